@@ -1,0 +1,36 @@
+# Two commands matter: `make demo` and `make test`. Both create the environment first.
+# The environment lives outside the checkout and is keyed by what it installs, so a second run,
+# or a second checkout, finds it ready.
+PYTHON ?= python3
+CACHE  ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/latentopt
+KEY    := $(shell (cat pyproject.toml; $(PYTHON) -V) | cksum | cut -d' ' -f1)
+VENV   ?= $(CACHE)/venv-$(KEY)
+PY     := $(VENV)/bin/python
+READY  := $(VENV)/.ready
+
+# The checkout's code runs, not an installed copy: several checkouts can share one environment.
+export PYTHONPATH := $(CURDIR)
+
+.PHONY: demo test lint bench clean-env
+demo: $(READY)
+	$(PY) scripts/demo.py
+
+test: $(READY) lint
+	$(PY) -m pytest
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: $(READY)
+	$(PY) scripts/timing.py
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --upgrade pip
+	$(PY) -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean-env:
+	rm -rf $(VENV)

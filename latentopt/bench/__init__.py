@@ -1,0 +1,1 @@
+"""Evaluation: data sets, measured bytes and quality, Bjøntegaard differences, tables, plots."""

@@ -1,0 +1,218 @@
+"""Data sets of named images: `kodak`, `clic2020`, `sample`, or any folder, file or glob."""
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from glob import glob
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import skimage
+
+from latentopt.bench.images import SUFFIXES, read_image, to_uint8
+from latentopt.errors import DataError, InputError
+from latentopt.zoo.download import fetch
+
+_KODAK_URL = "https://r0k.us/graphics/kodak/kodak"
+_CLIC_URL = "https://data.vision.ee.ethz.ch/cvl/clic/professional_valid_2020.zip"
+# RGB photographs that every scikit-image wheel holds, so that they need no download.
+_SAMPLE = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Named images in a fixed order."""
+
+    name: str
+    paths: tuple[Path, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One distinct name per image: the file name, or the path where two files share it."""
+        short = [p.name for p in self.paths]
+        return tuple(n if short.count(n) == 1 else str(p) for n, p in zip(short, self.paths))
+
+    def first(self, n: int) -> "Dataset":
+        """The first ``n`` images."""
+        if n < 1:
+            raise InputError(f"a data set of {n} images: needs at least 1")
+        return replace(self, paths=self.paths[:n])
+
+
+@dataclass(frozen=True)
+class PublishedSet:
+    """What published rate-distortion curves were measured on."""
+
+    key: str
+    """Name for `published.published_curve`."""
+    images: int
+
+
+def published_set(data: str) -> PublishedSet | None:
+    """The published set that ``data`` names, if any.
+
+    >>> published_set("kodak")
+    PublishedSet(key='kodak', images=24)
+    """
+    known = _KNOWN.get(data)
+    return PublishedSet(known.published, known.full_size) if known else None
+
+
+@dataclass(frozen=True)
+class _Known:
+    folders: tuple[str, ...]
+    minimum: int
+    """Fewer images than this in a folder: it is not the data set."""
+    full_size: int
+    published: str
+
+
+_KNOWN = {
+    "kodak": _Known(("kodak",), 24, 24, "kodak"),
+    # 28 of the 41 images circulate as a subset: usable, but not against published curves.
+    "clic2020": _Known(("clic2020", "clic"), 1, 41, "clic2020-professional"),
+}
+
+
+def names() -> tuple[str, ...]:
+    """Data sets known by name.
+
+    >>> names()
+    ('kodak', 'clic2020', 'sample')
+    """
+    return (*_KNOWN, "sample")
+
+
+def resolve(data: str) -> Dataset:
+    """The data set called ``data``, or the images of a folder, file or glob (DataError if none).
+
+    Named sets are looked for in $LATENTOPT_DATA, the user's cache and ../shared/data, then
+    downloaded.
+
+    >>> [p.name for p in resolve("sample").paths]
+    ['astronaut.png', 'chelsea.png', 'coffee.png', 'rocket.jpg']
+    """
+    if data in _KNOWN:
+        return _named(data)
+    if data == "sample":
+        return _sample()
+    return Dataset(data, _from_path(Path(data).expanduser()))
+
+
+def _from_path(path: Path) -> tuple[Path, ...]:
+    if path.is_file():
+        return (path,)
+    if path.is_dir():
+        found = _images_in(path)
+    else:
+        found = tuple(sorted(p for p in map(Path, glob(str(path))) if p.is_file()))
+    if not found:
+        what = f"holds no image ({', '.join(SUFFIXES)})" if path.is_dir() else "names no file"
+        raise DataError(f"{path} {what}; known data sets: {', '.join(names())}")
+    return found
+
+
+def _images_in(folder: Path) -> tuple[Path, ...]:
+    return tuple(
+        sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    )
+
+
+def _sample() -> Dataset:
+    folder = Path(skimage.__file__).parent / "data"
+    found = tuple(folder / name for name in _SAMPLE if (folder / name).is_file())
+    if not found:
+        raise DataError(f"scikit-image ships no sample photographs in {folder}; use another set")
+    return Dataset("sample", found)
+
+
+def _named(name: str) -> Dataset:
+    known = _KNOWN[name]
+    for folder in _folders(known):
+        if folder.is_dir():
+            found = _images_in(folder)
+            if len(found) >= known.minimum:
+                return Dataset(name, found)
+    target = _cache_root() / name
+    try:
+        _DOWNLOADS[name](target)
+    except (OSError, zipfile.BadZipFile) as error:
+        looked = ", ".join(str(f) for f in _folders(known))
+        raise DataError(
+            f"data set {name} is not here and cannot be downloaded ({error}); put its "
+            f"{known.full_size} PNG files into {target} (also looked in: {looked})"
+        ) from error
+    return Dataset(name, _images_in(target))
+
+
+def _folders(known: _Known) -> list[Path]:
+    root = os.environ.get("LATENTOPT_DATA")
+    roots = [Path(root).expanduser()] if root else []
+    roots += [_cache_root(), Path("..") / "shared" / "data"]
+    return [r / folder for r in roots for folder in known.folders]
+
+
+def _cache_root() -> Path:
+    cache_home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache_home) if cache_home else Path.home() / ".cache") / "latentopt" / "data"
+
+
+def _download_kodak(target: Path) -> None:
+    for name in _checksums("kodak"):
+        if not _is_genuine(target / name, "kodak"):
+            fetch(f"{_KODAK_URL}/{name}", target / name, partial(_matches, "kodak", name))
+
+
+def _download_clic(target: Path) -> None:
+    archive = target.parent / _CLIC_URL.rsplit("/", 1)[-1]
+    try:
+        fetch(_CLIC_URL, archive, zipfile.is_zipfile)
+        _unpack_clic(archive, target)
+    finally:
+        archive.unlink(missing_ok=True)
+
+
+def _unpack_clic(archive: Path, target: Path) -> None:
+    """Move the archive's images into place together, after those we know proved genuine."""
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".clic2020-") as temporary:
+        staging = Path(temporary) / target.name
+        staging.mkdir()
+        with zipfile.ZipFile(archive) as content:
+            for member in content.infolist():
+                name = Path(member.filename).name
+                if name.lower().endswith(".png") and not name.startswith("."):
+                    (staging / name).write_bytes(content.read(member))
+        wrong = [n for n in _checksums("clic2020") if not _is_genuine(staging / n, "clic2020")]
+        if wrong:
+            raise OSError(f"{_CLIC_URL} holds other images than CLIC 2020's: {wrong[0]} differs")
+        os.replace(staging, target)
+
+
+_DOWNLOADS = {"kodak": _download_kodak, "clic2020": _download_clic}
+
+
+@cache
+def _checksums(name: str) -> dict[str, str]:
+    text = files("latentopt.bench").joinpath("data/checksums.json").read_text()
+    return json.loads(text)[name]
+
+
+def _is_genuine(path: Path, data: str) -> bool:
+    return path.is_file() and _matches(data, path.name, path)
+
+
+def _matches(data: str, name: str, path: Path) -> bool:
+    """Whether the pixels are those of the known image, however its PNG was compressed."""
+    try:
+        pixels = to_uint8(read_image(path)).permute(1, 2, 0)
+    except DataError:
+        return False
+    height, width, _ = pixels.shape
+    digest = hashlib.sha256(f"{width}x{height}:".encode())
+    digest.update(np.ascontiguousarray(pixels.numpy()).tobytes())
+    return digest.hexdigest() == _checksums(data)[name]

@@ -1,0 +1,126 @@
+"""`latentopt bdrate`: measure configurations of a codec on a data set and summarise them."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from latentopt import zoo
+from latentopt.bench import datasets
+from latentopt.bench.configs import parse_all
+from latentopt.bench.evaluate import Plan, RatePoint, checkpoint_points, evaluate, quality_points
+from latentopt.bench.plots import plot_rd
+from latentopt.bench.published import RdCurve, published_curve
+from latentopt.bench.summary import write_summary
+from latentopt.errors import InputError, LatentoptError
+
+DEFAULT_CONFIGS = "baseline,int,hex,oct,shift,hex+shift,oct+shift"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that `run` reads."""
+    add = parser.add_argument
+    add("--codec", required=True, help=f"one of {', '.join(zoo.names())}")
+    add(
+        "--data",
+        default="kodak",
+        help=f"{', '.join(datasets.names())}, a folder, a file or a glob (default: kodak)",
+    )
+    add("--weights", nargs="+", metavar="FILE", help="checkpoints, folders of them, or globs")
+    add("--qualities", metavar="Q,Q", help="published weights to use (default: all)")
+    add("--metric", default="mse", choices=zoo.METRICS, help="what the weights were trained for")
+    add("--steps", default="1", metavar="S,S", help="quantization step multipliers (default: 1)")
+    add("--configs", default=DEFAULT_CONFIGS, help=f"comma-separated (default: {DEFAULT_CONFIGS})")
+    add("--device", default="cpu", help="cpu (default) or cuda")
+    add("--batch-size", type=int, default=1, help="images of equal size coded together")
+    add("--limit", type=int, metavar="N", help="only the first N images")
+    add("--threads", type=int, help="CPU threads (default: PyTorch's choice)")
+    add("--out", type=Path, help="output folder (default: results/CODEC-DATA)")
+    add("--quiet", action="store_true", help="no progress bar")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, summarise, plot; raises LatentoptError on anything the user can fix."""
+    codec = zoo.canonical(args.codec)
+    if args.threads is not None:
+        if args.threads < 1:
+            raise InputError(f"--threads {args.threads}: must be at least 1")
+        torch.set_num_threads(args.threads)
+    dataset = datasets.resolve(args.data)
+    if args.limit is not None:
+        dataset = dataset.first(args.limit)
+    plan = Plan(
+        codec=codec,
+        points=_points(args, codec),
+        configs=parse_all([c for c in args.configs.split(",") if c.strip()]),
+        dataset=dataset,
+        steps=_numbers(args.steps, "--steps"),
+        device=args.device,
+        batch_size=args.batch_size,
+    )
+    out = args.out or Path("results") / f"{codec}-{_slug(args.data)}"
+    print(run_plan(plan, out, title=f"{codec} on {args.data}", progress=not args.quiet))
+    print(f"Written to {out}")
+    return 0
+
+
+def run_plan(plan: Plan, out: Path, title: str, progress: bool = True) -> str:
+    """Measure into out/measurements.csv, write summary and plot next to it; return the Markdown."""
+    rows = evaluate(plan, out / "measurements.csv", progress)
+    text = write_summary(rows, out, title)
+    plot_rd(rows, out / "rd.png", title, _published(plan))
+    return text
+
+
+def _published(plan: Plan) -> RdCurve | None:
+    known = datasets.published_set(plan.dataset.name)
+    if known is None or known.images != len(plan.dataset.paths):
+        return None
+    if any(point.name.endswith("-ms-ssim") for point in plan.points):
+        return None  # the published curves are of weights trained for MSE
+    try:
+        return published_curve(plan.codec, known.key)
+    except InputError:
+        return None
+
+
+def _points(args: argparse.Namespace, codec: str) -> list[RatePoint]:
+    if args.weights and args.qualities:
+        raise InputError("--weights and --qualities exclude each other: give one")
+    if args.weights:
+        return checkpoint_points(codec, args.weights)
+    if args.qualities:
+        numbers = _numbers(args.qualities, "--qualities")
+        if any(q != int(q) for q in numbers):
+            raise InputError(f"--qualities {args.qualities}: qualities are whole numbers")
+        return quality_points(codec, [int(q) for q in numbers], args.metric)
+    published = zoo.qualities(codec, args.metric)
+    if not published:
+        raise InputError(f"CompressAI publishes no weights of {codec}: give --weights FILE")
+    return quality_points(codec, published, args.metric)
+
+
+def _numbers(text: str, option: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise InputError(f"{option} {text!r}: expected numbers separated by commas") from error
+
+
+def _slug(text: str) -> str:
+    """A folder name for a data set given as a path or glob."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-") or "data"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of scripts/bdrate.py: 0, or 2 with one line on stderr."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser)
+    try:
+        return run(parser.parse_args(argv))
+    except LatentoptError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2

@@ -1,0 +1,83 @@
+"""Rate-distortion plots of measured curves."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from latentopt.bench.bdrate import rate_at_equal_psnr
+from latentopt.bench.published import RdCurve
+from latentopt.bench.summary import BASELINE, Curve, curves, means
+from latentopt.errors import RateRangeError
+
+
+def plot_rd(rows: pd.DataFrame, path: Path, title: str, published: RdCurve | None = None) -> None:
+    """Save a PNG of one line per configuration, from data-set means.
+
+    Left: bits per pixel against PSNR, the published curve dashed. Right, as gains of a few percent
+    are lost on that scale: the rate against the baseline's at equal PSNR.
+    """
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    FigureCanvasAgg(figure)  # no global pyplot state, no display
+    left, right = figure.subplots(1, 2)
+    colours = {c: f"C{i % 10}" for i, c in enumerate(rows["config"].unique())}
+    for i, curve in enumerate(curves(means(rows))):
+        _draw_curve(left, right, curve, colours, labelled=i == 0)
+    if published is not None:
+        _draw_published(left, published)
+    left.set(xlabel="bits per pixel", ylabel="PSNR in dB (RGB)", title=title)
+    right.set(
+        xlabel="PSNR in dB (RGB)",
+        ylabel="rate against the baseline at equal PSNR, in %",
+        title="lower is better",
+    )
+    right.axhline(0.0, color="grey", linewidth=0.8)
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    left.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+
+
+def _draw_curve(
+    left: Axes, right: Axes, curve: Curve, colours: dict[str, str], labelled: bool
+) -> None:
+    base = curve.rows[curve.rows["config"] == BASELINE]
+    for config, part in curve.rows.groupby("config", sort=False):
+        line = part.sort_values("bpp")
+        style: dict[str, Any] = {"color": colours[str(config)], "marker": ".", "linewidth": 1.2}
+        left.plot(line["bpp"], line["psnr_db"], label=str(config) if labelled else None, **style)
+        relative = _relative_rates(line, base)
+        right.plot([q for q, _ in relative], [r for _, r in relative], **style)
+
+
+def _relative_rates(line: pd.DataFrame, base: pd.DataFrame) -> list[tuple[float, float]]:
+    """(PSNR in dB, percent) of the points within the baseline's range."""
+    found = []
+    for bpp, psnr_db in zip(line["bpp"], line["psnr_db"]):
+        try:
+            percent = rate_at_equal_psnr(
+                bpp, psnr_db, base["bpp"].to_numpy(), base["psnr_db"].to_numpy()
+            )
+        except RateRangeError:
+            continue
+        found.append((psnr_db, percent))
+    return found
+
+
+def _draw_published(axes: Axes, curve: RdCurve) -> None:
+    """Only the part near the measurements: the whole curve would flatten them."""
+    (low, high), _ = axes.get_xlim(), axes.get_ylim()
+    near = [i for i, bpp in enumerate(curve.bpp) if low <= bpp <= high]
+    first, last = max(min(near, default=0) - 1, 0), max(near, default=0) + 2
+    axes.plot(
+        curve.bpp[first:last],
+        curve.psnr_db[first:last],
+        "--",
+        color="black",
+        linewidth=1,
+        label=f"{curve.codec}, published",
+    )

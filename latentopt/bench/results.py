@@ -1,0 +1,172 @@
+"""The measurements file: one CSV row per coded image, appended as it is measured, resumable."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from latentopt.errors import InputError
+
+Key = tuple[str, str, float, str, str]
+"""(codec, point, step, config, image)."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One image coded and decoded once; the fields are the CSV's columns."""
+
+    codec: str
+    point: str
+    """Quality ("q3") or checkpoint name."""
+    step: float
+    config: str
+    data: str
+    image: str
+    width: int
+    height: int
+    bytes: int
+    """Of all strings; neither the image's size nor a container header is counted."""
+    bpp: float
+    """Bits per pixel of the original."""
+    psnr_db: float
+    ms_ssim: float
+    encode_s: float
+    """Seconds per image: a batch's time over its size."""
+    decode_s: float
+    batch_size: int
+    device: str
+    threads: int
+    weights: str
+    """First digits of the SHA-256 of the model's tensors."""
+    latentopt: str
+    """Version, then the commit where the code runs from a checkout."""
+
+
+COLUMNS = tuple(f.name for f in fields(Measurement))
+_TYPES: dict[str, Any] = {f.name: f.type for f in fields(Measurement)}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What every row of one file shares; a resumed run must bring the same."""
+
+    data: str
+    device: str
+    threads: int
+    batch_size: int
+    version: str
+    """latentopt's, without the commit."""
+
+
+class ResultsFile:
+    """Append-only CSV of measurements.
+
+    ::
+
+        open ──► drop a half-written last line ──► check header and settings ──► known keys
+        append ──► one whole line, flushed, so that a killed run loses one image at most
+    """
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _drop_partial_line(path)
+        if not path.exists() or path.stat().st_size == 0:
+            path.write_text(_line(COLUMNS), encoding="utf-8")
+        self._done: set[Key] = set()
+        self._weights: dict[tuple[str, str], str] = {}
+        for row in read_measurements(path):
+            self._check(row, settings)
+            self._note(row)
+        self._file = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115 (see close)
+
+    def __enter__(self) -> "ResultsFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._done
+
+    def check_weights(self, codec: str, point: str, weights: str) -> None:
+        """InputError where the file holds rows of the same point from other weights."""
+        known = self._weights.get((codec, point), weights)
+        if known != weights:
+            raise InputError(
+                f"{self._path} holds {codec} {point} measured with weights {known}, "
+                f"these are {weights}: delete the file or choose another output folder"
+            )
+
+    def append(self, row: Measurement) -> None:
+        self._file.write(_line(asdict(row).values()))
+        self._file.flush()
+        self._note(row)
+
+    def _note(self, row: Measurement) -> None:
+        self._done.add((row.codec, row.point, row.step, row.config, row.image))
+        self._weights[row.codec, row.point] = row.weights
+
+    def _check(self, row: Measurement, settings: Settings) -> None:
+        version = row.latentopt.split("+")[0]
+        found = Settings(row.data, row.device, row.threads, row.batch_size, version)
+        if found == settings:
+            return
+        differs = [
+            f"{f.name} {getattr(found, f.name)!r} there, {getattr(settings, f.name)!r} here"
+            for f in fields(Settings)
+            if getattr(found, f.name) != getattr(settings, f.name)
+        ]
+        raise InputError(
+            f"cannot resume {self._path}: {'; '.join(differs)}: "
+            "use the same settings, delete the file or choose another output folder"
+        )
+
+
+def read_measurements(path: Path) -> Iterator[Measurement]:
+    """The rows of a measurements file; InputError where it is not one."""
+    with open(path, encoding="utf-8", newline="") as file:
+        reader = csv.reader(file)
+        header = next(reader, [])
+        if tuple(header) != COLUMNS:
+            raise InputError(
+                f"{path} has other columns than this version writes "
+                f"({', '.join(sorted(set(header) ^ set(COLUMNS))) or 'in another order'}): "
+                "delete the file or choose another output folder"
+            )
+        for values in reader:
+            try:
+                yield Measurement(
+                    **{name: _TYPES[name](v) for name, v in zip(COLUMNS, values, strict=True)}
+                )
+            except ValueError as error:
+                raise InputError(
+                    f"{path}, line {reader.line_num}: damaged row ({error}): delete that line"
+                ) from error
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """The measurements as a data frame."""
+    return pd.DataFrame([asdict(row) for row in read_measurements(path)], columns=list(COLUMNS))
+
+
+def _line(values: Any) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(values)
+    return buffer.getvalue()
+
+
+def _drop_partial_line(path: Path) -> None:
+    """Cut the file after its last newline: what follows was being written when a run died."""
+    if path.exists():
+        content = path.read_bytes()
+        if content and not content.endswith(b"\n"):
+            with open(path, "r+b") as file:
+                file.truncate(content.rfind(b"\n") + 1)

@@ -1,0 +1,21 @@
+"""Bitstreams: packing of latents into vectors, the entropy coder, step sizes, the file format."""
+
+from latentopt.coding.container import Container, Settings, write_whole
+from latentopt.coding.latent import DIRECTIONS, Latent, LatentCoder, Prior
+from latentopt.coding.packing import Part, pack
+from latentopt.coding.steps import NO_SHIFT, decode_step, encode_step
+
+__all__ = [
+    "DIRECTIONS",
+    "NO_SHIFT",
+    "Container",
+    "Latent",
+    "LatentCoder",
+    "Part",
+    "Prior",
+    "Settings",
+    "decode_step",
+    "encode_step",
+    "pack",
+    "write_whole",
+]

@@ -1,0 +1,67 @@
+"""The side latent's shift: what it does to the rate of the main latent."""
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentopt.coding import Latent
+from latentopt.models import Parameters, SideAdapter
+
+_EVERY = 7  # of the elements, one in so many is enough to compare rates; prime to the row lengths
+
+
+class SideProblem:
+    """Choose a step so that the entropy parameters from z_hat + rho * direction code y cheaply."""
+
+    def __init__(self, adapter: SideAdapter, side: Latent, direction: str, y: NDArray[np.floating]):
+        self._adapter, self._side, self._name = adapter, side, direction
+        self._y = y[::_EVERY]
+        self._known: dict[float, Parameters] = {}
+
+    @cached_property
+    def _direction(self) -> NDArray[np.float64]:
+        return self._side.direction(self._name)
+
+    def _shifted(self, rho: float) -> NDArray[np.float64]:
+        return self._side.hat + rho * self._direction if rho else self._side.hat
+
+    def parameters(self, rho: float) -> Parameters:
+        """What the decoder will compute; one hyper-synthesis, remembered."""
+        if rho not in self._known:
+            shape = self._side.prior.shape
+            self._known[rho] = self._adapter.parameters(self._shifted(rho), shape)
+        return self._known[rho]
+
+    def linearised(self, probe: float) -> Callable[[float], Parameters]:
+        """A cheap stand-in for :meth:`parameters`: the secant through 0 and ``probe``."""
+        shape = self._side.prior.shape
+        there = self._adapter.parameters(self._shifted(probe), shape, draft=True)
+        here = self.parameters(0.0)
+
+        def along(rho: float) -> Parameters:
+            t = rho / probe if probe else 0.0
+            return Parameters(
+                _every(here.scales) + t * (_every(there.scales) - _every(here.scales)),
+                _every(here.means) + t * (_every(there.means) - _every(here.means)),
+            )
+
+        return along
+
+    def bits(self, parameters: Parameters) -> float:
+        """Rate of a sample of the main latent's elements, rounded to integers."""
+        scales, means = (_every(p) for p in (parameters.scales, parameters.means))
+        density = self._adapter.main_density
+        return density.integer_bits(np.maximum(scales, density.spread(0)), self._y - means)
+
+    @cached_property
+    def scale(self) -> float:
+        """The step that moves the side latent by a root mean square of 1."""
+        rms = float(np.sqrt(np.square(self._direction).mean()))
+        return 1 / rms if rms > 0 else 0.0
+
+
+def _every(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """One in ``_EVERY`` elements; what was thinned out before stays as it is."""
+    return values.reshape(-1)[::_EVERY] if values.ndim == 3 else values

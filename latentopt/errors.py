@@ -1,0 +1,29 @@
+"""What latentopt raises on purpose; each message says what was wrong and what to do."""
+
+
+class LatentoptError(Exception):
+    """Base class: catching it catches everything latentopt raises on purpose."""
+
+
+class UnsupportedModelError(LatentoptError):
+    """The model's class has no adapter, or its parts are not what the adapter needs."""
+
+
+class InputError(LatentoptError, ValueError):
+    """An argument, image or latent that cannot be coded as given."""
+
+
+class BitstreamError(LatentoptError):
+    """A stream that this codec cannot decode: corrupt, truncated, foreign, or of another codec."""
+
+
+class WeightsError(LatentoptError):
+    """Weights that are missing, unreadable, or of another architecture."""
+
+
+class DataError(LatentoptError):
+    """A data set or image file that is missing or unreadable."""
+
+
+class RateRangeError(LatentoptError, ValueError):
+    """RD curves between which no Bjøntegaard difference is defined."""

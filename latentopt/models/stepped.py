@@ -1,0 +1,62 @@
+"""A codec with another quantization step, as a model of its own: one checkpoint, several rates."""
+
+import copy
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latentopt.errors import InputError
+from latentopt.models.base import SideAdapter
+from latentopt.models.registry import adapter_class
+
+
+class Scale(nn.Module):
+    """Multiplies by a constant."""
+
+    def __init__(self, factor: float):
+        super().__init__()
+        self.factor: Tensor
+        self.register_buffer("factor", torch.tensor(factor))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor
+
+
+def with_step(model: nn.Module, step: float) -> nn.Module:
+    """A copy of a CompressAI model whose main latent is quantized with that step.
+
+    Its latent is y / step, and its densities and networks are rescaled to match, so everything that
+    works on the original (its own ``compress``, ``latentopt.wrap``) works on the copy. A step of 1
+    returns the model itself.
+
+    Raises:
+        InputError: the step is not a positive number.
+        UnsupportedModelError: the model's class has no adapter.
+    """
+    if not (math.isfinite(step) and step > 0):
+        raise InputError(f"step {step}: it must be a positive number")
+    adapter = adapter_class(model)
+    if step == 1:
+        return model
+    stepped: Any = copy.deepcopy(model)
+    stepped.g_a = nn.Sequential(stepped.g_a, Scale(1 / step))
+    stepped.g_s = nn.Sequential(Scale(step), stepped.g_s)
+    if issubclass(adapter, SideAdapter):
+        stepped.h_a = nn.Sequential(Scale(step), stepped.h_a)
+        stepped.h_s = nn.Sequential(stepped.h_s, Scale(1 / step))
+    else:
+        _rescale_density(stepped.entropy_bottleneck, step)
+    stepped.to(next(model.parameters()).device)
+    stepped.update(force=True)
+    return stepped.eval()
+
+
+@torch.no_grad()
+def _rescale_density(bottleneck: Any, step: float) -> None:
+    """From the density of y to that of y / step: F(t) becomes F(step * t)."""
+    first = bottleneck.matrices[0]
+    slope = nn.functional.softplus(first.double()) * step
+    first.copy_(slope + torch.log(-torch.expm1(-slope)))  # the inverse of softplus
+    bottleneck.quantiles.div_(step)

@@ -1,0 +1,54 @@
+"""Integer counts that an entropy coder uses exactly as they stand."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import constriction
+import numpy as np
+from numpy.typing import NDArray
+
+from latentopt.pmf.densities import Floats
+
+PRECISION = 24
+TOTAL = 1 << PRECISION
+"""Sum of the counts of every alphabet (the precision of constriction's coders)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """An alphabet 0 … n-1 with its probabilities as integers that sum to ``TOTAL``.
+
+    Integers, because both sides of a bitstream must hold bit-identical tables: a hash of integers
+    says whether they do, and a last-bit difference between two ``erf`` does not reach them.
+    """
+
+    counts: NDArray[np.int32]  # (n,), each at least 1
+
+    @staticmethod
+    def from_probabilities(p: Floats) -> "Counts":
+        """Round to counts: one each, the rest in proportion, what is left to the largest."""
+        spare = TOTAL - len(p)
+        counts = 1 + np.floor(p * (spare / p.sum())).astype(np.int64)
+        counts[np.argmax(counts)] += TOTAL - counts.sum()
+        return Counts(counts.astype(np.int32))
+
+    @cached_property
+    def bits(self) -> Floats:
+        """(n,) cost of each symbol."""
+        return np.asarray(PRECISION - np.log2(self.counts), dtype=np.float64)
+
+    @cached_property
+    def model(self) -> Any:
+        """The constriction model with exactly these counts.
+
+        constriction gives every symbol one count, then shares out the rest in proportion to the
+        weights. Weights ``counts - 1`` sum to that rest, so its scale is exactly 1: no rounding
+        is left that another platform could do otherwise.
+        """
+        return constriction.stream.model.Categorical(
+            (self.counts - 1).astype(np.float64), perfect=False
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"counts": self.counts}  # the constriction model is rebuilt where it is needed

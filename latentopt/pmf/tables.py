@@ -1,0 +1,291 @@
+"""Probability tables over lattice points: one joint alphabet, or a product of one-dimensional ones.
+
+Both kinds do the same two things: turn integer coordinates ``m`` (n, v) into runs of symbols, and
+back. A rare point of a joint table escapes to a product table; a rare coordinate of a product table
+escapes to the mask, and the caller codes it as a plain integer. So nothing is ever removed.
+
+    m ──► encode ──► runs of (Counts, symbols) + mask     m[mask] coded as plain integers
+    m ◄── decode ◄── pull(Counts, n) -> symbols  + mask
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentopt.lattices import Lattice
+from latentopt.pmf.cells import cell_probabilities
+from latentopt.pmf.counts import Counts
+from latentopt.pmf.densities import RARE, Density, Floats
+
+Ints = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+Run = tuple[Counts, Ints]
+Pull = Callable[[Counts, int], Ints]
+
+MAX_JOINT_CELLS = 1024
+"""Largest box of cells that gets a joint table. Larger boxes belong to wide densities, for which
+the product form costs less than 0.001 % of the rate (scripts/pmf_accuracy.py measures it)."""
+
+MAX_PAPER_CELLS = 1 << 18
+PAPER_THRESHOLD = 1e-7
+
+
+@dataclass(frozen=True)
+class AxisTable:
+    """The coordinates m = modulus * k + shift of one axis, given the shift: an alphabet of k."""
+
+    first: int
+    counts: Counts  # k = first, first + 1, …, then the escape
+
+    @property
+    def escape(self) -> int:
+        return len(self.counts.counts) - 1
+
+    def symbols(self, k: Ints) -> Ints:
+        symbols = k - self.first
+        return np.where((symbols < 0) | (symbols >= self.escape), self.escape, symbols)
+
+
+@dataclass(frozen=True)
+class ProductTable:
+    """P(c) = prod_j q_j(c_j) / Z, factored as P(coset) prod_j P(c_j | coset).
+
+    With q_j the density smoothed by noise of the cell's second moment, this is the probability of
+    the cell up to fourth order in cell size / sigma; a coset of the sublattice is rectangular, so
+    given the coset the coordinates are independent and no big alphabet exists at any sigma.
+    """
+
+    lattice: Lattice
+    cosets: Counts
+    axes: dict[tuple[int, int], AxisTable]  # (axis class, shift) -> table
+
+    def encode(self, m: Ints) -> tuple[list[Run], Mask]:
+        shift = m % self.lattice.modulus
+        runs = self._coset_runs(shift)
+        mask = np.zeros(m.shape, dtype=bool)
+        for table, where in self._places(shift):
+            symbols = table.symbols(m[where] // self.lattice.modulus)
+            mask[where] = symbols == table.escape
+            runs.append((table.counts, symbols))
+        return runs, mask
+
+    def decode(self, pull: Pull, n: int) -> tuple[Ints, Mask]:
+        only = len(self.lattice.cosets) == 1
+        coset = np.zeros(n, dtype=np.int32) if only else pull(self.cosets, n)
+        shift = np.array(self.lattice.cosets, dtype=np.int32)[coset]
+        m, mask = shift.copy(), np.zeros(shift.shape, dtype=bool)
+        for table, where in self._places(shift):
+            symbols = pull(table.counts, int(where.sum()))
+            mask[where] = symbols == table.escape
+            m[where] += (symbols + table.first) * self.lattice.modulus
+        return m, mask
+
+    def _places(self, shift: Ints) -> list[tuple[AxisTable, Mask]]:
+        """Each one-dimensional table with the (n, v) mask of the coordinates that it codes."""
+        axis_class = np.array(self.lattice.axis_class)
+        return [
+            (table, (shift == s) & (axis_class == c)[None, :])
+            for (c, s), table in self.axes.items()
+        ]
+
+    def bits(self, m: Ints) -> tuple[Floats, Mask]:
+        """(n,) cost of each vector's symbols, and the mask of what is left to plain integers."""
+        shift = m % self.lattice.modulus
+        cost, mask = np.zeros(m.shape), np.zeros(m.shape, dtype=bool)
+        for table, where in self._places(shift):
+            symbols = table.symbols(m[where] // self.lattice.modulus)
+            mask[where] = symbols == table.escape
+            cost[where] = table.counts.bits[symbols]
+        total = cost.sum(axis=1)
+        for counts, symbols in self._coset_runs(shift):
+            total += counts.bits[symbols]
+        return total, mask
+
+    def _coset_runs(self, shift: Ints) -> list[Run]:
+        """The cosets as symbols; none where the lattice has but one coset."""
+        if len(self.lattice.cosets) == 1:
+            return []
+        return [(self.cosets, self.lattice.coset_index[shift @ self.lattice.radix])]
+
+    def arrays(self) -> list[Ints]:
+        arrays = [self.cosets.counts]
+        for table in self.axes.values():
+            arrays.append(np.array([table.first], dtype=np.int32))
+            arrays.append(table.counts.counts)
+        return arrays
+
+    @staticmethod
+    def from_arrays(lattice: Lattice, cosets: Ints, *axes: Ints) -> "ProductTable":
+        tables = [AxisTable(int(f[0]), Counts(c)) for f, c in zip(axes[::2], axes[1::2])]
+        return ProductTable(lattice, Counts(cosets), dict(zip(_axis_keys(lattice), tables)))
+
+
+@dataclass(frozen=True)
+class JointTable:
+    """One alphabet of whole vectors: the points of a box of coordinates that are not rare.
+
+    The others go through an escape symbol to the ``fallback`` table. Without a fallback the table
+    is closed: the encoder must choose among ``points`` (``pmf="paper"``).
+    """
+
+    low: Ints  # (v,) smallest coordinate of the box
+    shape: Ints  # (v,) size of the box
+    points: Ints  # (s, v) coordinates of symbol 0 … s-1
+    symbol_of: Ints  # (prod(shape),) symbol of each place of the box, s where there is none
+    counts: Counts  # s symbols, and the escape where there is a fallback
+    fallback: ProductTable | None
+
+    def symbols(self, m: Ints) -> Ints:
+        """(n,) symbols of ``m`` (n, v); ``len(points)`` where there is none."""
+        place = m - self.low
+        inside = ((place >= 0) & (place < self.shape)).all(axis=1)
+        index = np.zeros(len(m), dtype=np.int64)
+        for axis in range(m.shape[1]):
+            index = index * self.shape[axis] + place[:, axis]
+        return np.where(inside, self.symbol_of[np.where(inside, index, 0)], len(self.points))
+
+    def encode(self, m: Ints) -> tuple[list[Run], Mask]:
+        symbols = self.symbols(m)
+        runs, mask = [(self.counts, symbols)], np.zeros(m.shape, dtype=bool)
+        escaped = symbols == len(self.points)
+        if self.fallback and escaped.any():
+            more, mask[escaped] = self.fallback.encode(m[escaped])
+            runs += more
+        return runs, mask
+
+    def decode(self, pull: Pull, n: int) -> tuple[Ints, Mask]:
+        symbols = pull(self.counts, n)
+        escaped = symbols == len(self.points)
+        m = self.points[np.where(escaped, 0, symbols)]
+        mask = np.zeros(m.shape, dtype=bool)
+        if self.fallback and escaped.any():
+            m[escaped], mask[escaped] = self.fallback.decode(pull, int(escaped.sum()))
+        return m, mask
+
+    def bits(self, m: Ints) -> tuple[Floats, Mask]:
+        """(n,) cost of each vector's symbols, and the mask of what is left to plain integers."""
+        symbols = self.symbols(m)
+        cost, mask = self.counts.bits[symbols], np.zeros(m.shape, dtype=bool)
+        escaped = symbols == len(self.points)
+        if self.fallback and escaped.any():
+            more, mask[escaped] = self.fallback.bits(m[escaped])
+            cost[escaped] += more
+        return cost, mask
+
+    def arrays(self) -> list[Ints]:
+        arrays = [self.low, self.shape, self.points.ravel(), self.counts.counts]
+        return arrays + (self.fallback.arrays() if self.fallback else [])
+
+    @staticmethod
+    def from_arrays(
+        lattice: Lattice, low: Ints, shape: Ints, flat_points: Ints, counts: Ints, *fallback: Ints
+    ) -> "JointTable":
+        points = flat_points.reshape(-1, lattice.dim)
+        symbol_of = np.full(int(np.prod(shape)), len(points), dtype=np.int32)
+        places = np.ravel_multi_index(tuple((points - low).T), tuple(shape))
+        symbol_of[places] = np.arange(len(points))
+        wide = ProductTable.from_arrays(lattice, *fallback) if fallback else None
+        return JointTable(low, shape, points, symbol_of, Counts(counts), wide)
+
+
+Table = JointTable | ProductTable
+
+
+def build_table(density: Density, level: int, lattice: Lattice) -> Table:
+    """The table of one level: joint and exact where it is small, else the product form."""
+    product = _product(density, level, lattice)
+    box = _Box.around(density.core, level, lattice)
+    if lattice.dim == 1 or not lattice.pieces or box.cells > MAX_JOINT_CELLS:
+        return product
+    m = box.coordinates()
+    return _joint(box, m, cell_probabilities(density, level, lattice, m), RARE, product)
+
+
+def build_paper_table(density: Density, level: int, lattice: Lattice) -> Table:
+    """The paper's variant: one table of all centres, those rarer than 1e-7 removed, no escape.
+
+    Levels so wide that this table would have more than ``MAX_PAPER_CELLS`` cells keep the product
+    form: there the paper's table would be too large to build.
+    """
+    box = _Box.around(density, level, lattice)
+    if not lattice.pieces or box.cells > MAX_PAPER_CELLS:
+        return _product(density, level, lattice)
+    m = box.coordinates()
+    if lattice.dim == 1 or box.cells <= MAX_JOINT_CELLS:
+        p = cell_probabilities(density, level, lattice, m)
+    else:
+        units = np.array(lattice.units)
+        p = density.smoothed(level, m * units, lattice.second_moment).prod(axis=1)
+        p /= p.sum()
+    return _joint(box, m, p, PAPER_THRESHOLD, fallback=None)
+
+
+@dataclass(frozen=True)
+class _Box:
+    """The coordinates whose cells meet the support of a level on every axis."""
+
+    lattice: Lattice
+    low: Ints
+    shape: Ints
+
+    @staticmethod
+    def around(density: Density, level: int, lattice: Lattice) -> "_Box":
+        units = np.array(lattice.units)
+        reach = max(lattice.units) * lattice.modulus / 2  # no cell is wider than this
+        low, high = density.support(level)
+        first = np.floor((low - reach) / units).astype(np.int32)
+        last = np.ceil((high + reach) / units).astype(np.int32)
+        return _Box(lattice, first, last - first + 1)
+
+    @property
+    def cells(self) -> float:
+        """Number of lattice points in the box, about (a float: it may be astronomical)."""
+        density = len(self.lattice.cosets) / float(self.lattice.modulus) ** self.lattice.dim
+        return float(np.prod(self.shape.astype(np.float64))) * density
+
+    def coordinates(self) -> NDArray[np.int64]:
+        grid = np.indices(tuple(self.shape)).reshape(self.lattice.dim, -1).T + self.low
+        return grid[self.lattice.contains(grid)]
+
+
+def _joint(
+    box: _Box, m: NDArray[np.int64], p: Floats, threshold: float, fallback: ProductTable | None
+) -> JointTable:
+    kept = p >= threshold
+    probabilities = np.append(p[kept], max(1 - p[kept].sum(), 0.0)) if fallback else p[kept]
+    counts = Counts.from_probabilities(probabilities).counts
+    points = m[kept].astype(np.int32).ravel()
+    wide = fallback.arrays() if fallback else []
+    return JointTable.from_arrays(box.lattice, box.low, box.shape, points, counts, *wide)
+
+
+def _product(density: Density, level: int, lattice: Lattice) -> ProductTable:
+    low, high = density.support(level)
+    mass: dict[tuple[int, int], float] = {}
+    axes: dict[tuple[int, int], AxisTable] = {}
+    for c, s in _axis_keys(lattice):
+        unit = lattice.distinct_units[c]
+        step = unit * lattice.modulus
+        k = np.arange(np.floor(low / step) - 2, np.ceil(high / step) + 3)
+        q = _coordinate_mass(density, level, lattice, unit * (lattice.modulus * k + s))
+        mass[c, s] = float(q.sum())
+        kept = np.flatnonzero(q >= RARE * q.sum())
+        kept = np.arange(kept[0], kept[-1] + 1)
+        p = np.append(q[kept], max(q.sum() - q[kept].sum(), 0.0)) / q.sum()
+        axes[c, s] = AxisTable(int(k[kept[0]]), Counts.from_probabilities(p))
+    weights = [np.prod([mass[c, s] for c, s in zip(lattice.axis_class, t)]) for t in lattice.cosets]
+    return ProductTable(lattice, Counts.from_probabilities(np.array(weights)), axes)
+
+
+def _coordinate_mass(density: Density, level: int, lattice: Lattice, t: Floats) -> Floats:
+    """Mass, up to a factor, of the coordinate ``t`` of a point; exact in one dimension."""
+    if lattice.dim == 1:
+        return cell_probabilities(density, level, lattice, np.rint(t).astype(np.int64)[:, None])
+    return density.smoothed(level, t, lattice.second_moment)
+
+
+def _axis_keys(lattice: Lattice) -> list[tuple[int, int]]:
+    """(axis class, shift) of the one-dimensional tables, in the order in which they are coded."""
+    return sorted({(c, s) for t in lattice.cosets for c, s in zip(lattice.axis_class, t)})

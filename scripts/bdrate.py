@@ -1,0 +1,8 @@
+"""Measure BD-rate of latentopt configurations: see `python scripts/bdrate.py --help`."""
+
+import sys
+
+from latentopt.bench.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())
