@@ -46,14 +46,14 @@ def _truncated_octahedral() -> Lattice:
 def _d4() -> Lattice:
     cosets = tuple(c for c in product((0, 1), repeat=4) if sum(c) % 2 == 0)
     kappa = 13 / (120 * sqrt(2))
-    return CheckerboardLattice("d4", (2 ** (-1 / 4),) * 4, 2, cosets, kappa, min_scale=0.6)
+    return CheckerboardLattice("d4", (2 ** (-1 / 4),) * 4, 2, cosets, kappa, min_scale=0.55)
 
 
 def _e8() -> Lattice:
     # m counts half steps; m mod 4 is twice a vector of D8 mod 2, or that plus one everywhere.
     even = [c for c in product((0, 1), repeat=8) if sum(c) % 2 == 0]
     cosets = tuple(tuple(2 * b + o for b in c) for o in (0, 1) for c in even)
-    return CheckerboardLattice("e8", (0.5,) * 8, 4, cosets, 929 / 12960, min_scale=0.6)
+    return CheckerboardLattice("e8", (0.5,) * 8, 4, cosets, 929 / 12960, min_scale=0.5)
 
 
 LATTICES: dict[str, Lattice] = {

@@ -1,0 +1,115 @@
+"""How accurate the cell tables are: masses, errors against sampling, and the price of the product form.
+
+Run: python scripts/pmf_accuracy.py [--samples 100000000]
+"""
+
+import argparse
+from itertools import product
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from latentopt.lattices import LATTICES, Lattice
+from latentopt.pmf import GaussianDensity, cell_probabilities
+
+SCALES = (0.3, 0.5, 0.7, 0.85, 1.0)
+_BATCH = 1 << 20
+
+
+def box(lattice: Lattice, reach: float) -> np.ndarray:
+    """All lattice points (n, v), as coordinates, within ``reach`` on every axis."""
+    sides = [range(-int(reach / u) - 2, int(reach / u) + 3) for u in lattice.units]
+    m = np.array(list(product(*sides)))
+    return m[lattice.contains(m)]
+
+
+def exact_against_sampling(lattice: Lattice, sigma: float, samples: int, seed: int) -> dict:
+    """Largest absolute error of the exact integral, and what sampling noise alone would give."""
+    density = GaussianDensity(np.array([sigma]), tails=())
+    m = box(lattice, 7 * sigma)
+    p = cell_probabilities(density, 0, lattice, m)
+    low, shape = m.min(axis=0), np.ptp(m, axis=0) + 1
+    place = np.ravel_multi_index(tuple((m - low).T), tuple(shape))
+    generator = torch.Generator().manual_seed(seed)
+    counts = np.zeros(int(np.prod(shape)), dtype=np.int64)
+    for _ in range(samples // _BATCH):
+        x = sigma * torch.randn(_BATCH, lattice.dim, generator=generator, dtype=torch.float64)
+        found = np.clip(lattice.nearest(x).numpy() - low, 0, shape - 1)
+        np.add.at(counts, np.ravel_multi_index(tuple(found.T), tuple(shape)), 1)
+    n = samples // _BATCH * _BATCH
+    error = counts[place] / n - p
+    noise = np.sqrt(p * (1 - p) / n)
+    return {
+        "mass - 1": p.sum() - 1,
+        "max error": np.abs(error).max(),
+        "max error / noise": (np.abs(error)[p * n > 100] / noise[p * n > 100]).max(),
+    }
+
+
+def product_form_price(lattice: Lattice, sigma: float, samples: int, seed: int) -> float:
+    """KL divergence of the product form from the true cell probabilities, over the entropy.
+
+    Both depend on the norm of the point alone (the first for the cells up to their shape), so the
+    true probabilities come from sampling norms: unbiased but for about (shells / samples).
+    """
+    counts: dict[int, int] = {}
+    unit = min(lattice.units)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(max(1, samples // _BATCH)):
+        x = sigma * torch.randn(_BATCH, lattice.dim, generator=generator)
+        norms = lattice.nearest(x).square().sum(dim=1)
+        for norm, n in zip(*(a.tolist() for a in torch.unique(norms, return_counts=True))):
+            counts[norm] = counts.get(norm, 0) + n
+    shells, sizes = _shells(lattice, max(counts))
+    variance = sigma**2 + lattice.second_moment
+    weights = np.exp(-shells * unit**2 / (2 * variance))
+    q = weights / (weights * sizes).sum()
+    total = sum(counts.values())
+    p = np.array([counts.get(int(s), 0) / total for s in shells])  # of the whole shell
+    seen = p > 0
+    kl = (p[seen] * np.log(p[seen] / (q[seen] * sizes[seen]))).sum()
+    entropy = -(p[seen] * np.log(p[seen] / sizes[seen])).sum()
+    return float(kl / entropy)
+
+
+def _shells(lattice: Lattice, largest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Squared norms of m up to ``largest`` and far beyond, and how many points have each.
+
+    The theta series of each coset is a product of one-dimensional ones.
+    """
+    size = 4 * largest + 64
+    total = np.zeros(size)
+    for coset in lattice.cosets:
+        series = np.zeros(size)
+        series[0] = 1
+        for shift in coset:
+            axis = np.zeros(size)
+            reach = int(np.sqrt(size)) + lattice.modulus
+            for value in range(shift - reach * lattice.modulus, reach * lattice.modulus):
+                if (value - shift) % lattice.modulus == 0 and value * value < size:
+                    axis[value * value] += 1
+            series = np.convolve(series, axis)[:size]
+        total += series
+    shells = np.flatnonzero(total)
+    return shells, total[shells]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--samples", type=int, default=100_000_000)
+    parser.add_argument("--kl-samples", type=int, default=30_000_000)
+    args = parser.parse_args()
+    print("lattice  sigma   mass-1     max |error|  in noise units")
+    for name, sigma in tqdm(list(product(("hex", "oct"), SCALES)), disable=None):
+        row = exact_against_sampling(LATTICES[name], sigma, args.samples, seed=0)
+        print(f"{name:7} {sigma:6} {row['mass - 1']:10.1e} {row['max error']:12.2e} "
+              f"{row['max error / noise']:8.2f}")  # fmt: skip
+    print("lattice  sigma   KL of the product form / entropy")
+    for name, sigma in tqdm(list(product(("d4", "e8"), (0.5, 0.55, 0.6, 0.7))), disable=None):
+        price = product_form_price(LATTICES[name], sigma, args.kl_samples, seed=0)
+        print(f"{name:7} {sigma:6} {price:12.2e}")
+
+
+if __name__ == "__main__":
+    main()
