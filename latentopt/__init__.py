@@ -1,16 +1,20 @@
 """latentopt: make already trained neural image codecs compress better, with no retraining."""
 
-from latentopt.codec import Codec, wrap
-from latentopt.coding import Container
-from latentopt.errors import (
-    BitstreamError,
-    DataError,
-    InputError,
-    LatentoptError,
-    RateRangeError,
-    UnsupportedModelError,
-    WeightsError,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from latentopt.codec import Codec, wrap
+    from latentopt.coding import Container
+    from latentopt.errors import (
+        BitstreamError,
+        DataError,
+        InputError,
+        LatentoptError,
+        RateRangeError,
+        UnsupportedModelError,
+        WeightsError,
+    )
 
 __version__ = "0.1.0"
 
@@ -27,3 +31,14 @@ __all__ = [
     "__version__",
     "wrap",
 ]
+
+_HOMES = {"Codec": "codec", "wrap": "codec", "Container": "coding"}  # the others are errors
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: PyTorch and CompressAI take seconds, which `latentopt --help` spares."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value

@@ -15,7 +15,7 @@ the same chain from the strings down.
 import copy
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from latentopt.encoder import ShiftProblem, SideProblem, StepSearch, get_search,
 from latentopt.errors import BitstreamError, InputError
 from latentopt.lattices import get as get_lattice
 from latentopt.models import SideAdapter, adapter_class, channel_prior
+from latentopt.pmf.tables import Ints
 
 MAX_PIXELS = 1 << 26
 """Default limit on the size of images that a decoder accepts, 8192 x 8192."""
@@ -86,7 +87,7 @@ def wrap(
     settings = Settings(get_lattice(quant).name, pmf, direction, portable)
     search = get_search("secant") if shift is True else shift
     search = get_search(search) if isinstance(search, str) else search
-    return Codec(copy.deepcopy(model).eval(), settings, search or None)
+    return Codec(copy.deepcopy(model), settings, search or None).eval()
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,8 @@ class Codec(nn.Module):
         self.max_pixels = MAX_PIXELS
         # Any: its kind (with a side latent or not) is asked for where the flow forks.
         self._adapter: Any = adapter_class(model)(model, settings.portable)
+        self._loaded: list[Ints] = []
+        self.register_load_state_dict_post_hook(_after_load)
         self._build_tables()
 
     # -- the three verbs of a CompressAI codec ---------------------------------------------------
@@ -324,18 +327,8 @@ class Codec(nn.Module):
         return {str(i): torch.from_numpy(c.dump()) for i, c in enumerate(self._coders)}
 
     def set_extra_state(self, state: dict[str, Tensor]) -> None:
-        """Called by ``load_state_dict``, which does the work once all weights are there."""
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """As in PyTorch; the tables are those of the state, or rebuilt where it has none."""
-        result = super().load_state_dict(state_dict, *args, **kwargs)
-        self._build_tables()
-        tables = state_dict.get("_extra_state")
-        if tables is not None:
-            for i, coder in enumerate(self._coders):
-                coder.load(tables[str(i)].cpu().numpy())
-            self._hash_tables()
-        return result
+        """Keeps the tables of a ``state_dict`` until all its weights are loaded, too."""
+        self._loaded = [state[str(i)].cpu().numpy() for i in range(len(self._coders))]
 
     # -- checks ----------------------------------------------------------------------------------
 
@@ -376,6 +369,15 @@ class Codec(nn.Module):
                 f"{container.table_hash.hex()}, here {self._table_hash.hex()}): load the "
                 "encoder's state_dict, which carries its tables"
             )
+
+
+def _after_load(codec: Codec, _incompatible: object) -> None:
+    """Called by PyTorch: bring what is derived from the weights up to date, tables as they came."""
+    codec._build_tables()
+    for coder, dumped in zip(codec._coders, codec._loaded):
+        coder.load(dumped)
+    codec._loaded = []
+    codec._hash_tables()
 
 
 def _check_images(x: Tensor) -> None:

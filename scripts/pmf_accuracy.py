@@ -1,4 +1,4 @@
-"""How accurate the cell tables are: masses, errors against sampling, and the price of the product form.
+"""How accurate the cell tables are: masses, errors against sampling, price of the product form.
 
 Run: python scripts/pmf_accuracy.py [--samples 100000000]
 """

@@ -5,14 +5,13 @@ channel for a factorized prior. The *residual* is the latent minus its centre (m
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
-from torch import Tensor, nn
+from scipy.special import expit, log_expit, logit, ndtr, ndtri
+from torch import Tensor
 
 Floats = NDArray[np.float64]
 
@@ -118,43 +117,47 @@ class FactorizedDensity(Density):
     """
 
     def __init__(self, bottleneck: Any):
-        def double(tensors: nn.ParameterList) -> list[Tensor]:
-            return [p.detach().double().cpu() for p in tensors]
+        def arrays(tensors: Iterable[Tensor]) -> list[Floats]:
+            return [p.detach().double().cpu().numpy() for p in tensors]
 
-        self._matrices = [nn.functional.softplus(m) for m in double(bottleneck.matrices)]
-        self._biases = double(bottleneck.biases)
-        self._factors = [torch.tanh(f) for f in double(bottleneck.factors)]
-        self.medians = bottleneck.quantiles.detach().double().cpu()[:, 0, 1].numpy()
+        self._matrices = [np.logaddexp(0, m) for m in arrays(bottleneck.matrices)]  # softplus
+        self._biases = arrays(bottleneck.biases)
+        self._factors = [np.tanh(f) for f in arrays(bottleneck.factors)]
+        self.medians = arrays([bottleneck.quantiles])[0][:, 0, 1]
         self.levels = len(self.medians)
         tails = self._quantiles([TAIL, 0.00135, 0.99865, 1 - TAIL])  # (levels, 4)
         self._spreads = (tails[:, 2] - tails[:, 1]) / 6  # three sigmas of a Gaussian on each side
         self._supports = tails[:, [0, 3]]
         self._hermite = np.polynomial.hermite_e.hermegauss(15)
 
-    def _logits(self, level: slice, t: Tensor, slope: bool = False) -> tuple[Tensor, Tensor]:
-        """Logits of the cumulative at ``t`` (c, 1, n) for c channels, and their derivative by t."""
-        x, dx = t, torch.ones_like(t)
-        for i, matrix in enumerate(self._matrices):
-            x = matrix[level] @ x + self._biases[i][level]
-            dx = matrix[level] @ dx if slope else dx
-            if i < len(self._factors):
-                factor, tanh = self._factors[i][level], torch.tanh(x)
-                x = x + factor * tanh
-                dx = dx * (1 + factor * (1 - tanh.square())) if slope else dx
-        return x, dx
+    def _logits(self, levels: slice, t: Floats) -> Floats:
+        """Logits (c, n) of the cumulatives of c levels at residuals ``t`` (c, n)."""
+        return self._forward(levels, t, with_slope=False)[0]
 
-    def _evaluate(self, level: int, t: Floats, slope: bool) -> tuple[Tensor, Tensor]:
-        t = np.asarray(t, dtype=np.float64)
-        flat = torch.from_numpy(t.reshape(1, 1, -1) + self.medians[level])
-        x, dx = self._logits(slice(level, level + 1), flat, slope)
-        return x.reshape(t.shape), dx.reshape(t.shape) if slope else dx
+    def _forward(self, levels: slice, t: Floats, with_slope: bool = True) -> tuple[Floats, Floats]:
+        """Logits (c, n), and their derivative by ``t``.
+
+        NumPy, not torch: the arrays are small, and many threads on small arrays wait more than
+        they work.
+        """
+        x = t[:, None, :] + self.medians[levels, None, None]
+        slope = np.ones_like(x)
+        for i, matrix in enumerate(self._matrices):
+            x = matrix[levels] @ x + self._biases[i][levels]
+            slope = matrix[levels] @ slope if with_slope else slope
+            if i < len(self._factors):
+                factor, tanh = self._factors[i][levels], np.tanh(x)
+                x = x + factor * tanh
+                slope = slope * (1 + factor * (1 - np.square(tanh))) if with_slope else slope
+        return x[:, 0, :], slope[:, 0, :]
 
     def pdf(self, level: int, t: Floats) -> Floats:
-        x, dx = self._evaluate(level, t, slope=True)
-        return (torch.sigmoid(x) * torch.sigmoid(-x) * dx).numpy()
+        x, slope = self._forward(slice(level, level + 1), np.reshape(t, (1, -1)))
+        return (expit(x) * expit(-x) * slope).reshape(np.shape(t))
 
     def cdf(self, level: int, t: Floats) -> Floats:
-        return torch.sigmoid(self._evaluate(level, t, slope=False)[0]).numpy()
+        x = self._logits(slice(level, level + 1), np.reshape(t, (1, -1)))
+        return expit(x).reshape(np.shape(t))
 
     def smoothed(self, level: int, t: Floats, variance: float) -> Floats:
         nodes, weights = self._hermite
@@ -170,27 +173,24 @@ class FactorizedDensity(Density):
 
     def _quantiles(self, q: list[float]) -> Floats:
         """Residuals (levels, len(q)) at the cumulative probabilities ``q``, by bisection."""
-        target = torch.logit(torch.tensor(q, dtype=torch.float64))
-        medians = torch.from_numpy(self.medians)[:, None]
-        low = torch.full((self.levels, len(q)), -1e5, dtype=torch.float64)
+        target = logit(np.array(q))
+        low = np.full((self.levels, len(q)), -1e5)
         high = -low
         for _ in range(60):
             middle = (low + high) / 2
-            below = self._logits(slice(None), (middle + medians)[:, None, :])[0][:, 0] < target
-            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-        return ((low + high) / 2).numpy()
+            below = self._logits(slice(None), middle) < target
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return (low + high) / 2
 
     def score(self, levels: NDArray[np.int64], t: Floats) -> Floats:
         """-d/dt log p, by central differences of log p on the distinct residuals of the image."""
         values, inverse = np.unique(t, return_inverse=True)
         step = 1e-4
-        sides = []
+        log_p = []
         for shifted in (values - step, values + step):
-            at = torch.from_numpy(shifted[None, None, :] + self.medians[:, None, None])
-            x, dx = self._logits(slice(None), at, slope=True)
-            log_p = nn.functional.logsigmoid(x) + nn.functional.logsigmoid(-x) + torch.log(dx)
-            sides.append(log_p[:, 0, :])
-        table = ((sides[0] - sides[1]) / (2 * step)).numpy()
+            x, slope = self._forward(slice(None), np.tile(shifted, (self.levels, 1)))
+            log_p.append(log_expit(x) + log_expit(-x) + np.log(slope))
+        table = (log_p[0] - log_p[1]) / (2 * step)
         return table[levels[:, None], inverse.reshape(t.shape)]
 
 

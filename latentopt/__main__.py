@@ -1,0 +1,8 @@
+"""`python -m latentopt`: the same as the `latentopt` command."""
+
+import sys
+
+from latentopt.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

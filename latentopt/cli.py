@@ -1,0 +1,360 @@
+"""The `latentopt` command: encode an image to a file, decode it, look into it, measure gains.
+
+PyTorch and CompressAI take seconds to import, so each command imports what it needs once its
+arguments are known to be good.
+"""
+
+import argparse
+import math
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from latentopt import __version__
+from latentopt.errors import BitstreamError, InputError, LatentoptError, UnsupportedModelError
+
+if TYPE_CHECKING:
+    from latentopt.codec import Codec
+    from latentopt.coding import Container, Settings
+
+QUANTS = ("int", "hex", "oct", "d4", "e8")
+SHIFTS = ("secant", "grid", "none")
+DIRECTIONS = ("density", "sign")
+PMFS = ("exact", "paper")
+
+_EPILOG = """examples:
+  latentopt encode photo.png -o photo.lo --codec mbt2018-mean --quality 3
+  latentopt info photo.lo
+  latentopt decode photo.lo -o decoded.png --codec mbt2018-mean --quality 3
+  latentopt bdrate --codec mbt2018-mean --data kodak"""
+_ENCODE_EPILOG = """example:
+  latentopt encode photo.png -o photo.lo --codec mbt2018-mean --quality 3"""
+_DECODE_EPILOG = """example:
+  latentopt decode photo.lo -o decoded.png --codec mbt2018-mean --quality 3
+
+The file records lattice, direction, tables and portability; the model is yours to name."""
+_INFO_EPILOG = """example:
+  latentopt info photo.lo"""
+_BDRATE_EPILOG = """example:
+  latentopt bdrate --codec mbt2018-mean --data kodak --configs baseline,oct,oct+shift"""
+
+_NOISY = r"(torch|compressai|torchquad|autoray|PIL)\b"
+_STAGES = 5  # libraries, input, model, tables, coding: the same for both directions
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command: 0, or 2 with one line on stderr, or 130 when interrupted."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=_NOISY)
+            args = _parser(argv).parse_args(argv)
+            run: Callable[[argparse.Namespace], int] = args.run
+            return run(args)
+    except LatentoptError as error:
+        print(f"latentopt: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("latentopt: interrupted", file=sys.stderr)
+        return 130
+
+
+# -- commands ------------------------------------------------------------------------------------
+
+
+def _encode(args: argparse.Namespace) -> int:
+    _check_output(args.output, [args.image, args.weights])
+    with _progress() as stage:
+        stage("loading libraries")
+        from latentopt.bench.images import read_image
+        from latentopt.coding import Settings
+
+        _check_codec(args.codec)
+        stage("reading the image")
+        _check_size(args.image)
+        x = read_image(args.image)  # (1, 3, H, W)
+        settings = Settings(args.quant, args.pmf, args.direction, args.portable)
+        codec = _codec(args, settings, False if args.shift == "none" else args.shift, stage)
+        stage("encoding")
+        size = codec.save(args.output, x)
+    height, width = x.shape[-2:]
+    print(f"{size} bytes, {8 * size / (width * height):.4f} bpp: {args.output}")
+    return 0
+
+
+def _decode(args: argparse.Namespace) -> int:
+    _check_output(args.output, [args.file, args.weights])
+    if args.output.suffix.lower() != ".png":
+        raise InputError(f"{args.output}: decode writes PNG; give the output a name in .png")
+    with _progress() as stage:
+        stage("loading libraries")
+        from latentopt.bench.images import write_png
+
+        _check_codec(args.codec)
+        stage("reading the file")
+        data, container = _read(args.file)
+        codec = _codec(args, container.settings, False, stage)
+        stage("decoding")
+        with _naming(args.file):
+            x_hat = codec.load_bytes(data)  # (1, 3, H, W)
+        write_png(args.output, x_hat)
+    print(f"{container.width}x{container.height}: {args.output}")
+    return 0
+
+
+def _info(args: argparse.Namespace) -> int:
+    data, container = _read(args.file)
+    settings = container.settings
+    fields = {
+        "file": f"{args.file}, {len(data)} bytes",
+        "format version": data[3],
+        "image size": f"{container.width}x{container.height}",
+        "lattice": settings.quant,
+        "pmf": settings.pmf,
+        "direction": settings.direction,
+        "portable": "yes" if settings.portable else "no",
+        "weights hash": container.weights_hash.hex(),
+        "table hash": container.table_hash.hex(),
+        "payload": f"{sum(map(len, container.strings))} bytes",
+        "rate": f"{8 * len(data) / (container.width * container.height):.4f} bpp",
+    }
+    for name, value in fields.items():
+        print(f"{name + ':':16}{value}")
+    return 0
+
+
+def _bdrate(args: argparse.Namespace) -> int:
+    from latentopt.bench.main import run
+
+    return run(args)
+
+
+# -- what the commands share ---------------------------------------------------------------------
+
+
+def _codec(
+    args: argparse.Namespace, settings: "Settings", shift: bool | str, stage: Callable[[str], None]
+) -> "Codec":
+    """The model that the arguments name, wrapped."""
+    import torch
+
+    from latentopt import wrap, zoo
+    from latentopt.models import with_step
+
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda: PyTorch sees no GPU here; use cpu")
+    stage("loading the model")
+    model = with_step(zoo.load(args.codec, args.quality, args.weights), args.step)
+    stage("building tables")
+    return wrap(
+        model.to(args.device),
+        settings.quant,
+        shift,
+        direction=settings.direction,
+        pmf=settings.pmf,
+        portable=settings.portable,
+    )
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """A bar on a terminal's stderr; the yielded function starts the stage that it is given."""
+    from tqdm import tqdm
+
+    layout = "{desc:18} |{bar:20}| {n_fmt}/{total_fmt} {elapsed}"
+    with tqdm(total=_STAGES, disable=None, leave=False, bar_format=layout) as bar:
+        started = 0
+
+        def stage(name: str) -> None:
+            nonlocal started
+            bar.update(min(started, 1))  # the one before has ended
+            started += 1
+            bar.set_description_str(name)
+
+        yield stage
+
+
+def _read(path: Path) -> tuple[bytes, "Container"]:
+    """A coded file's bytes and its header; the strings stay in one piece."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    from latentopt.coding import Container
+
+    with _naming(path):
+        return data, Container.from_bytes(data)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the file's name in front of what is wrong with its content."""
+    try:
+        yield
+    except BitstreamError as error:
+        raise BitstreamError(f"{path}: {error}") from error
+
+
+# -- checks, made before the expensive work ------------------------------------------------------
+
+
+def _check_output(path: Path, inputs: Sequence[Path | None]) -> None:
+    """Refuse an output that could not be written, or whose writing would destroy something."""
+    # os.path rather than Path, whose questions raise on names that are too long
+    for source in inputs:
+        both = source and os.path.exists(path) and os.path.exists(source)
+        if both and os.path.samefile(path, str(source)):
+            raise InputError(f"{path}: is an input too; give the output another name")
+    if os.path.isdir(path):
+        raise InputError(f"cannot write {path}: it is a folder; name a file in it")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f"cannot write {path}: it is not a regular file")
+    if os.path.exists(path) and not os.access(path, os.W_OK):
+        raise InputError(f"cannot write {path}: it is write-protected")
+    if not os.path.isdir(path.parent):
+        raise InputError(f"cannot write {path}: there is no folder {path.parent}; make it first")
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+            pass  # as the file itself will be written, under a temporary name
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _check_codec(name: str) -> None:
+    """Refuse a codec that cannot be wrapped before its weights are fetched."""
+    from latentopt import zoo
+    from latentopt.models import SUPPORTED
+
+    if zoo.canonical(name) not in SUPPORTED:
+        known = ", ".join(SUPPORTED)
+        raise UnsupportedModelError(f"codec {name!r} cannot be wrapped: supported are {known}")
+
+
+def _check_size(path: Path) -> None:
+    """Refuse an image that the format cannot hold, or that the decoder would refuse."""
+    from latentopt.bench.images import image_size
+    from latentopt.codec import MAX_PIXELS
+    from latentopt.coding.container import MAX_SIDE
+
+    width, height = image_size(path)
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise InputError(
+            f"{path}: {width}x{height} is more than {MAX_SIDE} a side or {MAX_PIXELS} pixels; "
+            "cut it into tiles"
+        )
+
+
+# -- arguments -----------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a bad argument like any other error: by raising, in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="latentopt",
+        description="Code images with trained neural codecs, made better without retraining.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"latentopt {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_encode(_command(commands, "encode", _encode, "code an image to a file", _ENCODE_EPILOG))
+    _add_decode(_command(commands, "decode", _decode, "decode a file to a PNG", _DECODE_EPILOG))
+    _add_info(_command(commands, "info", _info, "show the header of a file", _INFO_EPILOG))
+    bdrate = _command(
+        commands, "bdrate", _bdrate, "measure rate savings on a data set", _BDRATE_EPILOG
+    )
+    if "bdrate" in argv[:1]:  # its options list what the zoo has: an expensive import
+        from latentopt.bench.main import add_arguments
+
+        add_arguments(bdrate)
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[_Parser]",
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    purpose: str,
+    epilog: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=purpose,
+        description=f"{purpose[0].upper()}{purpose[1:]}.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_encode(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("image", type=Path, metavar="IMG", help="8-bit image: PNG, JPEG, WebP, PPM, TIFF, …")
+    add("-o", "--output", type=Path, required=True, metavar="F", help="file to write")
+    _add_model(parser)
+    add("--quant", choices=QUANTS, default="oct", help="lattice (default: %(default)s)")
+    add("--shift", choices=SHIFTS, default="secant", help="latent shift search (default: secant)")
+    add("--direction", choices=DIRECTIONS, default="density", help="where to (default: density)")
+    add("--pmf", choices=PMFS, default="exact", help="probability tables (default: exact)")
+    add(
+        "--no-portable",
+        dest="portable",
+        action="store_false",
+        help="faster, but the file decodes only on a machine like this one",
+    )
+
+
+def _add_decode(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("file", type=Path, metavar="F", help="file that encode wrote")
+    add("-o", "--output", type=Path, required=True, metavar="IMG.png", help="PNG to write")
+    _add_model(parser)
+
+
+def _add_info(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="F", help="file that encode wrote")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    """The options that name a model: the same ones for encoding and decoding."""
+    add = parser.add_argument
+    add("--codec", required=True, metavar="NAME", help="CompressAI's name, such as mbt2018-mean")
+    weights = parser.add_mutually_exclusive_group(required=True)
+    weights.add_argument(
+        "--quality", type=int, metavar="Q", help="CompressAI's published weights, downloaded once"
+    )
+    weights.add_argument("--weights", type=Path, metavar="FILE", help="a checkpoint of your own")
+    add(
+        "--step",
+        type=_positive,
+        default=1.0,
+        metavar="S",
+        help="quantization step multiplier: above 1 for fewer bits; "
+        "decode with the one of encode (default: 1)",
+    )
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="where it runs (default: cpu)")
+
+
+def _positive(text: str) -> float:
+    """A positive finite number, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return value

@@ -1,0 +1,100 @@
+"""What several tests share: small models with reproducible weights, real images and weights."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from compressai.models import FactorizedPrior, MeanScaleHyperprior, ScaleHyperprior
+from torch import Tensor, nn
+
+from latentopt import zoo
+from latentopt.bench.images import read_image
+
+SHARED = Path("../shared")
+
+torch.set_num_threads(1)  # small tensors: threads would wait for each other
+
+
+def tiny(family: type[nn.Module], seed: int = 0, gain: float = 8.0) -> nn.Module:
+    """A small codec whose weights are the same everywhere (NumPy's generator, not torch's).
+
+    ``gain`` scales the main latent, which random weights leave near zero.
+    """
+    model = family(8, 12)
+    generator = np.random.default_rng(seed)
+    for name, parameter in model.named_parameters():
+        shape = tuple(parameter.shape)
+        if "biases" in name:  # of the bottleneck's densities
+            parameter.data = torch.from_numpy(generator.uniform(-0.5, 0.5, shape)).float()
+        elif name.endswith("bias"):
+            parameter.data = torch.zeros(shape)
+        elif name.endswith("weight"):
+            fan_in = shape[1] * shape[2] * shape[3]
+            weight = generator.standard_normal(shape) / np.sqrt(fan_in)
+            parameter.data = torch.from_numpy(weight).float()
+    model.g_a[-1].weight.data *= gain
+    if hasattr(model, "h_s"):
+        model.h_s[-1 if isinstance(model, MeanScaleHyperprior) else -2].bias.data += 0.8
+    model.update(force=True, update_quantiles=True)
+    return model.eval()
+
+
+FAMILIES = {
+    "bmshj2018-factorized": FactorizedPrior,
+    "bmshj2018-hyperprior": ScaleHyperprior,
+    "mbt2018-mean": MeanScaleHyperprior,
+}
+
+
+@pytest.fixture(params=FAMILIES)
+def tiny_model(request: pytest.FixtureRequest) -> nn.Module:
+    """One tiny model of each supported family."""
+    return tiny(FAMILIES[request.param])
+
+
+@pytest.fixture(scope="session")
+def tiny_mean() -> nn.Module:
+    return tiny(MeanScaleHyperprior)
+
+
+def photo(height: int, width: int, batch: int = 1, seed: int = 0) -> Tensor:
+    """Smooth shapes with an edge and some noise, (batch, 3, height, width) in [0, 1]."""
+    generator = np.random.default_rng(seed)
+    v, u = np.mgrid[0:height, 0:width] / 32
+    images = []
+    for _ in range(batch):
+        a, b, c = generator.uniform(0.5, 3, 3)
+        planes = [np.sin(a * u + k) * np.cos(b * v) + (u + c * v > 2) for k in range(3)]
+        noise = generator.normal(0, 0.1, (3, height, width))
+        images.append(np.clip(0.4 + 0.25 * np.stack(planes) + noise, 0, 1))
+    return torch.from_numpy(np.stack(images)).float()
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip("../shared is absent")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def kodak(shared: Path) -> list[Path]:
+    return sorted((shared / "data/kodak").glob("*.png"))
+
+
+@pytest.fixture(scope="session")
+def kodak_crop(kodak: list[Path]) -> Tensor:
+    """(1, 3, 200, 300), not a multiple of any stride."""
+    return read_image(kodak[3])[..., 100:300, 50:350]
+
+
+@pytest.fixture(scope="session")
+def real_mean(shared: Path) -> nn.Module:
+    return zoo.load("mbt2018-mean", weights=shared / "weights/lab-mean-2.pt")
+
+
+@pytest.fixture(scope="session")
+def real_factorized(shared: Path) -> nn.Module:
+    return zoo.load("bmshj2018-factorized", weights=shared / "weights/bmshj2018-factorized-q2.pt")

@@ -1,0 +1,71 @@
+"""Golden bitstreams: they freeze the format. A change here breaks every file already written.
+
+`python tests/test_golden.py` writes the goldens anew; do that only with a new format version.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import FAMILIES, photo, tiny
+
+import latentopt
+from latentopt.coding import LatentCoder, Prior
+from latentopt.lattices import LATTICES
+from latentopt.pmf import GaussianDensity
+
+GOLDEN = Path(__file__).parent / "golden"
+SCALES = np.array([0.11, 0.25, 0.55, 0.8, 1.3, 3.0, 20.0])
+
+
+def golden_string(name: str, pmf: str = "exact") -> tuple[LatentCoder, Prior, bytes]:
+    """A latent of exact binary fractions, so that no platform rounds it otherwise."""
+    n = 700
+    levels = (np.arange(n) * 37 % len(SCALES)).astype(np.int16)
+    centres = (np.arange(n) % 9 - 4) / 4
+    values = centres + np.rint(SCALES[levels] * np.sin(np.arange(n)) * 3 * 64) / 64
+    values[5] += 1000
+    tails = {} if pmf == "exact" else {"tails": ()}
+    coder = LatentCoder(GaussianDensity(SCALES, **tails), LATTICES[name], pmf)
+    prior = Prior((1, 1, n), levels, centres)
+    return coder, prior, coder.encode(coder.quantize(values, prior), 42)
+
+
+@pytest.mark.parametrize("name", list(LATTICES))
+def test_strings_are_frozen(name: str) -> None:
+    frozen = json.loads((GOLDEN / "strings.json").read_text())
+    coder, prior, string = golden_string(name)
+    assert coder.digest().hex() == frozen[name]["tables"], "probability tables changed"
+    assert string.hex() == frozen[name]["string"], "the bitstream changed"
+    latent, code = coder.decode(bytes.fromhex(frozen[name]["string"]), prior)
+    assert code == 42
+    assert float(latent.hat.sum()) == pytest.approx(frozen[name]["sum"], abs=1e-9)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_files_of_the_past_still_decode(family: str) -> None:
+    codec = latentopt.wrap(tiny(FAMILIES[family]), "hex")
+    x_hat = codec.load(GOLDEN / f"{family}.lo")
+    expected = torch.from_numpy(np.load(GOLDEN / f"{family}.npy")).float()
+    assert float((x_hat * 255 - expected).abs().max()) < 1
+
+
+def write_goldens() -> None:
+    strings = {}
+    for name in LATTICES:
+        coder, prior, string = golden_string(name)
+        latent, _ = coder.decode(string, prior)
+        digest, total = coder.digest().hex(), float(latent.hat.sum())
+        strings[name] = {"string": string.hex(), "tables": digest, "sum": total}
+    (GOLDEN / "strings.json").write_text(json.dumps(strings, indent=1) + "\n")
+    for family, cls in FAMILIES.items():
+        codec = latentopt.wrap(tiny(cls), "hex")
+        codec.save(GOLDEN / f"{family}.lo", photo(40, 56))
+        image = codec.load(GOLDEN / f"{family}.lo")
+        np.save(GOLDEN / f"{family}.npy", (image * 255).round().byte().numpy())
+
+
+if __name__ == "__main__":
+    write_goldens()
