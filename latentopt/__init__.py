@@ -33,10 +33,13 @@ __all__ = [
 ]
 
 _HOMES = {"Codec": "codec", "wrap": "codec", "Container": "coding"}  # the others are errors
+_ROOMS = {"bench", "codec", "coding", "encoder", "errors", "lattices", "models", "pmf", "zoo"}
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use: PyTorch and CompressAI take seconds, which `latentopt --help` spares."""
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)

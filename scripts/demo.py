@@ -14,7 +14,7 @@ from latentopt.bench.main import run_plan
 from latentopt.errors import LatentoptError
 
 CODEC = "mbt2018-mean"
-CONFIGS = ("baseline", "hex", "oct", "shift", "oct+shift")
+CONFIGS = ("baseline", "int", "hex", "oct", "shift", "oct+shift", "e8+shift")
 PHOTOGRAPHS = 3
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 import latentopt
 from latentopt.errors import InputError
+from latentopt.models import adapter_class
 
 LATTICES = ("int", "hex", "oct", "d4", "e8")
 _OPTIONS = ("shift", "grid", "sign", "paper")
-PAD_MULTIPLE = 64  # pixels; what hyperprior codecs need, and what latentopt pads to
 
 Strings = list[list[bytes]]
 """One list per bitstream part, one bytes object per image in it."""
@@ -103,11 +103,12 @@ class BaselineCodec:
 
     def __init__(self, model: nn.Module) -> None:
         self._model: Any = model
+        self._stride = adapter_class(model).stride  # pixels
 
     def compress(self, x: Tensor) -> dict[str, Any]:
         """``strings`` and ``shape`` of images (B, 3, H, W) in [0, 1]."""
         height, width = x.shape[-2:]
-        padding = (0, -width % PAD_MULTIPLE, 0, -height % PAD_MULTIPLE)
+        padding = (0, -width % self._stride, 0, -height % self._stride)
         out = self._model.compress(F.pad(x, padding, mode="replicate"))
         return {"strings": out["strings"], "shape": (out["shape"], (height, width))}
 
