@@ -45,7 +45,6 @@ MAX_PIXELS = 1 << 26
 """Default limit on the size of images that a decoder accepts, 8192 x 8192."""
 
 _TOLERANCE = 1e-6
-_FAST = torch.channels_last  # a synthesis up to a third faster, the same but for the last bit
 
 
 def wrap(
@@ -251,13 +250,8 @@ class Codec(nn.Module):
             return [NO_SHIFT] * len(main)
         directions = [latent.direction(self.settings.direction) for latent in main]
         y_hat = _stack([latent.hat for latent in main], main[0], x)
-        problem = ShiftProblem(
-            lambda shifted_y: self._image(shifted_y.contiguous(memory_format=_FAST), x.shape[-2:]),
-            y_hat,
-            _stack(directions, main[0], x),
-            x.float(),
-        )
-        return self.search.main(problem)
+        direction = _stack(directions, main[0], x)
+        return self.search.main(ShiftProblem(self._image, y_hat, direction, x.float()))
 
     # -- decoder ---------------------------------------------------------------------------------
 
@@ -287,12 +281,18 @@ class Codec(nn.Module):
             directions = [c.latent.direction(self.settings.direction) for c in coded]
             direction = _stack(directions, coded[0].latent, like)
             y_hat = shifted(y_hat, direction, [decode_step(c.step_code) for c in coded])
-        return self._image(y_hat, size)
+        return self._image(y_hat, exact=not self.settings.portable)[..., : size[0], : size[1]]
 
-    def _image(self, y_hat: Tensor, size: Sequence[int]) -> Tensor:
-        dtype = next(self.model.parameters()).dtype
-        x_hat = self._adapter.synthesis(y_hat.to(dtype)).float()
-        return x_hat[..., : size[0], : size[1]].clamp(0, 1)
+    def _image(self, y_hat: Tensor, exact: bool = False) -> Tensor:
+        """Images in [0, 1], padding included, of main latents.
+
+        With channels last, synthesis is up to a third faster on a CPU and the same but for the last
+        bit; ``exact`` computes as the model itself does.
+        """
+        y_hat = y_hat.to(next(self.model.parameters()).dtype)
+        if not exact:
+            y_hat = y_hat.contiguous(memory_format=torch.channels_last)
+        return self._adapter.synthesis(y_hat).float().clamp(0, 1).contiguous()
 
     # -- tables ----------------------------------------------------------------------------------
 

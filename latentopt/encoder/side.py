@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from latentopt.coding import Latent
 from latentopt.models import Parameters, SideAdapter
 
-_EVERY = 7  # of the elements, one in so many is enough to compare rates; prime to the row lengths
+_EVERY = 13  # of the elements, one in so many is enough to compare rates; prime to the row lengths
 
 
 class SideProblem:

@@ -1,5 +1,7 @@
 """bmshj2018-hyperprior and mbt2018-mean: Gaussians whose parameters come from a side latent."""
 
+import copy
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
@@ -24,10 +26,11 @@ class ScaleAdapter(SideAdapter):
         table = self.model.gaussian_conditional.scale_table
         scales = table if table.numel() else get_scale_table()
         self.main_density = GaussianDensity(scales.double().cpu().numpy())
-        self.__dict__.pop("_double_h_s", None)
+        self.__dict__.pop("_portable", None)
 
     @cached_property
-    def _double_h_s(self) -> nn.Module:
+    def _portable(self) -> nn.Module:
+        """The hyper-synthesis for portable streams."""
         return double_copy(self.model.h_s)
 
     def decoder_parts(self) -> list[nn.Module]:
@@ -40,7 +43,7 @@ class ScaleAdapter(SideAdapter):
     def parameters(self, side: NDArray, shape: tuple[int, ...], draft: bool = False) -> Parameters:
         z_hat = torch.from_numpy(side).reshape(1, *shape)
         if self.portable and not draft:
-            output = self._double_h_s(z_hat)
+            output = self._portable(z_hat)
         else:
             output = self.model.h_s(z_hat.to(next(self.model.h_s.parameters()))).float()
         return self.split(output[0].cpu().numpy())
@@ -59,9 +62,57 @@ class ScaleAdapter(SideAdapter):
 class MeanScaleAdapter(ScaleAdapter):
     """CompressAI's ``MeanScaleHyperprior`` (Minnen et al. 2018)."""
 
+    @cached_property
+    def _portable(self) -> nn.Module:
+        layers = list(_flat(self.model.h_s))
+        convs = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
+        return _SplitHead(layers, convs[-1]) if convs else double_copy(self.model.h_s)
+
     def hyper_analysis(self, y: Tensor) -> Tensor:
         return self.model.h_a(y)
 
     def split(self, output: NDArray) -> Parameters:
         scales, means = np.split(output, 2)
         return Parameters(scales, means)
+
+
+def _flat(module: nn.Module) -> Iterator[nn.Module]:
+    """The layers of nested Sequentials, in order."""
+    if isinstance(module, nn.Sequential):
+        for child in module:
+            yield from _flat(child)
+    else:
+        yield module
+
+
+class _SplitHead(nn.Module):
+    """A hyper-synthesis whose last convolution gives the scales in float64, the means in float32.
+
+    Only the scales select tables, so only they must agree between machines; a mean that is off by
+    its last bit moves one element of the reconstruction by as much, and nothing else. The last
+    convolution is most of the work, and float64 takes four times as long.
+    """
+
+    def __init__(self, layers: list[nn.Module], last: int):
+        super().__init__()
+        conv = layers[last]
+        assert isinstance(conv, nn.Conv2d)
+        half = conv.out_channels // 2
+        self.body = double_copy(nn.Sequential(*layers[:last]))
+        self.scales = double_copy(nn.Sequential(_outputs(conv, 0, half), *layers[last + 1 :]))
+        means = nn.Sequential(_outputs(conv, half, 2 * half), *layers[last + 1 :])
+        self.means = copy.deepcopy(means).to(device="cpu", dtype=torch.float32).eval()
+
+    def forward(self, z_hat: Tensor) -> Tensor:
+        hidden = self.body(z_hat)
+        return torch.cat([self.scales(hidden), self.means(hidden.float()).double()], dim=1)
+
+
+def _outputs(conv: nn.Conv2d, start: int, stop: int) -> nn.Conv2d:
+    """The part of a convolution that computes these output channels."""
+    part = copy.deepcopy(conv)
+    part.weight = nn.Parameter(conv.weight.detach()[start:stop].clone())
+    part.out_channels = stop - start
+    if conv.bias is not None:
+        part.bias = nn.Parameter(conv.bias.detach()[start:stop].clone())
+    return part
