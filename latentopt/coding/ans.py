@@ -12,6 +12,9 @@ from latentopt.pmf.tables import Ints, Run
 
 MAX_INTEGER_BITS = 32
 _CHUNK_BITS = 16  # a uniform alphabet that the coder represents exactly
+_BOTTOM = np.array([1], dtype=np.uint32)
+"""What lies below all symbols on the stack. Not an empty stack: a decoder of corrupt data runs down
+to that one, and would take it for a good end. It costs no bit, as log2(1) = 0."""
 
 
 class SymbolEncoder:
@@ -52,7 +55,7 @@ class SymbolEncoder:
         self._runs.append((constriction.stream.model.Uniform(size), symbols.astype(np.int32)))
 
     def finish(self) -> bytes:
-        coder = constriction.stream.stack.AnsCoder()
+        coder = constriction.stream.stack.AnsCoder(_BOTTOM)
         for model, symbols in reversed(self._runs):
             if len(symbols):
                 coder.encode_reverse(np.ascontiguousarray(symbols, dtype=np.int32), model)
@@ -89,12 +92,12 @@ class SymbolDecoder:
         return self._coder.decode(model, n) if n else np.zeros(0, dtype=np.int32)
 
     def finish(self) -> None:
-        """Check that nothing is left: the encoder started from an empty stack.
+        """Check that nothing is left but what the encoder started from.
 
         Raises:
             BitstreamError: the data is corrupt, or the tables are not those it was written with.
         """
-        if not self._coder.is_empty():
+        if not np.array_equal(self._coder.get_compressed(), _BOTTOM):
             raise BitstreamError(
                 "the entropy-coded data does not end where the symbols do: it is corrupt, "
                 "or was written by a codec with other weights, lattice or device settings"
