@@ -419,7 +419,7 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_bdrate_reports_through_the_same_door(refused: Refused) -> None:
     refused("--codec", "bdrate")
     refused("did you mean mbt2018-mean", "bdrate", "--codec", "mbt2018-men")
-    refused("--qualities '1,x'", "bdrate", *MEAN, "--qualities", "1,x")
+    refused("--qualities '1,x'", "bdrate", *MEAN, "--qualities", "1,x", "--data", "sample")
 
 
 def test_version_and_mistakes_are_quick() -> None:
