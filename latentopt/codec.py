@@ -251,7 +251,9 @@ class Codec(nn.Module):
         directions = [latent.direction(self.settings.direction) for latent in main]
         y_hat = _stack([latent.hat for latent in main], main[0], x)
         direction = _stack(directions, main[0], x)
-        return self.search.main(ShiftProblem(self._image, y_hat, direction, x.float()))
+        padded_height = x.shape[-2] + -x.shape[-2] % self._adapter.stride
+        pixels = padded_height // y_hat.shape[-2]
+        return self.search.main(ShiftProblem(self._image, y_hat, direction, x.float(), pixels))
 
     # -- decoder ---------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -27,6 +27,8 @@ class ShiftProblem:
     y_hat: Tensor  # (B, M, h, w)
     direction: Tensor  # (B, M, h, w)
     x: Tensor  # (B, 3, H, W)
+    pixels: int
+    """Rows of the synthesized image per row of the latent."""
 
     def image(self, rho: Iterable[float]) -> Tensor:
         """The reconstruction with those step sizes; one decode."""
@@ -35,16 +37,15 @@ class ShiftProblem:
 
     def band(self, share: float) -> "ShiftProblem":
         """The same problem on the middle rows of the image, about this share of them."""
-        rows, height = self.y_hat.shape[-2], self.x.shape[-2]
-        pixels = -(-height // rows)  # per row of the latent, as images are padded to whole rows
+        rows = self.y_hat.shape[-2]
         first = int(rows * (1 - share) / 2)
         latent = slice(first, rows - first)
-        image = slice(first * pixels, (rows - first) * pixels)
-        return ShiftProblem(
-            self.synthesis,
-            self.y_hat[..., latent, :],
-            self.direction[..., latent, :],
-            self.x[..., image, :],
+        image = slice(first * self.pixels, (rows - first) * self.pixels)
+        return replace(
+            self,
+            y_hat=self.y_hat[..., latent, :],
+            direction=self.direction[..., latent, :],
+            x=self.x[..., image, :],
         )
 
     def distortion(self, image: Tensor) -> list[float]:
@@ -97,7 +98,7 @@ class Grid(StepSearch):
 
     def side(self, problem: SideProblem) -> int:
         codes = [NO_SHIFT, *(encode_step(c * problem.scale) for c in self.candidates)]
-        return min(codes, key=lambda code: problem.bits(problem.parameters(decode_step(code))))
+        return min(codes, key=lambda code: problem.bits(decode_step(code)))
 
 
 @dataclass(frozen=True)
@@ -139,9 +140,9 @@ class Secant(StepSearch):
 
     def side(self, problem: SideProblem) -> int:
         """The same idea for the rate: entropy parameters are nearly linear along the direction."""
-        along = problem.linearised(self.probe * problem.scale)
+        bits = problem.linearised_bits(self.probe * problem.scale)
         codes = [encode_step(c * problem.scale) for c in self.side_candidates]
-        cost = {code: problem.bits(along(decode_step(code))) for code in (NO_SHIFT, *codes)}
+        cost = {code: bits(decode_step(code)) for code in (NO_SHIFT, *codes)}
         best = min(cost, key=lambda code: cost[code])
         gain = cost[NO_SHIFT] - cost[best]
         return best if gain > self.side_worthwhile * cost[NO_SHIFT] else NO_SHIFT

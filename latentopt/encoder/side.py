@@ -17,7 +17,7 @@ class SideProblem:
 
     def __init__(self, adapter: SideAdapter, side: Latent, direction: str, y: NDArray[np.floating]):
         self._adapter, self._side, self._name = adapter, side, direction
-        self._y = y[::_EVERY]
+        self._y = _sample(y)
         self._known: dict[float, Parameters] = {}
 
     @cached_property
@@ -34,24 +34,26 @@ class SideProblem:
             self._known[rho] = self._adapter.parameters(self._shifted(rho), shape)
         return self._known[rho]
 
-    def linearised(self, probe: float) -> Callable[[float], Parameters]:
-        """A cheap stand-in for :meth:`parameters`: the secant through 0 and ``probe``."""
+    def bits(self, rho: float) -> float:
+        """Rate of a sample of the main latent's elements, rounded to integers, after a shift."""
+        parameters = self.parameters(rho)
+        return self._cost(_sample(parameters.scales), _sample(parameters.means))
+
+    def linearised_bits(self, probe: float) -> Callable[[float], float]:
+        """A cheap stand-in for :meth:`bits`: parameters on the secant through 0 and ``probe``."""
         shape = self._side.prior.shape
         there = self._adapter.parameters(self._shifted(probe), shape, draft=True)
         here = self.parameters(0.0)
+        scales, means = _sample(here.scales), _sample(here.means)
+        scale_change, mean_change = _sample(there.scales) - scales, _sample(there.means) - means
 
-        def along(rho: float) -> Parameters:
+        def along(rho: float) -> float:
             t = rho / probe if probe else 0.0
-            return Parameters(
-                _every(here.scales) + t * (_every(there.scales) - _every(here.scales)),
-                _every(here.means) + t * (_every(there.means) - _every(here.means)),
-            )
+            return self._cost(scales + t * scale_change, means + t * mean_change)
 
         return along
 
-    def bits(self, parameters: Parameters) -> float:
-        """Rate of a sample of the main latent's elements, rounded to integers."""
-        scales, means = (_every(p) for p in (parameters.scales, parameters.means))
+    def _cost(self, scales: NDArray[np.floating], means: NDArray[np.floating]) -> float:
         density = self._adapter.main_density
         return density.integer_bits(np.maximum(scales, density.spread(0)), self._y - means)
 
@@ -62,6 +64,5 @@ class SideProblem:
         return 1 / rms if rms > 0 else 0.0
 
 
-def _every(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """One in ``_EVERY`` elements; what was thinned out before stays as it is."""
-    return values.reshape(-1)[::_EVERY] if values.ndim == 3 else values
+def _sample(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    return values.reshape(-1)[::_EVERY]
