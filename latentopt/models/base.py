@@ -25,7 +25,7 @@ class Adapter(ABC):
 
     Args:
         model: the codec, in eval mode.
-        portable: compute entropy parameters in float64 on the CPU, so that all machines agree.
+        portable: compute what selects tables in float64 on the CPU, so that all machines agree.
     """
 
     main_density: Density
