@@ -216,7 +216,8 @@ class Codec(nn.Module):
         _check_images(x)
         parameter = next(self.model.parameters())
         x = x.to(parameter.device)
-        y = self._adapter.analysis(_pad(x, self._adapter.stride).to(parameter.dtype))
+        padded = _pad(x, self._adapter.stride)
+        y = self._adapter.analysis(padded.to(parameter.dtype))
         if isinstance(self._adapter, SideAdapter):
             z = self._adapter.hyper_analysis(y)
             pairs = [self._encode_both(*images) for images in zip(_rows(y), _rows(z))]
@@ -224,7 +225,7 @@ class Codec(nn.Module):
         else:
             prior = channel_prior(self._adapter.main_density, tuple(y.shape[1:]))
             main, side = [self._main.quantize(y_i.ravel(), prior) for y_i in _rows(y)], {}
-        codes = self._search_main(main, x)
+        codes = self._search_main(main, x, padded.shape[-2] // y.shape[-2])
         return {"y": [_Coded(*pair) for pair in zip(main, codes)], **side}
 
     def _encode_both(self, y: NDArray[np.float32], z: NDArray[np.float32]) -> tuple[Latent, _Coded]:
@@ -245,14 +246,12 @@ class Codec(nn.Module):
                 return moved, _Coded(side, code)
         return plain, _Coded(side, NO_SHIFT)
 
-    def _search_main(self, main: list[Latent], x: Tensor) -> list[int]:
+    def _search_main(self, main: list[Latent], x: Tensor, pixels: int) -> list[int]:
         if self.search is None:
             return [NO_SHIFT] * len(main)
         directions = [latent.direction(self.settings.direction) for latent in main]
         y_hat = _stack([latent.hat for latent in main], main[0], x)
         direction = _stack(directions, main[0], x)
-        padded_height = x.shape[-2] + -x.shape[-2] % self._adapter.stride
-        pixels = padded_height // y_hat.shape[-2]
         return self.search.main(ShiftProblem(self._image, y_hat, direction, x.float(), pixels))
 
     # -- decoder ---------------------------------------------------------------------------------

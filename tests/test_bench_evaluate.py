@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from compressai.models import MeanScaleHyperprior
+from compressai.models import JointAutoregressiveHierarchicalPriors, MeanScaleHyperprior
 from PIL import Image
 from torch import Tensor
 
@@ -360,3 +360,12 @@ def test_csv_survives_odd_file_names(images: Dataset, plan: Plan, tmp_path: Path
     with open(tmp_path / "m.csv", newline="") as file:
         assert next(iter(csv.DictReader(file)))["image"] == odd.name
     assert len(evaluate(one, tmp_path / "m.csv", progress=False)) == 1
+
+
+def test_the_baseline_of_a_codec_without_an_adapter() -> None:
+    model = JointAutoregressiveHierarchicalPriors(8, 12).eval()
+    model.update()
+    baseline = BaselineCodec(model)
+    x = torch.rand(1, 3, 50, 70)
+    out = baseline.compress(x)
+    assert baseline.decompress(out["strings"], out["shape"])["x_hat"].shape == x.shape

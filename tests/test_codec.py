@@ -199,6 +199,27 @@ def test_double_and_half_models(tiny_model: nn.Module) -> None:
         assert torch.isfinite(x_hat).all()
 
 
+class _Residual(nn.Module):
+    def __init__(self, channels: int):
+        super().__init__()
+        self.mix = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 0.1 * self.mix(x)
+
+
+def test_a_hyper_synthesis_that_ends_otherwise() -> None:
+    """Portable mode splits the last convolution where it is the last, and else leaves it whole."""
+    model = tiny(MeanScaleHyperprior)
+    model.h_s = nn.Sequential(model.h_s, _Residual(24))
+    codec = latentopt.wrap(model, "hex")
+    x = photo(64, 64)
+    x_hat = codec.decompress(**pair(codec.compress(x)))["x_hat"]
+    assert torch.equal(x_hat, codec(x)["x_hat"])
+    plain = latentopt.wrap(model, "hex", portable=False)
+    torch.testing.assert_close(x_hat, plain(x)["x_hat"], atol=1e-3, rtol=0)
+
+
 # -- any size --------------------------------------------------------------------------------------
 
 

@@ -15,9 +15,8 @@ from torch import Tensor, nn
 
 import latentopt
 from latentopt.errors import InputError
-from latentopt.models import adapter_class
+from latentopt.lattices import LATTICES
 
-LATTICES = ("int", "hex", "oct", "d4", "e8")
 _OPTIONS = ("shift", "grid", "sign", "paper")
 
 Strings = list[list[bytes]]
@@ -103,7 +102,7 @@ class BaselineCodec:
 
     def __init__(self, model: nn.Module) -> None:
         self._model: Any = model
-        self._stride = adapter_class(model).stride  # pixels
+        self._stride: Any = model.downsampling_factor  # pixels, as latentopt pads
 
     def compress(self, x: Tensor) -> dict[str, Any]:
         """``strings`` and ``shape`` of images (B, 3, H, W) in [0, 1]."""

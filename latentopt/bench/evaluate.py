@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-import latentopt
-from latentopt import zoo
+from latentopt import __version__, zoo
 from latentopt.bench.configs import Codec, Configuration
 from latentopt.bench.datasets import Dataset
 from latentopt.bench.images import image_size, read_image, to_uint8
@@ -97,7 +95,7 @@ class Plan:
 def evaluate(plan: Plan, csv_path: Path, progress: bool = True) -> pd.DataFrame:
     """Measure what ``csv_path`` does not hold yet; return the rows of this plan."""
     settings = Settings(
-        plan.dataset.name, plan.device, torch.get_num_threads(), plan.batch_size, version()
+        plan.dataset.name, plan.device, torch.get_num_threads(), plan.batch_size, __version__
     )
     sizes = {name: image_size(p) for name, p in zip(plan.dataset.names, plan.dataset.paths)}
     total = len(plan.points) * len(plan.steps) * len(plan.configs) * len(sizes)
@@ -277,15 +275,6 @@ def weights_hash(model: nn.Module) -> str:
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()[:12]
-
-
-def version() -> str:
-    """latentopt's version, without a commit."""
-    try:
-        installed = metadata.version("latentopt")
-    except metadata.PackageNotFoundError:
-        installed = "unknown"
-    return str(getattr(latentopt, "__version__", installed))
 
 
 def commit() -> str:

@@ -1,6 +1,6 @@
 """Read and write 8-bit RGB images as tensors, refusing what that would silently degrade."""
 
-import os
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +11,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from latentopt.coding import write_whole
 from latentopt.errors import DataError, InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
@@ -50,15 +51,13 @@ def write_png(path: str | Path, x_hat: Tensor) -> None:
     """Write a (3, H, W) or (1, 3, H, W) image in [0, 1] as 8-bit PNG: whole, or not at all."""
     path = Path(path)
     image = Image.fromarray(to_uint8(x_hat).permute(1, 2, 0).cpu().numpy(), "RGB")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    png = io.BytesIO()
     try:
-        with open(partial, "wb") as file:
-            image.save(file, format="PNG")
-        os.replace(partial, path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        partial.unlink(missing_ok=True)
+        image.save(png, format="PNG")
+        write_whole(path, png.getvalue())
+    except (OSError, InputError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be written ({reason})") from error
 
 
 def to_uint8(x: Tensor) -> Tensor:

@@ -112,7 +112,8 @@ class LatentCoder:
         ]
         self.tables: dict[tuple[str, int], Table] = {}
         for level, chosen in enumerate(self.lattices):
-            self.tables[scalar.name, level] = build_table(density, level, scalar)
+            if chosen is not scalar:
+                self.tables[scalar.name, level] = build_table(density, level, scalar)
             self.tables[chosen.name, level] = build(density, level, chosen)
 
     def quantize(self, values: NDArray[np.floating], prior: Prior) -> Latent:

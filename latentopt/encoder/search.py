@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -52,7 +53,7 @@ class ShiftProblem:
         """Mean squared error of each image."""
         return (image - self.x).square().mean(dim=(1, 2, 3), dtype=torch.float64).tolist()
 
-    @property
+    @cached_property
     def scale(self) -> list[float]:
         """For each image, the step that moves by a root mean square of 1 what moves at all."""
         energy = self.direction.double().square().sum(dim=(1, 2, 3))

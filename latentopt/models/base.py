@@ -31,13 +31,15 @@ class Adapter(ABC):
     main_density: Density
     """Density of the main latent's residual, per level."""
 
-    stride: int
-    """Pixels per element of the last latent; images are padded to a multiple of it."""
-
     def __init__(self, model: nn.Module, portable: bool = True):
         self.model: Any = model  # nn.Module, whose attributes have no static types
         self.portable = portable
         self.refresh()
+
+    @property
+    def stride(self) -> int:
+        """Pixels per element of the last latent; images are padded to a multiple of it."""
+        return self.model.downsampling_factor
 
     @abstractmethod
     def refresh(self) -> None:
@@ -101,6 +103,18 @@ class SideAdapter(Adapter):
     @abstractmethod
     def prior(self, parameters: Parameters) -> Prior:
         """Prior of the main latent."""
+
+
+class Scale(nn.Module):
+    """Multiplies by a constant."""
+
+    def __init__(self, factor: float):
+        super().__init__()
+        self.factor: Tensor
+        self.register_buffer("factor", torch.tensor(factor))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor
 
 
 def channel_prior(density: FactorizedDensity, shape: tuple[int, ...]) -> Prior:

@@ -9,8 +9,6 @@ from latentopt.pmf import FactorizedDensity
 class FactorizedAdapter(ChannelAdapter):
     """CompressAI's ``FactorizedPrior`` (Ballé et al. 2018)."""
 
-    stride = 16
-
     def refresh(self) -> None:
         self.main_density = FactorizedDensity(self.model.entropy_bottleneck)
 

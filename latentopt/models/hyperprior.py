@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latentopt.coding import Prior
-from latentopt.models.base import Parameters, SideAdapter, double_copy
+from latentopt.models.base import Parameters, Scale, SideAdapter, double_copy
 from latentopt.pmf import FactorizedDensity, GaussianDensity
 
 
 class ScaleAdapter(SideAdapter):
     """CompressAI's ``ScaleHyperprior`` (Ballé et al. 2018): zero means."""
 
-    stride = 64
     main_density: GaussianDensity
 
     def refresh(self) -> None:
@@ -65,8 +64,10 @@ class MeanScaleAdapter(ScaleAdapter):
     @cached_property
     def _portable(self) -> nn.Module:
         layers = list(_flat(self.model.h_s))
-        convs = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
-        return _SplitHead(layers, convs[-1]) if convs else double_copy(self.model.h_s)
+        last = max(i for i, layer in enumerate(layers) if not isinstance(layer, Scale))
+        head = layers[last]
+        splits = isinstance(head, nn.Conv2d) and head.groups == 1
+        return _SplitHead(layers, last) if splits else double_copy(self.model.h_s)
 
     def hyper_analysis(self, y: Tensor) -> Tensor:
         return self.model.h_a(y)

@@ -5,23 +5,11 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from latentopt.errors import InputError
-from latentopt.models.base import SideAdapter
+from latentopt.models.base import Scale, SideAdapter
 from latentopt.models.registry import adapter_class
-
-
-class Scale(nn.Module):
-    """Multiplies by a constant."""
-
-    def __init__(self, factor: float):
-        super().__init__()
-        self.factor: Tensor
-        self.register_buffer("factor", torch.tensor(factor))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.factor
 
 
 def with_step(model: nn.Module, step: float) -> nn.Module:

@@ -1,7 +1,7 @@
 """Exact probability of Voronoi cells: P(c) = integral over the cell of the product of densities."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -85,7 +85,14 @@ class _PieceIntegrand:
         inner = self._per_coordinate(m[:, -1], self.lattice.dim - 1, half, self._slab)
         return torch.from_numpy(values * inner)
 
-    def _per_coordinate(self, m, axis, u, function) -> Floats:  # type: ignore[no-untyped-def]
+    def _per_coordinate(
+        self,
+        m: NDArray[np.int64],
+        axis: int,
+        u: Floats,
+        function: Callable[[Floats, Floats], Floats],
+    ) -> Floats:
+        """(N, n) values of ``function`` at coordinates (n,), in latent units, and nodes (N,)."""
         distinct, inverse = np.unique(m, return_inverse=True)
         t = distinct * self.lattice.units[axis]
         return function(t[None, :], u[:, None])[:, inverse.reshape(-1)]

@@ -10,6 +10,7 @@ escapes to the mask, and the caller codes it as a plain integer. So nothing is e
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,9 +134,16 @@ class JointTable:
     low: Ints  # (v,) smallest coordinate of the box
     shape: Ints  # (v,) size of the box
     points: Ints  # (s, v) coordinates of symbol 0 … s-1
-    symbol_of: Ints  # (prod(shape),) symbol of each place of the box, s where there is none
     counts: Counts  # s symbols, and the escape where there is a fallback
     fallback: ProductTable | None
+
+    @cached_property
+    def symbol_of(self) -> Ints:
+        """(prod(shape),) symbol of each place of the box, s where there is none."""
+        symbol_of = np.full(int(np.prod(self.shape)), len(self.points), dtype=np.int32)
+        places = np.ravel_multi_index(tuple((self.points - self.low).T), tuple(self.shape))
+        symbol_of[places] = np.arange(len(self.points))
+        return symbol_of
 
     def symbols(self, m: Ints) -> Ints:
         """(n,) symbols of ``m`` (n, v); ``len(points)`` where there is none."""
@@ -183,11 +191,8 @@ class JointTable:
         lattice: Lattice, low: Ints, shape: Ints, flat_points: Ints, counts: Ints, *fallback: Ints
     ) -> "JointTable":
         points = flat_points.reshape(-1, lattice.dim)
-        symbol_of = np.full(int(np.prod(shape)), len(points), dtype=np.int32)
-        places = np.ravel_multi_index(tuple((points - low).T), tuple(shape))
-        symbol_of[places] = np.arange(len(points))
         wide = ProductTable.from_arrays(lattice, *fallback) if fallback else None
-        return JointTable(low, shape, points, symbol_of, Counts(counts), wide)
+        return JointTable(low, shape, points, Counts(counts), wide)
 
 
 Table = JointTable | ProductTable
@@ -255,10 +260,8 @@ def _joint(
 ) -> JointTable:
     kept = p >= threshold
     probabilities = np.append(p[kept], max(1 - p[kept].sum(), 0.0)) if fallback else p[kept]
-    counts = Counts.from_probabilities(probabilities).counts
-    points = m[kept].astype(np.int32).ravel()
-    wide = fallback.arrays() if fallback else []
-    return JointTable.from_arrays(box.lattice, box.low, box.shape, points, counts, *wide)
+    counts = Counts.from_probabilities(probabilities)
+    return JointTable(box.low, box.shape, m[kept].astype(np.int32), counts, fallback)
 
 
 def _product(density: Density, level: int, lattice: Lattice) -> ProductTable:
