@@ -45,6 +45,7 @@ MAX_PIXELS = 1 << 26
 """Default limit on the size of images that a decoder accepts, 8192 x 8192."""
 
 _TOLERANCE = 1e-6
+_BUILD = (None, None)  # no tables from elsewhere: build those of both latents
 
 
 def wrap(
@@ -108,7 +109,7 @@ class Codec(nn.Module):
         self.max_pixels = MAX_PIXELS
         # Any: its kind (with a side latent or not) is asked for where the flow forks.
         self._adapter: Any = adapter_class(model)(model, settings.portable)
-        self._loaded: list[Ints] = []
+        self._loaded: Sequence[Ints | None] = _BUILD
         self.register_load_state_dict_post_hook(_after_load)
         self._build_tables()
 
@@ -303,25 +304,25 @@ class Codec(nn.Module):
             self._build_tables()
         return force
 
-    def _build_tables(self) -> None:
+    def _build_tables(self, dumped: Sequence[Ints | None] = _BUILD) -> None:
+        """What is derived from the weights; tables as ``dumped``, where given."""
         self._adapter.refresh()
         self._weights_hash = self._adapter.weights_digest()[:4]
         density, pmf = self._adapter.main_density, self.settings.pmf
         main_density = density.core if pmf == "paper" else density
-        self._main = LatentCoder(main_density, get_lattice(self.settings.quant), pmf)
+        lattice = get_lattice(self.settings.quant)
+        self._main = LatentCoder(main_density, lattice, pmf, dumped[0])
         if isinstance(self._adapter, SideAdapter):
-            self._side = LatentCoder(self._adapter.side_density, get_lattice("int"))
-        self._hash_tables()
+            side_density, scalar = self._adapter.side_density, get_lattice("int")
+            self._side = LatentCoder(side_density, scalar, dumped=dumped[1])
+        digests = b"".join(coder.digest() for coder in self._coders)
+        self._table_hash = hashlib.sha256(digests).digest()[:4]
 
     @property
     def _coders(self) -> list[LatentCoder]:
         """The coder of each string."""
         side = [self._side] if isinstance(self._adapter, SideAdapter) else []
         return [self._main, *side]
-
-    def _hash_tables(self) -> None:
-        digests = b"".join(coder.digest() for coder in self._coders)
-        self._table_hash = hashlib.sha256(digests).digest()[:4]
 
     def get_extra_state(self) -> dict[str, Tensor]:
         """The tables, so that ``state_dict`` carries them bit for bit."""
@@ -374,11 +375,8 @@ class Codec(nn.Module):
 
 def _after_load(codec: Codec, _incompatible: object) -> None:
     """Called by PyTorch: bring what is derived from the weights up to date, tables as they came."""
-    codec._build_tables()
-    for coder, dumped in zip(codec._coders, codec._loaded):
-        coder.load(dumped)
-    codec._loaded = []
-    codec._hash_tables()
+    codec._build_tables(codec._loaded)
+    codec._loaded = _BUILD
 
 
 def _check_images(x: Tensor) -> None:

@@ -1,9 +1,11 @@
 """Symbols, packing, step codes and the file format: decode inverts encode, or is an error."""
 
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
+from compressai.models.base import get_scale_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,9 +17,12 @@ from latentopt.coding import (
     decode_step,
     encode_step,
     pack,
+    ship_tables,
+    shipped,
     write_whole,
 )
 from latentopt.coding.ans import SymbolDecoder, SymbolEncoder, integer_bits
+from latentopt.coding.shipped import shipped_tables
 from latentopt.lattices import LATTICES
 from latentopt.pmf import Counts, GaussianDensity
 
@@ -152,13 +157,44 @@ def test_broken_latents_are_refused(name: str, bad: float) -> None:
 @pytest.mark.parametrize("name", list(LATTICES))
 def test_tables_survive_dump_and_load(name: str) -> None:
     coder = CODERS[name]
-    other = LatentCoder(GaussianDensity(SCALES * 1.5), LATTICES[name])
-    assert other.digest() != coder.digest()
-    other.load(coder.dump())
+    wider = GaussianDensity(SCALES * 1.5)
+    assert LatentCoder(wider, LATTICES[name]).digest() != coder.digest()
+    other = LatentCoder(wider, LATTICES[name], dumped=coder.dump())
     assert other.digest() == coder.digest()
+    assert other.lattices == coder.lattices
     values, prior = random_latent(8, 500, 40.0)
     latent = coder.quantize(values, prior)
     assert other.encode(other.quantize(values, prior), 0) == coder.encode(latent, 0)
+
+
+def test_shipped_tables_are_taken_and_are_those_that_would_be_built(tmp_path, monkeypatch) -> None:
+    density, hexagonal = GaussianDensity(SCALES), LATTICES["hex"]
+    built = LatentCoder(density, hexagonal)
+    marked = LatentCoder(GaussianDensity(SCALES * 1.5), hexagonal).dump()
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    ship_tables(density, {"hex": marked})
+    assert (LatentCoder(density, hexagonal).dump() == marked).all()
+    assert LatentCoder(GaussianDensity(SCALES * 1.1), hexagonal).digest() != built.digest()
+    assert LatentCoder(density, LATTICES["oct"]).dump().size != marked.size  # has no file: built
+    assert LatentCoder(density.core, hexagonal, "paper").digest() != built.digest()
+    shipped._read.cache_clear()
+
+
+@pytest.mark.parametrize("name", list(LATTICES))
+def test_the_package_has_the_tables_of_compressais_scale_table(name: str) -> None:
+    density = GaussianDensity(get_scale_table().double().numpy())
+    dumped = shipped_tables(density, name, "exact")
+    assert dumped is not None, "run scripts/ship_tables.py"
+    built = _built(density, name)
+    assert built.shape == dumped.shape
+    # Integration may round differently elsewhere, by a count of 2^24, never by more than a few.
+    assert np.abs(built.astype(np.int64) - dumped).max() <= 16
+
+
+def _built(density: GaussianDensity, name: str) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("latentopt.coding.latent.shipped_tables", lambda *_: None)
+        return LatentCoder(density, LATTICES[name]).dump()
 
 
 def test_paper_tables_round_trip_without_escape() -> None:

@@ -1,9 +1,10 @@
 """Bitstreams: packing of latents into vectors, the entropy coder, step sizes, the file format."""
 
 from latentopt.coding.container import Container, Settings, write_whole
-from latentopt.coding.latent import DIRECTIONS, Latent, LatentCoder, Prior
+from latentopt.coding.latent import Latent, LatentCoder, Prior
 from latentopt.coding.packing import Part, pack
-from latentopt.coding.steps import NO_SHIFT, decode_step, encode_step
+from latentopt.coding.shipped import ship_tables
+from latentopt.coding.steps import DIRECTIONS, NO_SHIFT, decode_step, encode_step
 
 __all__ = [
     "DIRECTIONS",
@@ -17,5 +18,6 @@ __all__ = [
     "decode_step",
     "encode_step",
     "pack",
+    "ship_tables",
     "write_whole",
 ]

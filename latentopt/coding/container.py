@@ -20,7 +20,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from latentopt.coding.latent import DIRECTIONS
+from latentopt.coding.steps import DIRECTIONS
 from latentopt.errors import BitstreamError, InputError
 from latentopt.lattices import LATTICES
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from latentopt.coding.ans import SymbolDecoder, SymbolEncoder, integer_bits
 from latentopt.coding.packing import Part, pack
+from latentopt.coding.shipped import shipped_tables
 from latentopt.errors import BitstreamError, InputError
 from latentopt.lattices import LATTICES, Lattice
 from latentopt.pmf import Density, JointTable, ProductTable, Table, build_paper_table, build_table
@@ -22,13 +23,10 @@ from latentopt.pmf.densities import Floats
 from latentopt.pmf.tables import Ints, Mask
 
 _NAMES = list(LATTICES)
+_BUILDERS = {"exact": build_table, "paper": build_paper_table}
 
 MAX_COORDINATE = 2**30
 """Largest lattice coordinate that can be coded; a latent beyond it is a broken one."""
-
-
-DIRECTIONS = ["density", "sign"]
-"""Names of the shift directions, in the order of their number in the bitstream."""
 
 
 @dataclass(frozen=True)
@@ -98,23 +96,35 @@ class LatentCoder:
         density: the codec's own density of the residual, per level.
         lattice: lattice of the vectors; a level narrower than its ``min_scale`` uses ``int``.
         pmf: ``"exact"``, or ``"paper"`` for one table without the centres rarer than 1e-7.
+        dumped: tables that :meth:`dump` returned, to use bit for bit. Without them, those that
+            ship with the package are taken, and where there are none, tables are built.
     """
 
-    def __init__(self, density: Density, lattice: Lattice, pmf: str = "exact"):
-        build = {"exact": build_table, "paper": build_paper_table}.get(pmf)
-        if build is None:
+    def __init__(
+        self, density: Density, lattice: Lattice, pmf: str = "exact", dumped: Ints | None = None
+    ):
+        if pmf not in _BUILDERS:
             raise InputError(f"unknown pmf {pmf!r}: choose 'exact' or 'paper'")
-        scalar = LATTICES["int"]
         self.density = density
+        self.lattices: list[Lattice] = []
+        self.tables: dict[tuple[str, int], Table] = {}
+        if dumped is None:
+            dumped = shipped_tables(density, lattice.name, pmf)
+        if dumped is None:
+            self._build(lattice, pmf)
+        else:
+            self._load(dumped)
+
+    def _build(self, lattice: Lattice, pmf: str) -> None:
+        scalar, density = LATTICES["int"], self.density
         self.lattices = [
             lattice if density.spread(level) >= lattice.min_scale else scalar
             for level in range(density.levels)
         ]
-        self.tables: dict[tuple[str, int], Table] = {}
         for level, chosen in enumerate(self.lattices):
             if chosen is not scalar:
                 self.tables[scalar.name, level] = build_table(density, level, scalar)
-            self.tables[chosen.name, level] = build(density, level, chosen)
+            self.tables[chosen.name, level] = _BUILDERS[pmf](density, level, chosen)
 
     def quantize(self, values: NDArray[np.floating], prior: Prior) -> Latent:
         """The lattice points nearest to the latent ``values`` (n,).
@@ -182,18 +192,18 @@ class LatentCoder:
         lengths = [len(arrays), *(len(array) for array in arrays)]
         return np.concatenate([np.array(lengths, dtype=np.int32), *arrays]).astype(np.int32)
 
-    def load(self, dumped: Ints) -> None:
-        """Replace the tables by those of :meth:`dump`, bit for bit."""
+    def _load(self, dumped: Ints) -> None:
+        """The tables of :meth:`dump`, bit for bit."""
         lengths = dumped[1 : 1 + dumped[0]]
         arrays = iter(np.split(dumped[1 + dumped[0] :], np.cumsum(lengths)[:-1]))
-        tables: dict[tuple[str, int], Table] = {}
+        self.lattices = [LATTICES["int"]] * self.density.levels
         for name_index, level, joint, count in arrays:
             lattice = LATTICES[_NAMES[name_index]]
             kind = JointTable if joint else ProductTable
             own = [next(arrays) for _ in range(count)]
-            tables[lattice.name, int(level)] = kind.from_arrays(lattice, *own)
-            self.lattices[level] = lattice
-        self.tables = tables
+            self.tables[lattice.name, int(level)] = kind.from_arrays(lattice, *own)
+            if lattice.dim > 1:
+                self.lattices[level] = lattice
 
     def digest(self) -> bytes:
         """SHA-256 of all tables: equal digests mean that streams are exchangeable."""

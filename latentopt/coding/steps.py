@@ -2,6 +2,9 @@
 
 import numpy as np
 
+DIRECTIONS = ["density", "sign"]
+"""Names of the shift directions, in the order of their number in the bitstream."""
+
 NO_SHIFT = 0
 _SIGN = 0x80
 _MAGNITUDES = np.concatenate([[0.0], 2.0 ** ((np.arange(1, 128) - 100) / 8)])  # 2^-12.4 … 2^3.4

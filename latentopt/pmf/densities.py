@@ -4,6 +4,7 @@ A *level* is the index that selects a table: of the scale table for a Gaussian c
 channel for a factorized prior. The *residual* is the latent minus its centre (mean or median).
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -35,6 +36,11 @@ class Density(ABC):
     def core(self) -> "Density":
         """The codec's density without the tails that latentopt adds to it."""
         return self
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hexadecimal hash of the parameters: equal ones belong to equal densities."""
 
     @abstractmethod
     def pdf(self, level: int, t: Floats) -> Floats:
@@ -78,6 +84,12 @@ class GaussianDensity(Density):
     def core(self) -> "GaussianDensity":
         return GaussianDensity(self.scales, tails=())
 
+    @property
+    def fingerprint(self) -> str:
+        # Six digits: CompressAI computes its scale table, whose last bit depends on the machine.
+        scales = [f"{scale:.5e}" for scale in self.scales]
+        return _fingerprint(f"gaussian {scales} {self._mixture}".encode())
+
     def pdf(self, level: int, t: Floats) -> Floats:
         return self.smoothed(level, t, 0.0)
 
@@ -120,15 +132,22 @@ class FactorizedDensity(Density):
         def arrays(tensors: Iterable[Tensor]) -> list[Floats]:
             return [p.detach().double().cpu().numpy() for p in tensors]
 
-        self._matrices = [np.logaddexp(0, m) for m in arrays(bottleneck.matrices)]  # softplus
-        self._biases = arrays(bottleneck.biases)
-        self._factors = [np.tanh(f) for f in arrays(bottleneck.factors)]
+        raw = [arrays(p) for p in (bottleneck.matrices, bottleneck.biases, bottleneck.factors)]
+        self._matrices = [np.logaddexp(0, m) for m in raw[0]]  # softplus
+        self._biases = raw[1]
+        self._factors = [np.tanh(f) for f in raw[2]]
         self.medians = arrays([bottleneck.quantiles])[0][:, 0, 1]
+        parameters = [*raw[0], *raw[1], *raw[2], self.medians]
+        self._fingerprint = _fingerprint(b"factorized", *(p.astype("<f4") for p in parameters))
         self.levels = len(self.medians)
         tails = self._quantiles([TAIL, 0.00135, 0.99865, 1 - TAIL])  # (levels, 4)
         self._spreads = (tails[:, 2] - tails[:, 1]) / 6  # three sigmas of a Gaussian on each side
         self._supports = tails[:, [0, 3]]
         self._hermite = np.polynomial.hermite_e.hermegauss(15)
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
 
     def _logits(self, levels: slice, t: Floats) -> Floats:
         """Logits (c, n) of the cumulatives of c levels at residuals ``t`` (c, n)."""
@@ -193,6 +212,13 @@ class FactorizedDensity(Density):
             log_p.append(log_expit(x) + log_expit(-x) + np.log(slope))
         table = (log_p[0] - log_p[1]) / (2 * step)
         return table[levels[:, None], inverse.reshape(t.shape)]
+
+
+def _fingerprint(*parts: bytes | NDArray[np.float32]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else part.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _normal_pdf(t: Floats, sigma: float) -> Floats:

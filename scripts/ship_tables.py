@@ -1,0 +1,44 @@
+"""Write the tables of all embedded codecs into the package: latentopt/coding/tables/*.npz.
+
+One file per density: the Gaussians of CompressAI's scale table on every lattice, which serve every
+Gaussian codec, and the factorized priors of the embedded codecs. Tables that are there stay as they
+are, since streams depend on them bit for bit; those that no embedded codec uses any more go.
+"""
+
+from compressai.models.base import get_scale_table
+from tqdm import tqdm
+
+from latentopt import zoo
+from latentopt.coding import LatentCoder, ship_tables
+from latentopt.coding.shipped import FOLDER
+from latentopt.lattices import LATTICES
+from latentopt.pmf import Density, FactorizedDensity, GaussianDensity
+from latentopt.zoo.embedded import embedded_codecs
+
+
+def densities() -> list[tuple[Density, list[str]]]:
+    """Each density that ships, and the lattices that a latent of its kind may use."""
+    found: list[tuple[Density, list[str]]] = [
+        (GaussianDensity(get_scale_table().double().numpy()), list(LATTICES))
+    ]
+    for codec, quality in embedded_codecs():
+        model = zoo.load(codec, quality)
+        side = hasattr(model, "gaussian_conditional")
+        density = FactorizedDensity(model.entropy_bottleneck)
+        found.append((density, ["int"] if side else list(LATTICES)))
+    return found
+
+
+def main() -> None:
+    kept = set()
+    for density, names in tqdm(densities(), unit="density"):
+        dumps = {name: LatentCoder(density, LATTICES[name]).dump() for name in names}
+        kept.add(ship_tables(density, dumps))
+    for path in set(FOLDER.glob("*.npz")) - kept:
+        path.unlink()
+    size = sum(path.stat().st_size for path in kept)
+    print(f"{len(kept)} files, {size / 1e3:.0f} kB, in {FOLDER}")
+
+
+if __name__ == "__main__":
+    main()
