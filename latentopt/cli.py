@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from latentopt import __version__
-from latentopt.errors import BitstreamError, InputError, LatentoptError, UnsupportedModelError
+from latentopt.errors import BitstreamError, InputError, LatentoptError
 
 if TYPE_CHECKING:
     from latentopt.codec import Codec
@@ -31,7 +31,8 @@ _EPILOG = """examples:
   latentopt encode photo.png -o photo.lo --codec mbt2018-mean --quality 3
   latentopt info photo.lo
   latentopt decode photo.lo -o decoded.png --codec mbt2018-mean --quality 3
-  latentopt bdrate --codec mbt2018-mean --data kodak"""
+  latentopt bdrate --codec mbt2018-mean --data kodak
+  latentopt zoo list"""
 _ENCODE_EPILOG = """example:
   latentopt encode photo.png -o photo.lo --codec mbt2018-mean --quality 3"""
 _DECODE_EPILOG = """example:
@@ -42,6 +43,13 @@ _INFO_EPILOG = """example:
   latentopt info photo.lo"""
 _BDRATE_EPILOG = """example:
   latentopt bdrate --codec mbt2018-mean --data kodak --configs baseline,oct,oct+shift"""
+_ZOO_EPILOG = """examples:
+  latentopt zoo list
+  latentopt zoo fetch mbt2018-mean 3
+  latentopt zoo add mine checkpoint.pth.tar --codec mbt2018-mean --quality 2
+  latentopt zoo remove mine
+
+What is added is kept in $LATENTOPT_HOME, or else in ~/.local/share/latentopt."""
 
 _NOISY = r"(torch|compressai|torchquad|autoray|PIL)\b"
 _STAGES = 5  # libraries, input, model, tables, coding: the same for both directions
@@ -74,7 +82,6 @@ def _encode(args: argparse.Namespace) -> int:
         from latentopt.bench.images import read_image
         from latentopt.coding import Settings
 
-        _check_codec(args.codec)
         stage("reading the image")
         _check_size(args.image)
         x = read_image(args.image)  # (1, 3, H, W)
@@ -95,7 +102,6 @@ def _decode(args: argparse.Namespace) -> int:
         stage("loading libraries")
         from latentopt.bench.images import write_png
 
-        _check_codec(args.codec)
         stage("reading the file")
         data, container = _read(args.file)
         codec = _codec(args, container.settings, False, stage)
@@ -130,6 +136,12 @@ def _info(args: argparse.Namespace) -> int:
 
 def _bdrate(args: argparse.Namespace) -> int:
     from latentopt.bench.main import run
+
+    return run(args)
+
+
+def _zoo(args: argparse.Namespace) -> int:
+    from latentopt.zoo.main import run
 
     return run(args)
 
@@ -225,16 +237,6 @@ def _check_output(path: Path, inputs: Sequence[Path | None]) -> None:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _check_codec(name: str) -> None:
-    """Refuse a codec that cannot be wrapped before its weights are fetched."""
-    from latentopt import zoo
-    from latentopt.models import SUPPORTED
-
-    if zoo.canonical(name) not in SUPPORTED:
-        known = ", ".join(SUPPORTED)
-        raise UnsupportedModelError(f"codec {name!r} cannot be wrapped: supported are {known}")
-
-
 def _check_size(path: Path) -> None:
     """Refuse an image that the format cannot hold, or that the decoder would refuse."""
     from latentopt.bench.images import image_size
@@ -275,10 +277,15 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     bdrate = _command(
         commands, "bdrate", _bdrate, "measure rate savings on a data set", _BDRATE_EPILOG
     )
+    zoo = _command(commands, "zoo", _zoo, "list, fetch and add codecs", _ZOO_EPILOG)
     if "bdrate" in argv[:1]:  # its options list what the zoo has: an expensive import
         from latentopt.bench.main import add_arguments
 
         add_arguments(bdrate)
+    if "zoo" in argv[:1]:  # so do the options of its commands
+        from latentopt.zoo.main import add_arguments as add_zoo_commands
+
+        add_zoo_commands(zoo)
     return parser
 
 
@@ -332,10 +339,10 @@ def _add_info(parser: argparse.ArgumentParser) -> None:
 def _add_model(parser: argparse.ArgumentParser) -> None:
     """The options that name a model: the same ones for encoding and decoding."""
     add = parser.add_argument
-    add("--codec", required=True, metavar="NAME", help="CompressAI's name, such as mbt2018-mean")
+    add("--codec", required=True, metavar="NAME", help="a name that `latentopt zoo list` shows")
     weights = parser.add_mutually_exclusive_group(required=True)
     weights.add_argument(
-        "--quality", type=int, metavar="Q", help="CompressAI's published weights, downloaded once"
+        "--quality", type=int, metavar="Q", help="which of its weights; downloaded where need be"
     )
     weights.add_argument("--weights", type=Path, metavar="FILE", help="a checkpoint of your own")
     add(

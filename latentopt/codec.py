@@ -15,7 +15,7 @@ the same chain from the strings down.
 import copy
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ from latentopt.coding import (
     Container,
     Latent,
     LatentCoder,
+    Quantizer,
+    Reader,
     Settings,
     decode_step,
     write_whole,
@@ -38,11 +40,13 @@ from latentopt.coding import (
 from latentopt.encoder import ShiftProblem, SideProblem, StepSearch, get_search, shifted
 from latentopt.errors import BitstreamError, InputError
 from latentopt.lattices import get as get_lattice
-from latentopt.models import SideAdapter, adapter_class, channel_prior
+from latentopt.models import Adapter, SideAdapter, adapter_class, channel_prior
 from latentopt.pmf.tables import Ints
 
 MAX_PIXELS = 1 << 26
 """Default limit on the size of images that a decoder accepts, 8192 x 8192."""
+
+MakeAdapter = Callable[[nn.Module, bool], Adapter]
 
 _TOLERANCE = 1e-6
 _BUILD = (None, None)  # no tables from elsewhere: build those of both latents
@@ -56,6 +60,7 @@ def wrap(
     direction: str = "density",
     pmf: str = "exact",
     portable: bool = True,
+    adapter: MakeAdapter | None = None,
 ) -> "Codec":
     """Make a trained codec compress better; the model itself is copied and left untouched.
 
@@ -68,7 +73,8 @@ def wrap(
     True
 
     Args:
-        model: a CompressAI image codec (see ``latentopt.models.SUPPORTED``).
+        model: an image codec of CompressAI's zoo, one assembled from its latent codecs,
+            InvCompress, or your own with an ``adapter``.
         quant: lattice of the main latent: ``int``, ``hex``, ``oct``, ``d4`` or ``e8``.
         shift: latent shift: False, True (``"secant"``), ``"grid"`` (the paper's search), or an
             object of your own. The decoder takes any of them.
@@ -76,6 +82,9 @@ def wrap(
         pmf: ``"exact"``, or ``"paper"`` for the paper's tables without rare centres.
         portable: compute what selects the tables in float64 on the CPU, so that a stream decodes on
             any machine, with any number of threads and any batch. Without it, only on the like.
+        adapter: for a codec of your own, what makes its adapter: called as
+            ``adapter(model, portable)``, for example a class of ``latentopt.models`` with other
+            transforms (docs/your-own-codec.md).
 
     Raises:
         UnsupportedModelError: the model's class has no adapter.
@@ -83,11 +92,11 @@ def wrap(
     """
     if direction not in DIRECTIONS:
         raise InputError(f"unknown direction {direction!r}: choose {' or '.join(DIRECTIONS)}")
-    adapter_class(model)  # refuse before copying
+    adapter = adapter or adapter_class(model)  # refuse before copying
     settings = Settings(get_lattice(quant).name, pmf, direction, portable)
     search = get_search("secant") if shift is True else shift
     search = get_search(search) if isinstance(search, str) else search
-    return Codec(copy.deepcopy(model), settings, search or None).eval()
+    return Codec(adapter(copy.deepcopy(model), portable), settings, search or None).eval()
 
 
 @dataclass(frozen=True)
@@ -101,14 +110,14 @@ class _Coded:
 class Codec(nn.Module):
     """A wrapped codec, with the interface of CompressAI's own. Made by :func:`wrap`."""
 
-    def __init__(self, model: nn.Module, settings: Settings, search: StepSearch | None):
+    def __init__(self, adapter: Adapter, settings: Settings, search: StepSearch | None):
         super().__init__()
-        self.model = model
+        self.model: nn.Module = adapter.model
         self.settings = settings
         self.search = search
         self.max_pixels = MAX_PIXELS
         # Any: its kind (with a side latent or not) is asked for where the flow forks.
-        self._adapter: Any = adapter_class(model)(model, settings.portable)
+        self._adapter: Any = adapter
         self._loaded: Sequence[Ints | None] = _BUILD
         self.register_load_state_dict_post_hook(_after_load)
         self._build_tables()
@@ -224,8 +233,7 @@ class Codec(nn.Module):
             pairs = [self._encode_both(*images) for images in zip(_rows(y), _rows(z))]
             main, side = [pair[0] for pair in pairs], {"z": [pair[1] for pair in pairs]}
         else:
-            prior = channel_prior(self._adapter.main_density, tuple(y.shape[1:]))
-            main, side = [self._main.quantize(y_i.ravel(), prior) for y_i in _rows(y)], {}
+            main, side = [self._encode_main(y_i, tuple(y_i.shape)) for y_i in _rows(y)], {}
         codes = self._search_main(main, x, padded.shape[-2] // y.shape[-2])
         return {"y": [_Coded(*pair) for pair in zip(main, codes)], **side}
 
@@ -234,18 +242,19 @@ class Codec(nn.Module):
         prior = channel_prior(self._adapter.side_density, z.shape)
         side = self._side.quantize(z.ravel(), prior)
         problem = SideProblem(self._adapter, side, self.settings.direction, y.ravel())
-
-        def main(code: int) -> Latent:
-            parameters = problem.parameters(decode_step(code))
-            return self._main.quantize(y.ravel(), self._adapter.prior(parameters))
-
-        plain = main(NO_SHIFT)
+        plain = self._encode_main(y, problem.features(0.0))
         code = self.search.side(problem) if self.search else NO_SHIFT
         if code != NO_SHIFT:
-            moved = main(code)
+            moved = self._encode_main(y, problem.features(decode_step(code)))
             if moved.bits().sum() < plain.bits().sum():
                 return moved, _Coded(side, code)
         return plain, _Coded(side, NO_SHIFT)
+
+    def _encode_main(self, y: NDArray[np.float32], given: Any) -> Latent:
+        """The main latent of one image, its entropy parameters computed from what is ``given``."""
+        quantizer = Quantizer(self._main, y.ravel(), y.shape)
+        self._adapter.walk(given, quantizer)
+        return quantizer.latent()
 
     def _search_main(self, main: list[Latent], x: Tensor, pixels: int) -> list[int]:
         if self.search is None:
@@ -267,11 +276,13 @@ class Codec(nn.Module):
             shifted = side.hat
             if code != NO_SHIFT:
                 shifted = shifted + decode_step(code) * side.direction(self.settings.direction)
-            prior = self._adapter.prior(self._adapter.parameters(shifted, shape))
+            given = self._adapter.features(shifted, shape)
+            main_shape = self._adapter.main_shape(given)
         else:
-            density = self._adapter.main_density
-            prior = channel_prior(density, (density.levels, height, width))
-        return _Coded(*self._main.decode(strings[0], prior))
+            given = main_shape = (self._adapter.main_density.levels, height, width)
+        reader = Reader(self._main, strings[0], main_shape)
+        self._adapter.walk(given, reader)
+        return _Coded(reader.latent(), reader.step_code)
 
     # -- both sides ------------------------------------------------------------------------------
 

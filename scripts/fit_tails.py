@@ -38,9 +38,10 @@ def residual_counts(weights: Path, paths: list[Path]) -> tuple[np.ndarray, np.nd
         z = adapter.hyper_analysis(y)
         shape = tuple(z.shape[1:])
         side = side_coder.quantize(z.numpy().ravel(), channel_prior(adapter.side_density, shape))
-        prior = adapter.prior(adapter.parameters(side.hat, shape))
-        residual = np.rint(y.numpy().ravel() - prior.centres).astype(int)
-        np.add.at(counts, (prior.levels, np.clip(residual, -REACH, REACH) + REACH), 1)
+        given = adapter.estimate(adapter.features(side.hat, shape), y.numpy().ravel())
+        residual = np.rint(y.numpy().ravel() - given.means.ravel()).astype(int)
+        levels = adapter.levels(given.scales)
+        np.add.at(counts, (levels, np.clip(residual, -REACH, REACH) + REACH), 1)
     return counts, scales
 
 

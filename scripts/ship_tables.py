@@ -13,7 +13,7 @@ from latentopt.coding import LatentCoder, ship_tables
 from latentopt.coding.shipped import FOLDER
 from latentopt.lattices import LATTICES
 from latentopt.pmf import Density, FactorizedDensity, GaussianDensity
-from latentopt.zoo.embedded import embedded_codecs
+from latentopt.zoo.embedded import EMBEDDED
 
 
 def densities() -> list[tuple[Density, list[str]]]:
@@ -21,7 +21,7 @@ def densities() -> list[tuple[Density, list[str]]]:
     found: list[tuple[Density, list[str]]] = [
         (GaussianDensity(get_scale_table().double().numpy()), list(LATTICES))
     ]
-    for codec, quality in embedded_codecs():
+    for codec, quality in ((c, q) for c in EMBEDDED.names() for q in EMBEDDED.qualities(c)):
         model = zoo.load(codec, quality)
         side = hasattr(model, "gaussian_conditional")
         density = FactorizedDensity(model.entropy_bottleneck)

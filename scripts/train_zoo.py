@@ -19,13 +19,14 @@ import numpy as np
 import torch
 from compressai.entropy_models import EntropyModel
 from compressai.models import CompressionModel
+from compressai.zoo.image import model_architectures
 from PIL import Image
 from pytorch_optimizer import SOAP
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
-from latentopt.zoo import architecture
+from latentopt.zoo.embedded import EMBEDDED, write_embedded
 
 HERE = Path(__file__).parent
 SCALES = (1.0, 0.8, 0.63, 0.5, 0.4, 0.32)  # of a two-megapixel photograph, kept in memory
@@ -169,7 +170,10 @@ class Run:
             self.config["batch"],
             self.config["seed"],
         )
-        self.images = [x.to(self.device, memory_format=self.layout) for x in validation_images(files[::HELD_OUT])]
+        self.images = [
+            x.to(self.device, memory_format=self.layout)
+            for x in validation_images(files[::HELD_OUT])
+        ]
         self.model = self._new_model(args.runs)
         self.optimizer = self._optimizer()
         self.step, self.seconds, self.best = 0, 0.0, math.inf
@@ -177,14 +181,13 @@ class Run:
             self._load()
 
     def _new_model(self, runs: Path) -> CompressionModel:
-        cls = architecture(self.config["architecture"])
+        cls = model_architectures[self.config["architecture"]]
         model = cls(*self.config["widths"])
         if "start" in self.config:
             codec, quality = self.config["start"]
             state = torch.load(runs / f"{codec}-{quality}.best.pt", weights_only=True)
-            donor = architecture(settings(codec, quality)["architecture"]).from_state_dict(
-                state["model"]
-            )
+            donor_class = model_architectures[settings(codec, quality)["architecture"]]
+            donor = donor_class.from_state_dict(state["model"])
             inherit(model, donor, self.data.next())
         entropy_in_float32(model)
         return model.to(self.device, memory_format=self.layout)
@@ -254,7 +257,9 @@ class Run:
             writer = csv.writer(file)
             if new:
                 writer.writerow(["step", "seconds", "bpp", "psnr", "loss"])
-            writer.writerow([self.step, round(self.seconds), f"{bpp:.5f}", f"{psnr:.3f}", f"{loss:.5f}"])
+            writer.writerow(
+                [self.step, round(self.seconds), f"{bpp:.5f}", f"{psnr:.3f}", f"{loss:.5f}"]
+            )
 
     def train(self, check_every: int) -> None:
         """Go on until the configured number of steps is done."""
@@ -278,6 +283,24 @@ def _write(state: dict[str, Any], path: Path) -> None:
     os.replace(partial, path)
 
 
+def export(codec: str, quality: int, runs: Path) -> None:
+    """Write the best weights so far into the package, with how they were made."""
+    config = settings(codec, quality)
+    best = torch.load(runs / f"{codec}-{quality}.best.pt", weights_only=True)
+    model = model_architectures[config["architecture"]].from_state_dict(best["model"]).eval()
+    made = {
+        "architecture": config["architecture"],
+        "quality": quality,
+        "lambda": config["lambda"],
+        "steps": best["step"],
+        "seconds": round(best["seconds"]),
+        "start": "-".join(map(str, config.get("start", ["random"]))),
+    }
+    path = EMBEDDED.file(codec, quality)
+    write_embedded(model, path, {key: str(value) for key, value in made.items()})
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("codec")
@@ -289,8 +312,9 @@ def main() -> None:
     parser.add_argument("--export", action="store_true", help="write the best weights, no training")
     args = parser.parse_args()
     args.runs.mkdir(parents=True, exist_ok=True)
-    run = Run(args.codec, args.quality, args)
-    run.train(args.check_every)
+    if args.export:
+        return export(args.codec, args.quality, args.runs)
+    Run(args.codec, args.quality, args).train(args.check_every)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from compressai.models import FactorizedPrior, MeanScaleHyperprior, ScaleHyperprior
+from compressai.models import (
+    FactorizedPrior,
+    JointAutoregressiveHierarchicalPriors,
+    MeanScaleHyperprior,
+    ScaleHyperprior,
+)
 from torch import Tensor, nn
 
 from latentopt import zoo
@@ -34,7 +39,9 @@ def tiny(family: type[nn.Module], seed: int = 0, gain: float = 8.0) -> nn.Module
             weight = generator.standard_normal(shape) / np.sqrt(fan_in)
             parameter.data = torch.from_numpy(weight).float()
     model.g_a[-1].weight.data *= gain
-    if hasattr(model, "h_s"):
+    if hasattr(model, "entropy_parameters"):
+        model.entropy_parameters[-1].bias.data += 0.8
+    elif hasattr(model, "h_s"):
         model.h_s[-1 if isinstance(model, MeanScaleHyperprior) else -2].bias.data += 0.8
     model.update(force=True, update_quantiles=True)
     return model.eval()
@@ -44,6 +51,7 @@ FAMILIES = {
     "bmshj2018-factorized": FactorizedPrior,
     "bmshj2018-hyperprior": ScaleHyperprior,
     "mbt2018-mean": MeanScaleHyperprior,
+    "mbt2018": JointAutoregressiveHierarchicalPriors,
 }
 
 

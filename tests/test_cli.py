@@ -244,7 +244,6 @@ def test_codecs_and_weights(image: Path, refused: Refused, tiny_weights: Path) -
     encode = ["encode", image, "-o", image.with_name("y.lo"), "--codec"]
     refused("did you mean mbt2018-mean", *encode, "mbt2018-men", "--quality", 1)
     refused("unknown codec 'jpegxl'; known: ", *encode, "jpegxl", "--quality", 1)
-    refused("cannot be wrapped: supported are bmsh", *encode, "cheng2020-attn", "--quality", 1)
     refused("no quality 99: valid are 1 to 8", *encode, "mbt2018-mean", "--quality", 99)
     refused("absent.pt: no such file", *encode, "mbt2018-mean", "--weights", "absent.pt")
     refused("checkpoint", *encode, "mbt2018-mean", "--weights", image)
@@ -408,7 +407,7 @@ def test_choices_are_the_registries() -> None:
     assert tuple(_PMFS) == cli.PMFS
 
 
-@pytest.mark.parametrize("command", ["", "encode", "decode", "info", "bdrate"])
+@pytest.mark.parametrize("command", ["", "encode", "decode", "info", "bdrate", "zoo"])
 def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main([*command.split(), "--help"])

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 from compressai.models import FactorizedPrior, FactorizedPriorReLU, MeanScaleHyperprior
+from compressai.zoo.image import model_urls
 from safetensors.torch import save_file
 from torch import Tensor
 
 from latentopt import zoo
 from latentopt.errors import InputError, WeightsError
-from latentopt.zoo import architectures, checkpoint
+from latentopt.zoo import checkpoint
 
 WEIGHTS = Path("..") / "shared" / "weights"
 
@@ -107,6 +108,29 @@ def test_code_in_a_checkpoint_is_not_run(small: MeanScaleHyperprior, tmp_path: P
         zoo.load("mbt2018-mean", weights=tmp_path / "pickled.pt")
 
 
+class Intruder:
+    """Unpickling one makes a file, which stands for anything worse."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_malicious_pickles_are_refused(tmp_path: Path, legacy: bool) -> None:
+    bad, mark = tmp_path / "bad.pt", tmp_path / "mark"
+    state = {"g_a.0.weight": torch.zeros(1), "x": Intruder(mark)}
+    torch.save(state, bad, _use_new_zipfile_serialization=not legacy)
+    torch.load(bad, weights_only=False)
+    assert mark.exists()  # it works, where nothing stops it
+    mark.unlink()
+    with pytest.raises(WeightsError, match="could run code"):
+        zoo.load("tiny-mbt2018-mean", weights=bad)
+    assert not mark.exists()
+
+
 def test_nan_weights_are_refused(small: MeanScaleHyperprior, tmp_path: Path) -> None:
     state = dict(small.state_dict())
     state["g_s.0.bias"] = torch.full_like(state["g_s.0.bias"], float("nan"))
@@ -136,7 +160,7 @@ def published(state: dict[str, Tensor], folder: Path, monkeypatch: pytest.Monkey
     digest = hashlib.sha256((folder / "w").read_bytes()).hexdigest()[:8]
     url = (folder / f"small-1-{digest}.pth.tar").as_uri()
     (folder / "w").rename(folder / f"small-1-{digest}.pth.tar")
-    monkeypatch.setitem(architectures.model_urls["mbt2018-mean"]["mse"], 1, url)
+    monkeypatch.setitem(model_urls["mbt2018-mean"]["mse"], 1, url)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(folder / "hub"))
     return folder / "hub" / "checkpoints" / f"small-1-{digest}.pth.tar"
 
@@ -185,10 +209,11 @@ def test_checkpoints_expand(tmp_path: Path) -> None:
         zoo.checkpoints([tmp_path / "empty"])
 
 
-def test_every_zoo_class_is_recognised() -> None:
+@pytest.mark.parametrize("widths", [(8, 12), (48, 48), (48, 80)])
+def test_every_zoo_class_is_recognised(widths: tuple[int, int]) -> None:
     for codec in zoo.names()[:5]:
         torch.manual_seed(0)
-        state = zoo.architecture(codec)(8, 12).state_dict()
+        state = zoo.architecture(codec)(*widths).state_dict()
         assert checkpoint._looks_like(state) == codec
 
 

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(datasets.names())}, a folder, a file or a glob (default: kodak)",
     )
     add("--weights", nargs="+", metavar="FILE", help="checkpoints, folders of them, or globs")
-    add("--qualities", metavar="Q,Q", help="published weights to use (default: all)")
+    add("--qualities", metavar="Q,Q", help="which of the codec's weights (default: all)")
     add("--metric", default="mse", choices=zoo.METRICS, help="what the weights were trained for")
     add("--steps", default="1", metavar="S,S", help="quantization step multipliers (default: 1)")
     add("--configs", default=DEFAULT_CONFIGS, help=f"comma-separated (default: {DEFAULT_CONFIGS})")
@@ -82,7 +82,7 @@ def _published(plan: Plan) -> RdCurve | None:
     if any(point.name.endswith("-ms-ssim") for point in plan.points):
         return None  # the published curves are of weights trained for MSE
     try:
-        return published_curve(plan.codec, known.key)
+        return published_curve(zoo.family(plan.codec), known.key)
     except InputError:
         return None
 
@@ -97,10 +97,10 @@ def _points(args: argparse.Namespace, codec: str) -> list[RatePoint]:
         if any(q != int(q) for q in numbers):
             raise InputError(f"--qualities {args.qualities}: qualities are whole numbers")
         return quality_points(codec, [int(q) for q in numbers], args.metric)
-    published = zoo.qualities(codec, args.metric)
-    if not published:
-        raise InputError(f"CompressAI publishes no weights of {codec}: give --weights FILE")
-    return quality_points(codec, published, args.metric)
+    qualities = zoo.qualities(codec, args.metric)
+    if not qualities:
+        raise InputError(f"there are no weights of {codec} for {args.metric}: give --weights FILE")
+    return quality_points(codec, qualities, args.metric)
 
 
 def _numbers(text: str, option: str) -> list[float]:

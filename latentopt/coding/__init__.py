@@ -1,7 +1,7 @@
 """Bitstreams: packing of latents into vectors, the entropy coder, step sizes, the file format."""
 
 from latentopt.coding.container import Container, Settings, write_whole
-from latentopt.coding.latent import Latent, LatentCoder, Prior
+from latentopt.coding.latent import Coding, Latent, LatentCoder, Prior, Quantizer, Reader
 from latentopt.coding.packing import Part, pack
 from latentopt.coding.shipped import ship_tables
 from latentopt.coding.steps import DIRECTIONS, NO_SHIFT, decode_step, encode_step
@@ -9,11 +9,14 @@ from latentopt.coding.steps import DIRECTIONS, NO_SHIFT, decode_step, encode_ste
 __all__ = [
     "DIRECTIONS",
     "NO_SHIFT",
+    "Coding",
     "Container",
     "Latent",
     "LatentCoder",
     "Part",
     "Prior",
+    "Quantizer",
+    "Reader",
     "Settings",
     "decode_step",
     "encode_step",

@@ -5,7 +5,8 @@ values ◄── + centres ◄── unpack ◄── units * m ◄── m ◄�
 """
 
 import hashlib
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -39,19 +40,30 @@ class Prior:
 
 
 @dataclass(frozen=True)
+class Group:
+    """Vectors whose tables are known at once. A later group's may depend on this one's points."""
+
+    parts: Sequence[Part]
+    m: Sequence[Ints]  # (n, v) integer coordinates of each part's vectors
+
+
+@dataclass(frozen=True)
 class Latent:
-    """One latent of one image on its lattice: for each part, the vectors' integer coordinates."""
+    """One latent of one image on its lattice, in groups, in the order of coding."""
 
     coder: "LatentCoder"
     prior: Prior
-    parts: Sequence[Part]
-    m: Sequence[Ints]  # (n, v) each
+    groups: Sequence[Group]
+
+    def _vectors(self) -> Iterator[tuple[Part, Ints]]:
+        for group in self.groups:
+            yield from zip(group.parts, group.m)
 
     @cached_property
     def residual(self) -> NDArray[np.floating]:
         """(n,) the points in latent units, each element at its own place."""
         flat = np.empty_like(self.prior.centres)
-        for part, m in zip(self.parts, self.m):
+        for part, m in self._vectors():
             flat[part.index] = m * np.array(part.lattice.units, dtype=flat.dtype)
         return flat
 
@@ -65,7 +77,7 @@ class Latent:
         if name == "sign":
             return np.sign(self.residual).astype(np.float64)
         gradient = np.empty(len(self.prior.levels))
-        for part, m in zip(self.parts, self.m):
+        for part, m in self._vectors():
             t = m * np.array(part.lattice.units)
             gradient[part.index] = self.coder.density.score(part.levels, t)
         return gradient
@@ -77,7 +89,7 @@ class Latent:
         string; an escaped coordinate pays for the escape and for its plain integer.
         """
         cost = np.zeros(len(self.prior.levels))
-        for part, m in zip(self.parts, self.m):
+        for part, m in self._vectors():
             for level, start, stop in part.runs:
                 rows = m[start:stop]
                 bits, escaped = self.coder.tables[part.lattice.name, level].bits(rows)
@@ -127,16 +139,17 @@ class LatentCoder:
             self.tables[chosen.name, level] = _BUILDERS[pmf](density, level, chosen)
 
     def quantize(self, values: NDArray[np.floating], prior: Prior) -> Latent:
-        """The lattice points nearest to the latent ``values`` (n,).
+        """The lattice points nearest to the latent ``values`` (n,), all in one group.
 
         Raises:
             InputError: a value is NaN, infinite or absurdly large.
         """
-        residual = values - prior.centres
-        parts = pack(prior.levels, self.lattices)
-        return Latent(self, prior, parts, [self._nearest(part, residual) for part in parts])
+        quantizer = Quantizer(self, values, prior.shape)
+        quantizer(np.arange(len(values)), prior.levels, prior.centres)
+        return quantizer.latent()
 
-    def _nearest(self, part: Part, residual: NDArray[np.floating]) -> Ints:
+    def nearest(self, part: Part, residual: NDArray[np.floating]) -> Ints:
+        """Coordinates (n, v) of the points nearest to the elements of ``part``."""
         x = residual[part.index]
         if not np.abs(x).max() < MAX_COORDINATE * min(part.lattice.units):  # true for NaN, too
             raise InputError("the latent is NaN, infinite or beyond 2^30: check input and weights")
@@ -148,39 +161,29 @@ class LatentCoder:
         return m
 
     def encode(self, latent: Latent, step_code: int) -> bytes:
-        """A string: the step code, symbols part by part and level by level, then what escaped."""
+        """A string: the step code, then each group's symbols, level by level, and what escaped."""
         encoder = SymbolEncoder()
-        escaped = []
-        for part, m in zip(latent.parts, latent.m):
-            for level, start, stop in part.runs:
-                runs, mask = self.tables[part.lattice.name, level].encode(m[start:stop])
-                encoder.runs(runs)
-                escaped.append(m[start:stop][mask])
-        encoder.integers(np.concatenate(escaped))
+        for group in latent.groups:
+            escaped = []
+            for part, m in zip(group.parts, group.m):
+                for level, start, stop in part.runs:
+                    runs, mask = self.tables[part.lattice.name, level].encode(m[start:stop])
+                    encoder.runs(runs)
+                    if mask.any():
+                        escaped.append(m[start:stop][mask])
+            if escaped:
+                encoder.integers(np.concatenate(escaped))
         return bytes([step_code]) + encoder.finish()
 
     def decode(self, string: bytes, prior: Prior) -> tuple[Latent, int]:
-        """The mirror of :meth:`encode`: the latent and its step code.
+        """The mirror of :meth:`encode` for a latent in one group: the latent and its step code.
 
         Raises:
             BitstreamError: ``string`` does not fit the prior exactly.
         """
-        if not string:
-            raise BitstreamError("truncated: an empty string where a latent was expected")
-        decoder = SymbolDecoder(string[1:])
-        parts = pack(prior.levels, self.lattices)
-        chosen, masks = [], []
-        for part in parts:
-            pieces = [
-                self.tables[part.lattice.name, level].decode(decoder.run, stop - start)
-                for level, start, stop in part.runs
-            ]
-            chosen.append(np.concatenate([m for m, _ in pieces]))
-            masks.append(np.concatenate([mask for _, mask in pieces]))
-        integers = decoder.integers(int(sum(mask.sum() for mask in masks)))
-        decoder.finish()
-        _put_escaped(chosen, masks, integers)
-        return Latent(self, prior, parts, chosen), string[0]
+        reader = Reader(self, string, prior.shape)
+        reader(np.arange(len(prior.levels)), prior.levels, prior.centres)
+        return reader.latent(), reader.step_code
 
     def dump(self) -> Ints:
         """All tables as one array of integers, in a canonical order."""
@@ -208,6 +211,97 @@ class LatentCoder:
     def digest(self) -> bytes:
         """SHA-256 of all tables: equal digests mean that streams are exchangeable."""
         return hashlib.sha256(self.dump().astype("<i4").tobytes()).digest()
+
+
+class Coding(ABC):
+    """Takes a latent group by group, in an order that encoder and decoder share."""
+
+    def __init__(self, coder: LatentCoder, shape: tuple[int, ...]):
+        self._coder, self._shape = coder, shape
+        self._seen: list[tuple[NDArray[np.int64], Prior]] = []
+        self._groups: list[Group] = []
+
+    def __call__(
+        self, index: NDArray[np.int64], levels: NDArray[np.int16], centres: NDArray[np.floating]
+    ) -> NDArray[np.floating]:
+        """One group, each argument (k,): places in the flattened latent, levels and centres.
+
+        Returns the decoded elements (k,), before any shift: what later groups may depend on.
+        """
+        parts = pack(levels, self._coder.lattices)
+        chosen = self._points(parts, index, centres)
+        hat = np.empty_like(centres)
+        for part, m in zip(parts, chosen):
+            hat[part.index] = m * np.array(part.lattice.units, dtype=hat.dtype)
+        self._seen.append((index, Prior((len(index),), levels, centres)))
+        placed = [Part(part.lattice, index[part.index], part.runs) for part in parts]
+        self._groups.append(Group(placed, chosen))
+        return hat + centres
+
+    @abstractmethod
+    def _points(
+        self, parts: Sequence[Part], index: NDArray[np.int64], centres: NDArray[np.floating]
+    ) -> list[Ints]:
+        """Coordinates of the vectors of a group."""
+
+    def latent(self) -> Latent:
+        """The whole latent, once all its elements have been coded."""
+        n = int(np.prod(self._shape))
+        levels, centres = np.empty(n, np.int16), np.empty(n, self._seen[0][1].centres.dtype)
+        for index, prior in self._seen:
+            levels[index], centres[index] = prior.levels, prior.centres
+        return Latent(self._coder, Prior(self._shape, levels, centres), self._groups)
+
+
+class Quantizer(Coding):
+    """The encoder's side: chooses the lattice points nearest to the ``values`` (n,)."""
+
+    def __init__(
+        self, coder: LatentCoder, values: NDArray[np.floating], shape: tuple[int, ...]
+    ) -> None:
+        super().__init__(coder, shape)
+        self._values = values
+
+    def _points(
+        self, parts: Sequence[Part], index: NDArray[np.int64], centres: NDArray[np.floating]
+    ) -> list[Ints]:
+        residual = self._values[index] - centres
+        return [self._coder.nearest(part, residual) for part in parts]
+
+
+class Reader(Coding):
+    """The decoder's side: reads the points from a string.
+
+    Raises:
+        BitstreamError: at any call, where the string does not fit.
+    """
+
+    def __init__(self, coder: LatentCoder, string: bytes, shape: tuple[int, ...]) -> None:
+        super().__init__(coder, shape)
+        if not string:
+            raise BitstreamError("truncated: an empty string where a latent was expected")
+        self.step_code = string[0]
+        self._decoder = SymbolDecoder(string[1:])
+
+    def _points(
+        self, parts: Sequence[Part], index: NDArray[np.int64], centres: NDArray[np.floating]
+    ) -> list[Ints]:
+        chosen, masks = [], []
+        for part in parts:
+            pieces = [
+                self._coder.tables[part.lattice.name, level].decode(self._decoder.run, stop - start)
+                for level, start, stop in part.runs
+            ]
+            chosen.append(np.concatenate([m for m, _ in pieces]))
+            masks.append(np.concatenate([mask for _, mask in pieces]))
+        escapes = int(sum(mask.sum() for mask in masks))
+        if escapes:
+            _put_escaped(chosen, masks, self._decoder.integers(escapes))
+        return chosen
+
+    def latent(self) -> Latent:
+        self._decoder.finish()
+        return super().latent()
 
 
 def _into_closed_table(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentopt.coding import Latent
-from latentopt.models import Parameters, SideAdapter
+from latentopt.models import SideAdapter
 
 _EVERY = 13  # of the elements, one in so many is enough to compare rates; prime to the row lengths
 
@@ -17,8 +17,8 @@ class SideProblem:
 
     def __init__(self, adapter: SideAdapter, side: Latent, direction: str, y: NDArray[np.floating]):
         self._adapter, self._side, self._name = adapter, side, direction
-        self._y = _sample(y)
-        self._known: dict[float, Parameters] = {}
+        self._y = y
+        self._known: dict[float, NDArray] = {}
 
     @cached_property
     def _direction(self) -> NDArray[np.float64]:
@@ -27,25 +27,23 @@ class SideProblem:
     def _shifted(self, rho: float) -> NDArray[np.float64]:
         return self._side.hat + rho * self._direction if rho else self._side.hat
 
-    def parameters(self, rho: float) -> Parameters:
+    def features(self, rho: float) -> NDArray:
         """What the decoder will compute; one hyper-synthesis, remembered."""
         if rho not in self._known:
-            shape = self._side.prior.shape
-            self._known[rho] = self._adapter.parameters(self._shifted(rho), shape)
+            self._known[rho] = self._adapter.features(self._shifted(rho), self._side.prior.shape)
         return self._known[rho]
 
     def bits(self, rho: float) -> float:
         """Rate of a sample of the main latent's elements, rounded to integers, after a shift."""
-        parameters = self.parameters(rho)
-        return self._cost(_sample(parameters.scales), _sample(parameters.means))
+        return self._cost(*self._sampled(self.features(rho)))
 
     def linearised_bits(self, probe: float) -> Callable[[float], float]:
         """A cheap stand-in for :meth:`bits`: parameters on the secant through 0 and ``probe``."""
         shape = self._side.prior.shape
-        there = self._adapter.parameters(self._shifted(probe), shape, draft=True)
-        here = self.parameters(0.0)
-        scales, means = _sample(here.scales), _sample(here.means)
-        scale_change, mean_change = _sample(there.scales) - scales, _sample(there.means) - means
+        there = self._adapter.features(self._shifted(probe), shape, draft=True)
+        scales, means = self._sampled(self.features(0.0))
+        far_scales, far_means = self._sampled(there)
+        scale_change, mean_change = far_scales - scales, far_means - means
 
         def along(rho: float) -> float:
             t = rho / probe if probe else 0.0
@@ -53,9 +51,15 @@ class SideProblem:
 
         return along
 
+    def _sampled(self, features: NDArray) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Scales and means of a sample of the elements."""
+        parameters = self._adapter.estimate(features, self._y)
+        return _sample(parameters.scales), _sample(parameters.means)
+
     def _cost(self, scales: NDArray[np.floating], means: NDArray[np.floating]) -> float:
         density = self._adapter.main_density
-        return density.integer_bits(np.maximum(scales, density.spread(0)), self._y - means)
+        residual = _sample(self._y) - means
+        return density.integer_bits(np.maximum(scales, density.spread(0)), residual)
 
     @cached_property
     def scale(self) -> float:

@@ -7,15 +7,23 @@ from latentopt.models.base import (
     SideAdapter,
     channel_prior,
 )
-from latentopt.models.registry import SUPPORTED, adapter_class
+from latentopt.models.context import ContextAdapter
+from latentopt.models.factorized import FactorizedAdapter
+from latentopt.models.hyperprior import MeanScaleAdapter, ScaleAdapter
+from latentopt.models.registry import adapter_class
 from latentopt.models.stepped import with_step
+from latentopt.models.tree import TreeAdapter
 
 __all__ = [
-    "SUPPORTED",
     "Adapter",
     "ChannelAdapter",
+    "ContextAdapter",
+    "FactorizedAdapter",
+    "MeanScaleAdapter",
     "Parameters",
+    "ScaleAdapter",
     "SideAdapter",
+    "TreeAdapter",
     "adapter_class",
     "channel_prior",
     "with_step",

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,27 +15,49 @@ from torch import Tensor, nn
 from latentopt.coding import Prior
 from latentopt.pmf import Density, FactorizedDensity, GaussianDensity
 
+Transform = Callable[[Any, Tensor], Tensor]
+
+Code = Callable[[NDArray[np.int64], NDArray[np.int16], NDArray[np.floating]], NDArray[np.floating]]
+"""Codes one group of elements: (places, levels, centres), (k,) each, to the decoded values (k,)."""
+
+Leaf = Callable[[NDArray[np.int64], NDArray, NDArray], NDArray[np.floating]]
+"""Codes one group of elements: (places, scales, means), (k,) each, to the decoded values (k,)."""
+
 
 class Adapter(ABC):
     """One codec family. An adapter holds a model and calls its parts; it never changes them.
 
     A family whose main latent has a fixed density per channel is a :class:`ChannelAdapter`, one
-    whose main latent is conditioned on a side latent a :class:`SideAdapter`. Autoregressive
-    families and video need a third kind, whose prior depends on what was decoded before: its place
-    is here.
+    whose main latent is conditioned on a side latent a :class:`SideAdapter`. In both, :meth:`walk`
+    says in which order the main latent is coded: at once, or in groups whose entropy parameters
+    depend on the groups before (autoregressive codecs).
 
     Args:
         model: the codec, in eval mode.
         portable: compute what selects tables in float64 on the CPU, so that all machines agree.
+        analysis, synthesis: callables (model, tensor) to use instead of ``model.g_a`` and
+            ``model.g_s``, for a model that names its transforms otherwise.
     """
 
     main_density: Density
     """Density of the main latent's residual, per level."""
 
-    def __init__(self, model: nn.Module, portable: bool = True):
+    def __init__(
+        self,
+        model: nn.Module,
+        portable: bool = True,
+        analysis: Transform | None = None,
+        synthesis: Transform | None = None,
+    ):
         self.model: Any = model  # nn.Module, whose attributes have no static types
         self.portable = portable
+        self._analysis, self._synthesis = analysis, synthesis
         self.refresh()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What entropy parameters that must agree between encoder and decoder are computed in."""
+        return torch.float64 if self.portable else torch.float32
 
     @property
     def stride(self) -> int:
@@ -51,11 +74,16 @@ class Adapter(ABC):
 
     def analysis(self, x: Tensor) -> Tensor:
         """Main latent (B, M, h, w) of an image batch (B, 3, H, W)."""
-        return self.model.g_a(x)
+        return self._analysis(self.model, x) if self._analysis else self.model.g_a(x)
 
     def synthesis(self, y_hat: Tensor) -> Tensor:
         """Image batch of a reconstructed main latent; not yet clipped to [0, 1]."""
-        return self.model.g_s(y_hat)
+        return self._synthesis(self.model, y_hat) if self._synthesis else self.model.g_s(y_hat)
+
+    @property
+    def synthesis_parts(self) -> list[nn.Module]:
+        """The modules of the synthesis; the whole model where they are not known."""
+        return [self.model] if self._synthesis else [self.model.g_s]
 
     def weights_digest(self) -> bytes:
         """SHA-256 of the weights that the decoder uses, whatever device they are on."""
@@ -74,13 +102,18 @@ class ChannelAdapter(Adapter):
 
     main_density: FactorizedDensity
 
+    def walk(self, shape: tuple[int, ...], code: Code) -> None:
+        """Code a main latent of ``shape`` (M, h, w): at once."""
+        prior = channel_prior(self.main_density, shape)
+        code(np.arange(len(prior.levels)), prior.levels, prior.centres)
+
 
 @dataclass(frozen=True)
 class Parameters:
     """What the hyper-synthesis says of each element of the main latent."""
 
-    scales: NDArray[np.floating]  # (M, h, w)
-    means: NDArray[np.floating]  # (M, h, w)
+    scales: NDArray[np.floating]  # (M, h, w) or (n,)
+    means: NDArray[np.floating]  # likewise
 
 
 class SideAdapter(Adapter):
@@ -94,15 +127,35 @@ class SideAdapter(Adapter):
         """Side latent (B, N, h/4, w/4) of a main latent."""
 
     @abstractmethod
-    def parameters(self, side: NDArray, shape: tuple[int, ...], draft: bool = False) -> Parameters:
-        """Entropy parameters from the decoded side latent (n,) of shape (N, h, w), of one image.
+    def features(self, side: NDArray, shape: tuple[int, ...], draft: bool = False) -> NDArray:
+        """Hyper-synthesis (C, h, w) of the decoded side latent (n,) of shape (N, h, w), one image.
 
         ``draft`` allows the model's own precision, for estimates that never reach a decoder.
         """
 
     @abstractmethod
-    def prior(self, parameters: Parameters) -> Prior:
-        """Prior of the main latent."""
+    def main_shape(self, features: NDArray) -> tuple[int, ...]:
+        """Shape (M, h, w) of the main latent that these features describe."""
+
+    @abstractmethod
+    def visit(self, features: NDArray, leaf: Leaf) -> None:
+        """Call ``leaf`` for each group of the main latent's elements, in the order of coding."""
+
+    def walk(self, features: NDArray, code: Code) -> None:
+        """Code the main latent group by group, calling ``code`` for each."""
+        self.visit(features, lambda places, s, m: code(places, self.levels(s), m))
+
+    def levels(self, scales: NDArray) -> NDArray[np.int16]:
+        """Level of each scale: the first table entry that is not below it, as in CompressAI."""
+        wide = scales.astype(np.float64)
+        return np.searchsorted(self.main_density.scales[:-1], wide).astype(np.int16)
+
+    @abstractmethod
+    def estimate(self, features: NDArray, y: NDArray) -> Parameters:
+        """Entropy parameters of the main latent ``y`` (n,), for estimates of its rate.
+
+        Where they depend on what was decoded before, ``y`` itself stands for it.
+        """
 
 
 class Scale(nn.Module):
@@ -124,6 +177,6 @@ def channel_prior(density: FactorizedDensity, shape: tuple[int, ...]) -> Prior:
     return Prior(shape, levels, np.repeat(density.medians, plane))
 
 
-def double_copy(module: nn.Module) -> nn.Module:
-    """A float64 copy on the CPU: what it computes agrees on every machine to about 1e-14."""
-    return copy.deepcopy(module).to(device="cpu", dtype=torch.float64).eval()
+def cpu_copy(module: nn.Module, dtype: torch.dtype = torch.float64) -> nn.Module:
+    """A copy on the CPU. What float64 computes agrees on every machine to about 1e-14."""
+    return copy.deepcopy(module).to(device="cpu", dtype=dtype).eval()

@@ -13,4 +13,4 @@ class FactorizedAdapter(ChannelAdapter):
         self.main_density = FactorizedDensity(self.model.entropy_bottleneck)
 
     def decoder_parts(self) -> list[nn.Module]:
-        return [self.model.entropy_bottleneck, self.model.g_s]
+        return [self.model.entropy_bottleneck, *self.synthesis_parts]

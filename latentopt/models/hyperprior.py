@@ -10,8 +10,7 @@ from compressai.models.base import get_scale_table
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentopt.coding import Prior
-from latentopt.models.base import Parameters, Scale, SideAdapter, double_copy
+from latentopt.models.base import Leaf, Parameters, Scale, SideAdapter, cpu_copy
 from latentopt.pmf import FactorizedDensity, GaussianDensity
 
 
@@ -30,32 +29,38 @@ class ScaleAdapter(SideAdapter):
     @cached_property
     def _portable(self) -> nn.Module:
         """The hyper-synthesis for portable streams."""
-        return double_copy(self.model.h_s)
+        return cpu_copy(self.model.h_s)
 
     def decoder_parts(self) -> list[nn.Module]:
-        conditional = self.model.gaussian_conditional
-        return [self.model.entropy_bottleneck, self.model.h_s, conditional, self.model.g_s]
+        model = self.model
+        entropy_model = [model.entropy_bottleneck, model.h_s, model.gaussian_conditional]
+        return [*entropy_model, *self.synthesis_parts]
 
     def hyper_analysis(self, y: Tensor) -> Tensor:
         return self.model.h_a(y.abs())
 
-    def parameters(self, side: NDArray, shape: tuple[int, ...], draft: bool = False) -> Parameters:
+    def features(self, side: NDArray, shape: tuple[int, ...], draft: bool = False) -> NDArray:
         z_hat = torch.from_numpy(side).reshape(1, *shape)
         if self.portable and not draft:
             output = self._portable(z_hat)
         else:
             output = self.model.h_s(z_hat.to(next(self.model.h_s.parameters()))).float()
-        return self.split(output[0].cpu().numpy())
+        return output[0].cpu().numpy()
+
+    def main_shape(self, features: NDArray) -> tuple[int, ...]:
+        return self.split(features).scales.shape
+
+    def visit(self, features: NDArray, leaf: Leaf) -> None:
+        parameters = self.split(features)
+        scales, means = parameters.scales.ravel(), parameters.means.ravel()
+        leaf(np.arange(len(scales)), scales, means)
+
+    def estimate(self, features: NDArray, y: NDArray) -> Parameters:
+        return self.split(features)
 
     def split(self, output: NDArray) -> Parameters:
-        """Entropy parameters from the hyper-synthesis' output (channels, h, w)."""
+        """Entropy parameters from the last network's output (channels, ...)."""
         return Parameters(output, np.zeros_like(output))
-
-    def prior(self, parameters: Parameters) -> Prior:
-        scales = parameters.scales.reshape(-1).astype(np.float64)
-        # A scale belongs to the first table entry that is not below it, as in CompressAI.
-        levels = np.searchsorted(self.main_density.scales[:-1], scales).astype(np.int16)
-        return Prior(parameters.scales.shape, levels, parameters.means.reshape(-1))
 
 
 class MeanScaleAdapter(ScaleAdapter):
@@ -67,7 +72,7 @@ class MeanScaleAdapter(ScaleAdapter):
         last = max(i for i, layer in enumerate(layers) if not isinstance(layer, Scale))
         head = layers[last]
         splits = isinstance(head, nn.Conv2d) and head.groups == 1
-        return _SplitHead(layers, last) if splits else double_copy(self.model.h_s)
+        return _SplitHead(layers, last) if splits else cpu_copy(self.model.h_s)
 
     def hyper_analysis(self, y: Tensor) -> Tensor:
         return self.model.h_a(y)
@@ -99,8 +104,8 @@ class _SplitHead(nn.Module):
         conv = layers[last]
         assert isinstance(conv, nn.Conv2d)
         half = conv.out_channels // 2
-        self.body = double_copy(nn.Sequential(*layers[:last]))
-        self.scales = double_copy(nn.Sequential(_outputs(conv, 0, half), *layers[last + 1 :]))
+        self.body = cpu_copy(nn.Sequential(*layers[:last]))
+        self.scales = cpu_copy(nn.Sequential(_outputs(conv, 0, half), *layers[last + 1 :]))
         means = nn.Sequential(_outputs(conv, half, 2 * half), *layers[last + 1 :])
         self.means = copy.deepcopy(means).to(device="cpu", dtype=torch.float32).eval()
 

@@ -3,6 +3,7 @@
 from compressai.models import (
     CompressionModel,
     FactorizedPrior,
+    JointAutoregressiveHierarchicalPriors,
     MeanScaleHyperprior,
     ScaleHyperprior,
 )
@@ -10,22 +11,18 @@ from torch import nn
 
 from latentopt.errors import UnsupportedModelError
 from latentopt.models.base import Adapter
+from latentopt.models.context import ContextAdapter
 from latentopt.models.factorized import FactorizedAdapter
 from latentopt.models.hyperprior import MeanScaleAdapter, ScaleAdapter
+from latentopt.models.invcompress import InvCompressAdapter, is_invcompress
+from latentopt.models.tree import TreeAdapter, is_tree
 
 _ADAPTERS: dict[type[CompressionModel], type[Adapter]] = {
     FactorizedPrior: FactorizedAdapter,
+    JointAutoregressiveHierarchicalPriors: ContextAdapter,
     MeanScaleHyperprior: MeanScaleAdapter,
     ScaleHyperprior: ScaleAdapter,
 }
-
-SUPPORTED = (
-    "bmshj2018-factorized",
-    "bmshj2018-factorized-relu",
-    "bmshj2018-hyperprior",
-    "mbt2018-mean",
-)
-"""CompressAI zoo names of the codecs that have an adapter."""
 
 
 def adapter_class(model: nn.Module) -> type[Adapter]:
@@ -37,11 +34,17 @@ def adapter_class(model: nn.Module) -> type[Adapter]:
     Raises:
         UnsupportedModelError: there is none; the message names the class and what is supported.
     """
+    if is_tree(model):
+        return TreeAdapter
+    if is_invcompress(model):
+        return InvCompressAdapter
     for family, adapter in _ADAPTERS.items():
         if isinstance(model, family) and type(model).compress is family.compress:
             return adapter
     names = ", ".join(family.__name__ for family in _ADAPTERS)
     raise UnsupportedModelError(
         f"{type(model).__module__}.{type(model).__qualname__} has no adapter: supported are "
-        f"compressai.models' {names}, and subclasses that keep their compress()"
+        f"compressai.models' {names}, subclasses that keep their compress(), InvCompress, and "
+        "models assembled from compressai.latent_codecs. For a codec of your own, pass "
+        "wrap(model, adapter=...): docs/your-own-codec.md"
     )

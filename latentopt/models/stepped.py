@@ -9,6 +9,7 @@ from torch import nn
 
 from latentopt.errors import InputError
 from latentopt.models.base import Scale, SideAdapter
+from latentopt.models.context import ContextAdapter
 from latentopt.models.registry import adapter_class
 
 
@@ -33,7 +34,10 @@ def with_step(model: nn.Module, step: float) -> nn.Module:
     stepped.g_s = nn.Sequential(Scale(step), stepped.g_s)
     if issubclass(adapter, SideAdapter):
         stepped.h_a = nn.Sequential(Scale(step), stepped.h_a)
-        stepped.h_s = nn.Sequential(stepped.h_s, Scale(1 / step))
+        last = "entropy_parameters" if issubclass(adapter, ContextAdapter) else "h_s"
+        setattr(stepped, last, nn.Sequential(getattr(stepped, last), Scale(1 / step)))
+        if issubclass(adapter, ContextAdapter):
+            stepped.context_prediction.weight.data.mul_(step)
     else:
         _rescale_density(stepped.entropy_bottleneck, step)
     stepped.to(next(model.parameters()).device)

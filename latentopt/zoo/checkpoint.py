@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from latentopt.errors import WeightsError
-from latentopt.zoo.architectures import architecture, canonical
+from latentopt.zoo.architectures import CLASSES
 
 SUFFIXES = (".pt", ".pth", ".tar", ".safetensors")
 _NESTS = ("state_dict", "network", "model_state_dict")
@@ -43,22 +43,31 @@ def _expand(path: Path) -> list[Path]:
     return files
 
 
-def load_checkpoint(path: Path, codec: str) -> CompressionModel:
-    """The model of class ``codec`` with the weights in ``path``; WeightsError if they don't fit."""
-    codec = canonical(codec)
+def load_checkpoint(path: Path, family: str) -> CompressionModel:
+    """The model of a CompressAI architecture with the weights in ``path``, its tables built.
+
+    Raises:
+        WeightsError: the file cannot be read, or its weights don't fit the architecture.
+    """
     state = load_pretrained(_float32(read_state_dict(path)))
     try:
-        model = architecture(codec).from_state_dict(state)
+        model = CLASSES[family].from_state_dict(state)
     except (KeyError, RuntimeError, ValueError, IndexError, AttributeError) as error:
         hint = _looks_like(state)
         guess = f"it looks like {hint}: pass that codec name" if hint else "pass its own codec name"
         raise WeightsError(
-            f"{path}: not the weights of {codec} ({_first_line(error)}); {guess}, or other weights"
+            f"{path}: not the weights of {family} ({_first_line(error)}); {guess}, or other weights"
         ) from error
-    _check_finite(model, path, codec)
+    _check_finite(model, path, family)
     # Without force: tables stored in the checkpoint are what its bitstreams were written with.
-    model.update()
+    model.update(_scale_table(state))
     return model.eval()
+
+
+def _scale_table(state: Mapping[str, Tensor]) -> Tensor | None:
+    """The stored one: CompressAI computes its own in float32, in which machines differ."""
+    table = state.get("gaussian_conditional.scale_table")
+    return table if table is not None and table.numel() else None
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -102,10 +111,10 @@ def _float32(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 
-def _check_finite(model: CompressionModel, path: Path, codec: str) -> None:
+def _check_finite(model: CompressionModel, path: Path, family: str) -> None:
     for name, value in model.named_parameters():
         if not torch.isfinite(value).all():
-            raise WeightsError(f"{path}: {codec} weight {name} holds NaN or infinity; use another")
+            raise WeightsError(f"{path}: {family} weight {name} holds NaN or infinity; use another")
 
 
 def _looks_like(state: Mapping[str, Tensor]) -> str | None:

@@ -1,0 +1,89 @@
+"""The weights that CompressAI publishes: which there are, and their copies on this machine."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import torch
+from compressai.zoo.image import model_urls
+
+from latentopt.errors import InputError, WeightsError
+from latentopt.zoo.architectures import CLASSES
+from latentopt.zoo.download import fetch
+
+
+class Published:
+    """CompressAI's model zoo, a source of codecs whose files are kept in torch.hub's folder."""
+
+    def names(self) -> tuple[str, ...]:
+        """In CompressAI's order, with those that it publishes no weights of."""
+        return tuple(CLASSES)
+
+    def family(self, name: str) -> str:
+        """The architecture is the name."""
+        return name
+
+    def qualities(self, name: str, metric: str = "mse") -> tuple[int, ...]:
+        """Qualities with published weights, lowest rate first."""
+        return tuple(sorted(_urls(name, metric)))
+
+    def status(self, name: str, quality: int, metric: str = "mse") -> str:
+        """Whether the file is here; whether it is whole is for `checkpoint` to say."""
+        here = _kept(_url(name, quality, metric)).is_file()
+        return "cached" if here else "downloadable"
+
+    def checkpoint(self, name: str, quality: int, metric: str = "mse") -> Path:
+        """The local copy of the weights, downloaded on first use.
+
+        Raises:
+            InputError: no such weights are published.
+            WeightsError: the copy is damaged, or the weights cannot be downloaded.
+        """
+        url = _url(name, quality, metric)
+        path = _kept(url)
+        if path.is_file():
+            if not _hash_matches(path, path.name):
+                raise WeightsError(
+                    f"{path}: damaged copy of the {name} weights (its SHA-256 is not the one in "
+                    f"its name); delete it and fetch {url} again"
+                )
+            return path
+        try:
+            fetch(url, path, lambda partial: _hash_matches(partial, path.name))
+        except OSError as error:
+            raise WeightsError(
+                f"cannot download the {name} weights ({error}); put the file {path.name} "
+                f"from {url} into the folder {path.parent}, or pass a checkpoint of your own as "
+                "weights (--weights FILE)"
+            ) from error
+        return path
+
+
+def _urls(name: str, metric: str) -> dict[int, str]:
+    return model_urls.get(name, {}).get(metric, {})
+
+
+def _url(name: str, quality: int, metric: str) -> str:
+    urls = _urls(name, metric)
+    if not urls:
+        raise InputError(
+            f"CompressAI publishes no weights of {name}: "
+            "pass your own checkpoint as weights (--weights FILE)"
+        )
+    if quality not in urls:
+        raise InputError(f"{name} has no quality {quality}: valid are {min(urls)} to {max(urls)}")
+    return urls[quality]
+
+
+def _kept(url: str) -> Path:
+    """Where torch.hub keeps what it downloads from ``url``."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+
+
+def _hash_matches(path: Path, name: str) -> bool:
+    """CompressAI writes the first digits of the SHA-256 into the name: ...-446d5c7f.pth.tar."""
+    match = re.search(r"-([0-9a-f]{8,})\.", name)
+    if match is None:
+        return True
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest().startswith(match.group(1))
