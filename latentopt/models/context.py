@@ -7,7 +7,7 @@ of the context convolution lets through, so all positions with equal w + slope *
 The context sees the lattice points before any shift: the shift's direction needs the whole latent.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latentopt.errors import UnsupportedModelError
-from latentopt.models.base import Leaf, Parameters, cpu_copy
+from latentopt.models.base import Leaf, Parameters, cpu_copy, flat_layers
 from latentopt.models.hyperprior import ScaleAdapter
 
 
@@ -72,7 +72,7 @@ class ContextModel:
         weight = (convolution.weight * convolution.mask)[:, :, taps[:, 0], taps[:, 1]].detach()
         bias = weight.new_zeros(len(weight)) if convolution.bias is None else convolution.bias
         self._weight, self._bias = weight.flatten(1), bias.detach()[:, None]  # (out, in * taps)
-        self._head = head
+        self._head = [_pointwise(layer) for layer in flat_layers(head)]
 
     def walk(self, given: Tensor, cells: NDArray[np.int64], leaf: Leaf) -> Tensor:
         """Code a latent (M, h, w) whose elements have the places ``cells``; returns it decoded.
@@ -96,9 +96,23 @@ class ContextModel:
 
     def _parameters(self, given: Tensor, context: Tensor) -> tuple[NDArray, NDArray]:
         """Scales and means (M, n) from what is given (C, n) and the context (C', n)."""
-        both = torch.cat([given, context])[None, :, :, None]
-        scales, means = self._head(both)[0, :, :, 0].chunk(2)
+        x = torch.cat([given, context])
+        for layer in self._head:
+            x = layer(x)
+        scales, means = x.chunk(2)
         return scales.numpy(), means.numpy()
+
+
+def _pointwise(layer: nn.Module) -> Callable[[Tensor], Tensor]:
+    """A layer as a function of positions (C, n), which do not see each other.
+
+    A convolution over one position is a matrix product, and faster as one.
+    """
+    if isinstance(layer, nn.Conv2d) and layer.groups == 1 and set(layer.kernel_size) == {1}:
+        weight = layer.weight.detach()[:, :, 0, 0]
+        bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach()
+        return lambda x: torch.addmm(bias[:, None], weight, x)
+    return lambda x: layer(x.T[:, :, None, None])[:, :, 0, 0].T
 
 
 class ContextAdapter(ScaleAdapter):

@@ -1,7 +1,6 @@
 """bmshj2018-hyperprior and mbt2018-mean: Gaussians whose parameters come from a side latent."""
 
 import copy
-from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
@@ -10,7 +9,7 @@ from compressai.models.base import get_scale_table
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentopt.models.base import Leaf, Parameters, Scale, SideAdapter, cpu_copy
+from latentopt.models.base import Leaf, Parameters, Scale, SideAdapter, cpu_copy, flat_layers
 from latentopt.pmf import FactorizedDensity, GaussianDensity
 
 
@@ -68,7 +67,7 @@ class MeanScaleAdapter(ScaleAdapter):
 
     @cached_property
     def _portable(self) -> nn.Module:
-        layers = list(_flat(self.model.h_s))
+        layers = list(flat_layers(self.model.h_s))
         last = max(i for i, layer in enumerate(layers) if not isinstance(layer, Scale))
         head = layers[last]
         splits = isinstance(head, nn.Conv2d) and head.groups == 1
@@ -80,15 +79,6 @@ class MeanScaleAdapter(ScaleAdapter):
     def split(self, output: NDArray) -> Parameters:
         scales, means = np.split(output, 2)
         return Parameters(scales, means)
-
-
-def _flat(module: nn.Module) -> Iterator[nn.Module]:
-    """The layers of nested Sequentials, in order."""
-    if isinstance(module, nn.Sequential):
-        for child in module:
-            yield from _flat(child)
-    else:
-        yield module
 
 
 class _SplitHead(nn.Module):

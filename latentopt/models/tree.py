@@ -15,6 +15,7 @@ from compressai.latent_codecs import (
     GaussianConditionalLatentCodec,
     HyperLatentCodec,
     HyperpriorLatentCodec,
+    LatentCodec,
     RasterScanLatentCodec,
 )
 from compressai.models.base import get_scale_table
@@ -43,6 +44,9 @@ class TreeAdapter(SideAdapter):
         codec = self.model.latent_codec
         if not isinstance(codec["hyper"], HyperLatentCodec):
             raise _unknown(codec["hyper"])
+        for part in codec["y"].modules():
+            if isinstance(part, LatentCodec) and code.dispatch(type(part)) is code.dispatch(object):
+                raise _unknown(part)
         self._hyper = codec["hyper"]
         self.side_density = FactorizedDensity(self._hyper.entropy_bottleneck)
         self.main_density = GaussianDensity(_scale_table(codec["y"]))
@@ -74,11 +78,11 @@ class TreeAdapter(SideAdapter):
         return h_s(z_hat)[0].cpu().numpy()
 
     def main_shape(self, features: NDArray) -> tuple[int, ...]:
-        params = torch.from_numpy(features)[None].to(next(self._exact.parameters()))
+        params = torch.from_numpy(features)[None].to(self.dtype)
         return (channels(self._exact, params), *features.shape[1:])
 
     def visit(self, features: NDArray, leaf: Leaf) -> None:
-        self._visit(self._exact, features, leaf)
+        self._visit(self._exact, torch.from_numpy(features), leaf)
 
     def estimate(self, features: NDArray, y: NDArray) -> Parameters:
         found = np.empty((2, len(y)))
@@ -87,13 +91,14 @@ class TreeAdapter(SideAdapter):
             found[:, index] = scales, means
             return y[index]
 
-        self._visit(self.model.latent_codec["y"], features, leaf)
+        given = torch.from_numpy(features).to(next(self.model.parameters()))
+        self._visit(self.model.latent_codec["y"], given, leaf)
         return Parameters(*found)
 
-    def _visit(self, codec: nn.Module, features: NDArray, leaf: Leaf) -> None:
-        shape = self.main_shape(features)
+    def _visit(self, codec: nn.Module, given: Tensor, leaf: Leaf) -> None:
+        shape = (channels(codec, given[None]), *given.shape[1:])
         cells = torch.arange(int(np.prod(shape))).reshape(1, *shape)
-        code(codec, torch.from_numpy(features)[None].to(next(codec.parameters())), cells, leaf)
+        code(codec, given[None], cells, leaf)
 
 
 @singledispatch

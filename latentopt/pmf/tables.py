@@ -45,8 +45,8 @@ class AxisTable:
         return len(self.counts.counts) - 1
 
     def symbols(self, k: Ints) -> Ints:
-        symbols = k - self.first
-        return np.where((symbols < 0) | (symbols >= self.escape), self.escape, symbols)
+        symbols = (k - self.first).astype(np.uint32)  # what is below the first becomes huge
+        return np.minimum(symbols, self.escape).astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,38 @@ class ProductTable:
         return arrays
 
     @staticmethod
+    def of(
+        lattice: Lattice, cosets: Counts, axes: dict[tuple[int, int], AxisTable]
+    ) -> "ProductTable":
+        kind = ScalarTable if lattice.dim == 1 else ProductTable
+        return kind(lattice, cosets, axes)
+
+    @staticmethod
     def from_arrays(lattice: Lattice, cosets: Ints, *axes: Ints) -> "ProductTable":
         tables = [AxisTable(int(f[0]), Counts(c)) for f, c in zip(axes[::2], axes[1::2])]
-        return ProductTable(lattice, Counts(cosets), dict(zip(_axis_keys(lattice), tables)))
+        return ProductTable.of(lattice, Counts(cosets), dict(zip(_axis_keys(lattice), tables)))
+
+
+@dataclass(frozen=True)
+class ScalarTable(ProductTable):
+    """The same in one dimension, where there is but one axis and one coset: no masks to make."""
+
+    @cached_property
+    def _axis(self) -> AxisTable:
+        [table] = self.axes.values()
+        return table
+
+    def encode(self, m: Ints) -> tuple[list[Run], Mask]:
+        symbols = self._axis.symbols(m[:, 0])
+        return [(self._axis.counts, symbols)], (symbols == self._axis.escape)[:, None]
+
+    def decode(self, pull: Pull, n: int) -> tuple[Ints, Mask]:
+        symbols = pull(self._axis.counts, n)
+        return (symbols + self._axis.first)[:, None], (symbols == self._axis.escape)[:, None]
+
+    def bits(self, m: Ints) -> tuple[Floats, Mask]:
+        symbols = self._axis.symbols(m[:, 0])
+        return self._axis.counts.bits[symbols], (symbols == self._axis.escape)[:, None]
 
 
 @dataclass(frozen=True)
@@ -279,7 +308,7 @@ def _product(density: Density, level: int, lattice: Lattice) -> ProductTable:
         p = np.append(q[kept], max(q.sum() - q[kept].sum(), 0.0)) / q.sum()
         axes[c, s] = AxisTable(int(k[kept[0]]), Counts.from_probabilities(p))
     weights = [np.prod([mass[c, s] for c, s in zip(lattice.axis_class, t)]) for t in lattice.cosets]
-    return ProductTable(lattice, Counts.from_probabilities(np.array(weights)), axes)
+    return ProductTable.of(lattice, Counts.from_probabilities(np.array(weights)), axes)
 
 
 def _coordinate_mass(density: Density, level: int, lattice: Lattice, t: Floats) -> Floats:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from latentopt.errors import WeightsError
 from latentopt.zoo.architectures import CLASSES
+from latentopt.zoo.precision import restored
 
 SUFFIXES = (".pt", ".pth", ".tar", ".safetensors")
 _NESTS = ("state_dict", "network", "model_state_dict")
@@ -49,7 +50,7 @@ def load_checkpoint(path: Path, family: str) -> CompressionModel:
     Raises:
         WeightsError: the file cannot be read, or its weights don't fit the architecture.
     """
-    state = load_pretrained(_float32(read_state_dict(path)))
+    state = load_pretrained(restored(read_state_dict(path)))
     try:
         model = CLASSES[family].from_state_dict(state)
     except (KeyError, RuntimeError, ValueError, IndexError, AttributeError) as error:
@@ -104,11 +105,6 @@ def _unnest(content: Any, path: Path) -> dict[str, Tensor]:
             "re-save it with torch.save(model.state_dict(), FILE)"
         )
     return dict(content)
-
-
-def _float32(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Half precision is a way to store weights, not to run them: entropy coding needs float32."""
-    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 
 def _check_finite(model: CompressionModel, path: Path, family: str) -> None:

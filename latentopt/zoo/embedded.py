@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from compressai.entropy_models import EntropyBottleneck, GaussianConditional
 from compressai.models import CompressionModel
 from torch import Tensor
 
-from latentopt.errors import WeightsError
 from latentopt.zoo import folder
 from latentopt.zoo.folder import Folder
+from latentopt.zoo.precision import bytes_, halves, repeated
 
 CODECS = {
     f"tiny-{architecture}": architecture
@@ -34,9 +33,10 @@ def metadata(name: str, quality: int) -> dict[str, str]:
 
 
 def write_embedded(model: CompressionModel, path: Path, metadata: Mapping[str, str]) -> None:
-    """Write a codec small: its networks' matrices in half precision, all else in full.
+    """Write a codec small: its transforms in half precision, its other networks in eight bits.
 
-    What decides how symbols are coded is kept exactly: the factorized density with its tables, and
+    The others only predict the latent's densities, and predict them hardly worse for it. What
+    decides how symbols are coded is kept exactly: the factorized density with its tables, and
     the scale table. The Gaussian tables, which are most of such a file, are left empty:
     CompressAI's ``update`` rebuilds them. Tables that ``model`` has not built yet are built.
 
@@ -47,23 +47,19 @@ def write_embedded(model: CompressionModel, path: Path, metadata: Mapping[str, s
     model.update()
     exact = _prefixes(model, EntropyBottleneck)
     derived = tuple(p + table for p in _prefixes(model, GaussianConditional) for table in _TABLES)
-    state = {}
+    state: dict[str, Tensor] = {}
     for name, value in model.state_dict().items():
         if name.startswith(derived):
-            value = value.new_empty(0)
-        elif value.is_floating_point() and value.ndim >= 2 and not name.startswith(exact):
-            value = _half(name, value)
-        state[name] = value
+            state[name] = value.new_empty(0)
+        elif not value.is_floating_point() or value.ndim < 2 or name.startswith(exact):
+            state[name] = value
+        elif name.endswith(".mask"):
+            state |= repeated(name, value)
+        else:
+            state |= (halves if name.startswith(("g_a.", "g_s.")) else bytes_)(name, value)
     folder.write(path, state, metadata)
 
 
 def _prefixes(model: CompressionModel, kind: type) -> tuple[str, ...]:
     """How the names of the tensors in modules of a kind begin."""
     return tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, kind))
-
-
-def _half(name: str, value: Tensor) -> Tensor:
-    half = value.half()
-    if not torch.isfinite(half).all():
-        raise WeightsError(f"{name}: holds NaN or values beyond half precision (65504)")
-    return half
