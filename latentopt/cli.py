@@ -28,21 +28,21 @@ DIRECTIONS = ("density", "sign")
 PMFS = ("exact", "paper")
 
 _EPILOG = """examples:
-  latentopt encode photo.png -o photo.lo --codec mbt2018-mean --quality 3
+  latentopt encode photo.png -o photo.lo --codec tiny-mbt2018-mean --quality 3
   latentopt info photo.lo
-  latentopt decode photo.lo -o decoded.png --codec mbt2018-mean --quality 3
-  latentopt bdrate --codec mbt2018-mean --data kodak
+  latentopt decode photo.lo -o decoded.png --codec tiny-mbt2018-mean --quality 3
+  latentopt bdrate --codec tiny-mbt2018-mean --data kodak
   latentopt zoo list"""
 _ENCODE_EPILOG = """example:
-  latentopt encode photo.png -o photo.lo --codec mbt2018-mean --quality 3"""
+  latentopt encode photo.png -o photo.lo --codec tiny-mbt2018-mean --quality 3"""
 _DECODE_EPILOG = """example:
-  latentopt decode photo.lo -o decoded.png --codec mbt2018-mean --quality 3
+  latentopt decode photo.lo -o decoded.png --codec tiny-mbt2018-mean --quality 3
 
 The file records lattice, direction, tables and portability; the model is yours to name."""
 _INFO_EPILOG = """example:
   latentopt info photo.lo"""
 _BDRATE_EPILOG = """example:
-  latentopt bdrate --codec mbt2018-mean --data kodak --configs baseline,oct,oct+shift"""
+  latentopt bdrate --codec tiny-mbt2018-mean --data kodak --configs baseline,oct,oct+shift"""
 _ZOO_EPILOG = """examples:
   latentopt zoo list
   latentopt zoo fetch mbt2018-mean 3

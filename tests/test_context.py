@@ -147,7 +147,7 @@ def test_wavefronts_compute_what_position_by_position_does(kernel: int) -> None:
             expected[:, :, h, w] = scales, means
             y_hat[0, :, h, w] = torch.from_numpy(np.rint(y[:, h, w] - means) + means)
     np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=1e-12, rtol=0)
-    np.testing.assert_allclose(walked.numpy(), y_hat[0].numpy(), atol=1e-12, rtol=0)
+    np.testing.assert_allclose(walked, y_hat[0].numpy(), atol=1e-12, rtol=0)
 
 
 # -- every kind of tree ----------------------------------------------------------------------------

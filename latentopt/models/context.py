@@ -63,56 +63,64 @@ class Wavefront:
 
 
 class ContextModel:
-    """A masked convolution and the network that turns it into entropy parameters, as a walk."""
+    """A masked convolution and the network that turns it into entropy parameters, as a walk.
+
+    In NumPy: a step has a dozen positions, and such narrow matrix products take PyTorch up to three
+    times as long.
+    """
 
     def __init__(self, convolution: Any, head: nn.Module):
         self._wavefront = Wavefront.of(convolution.mask)
         self._reach = np.array(convolution.kernel_size) // 2
-        taps = self._wavefront.taps + self._reach
-        weight = (convolution.weight * convolution.mask)[:, :, taps[:, 0], taps[:, 1]].detach()
-        bias = weight.new_zeros(len(weight)) if convolution.bias is None else convolution.bias
-        self._weight, self._bias = weight.flatten(1), bias.detach()[:, None]  # (out, in * taps)
+        rows, columns = (self._wavefront.taps + self._reach).T
+        weight = (convolution.weight * convolution.mask)[:, :, rows, columns].movedim(1, 2)
+        self._weight = as_numpy(weight.flatten(1))  # (out, taps * M)
+        self._bias = _column(convolution.bias)
         self._head = [_pointwise(layer) for layer in flat_layers(head)]
 
-    def walk(self, given: Tensor, cells: NDArray[np.int64], leaf: Leaf) -> Tensor:
+    def walk(self, given: NDArray, cells: NDArray[np.int64], leaf: Leaf) -> NDArray:
         """Code a latent (M, h, w) whose elements have the places ``cells``; returns it decoded.
 
         ``given`` (C, h, w) is what is known of each position beforehand, from the side latent.
         """
         channels, height, width = cells.shape
-        padded = np.array([height, width]) + 2 * self._reach
-        y_hat = given.new_zeros(channels, *padded)
-        flat = y_hat.flatten(1)  # shares its memory
-        offsets = self._wavefront.taps @ np.array([padded[1], 1])
+        top, left = self._reach
+        y_hat = np.zeros((height + 2 * top, width + 2 * left, channels), self._weight.dtype)
+        flat = y_hat.reshape(-1, channels)  # shares its memory
+        offsets = self._wavefront.taps @ np.array([width + 2 * left, 1])
         for rows, columns in self._wavefront.steps(height, width):
-            places = (rows + self._reach[0]) * padded[1] + columns + self._reach[1]
-            seen = flat[:, (places + offsets[:, None]).ravel()]  # (M, taps * n)
-            context = self._weight @ seen.reshape(-1, len(places)) + self._bias
+            places = (rows + top) * (width + 2 * left) + columns + left
+            seen = flat[places[:, None] + offsets].reshape(len(places), -1)  # (n, taps * M)
+            context = self._weight @ seen.T + self._bias
             scales, means = self._parameters(given[:, rows, columns], context)
             hat = leaf(cells[:, rows, columns].ravel(), scales.ravel(), means.ravel())
-            flat[:, places] = torch.from_numpy(hat.reshape(channels, -1)).to(flat)
-        top, left = self._reach
-        return y_hat[:, top : top + height, left : left + width]
+            flat[places] = hat.reshape(channels, -1).T
+        return y_hat[top : top + height, left : left + width].transpose(2, 0, 1)
 
-    def _parameters(self, given: Tensor, context: Tensor) -> tuple[NDArray, NDArray]:
+    def _parameters(self, given: NDArray, context: NDArray) -> list[NDArray]:
         """Scales and means (M, n) from what is given (C, n) and the context (C', n)."""
-        x = torch.cat([given, context])
+        x = np.concatenate([given, context])
         for layer in self._head:
             x = layer(x)
-        scales, means = x.chunk(2)
-        return scales.numpy(), means.numpy()
+        return np.split(x, 2)
 
 
-def _pointwise(layer: nn.Module) -> Callable[[Tensor], Tensor]:
-    """A layer as a function of positions (C, n), which do not see each other.
-
-    A convolution over one position is a matrix product, and faster as one.
-    """
+def _pointwise(layer: nn.Module) -> Callable[[NDArray], NDArray]:
+    """A layer as a function of positions (C, n), which do not see each other."""
     if isinstance(layer, nn.Conv2d) and layer.groups == 1 and set(layer.kernel_size) == {1}:
-        weight = layer.weight.detach()[:, :, 0, 0]
-        bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach()
-        return lambda x: torch.addmm(bias[:, None], weight, x)
-    return lambda x: layer(x.T[:, :, None, None])[:, :, 0, 0].T
+        weight, bias = as_numpy(layer.weight[:, :, 0, 0]), _column(layer.bias)
+        return lambda x: weight @ x + bias
+    return lambda x: layer(torch.from_numpy(x).T[:, :, None, None])[:, :, 0, 0].T.numpy()
+
+
+def _column(bias: Tensor | None) -> NDArray | float:
+    return 0.0 if bias is None else as_numpy(bias)[:, None]
+
+
+def as_numpy(x: Tensor) -> NDArray:
+    """As float64 where it is, else as float32."""
+    exact = x.dtype == torch.float64
+    return x.detach().cpu().to(torch.float64 if exact else torch.float32).numpy()
 
 
 class ContextAdapter(ScaleAdapter):
@@ -145,7 +153,7 @@ class ContextAdapter(ScaleAdapter):
     def visit(self, features: NDArray, leaf: Leaf) -> None:
         shape = self.main_shape(features)
         cells = np.arange(np.prod(shape)).reshape(shape)
-        self._context.walk(torch.from_numpy(features), cells, leaf)
+        self._context.walk(features, cells, leaf)
 
     def estimate(self, features: NDArray, y: NDArray) -> Parameters:
         like = next(self.model.parameters())

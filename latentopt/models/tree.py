@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from latentopt.errors import UnsupportedModelError
 from latentopt.models.base import Leaf, Parameters, SideAdapter, cpu_copy
-from latentopt.models.context import ContextModel
+from latentopt.models.context import ContextModel, as_numpy
 from latentopt.pmf import FactorizedDensity, GaussianDensity
 
 
@@ -182,7 +182,8 @@ def _(codec: ChannelGroupsLatentCodec, params: Tensor) -> int:
 @code.register
 def _(codec: RasterScanLatentCodec, params: Tensor, cells: Tensor, leaf: Leaf) -> Tensor:
     model = ContextModel(codec.context_prediction, codec.entropy_parameters)
-    return model.walk(params[0], cells[0].numpy(), leaf)[None]
+    decoded = model.walk(as_numpy(params[0]), cells[0].numpy(), leaf)
+    return torch.from_numpy(decoded)[None].to(params)
 
 
 @channels.register
