@@ -156,7 +156,7 @@ def test_tables_round_trip_and_price(name: str, level: int) -> None:
     x[::500] *= 300  # far outside every table
     m = lattice.nearest(x).numpy().astype(np.int32)
     encoder = SymbolEncoder()
-    runs, mask = table.encode(m)
+    [(runs, mask)] = table.encode(m, [len(m)])
     encoder.runs(runs)
     encoder.integers(m[mask])
     data = encoder.finish()

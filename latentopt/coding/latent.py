@@ -6,6 +6,7 @@ values ◄── + centres ◄── unpack ◄── units * m ◄── m ◄�
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,7 @@ from latentopt.errors import BitstreamError, InputError
 from latentopt.lattices import LATTICES, Lattice
 from latentopt.pmf import Density, JointTable, ProductTable, Table, build_paper_table, build_table
 from latentopt.pmf.densities import Floats
-from latentopt.pmf.tables import Ints, Mask
+from latentopt.pmf.tables import Ints, Mask, Run
 
 _NAMES = list(LATTICES)
 _BUILDERS = {"exact": build_table, "paper": build_paper_table}
@@ -60,6 +61,15 @@ class Latent:
             yield from zip(group.parts, group.m)
 
     @cached_property
+    def by_table(self) -> dict[tuple[str, int], list[tuple[NDArray[np.int64], Ints]]]:
+        """For each (lattice, level), the places and coordinates (n, v) it codes, group by group."""
+        found = defaultdict(list)
+        for part, m in self._vectors():
+            for level, start, stop in part.runs:
+                found[part.lattice.name, level].append((part.index[start:stop], m[start:stop]))
+        return found
+
+    @cached_property
     def residual(self) -> NDArray[np.floating]:
         """(n,) the points in latent units, each element at its own place."""
         flat = np.empty_like(self.prior.centres)
@@ -89,15 +99,14 @@ class Latent:
         string; an escaped coordinate pays for the escape and for its plain integer.
         """
         cost = np.zeros(len(self.prior.levels))
-        for part, m in self._vectors():
-            for level, start, stop in part.runs:
-                rows = m[start:stop]
-                bits, escaped = self.coder.tables[part.lattice.name, level].bits(rows)
-                if escaped.any():
-                    plain = np.zeros(escaped.shape)
-                    plain[escaped] = integer_bits(rows[escaped])
-                    bits = bits + plain.sum(axis=1)
-                cost[part.index[start:stop]] = bits[:, None] / part.lattice.dim
+        for key, pieces in self.by_table.items():
+            index, m = (np.concatenate(column) for column in zip(*pieces))
+            bits, escaped = self.coder.tables[key].bits(m)
+            if escaped.any():
+                plain = np.zeros(escaped.shape)
+                plain[escaped] = integer_bits(m[escaped])
+                bits = bits + plain.sum(axis=1)
+            cost[index] = bits[:, None] / m.shape[1]
         return cost
 
 
@@ -163,17 +172,25 @@ class LatentCoder:
     def encode(self, latent: Latent, step_code: int) -> bytes:
         """A string: the step code, then each group's symbols, level by level, and what escaped."""
         encoder = SymbolEncoder()
+        coded = {key: self._encoded(key, pieces) for key, pieces in latent.by_table.items()}
         for group in latent.groups:
             escaped = []
             for part, m in zip(group.parts, group.m):
                 for level, start, stop in part.runs:
-                    runs, mask = self.tables[part.lattice.name, level].encode(m[start:stop])
+                    runs, mask = next(coded[part.lattice.name, level])
                     encoder.runs(runs)
                     if mask.any():
                         escaped.append(m[start:stop][mask])
             if escaped:
                 encoder.integers(np.concatenate(escaped))
         return bytes([step_code]) + encoder.finish()
+
+    def _encoded(
+        self, key: tuple[str, int], pieces: list[tuple[NDArray[np.int64], Ints]]
+    ) -> Iterator[tuple[list[Run], Mask]]:
+        """The runs of each piece that a table codes, in order."""
+        rows = [m for _, m in pieces]
+        return self.tables[key].encode(np.concatenate(rows), [len(m) for m in rows])
 
     def decode(self, string: bytes, prior: Prior) -> tuple[Latent, int]:
         """The mirror of :meth:`encode` for a latent in one group: the latent and its step code.

@@ -35,28 +35,23 @@ def pack(levels: NDArray[np.int16], lattices: Sequence[Lattice]) -> list[Part]:
     """
     order = np.argsort(levels, kind="stable")
     counts = np.bincount(levels, minlength=len(lattices))
-    ends = np.cumsum(counts)
-    dims = np.array([lattice.dim for lattice in lattices])
-    whole = counts // dims * dims  # elements that fill vectors
-    is_int = np.array([lattice.dim == 1 for lattice in lattices])
-
+    rank = np.arange(len(levels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    names = [lattice.name for lattice in lattices]
     parts = []
+    left = counts.copy()  # what is not in a vector yet, the last of each level
     for lattice in dict.fromkeys(lattice for lattice in lattices if lattice.dim > 1):
-        chosen = np.array([other is lattice for other in lattices])
-        used = np.flatnonzero(chosen & (whole > 0))
-        spans = [(lv, ends[lv] - counts[lv], whole[lv]) for lv in used]
-        parts.append(_part(lattice, order, spans))
-    rest = np.where(is_int, counts, counts - whole)
-    spans = [(lv, ends[lv] - rest[lv], rest[lv]) for lv in np.flatnonzero(rest)]
-    parts.append(_part(LATTICES["int"], order, spans))
+        chosen = np.array([name == lattice.name for name in names])
+        whole = np.where(chosen, counts // lattice.dim * lattice.dim, 0)
+        parts.append(_part(lattice, order[rank < np.repeat(whole, counts)], whole))
+        left -= whole
+    rest = order[rank >= np.repeat(counts - left, counts)]
+    parts.append(_part(LATTICES["int"], rest, left))
     return [part for part in parts if len(part.index)]
 
 
-def _part(lattice: Lattice, order: NDArray[np.int64], spans: list[tuple[int, int, int]]) -> Part:
-    pieces = [order[start : start + n] for _, start, n in spans]
-    flat = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int64)
-    runs, stop = [], 0
-    for level, _, n in spans:
-        start, stop = stop, stop + int(n) // lattice.dim
-        runs.append((int(level), start, stop))
-    return Part(lattice, flat.reshape(-1, lattice.dim), tuple(runs))
+def _part(lattice: Lattice, elements: NDArray[np.int64], counts: NDArray[np.int64]) -> Part:
+    """Elements sorted by level, ``counts`` of each, as vectors."""
+    used = np.flatnonzero(counts)
+    stops = (np.cumsum(counts[used]) // lattice.dim).tolist()
+    runs = tuple(zip(used.tolist(), [0, *stops], stops))
+    return Part(lattice, elements.reshape(-1, lattice.dim), runs)

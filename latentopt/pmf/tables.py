@@ -2,13 +2,15 @@
 
 Both kinds do the same two things: turn integer coordinates ``m`` (n, v) into runs of symbols, and
 back. A rare point of a joint table escapes to a product table; a rare coordinate of a product table
-escapes to the mask, and the caller codes it as a plain integer. So nothing is ever removed.
+escapes to the mask, and the caller codes it as a plain integer. So nothing is ever removed. Rows
+that are coded at several moments are encoded together, and come cut by their ``lengths``.
 
     m ──► encode ──► runs of (Counts, symbols) + mask     m[mask] coded as plain integers
+          (for each length)
     m ◄── decode ◄── pull(Counts, n) -> symbols  + mask
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,6 +33,10 @@ the product form costs less than 0.001 % of the rate (scripts/pmf_accuracy.py me
 
 MAX_PAPER_CELLS = 1 << 18
 PAPER_THRESHOLD = 1e-7
+
+
+def _split(counts: Counts, symbols: Ints, ends: NDArray[np.int64]) -> list[Run]:
+    return [(counts, own) for own in np.split(symbols, ends[:-1])]
 
 
 @dataclass(frozen=True)
@@ -62,15 +68,17 @@ class ProductTable:
     cosets: Counts
     axes: dict[tuple[int, int], AxisTable]  # (axis class, shift) -> table
 
-    def encode(self, m: Ints) -> tuple[list[Run], Mask]:
+    def encode(self, m: Ints, lengths: Sequence[int]) -> Iterator[tuple[list[Run], Mask]]:
         shift = m % self.lattice.modulus
-        runs = self._coset_runs(shift)
+        ends = np.cumsum(lengths)
+        runs = [_split(counts, symbols, ends) for counts, symbols in self._coset_runs(shift)]
         mask = np.zeros(m.shape, dtype=bool)
         for table, where in self._places(shift):
             symbols = table.symbols(m[where] // self.lattice.modulus)
             mask[where] = symbols == table.escape
-            runs.append((table.counts, symbols))
-        return runs, mask
+            runs.append(_split(table.counts, symbols, where.sum(axis=1).cumsum()[ends - 1]))
+        for own, own_mask in zip(zip(*runs), np.split(mask, ends[:-1])):
+            yield list(own), own_mask
 
     def decode(self, pull: Pull, n: int) -> tuple[Ints, Mask]:
         only = len(self.lattice.cosets) == 1
@@ -139,9 +147,9 @@ class ScalarTable(ProductTable):
         [table] = self.axes.values()
         return table
 
-    def encode(self, m: Ints) -> tuple[list[Run], Mask]:
-        symbols = self._axis.symbols(m[:, 0])
-        return [(self._axis.counts, symbols)], (symbols == self._axis.escape)[:, None]
+    def encode(self, m: Ints, lengths: Sequence[int]) -> Iterator[tuple[list[Run], Mask]]:
+        for run in _split(self._axis.counts, self._axis.symbols(m[:, 0]), np.cumsum(lengths)):
+            yield [run], (run[1] == self._axis.escape)[:, None]
 
     def decode(self, pull: Pull, n: int) -> tuple[Ints, Mask]:
         symbols = pull(self._axis.counts, n)
@@ -183,14 +191,16 @@ class JointTable:
             index = index * self.shape[axis] + place[:, axis]
         return np.where(inside, self.symbol_of[np.where(inside, index, 0)], len(self.points))
 
-    def encode(self, m: Ints) -> tuple[list[Run], Mask]:
-        symbols = self.symbols(m)
-        runs, mask = [(self.counts, symbols)], np.zeros(m.shape, dtype=bool)
-        escaped = symbols == len(self.points)
-        if self.fallback and escaped.any():
-            more, mask[escaped] = self.fallback.encode(m[escaped])
-            runs += more
-        return runs, mask
+    def encode(self, m: Ints, lengths: Sequence[int]) -> Iterator[tuple[list[Run], Mask]]:
+        ends = np.cumsum(lengths)
+        split = _split(self.counts, self.symbols(m), ends)
+        for run, rows in zip(split, np.split(m, ends[:-1])):
+            runs, mask = [run], np.zeros(rows.shape, dtype=bool)
+            escaped = run[1] == len(self.points)
+            if self.fallback and escaped.any():
+                [(more, mask[escaped])] = self.fallback.encode(rows[escaped], [escaped.sum()])
+                runs += more
+            yield runs, mask
 
     def decode(self, pull: Pull, n: int) -> tuple[Ints, Mask]:
         symbols = pull(self.counts, n)
