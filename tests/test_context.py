@@ -31,6 +31,7 @@ from torch import nn
 
 import latentopt
 from latentopt import UnsupportedModelError
+from latentopt.models import with_step
 from latentopt.models.context import ContextModel, Wavefront
 
 
@@ -186,6 +187,13 @@ def test_a_latent_codec_without_adapter_is_named() -> None:
     model.latent_codec = HyperpriorLatentCodec(parts)
     with pytest.raises(UnsupportedModelError, match="EntropyBottleneckLatentCodec"):
         latentopt.wrap(model)
+
+
+def test_trees_have_no_other_steps() -> None:
+    model = PlainTree().eval()
+    assert with_step(model, 1.0) is model
+    with pytest.raises(UnsupportedModelError, match="PlainTree"):
+        with_step(model, 2.0)
 
 
 # -- InvCompress, and codecs of one's own ----------------------------------------------------------

@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from latentopt.errors import InputError
+from latentopt.errors import InputError, UnsupportedModelError
 from latentopt.models.base import Scale, SideAdapter
 from latentopt.models.context import ContextAdapter
+from latentopt.models.invcompress import InvCompressAdapter
 from latentopt.models.registry import adapter_class
+from latentopt.models.tree import TreeAdapter
 
 
 def with_step(model: nn.Module, step: float) -> nn.Module:
@@ -22,13 +24,17 @@ def with_step(model: nn.Module, step: float) -> nn.Module:
 
     Raises:
         InputError: the step is not a positive number.
-        UnsupportedModelError: the model's class has no adapter.
+        UnsupportedModelError: the model's class has no adapter, or keeps its transforms elsewhere
+            than in ``g_a`` and ``g_s`` or its densities elsewhere than its zoo's classes do.
     """
     if not (math.isfinite(step) and step > 0):
         raise InputError(f"step {step}: it must be a positive number")
     adapter = adapter_class(model)
     if step == 1:
         return model
+    if issubclass(adapter, InvCompressAdapter | TreeAdapter):
+        name = type(model).__qualname__
+        raise UnsupportedModelError(f"{name} cannot be measured at other steps: use step 1 only")
     stepped: Any = copy.deepcopy(model)
     stepped.g_a = nn.Sequential(stepped.g_a, Scale(1 / step))
     stepped.g_s = nn.Sequential(Scale(step), stepped.g_s)
