@@ -1,8 +1,8 @@
 """The table of docs/zoo.md: how each embedded codec was trained, and its RD on Kodak.
 
-Run: python scripts/zoo_report.py docs/results/kodak-tiny-*.csv
+Run: python scripts/zoo_report.py docs/results/kodak-tiny-*.csv --plot docs/img/kodak-tiny.png
 The files are the measurements that `scripts/bdrate.py --codec tiny-... --data kodak` wrote; of them
-only the codec itself (`baseline`) is read.
+only the codec itself (`baseline`) is read for the table; the plot shows all configurations.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import pandas as pd
 from scipy.interpolate import PchipInterpolator
 
 from latentopt import zoo
+from latentopt.bench.plots import plot_gains
 from latentopt.bench.published import published_curve
 from latentopt.bench.summary import BASELINE, means
 from latentopt.zoo.embedded import EMBEDDED
@@ -43,12 +44,16 @@ def line(codec: str, quality: int, bpp: float, psnr: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("measurements", nargs="+", type=Path)
-    rows = pd.concat([pd.read_csv(path) for path in parser.parse_args().measurements])
+    parser.add_argument("--plot", type=Path)
+    args = parser.parse_args()
+    rows = pd.concat([pd.read_csv(path) for path in args.measurements])
     print(HEAD)
     table = means(rows[rows["config"] == BASELINE])
     for row in table.itertuples():
         quality = int(str(row.point).removeprefix("q"))
         print(line(row.codec, quality, row.bpp, row.psnr_db))
+    if args.plot:
+        plot_gains(rows, args.plot, "Embedded codecs on the 24 Kodak images")
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def size(out: dict[str, Any]) -> int:
 
 @pytest.mark.parametrize("kernel, slope", [(3, 2), (5, 3), (7, 4)])
 def test_slope_follows_from_the_mask(kernel: int, slope: int) -> None:
-    wavefront = Wavefront.of(MaskedConv2d(2, 2, kernel, padding=kernel // 2).mask)
+    wavefront = Wavefront.of(MaskedConv2d(2, 2, kernel, padding=kernel // 2))
     assert wavefront.slope == slope
     steps = list(wavefront.steps(4, 6))
     assert len(steps) == 6 + slope * 3
@@ -118,7 +118,9 @@ def test_slope_follows_from_the_mask(kernel: int, slope: int) -> None:
 
 def test_a_mask_that_sees_the_future_is_refused() -> None:
     with pytest.raises(UnsupportedModelError, match="not decoded yet"):
-        Wavefront.of(MaskedConv2d(2, 2, 5, padding=2, mask_type="B").mask)
+        Wavefront.of(MaskedConv2d(2, 2, 5, padding=2, mask_type="B"))
+    with pytest.raises(UnsupportedModelError, match="strides"):
+        Wavefront.of(MaskedConv2d(2, 2, 5, padding=2, stride=2))
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
@@ -186,6 +188,14 @@ def test_a_latent_codec_without_adapter_is_named() -> None:
     parts = {"y": EntropyBottleneckLatentCodec(channels=8), "hyper": model.latent_codec["hyper"]}
     model.latent_codec = HyperpriorLatentCodec(parts)
     with pytest.raises(UnsupportedModelError, match="EntropyBottleneckLatentCodec"):
+        latentopt.wrap(model)
+
+    class Other(GaussianConditionalLatentCodec):
+        def compress(self, *args: Any) -> dict[str, Any]:
+            return super().compress(*args)
+
+    model.latent_codec = HyperpriorLatentCodec(parts | {"y": Other()})
+    with pytest.raises(UnsupportedModelError, match="Other"):
         latentopt.wrap(model)
 
 

@@ -30,21 +30,22 @@ class Wavefront:
     slope: int
 
     @staticmethod
-    def of(mask: Tensor) -> "Wavefront":
-        """From the mask (out, in, kh, kw) of a masked convolution.
+    def of(convolution: Any) -> "Wavefront":
+        """From a masked convolution, whose ``mask`` is (out, in, kh, kw).
 
         A neighbour (dh, dw) comes earlier if dw + slope * dh < 0.
 
         Raises:
-            UnsupportedModelError: it sees the position itself, or one that comes later.
+            UnsupportedModelError: it sees the position itself, or one that comes later, or has
+                strides, dilation or groups.
 
-        >>> mask = torch.ones(1, 1, 5, 5)
-        >>> mask[..., 2, 2:] = 0
-        >>> mask[..., 3:, :] = 0
-        >>> Wavefront.of(mask).slope
+        >>> from compressai.layers import MaskedConv2d
+        >>> Wavefront.of(MaskedConv2d(4, 8, kernel_size=5, padding=2)).slope
         3
         """
-        seen = mask.detach().cpu().bool().numpy().any(axis=(0, 1))
+        if {*convolution.stride, *convolution.dilation, convolution.groups} != {1}:
+            raise UnsupportedModelError("the context convolution has strides, dilation or groups")
+        seen = convolution.mask.detach().cpu().bool().numpy().any(axis=(0, 1))
         taps = np.argwhere(seen) - np.array(seen.shape) // 2
         if any((dh, dw) >= (0, 0) for dh, dw in taps):
             raise UnsupportedModelError("the context convolution sees what is not decoded yet")
@@ -70,7 +71,7 @@ class ContextModel:
     """
 
     def __init__(self, convolution: Any, head: nn.Module):
-        self._wavefront = Wavefront.of(convolution.mask)
+        self._wavefront = Wavefront.of(convolution)
         self._reach = np.array(convolution.kernel_size) // 2
         rows, columns = (self._wavefront.taps + self._reach).T
         weight = (convolution.weight * convolution.mask)[:, :, rows, columns].movedim(1, 2)
@@ -132,7 +133,7 @@ class ContextAdapter(ScaleAdapter):
 
     def refresh(self) -> None:
         super().refresh()
-        Wavefront.of(self.model.context_prediction.mask)  # refuse now what cannot be walked
+        Wavefront.of(self.model.context_prediction)  # refuse now what cannot be walked
         self.__dict__.pop("_context", None)
 
     def decoder_parts(self) -> list[nn.Module]:

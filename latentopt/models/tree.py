@@ -6,6 +6,7 @@ which entropy parameters; this module walks it as the codecs' own ``decompress``
 """
 
 from functools import cached_property, singledispatch
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ class TreeAdapter(SideAdapter):
         if not isinstance(codec["hyper"], HyperLatentCodec):
             raise _unknown(codec["hyper"])
         for part in codec["y"].modules():
-            if isinstance(part, LatentCodec) and code.dispatch(type(part)) is code.dispatch(object):
+            if isinstance(part, LatentCodec) and not _is_known(type(part)):
                 raise _unknown(part)
         self._hyper = codec["hyper"]
         self.side_density = FactorizedDensity(self._hyper.entropy_bottleneck)
@@ -75,7 +76,7 @@ class TreeAdapter(SideAdapter):
     def features(self, side: NDArray, shape: tuple[int, ...], draft: bool = False) -> NDArray:
         h_s = self._hyper.h_s if draft else self._exact_h_s
         z_hat = torch.from_numpy(side).reshape(1, *shape).to(next(h_s.parameters()))
-        return h_s(z_hat)[0].cpu().numpy()
+        return as_numpy(h_s(z_hat)[0])
 
     def main_shape(self, features: NDArray) -> tuple[int, ...]:
         params = torch.from_numpy(features)[None].to(self.dtype)
@@ -111,6 +112,12 @@ def channels(codec: nn.Module, params: Tensor) -> int:
 def code(codec: nn.Module, params: Tensor, cells: Tensor, leaf: Leaf) -> Tensor:
     """Code a latent (1, M, h, w) whose elements have the places ``cells``; returns it decoded."""
     raise _unknown(codec)
+
+
+def _is_known(codec: Any) -> bool:
+    """Whether :func:`code` does what a codec's own ``compress`` does: not if that is another."""
+    family: Any = next((cls for cls in codec.__mro__ if cls in code.registry), object)
+    return family is not object and codec.compress is family.compress
 
 
 def _unknown(codec: object) -> UnsupportedModelError:
