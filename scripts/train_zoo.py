@@ -115,6 +115,12 @@ def rate_and_distortion(out: dict[str, Any], x: Tensor) -> tuple[Tensor, Tensor]
     return bits / pixels, mse_loss(out["x_hat"].float(), x) * 255**2
 
 
+_DENSITY = tuple(
+    f"entropy_bottleneck.{name}" for name in ("matrices", "biases", "factors", "quantiles")
+)
+_LATENT = ("g_a.6.weight", "g_a.6.bias", "g_s.0.weight")  # one slice per latent channel
+
+
 def inherit(model: nn.Module, donor: nn.Module, batch: Tensor) -> None:
     """Start from another codec's weights: whatever has the same shape, and latent channels.
 
@@ -126,8 +132,11 @@ def inherit(model: nn.Module, donor: nn.Module, batch: Tensor) -> None:
         with torch.no_grad():
             activity = donor.g_a(batch).std(dim=(0, 2, 3))
         keep = activity.argsort(descending=True)[: own["g_s.0.weight"].shape[0]]
-        for name in ("g_a.6.weight", "g_a.6.bias", "g_s.0.weight"):
-            own[name][: len(keep)] = theirs[name][keep]
+        for name, value in theirs.items():
+            # Also the factorized density of this latent, if it has one.
+            density = name.startswith(_DENSITY) and len(value) == len(activity)
+            if density or name in _LATENT:
+                own[name][: len(keep)] = value[keep]
     model.load_state_dict(own | same)
 
 
@@ -192,7 +201,11 @@ class Run:
         return model.to(self.device, memory_format=self.layout)
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        weights = [p for n, p in self.model.named_parameters() if not n.endswith(".quantiles")]
+        named = [(n, p) for n, p in self.model.named_parameters() if not n.endswith(".quantiles")]
+        density = [p for n, p in named if n.startswith("entropy_bottleneck.")]
+        others = [p for n, p in named if not n.startswith("entropy_bottleneck.")]
+        # The density's parameters are of the order of 1 and must move by as much.
+        weights = [{"params": others, "factor": 1.0}, {"params": density, "factor": 10.0}]
         return SOAP(weights, weight_decay=0.0)
 
     def _load(self) -> None:
@@ -223,7 +236,8 @@ class Run:
 
     def train_step(self) -> Tensor:
         """One update; returns the loss λ·D + R."""
-        self.optimizer.param_groups[0]["lr"] = self.learning_rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["factor"] * self.learning_rate()
         x = self.data.next().to(self.device, memory_format=self.layout)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             out = self.model(x)
