@@ -310,7 +310,8 @@ def export(codec: str, quality: int, runs: Path) -> None:
         "start": "-".join(map(str, config.get("start", ["random"]))),
     }
     path = EMBEDDED.file(codec, quality)
-    write_embedded(model, path, {key: str(value) for key, value in made.items()})
+    half = config.get("half", ["g_a", "g_s"])
+    write_embedded(model, path, {key: str(value) for key, value in made.items()}, half)
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 

@@ -1,6 +1,6 @@
 """The small pretrained codecs that latentopt ships, so that it works without a download."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from compressai.entropy_models import EntropyBottleneck, GaussianConditional
@@ -32,8 +32,13 @@ def metadata(name: str, quality: int) -> dict[str, str]:
     return EMBEDDED.metadata(name, quality)
 
 
-def write_embedded(model: CompressionModel, path: Path, metadata: Mapping[str, str]) -> None:
-    """Write a codec small: its transforms in half precision, its other networks in eight bits.
+def write_embedded(
+    model: CompressionModel,
+    path: Path,
+    metadata: Mapping[str, str],
+    half: Sequence[str] = ("g_a", "g_s"),
+) -> None:
+    """Write a codec small: the networks ``half`` in half precision, its others in eight bits.
 
     The others only predict the latent's densities, and predict them hardly worse for it. What
     decides how symbols are coded is kept exactly: the factorized density with its tables, and
@@ -56,7 +61,7 @@ def write_embedded(model: CompressionModel, path: Path, metadata: Mapping[str, s
         elif name.endswith(".mask"):
             state |= repeated(name, value)
         else:
-            state |= (halves if name.startswith(("g_a.", "g_s.")) else bytes_)(name, value)
+            state |= (halves if name.split(".")[0] in half else bytes_)(name, value)
     folder.write(path, state, metadata)
 
 
