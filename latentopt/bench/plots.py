@@ -47,7 +47,7 @@ def plot_gains(rows: pd.DataFrame, path: Path, title: str) -> None:
 
     Left: bits per pixel against PSNR. Right: BD-rate (pchip) against each codec's own baseline.
     """
-    figure = Figure(figsize=(12, 5), layout="constrained")
+    figure = Figure(figsize=(13, 5), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     for curve in curves(means(rows)):
@@ -57,7 +57,8 @@ def plot_gains(rows: pd.DataFrame, path: Path, title: str) -> None:
     left.legend()
     gains = summarise(rows).pivot(index="codec", columns="config", values="bd_rate_pchip_percent")
     in_order = dict.fromkeys(c for c in rows["config"] if c != BASELINE)
-    gains.loc[rows["codec"].unique(), list(in_order)].plot.bar(ax=right, rot=0)
+    gains.loc[rows["codec"].unique(), list(in_order)].plot.bar(ax=right, rot=12)
+    right.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     right.set(xlabel="", ylabel="BD-rate, in %", title="against the codec itself; lower is better")
     right.axhline(0.0, color="grey", linewidth=0.8)
     for axes in (left, right):
