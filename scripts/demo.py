@@ -17,7 +17,7 @@ from latentopt.bench.summary import write_summary
 from latentopt.errors import LatentoptError
 
 CONFIGS = ("baseline", "int", "hex", "oct", "shift", "oct+shift")
-PHOTOGRAPHS = 2
+PHOTOGRAPHS = 3
 OUT = Path(__file__).resolve().parents[1] / "results" / "demo"
 
 
