@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from latentopt.errors import UnsupportedModelError
@@ -67,7 +68,7 @@ class ContextModel:
     """A masked convolution and the network that turns it into entropy parameters, as a walk.
 
     In NumPy: a step has a dozen positions, and such narrow matrix products take PyTorch up to three
-    times as long.
+    times as long. On one thread: more of them would wait for each other more than they work.
     """
 
     def __init__(self, convolution: Any, head: nn.Module):
@@ -79,6 +80,7 @@ class ContextModel:
         self._bias = _column(convolution.bias)
         self._head = [_pointwise(layer) for layer in flat_layers(head)]
 
+    @threadpool_limits.wrap(limits=1, user_api="blas")
     def walk(self, given: NDArray, cells: NDArray[np.int64], leaf: Leaf) -> NDArray:
         """Code a latent (M, h, w) whose elements have the places ``cells``; returns it decoded.
 
