@@ -1,5 +1,6 @@
 """What several tests share: small models with reproducible weights, real images and weights."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from latentopt import zoo
 from latentopt.bench.images import read_image
 
 SHARED = Path("../shared")
+
+sys.path.insert(0, "scripts")  # tests use what scripts define
 
 torch.set_num_threads(1)  # small tensors: threads would wait for each other
 

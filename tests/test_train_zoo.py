@@ -2,7 +2,6 @@
 
 import argparse
 import csv
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from latentopt.zoo.embedded import EMBEDDED
 from latentopt.zoo.folder import Folder
 
 pytest.importorskip("pytorch_optimizer", reason="pip install pytorch-optimizer")
-sys.path.insert(0, "scripts")
 import train_zoo
 
 COMMON = {"crop": 64, "batch": 2, "seed": 1, "warmup": 2, "learning_rate": 1e-3, "lambda": 0.01}

@@ -20,9 +20,7 @@ def plot_rd(rows: pd.DataFrame, path: Path, title: str, published: RdCurve | Non
     Left: bits per pixel against PSNR, the published curve dashed. Right, as gains of a few percent
     are lost on that scale: the rate against the baseline's at equal PSNR.
     """
-    figure = Figure(figsize=(12, 5), layout="constrained")
-    FigureCanvasAgg(figure)  # no global pyplot state, no display
-    left, right = figure.subplots(1, 2)
+    figure, left, right = _panels(width=12)
     colours = {c: f"C{i % 10}" for i, c in enumerate(rows["config"].unique())}
     for i, curve in enumerate(curves(means(rows))):
         _draw_curve(left, right, curve, colours, labelled=i == 0)
@@ -34,12 +32,8 @@ def plot_rd(rows: pd.DataFrame, path: Path, title: str, published: RdCurve | Non
         ylabel="rate against the baseline at equal PSNR, in %",
         title="lower is better",
     )
-    right.axhline(0.0, color="grey", linewidth=0.8)
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
     left.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    _save(figure, path)
 
 
 def plot_gains(rows: pd.DataFrame, path: Path, title: str) -> None:
@@ -47,9 +41,7 @@ def plot_gains(rows: pd.DataFrame, path: Path, title: str) -> None:
 
     Left: bits per pixel against PSNR. Right: BD-rate (pchip) against each codec's own baseline.
     """
-    figure = Figure(figsize=(13, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
+    figure, left, right = _panels(width=13)
     for curve in curves(means(rows)):
         base = curve.rows[curve.rows["config"] == BASELINE].sort_values("bpp")
         left.plot(base["bpp"], base["psnr_db"], marker=".", label=curve.codec)
@@ -60,8 +52,20 @@ def plot_gains(rows: pd.DataFrame, path: Path, title: str) -> None:
     gains.loc[rows["codec"].unique(), list(in_order)].plot.bar(ax=right, rot=12)
     right.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     right.set(xlabel="", ylabel="BD-rate, in %", title="against the codec itself; lower is better")
+    _save(figure, path)
+
+
+def _panels(width: float) -> tuple[Figure, Axes, Axes]:
+    """A figure of two panels, the right one of differences to zero."""
+    figure = Figure(figsize=(width, 5), layout="constrained")
+    FigureCanvasAgg(figure)  # no global pyplot state, no display
+    left, right = figure.subplots(1, 2)
     right.axhline(0.0, color="grey", linewidth=0.8)
-    for axes in (left, right):
+    return figure, left, right
+
+
+def _save(figure: Figure, path: Path) -> None:
+    for axes in figure.axes:
         axes.grid(alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)

@@ -74,7 +74,7 @@ class Latent:
         """(n,) the points in latent units, each element at its own place."""
         flat = np.empty_like(self.prior.centres)
         for part, m in self._vectors():
-            flat[part.index] = m * np.array(part.lattice.units, dtype=flat.dtype)
+            _put_points(flat, part, m)
         return flat
 
     @property
@@ -249,7 +249,7 @@ class Coding(ABC):
         chosen = self._points(parts, index, centres)
         hat = np.empty_like(centres)
         for part, m in zip(parts, chosen):
-            hat[part.index] = m * np.array(part.lattice.units, dtype=hat.dtype)
+            _put_points(hat, part, m)
         self._seen.append((index, Prior((len(index),), levels, centres)))
         placed = [Part(part.lattice, index[part.index], part.runs) for part in parts]
         self._groups.append(Group(placed, chosen))
@@ -319,6 +319,11 @@ class Reader(Coding):
     def latent(self) -> Latent:
         self._decoder.finish()
         return super().latent()
+
+
+def _put_points(flat: NDArray[np.floating], part: Part, m: Ints) -> None:
+    """Write the points of ``part`` into a latent (n,), in latent units."""
+    flat[part.index] = m * np.array(part.lattice.units, dtype=flat.dtype)
 
 
 def _into_closed_table(

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from compressai.models.base import get_scale_table
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latentopt.coding import Prior
+from latentopt.errors import UnsupportedModelError
 from latentopt.pmf import Density, FactorizedDensity, GaussianDensity
 
 Transform = Callable[[Any, Tensor], Tensor]
@@ -175,6 +177,23 @@ def channel_prior(density: FactorizedDensity, shape: tuple[int, ...]) -> Prior:
     plane = int(np.prod(shape[1:]))
     levels = np.repeat(np.arange(shape[0], dtype=np.int16), plane)
     return Prior(shape, levels, np.repeat(density.medians, plane))
+
+
+def scale_table(module: nn.Module) -> NDArray[np.float64]:
+    """The scale table of a Gaussian conditional, or of all those in a module.
+
+    Raises:
+        UnsupportedModelError: there are several.
+    """
+    tables = {
+        tuple(table.double().tolist())
+        for name, table in module.named_buffers()
+        if name.endswith("scale_table") and table.numel()
+    }
+    if len(tables) > 1:
+        raise UnsupportedModelError("the model's Gaussian conditionals have several scale tables")
+    [table] = tables or {tuple(get_scale_table().double().tolist())}
+    return np.array(table)
 
 
 def cpu_copy(module: nn.Module, dtype: torch.dtype = torch.float64) -> nn.Module:

@@ -5,11 +5,18 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from compressai.models.base import get_scale_table
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentopt.models.base import Leaf, Parameters, Scale, SideAdapter, cpu_copy, flat_layers
+from latentopt.models.base import (
+    Leaf,
+    Parameters,
+    Scale,
+    SideAdapter,
+    cpu_copy,
+    flat_layers,
+    scale_table,
+)
 from latentopt.pmf import FactorizedDensity, GaussianDensity
 
 
@@ -20,9 +27,7 @@ class ScaleAdapter(SideAdapter):
 
     def refresh(self) -> None:
         self.side_density = FactorizedDensity(self.model.entropy_bottleneck)
-        table = self.model.gaussian_conditional.scale_table
-        scales = table if table.numel() else get_scale_table()
-        self.main_density = GaussianDensity(scales.double().cpu().numpy())
+        self.main_density = GaussianDensity(scale_table(self.model.gaussian_conditional))
         self.__dict__.pop("_portable", None)
 
     @cached_property
@@ -97,7 +102,7 @@ class _SplitHead(nn.Module):
         self.body = cpu_copy(nn.Sequential(*layers[:last]))
         self.scales = cpu_copy(nn.Sequential(_outputs(conv, 0, half), *layers[last + 1 :]))
         means = nn.Sequential(_outputs(conv, half, 2 * half), *layers[last + 1 :])
-        self.means = copy.deepcopy(means).to(device="cpu", dtype=torch.float32).eval()
+        self.means = cpu_copy(means, torch.float32)
 
     def forward(self, z_hat: Tensor) -> Tensor:
         hidden = self.body(z_hat)

@@ -19,12 +19,11 @@ from compressai.latent_codecs import (
     LatentCodec,
     RasterScanLatentCodec,
 )
-from compressai.models.base import get_scale_table
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latentopt.errors import UnsupportedModelError
-from latentopt.models.base import Leaf, Parameters, SideAdapter, cpu_copy
+from latentopt.models.base import Leaf, Parameters, SideAdapter, cpu_copy, scale_table
 from latentopt.models.context import ContextModel, as_numpy
 from latentopt.pmf import FactorizedDensity, GaussianDensity
 
@@ -50,7 +49,7 @@ class TreeAdapter(SideAdapter):
                 raise _unknown(part)
         self._hyper = codec["hyper"]
         self.side_density = FactorizedDensity(self._hyper.entropy_bottleneck)
-        self.main_density = GaussianDensity(_scale_table(codec["y"]))
+        self.main_density = GaussianDensity(scale_table(codec["y"]))
         for name in ("_exact", "_exact_h_s"):
             self.__dict__.pop(name, None)
 
@@ -200,16 +199,3 @@ def _(codec: RasterScanLatentCodec, params: Tensor) -> int:
 
 def _flat(x: Tensor) -> NDArray:
     return x.detach().cpu().numpy().ravel()
-
-
-def _scale_table(codec: nn.Module) -> NDArray[np.float64]:
-    """The one scale table of all Gaussian conditionals of a tree."""
-    tables = {
-        tuple(table.double().tolist())
-        for name, table in codec.named_buffers()
-        if name.endswith("scale_table") and table.numel()
-    }
-    if len(tables) > 1:
-        raise UnsupportedModelError("the model's Gaussian conditionals have several scale tables")
-    [table] = tables or {tuple(get_scale_table().double().tolist())}
-    return np.array(table)
