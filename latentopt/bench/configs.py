@@ -1,23 +1,29 @@
 """What a configuration name such as `oct+shift+grid` means, and the codec it builds.
 
-name     = "baseline" | lattice | [lattice "+"] "shift" {"+" option} | lattice "+paper"
-lattice  = "int" | "hex" | "oct" | "d4" | "e8"
-option   = "grid" (search the step size as the paper does) | "sign" (shift direction)
-         | "paper" (the paper's probability tables)
+name     = "baseline" | preset | part {"+" part}
+preset   = "paper" | "fast" | "default" | "slow" | "best"
+part     = lattice (at most one, first; else it is "int") | "shift" | "grid" (search the step size
+           as the paper does) | "sign" or "split" (shift direction) | "scales" (corrected)
+           | "rdo" (rate and distortion) | "refine" (tens of steps) | "paper" (the paper's tables)
+lattice  = "int" | "hex" | "oct" | "d4" | "e8" | "auto"
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 import latentopt
+from latentopt.encoder import PRESETS, Effort, Schedule
 from latentopt.errors import InputError
-from latentopt.lattices import LATTICES
+from latentopt.lattices import RULES
 
-_OPTIONS = ("shift", "grid", "sign", "paper")
+_OPTIONS = ("shift", "grid", "sign", "split", "scales", "rdo", "refine", "paper")
+_DIRECTIONS = ("sign", "split")
+_RDO = Effort(Schedule(0, (1.0, 1.0), (1.0, 1.0), caution=4), strength=0.5, draft=False)
+_REFINE = replace(PRESETS["slow"].effort or _RDO, refits=0)
 
 Strings = list[list[bytes]]
 """One list per bitstream part, one bytes object per image in it."""
@@ -40,29 +46,34 @@ class Configuration:
     """
 
     lattice: str | None
-    """None: CompressAI's own quantizer and coder."""
-    shift: bool = False
-    grid: bool = False
-    sign: bool = False
-    paper: bool = False
+    """None: CompressAI's own quantizer and coder, or a preset's."""
+    options: frozenset[str] = frozenset()
+    preset: str | None = None
 
     @property
     def name(self) -> str:
         """The canonical spelling."""
         if self.lattice is None:
-            return "baseline"
-        tokens = [] if self.shift and self.lattice == "int" else [self.lattice]
-        return "+".join(tokens + [option for option in _OPTIONS if getattr(self, option)])
+            return self.preset or "baseline"
+        options = [option for option in _OPTIONS if option in self.options]
+        return "+".join(options if options and self.lattice == "int" else [self.lattice, *options])
 
     def build(self, model: nn.Module) -> Codec:
         """The codec of this configuration around a pretrained CompressAI model."""
+        if self.preset:
+            return latentopt.wrap(model, preset=self.preset)
         if self.lattice is None:
             return BaselineCodec(model)
-        options: dict[str, Any] = {"direction": "sign"} if self.sign else {}
-        if self.paper:
-            options["pmf"] = "paper"
-        shift = "grid" if self.grid else self.shift
-        return latentopt.wrap(model, quant=self.lattice, shift=shift, **options)
+        has = self.options.__contains__
+        return latentopt.wrap(
+            model,
+            quant=self.lattice,
+            shift="grid" if has("grid") else has("shift"),
+            direction=next(filter(has, _DIRECTIONS), "density"),
+            scales=has("scales"),
+            effort=_REFINE if has("refine") else _RDO if has("rdo") else None,
+            pmf="paper" if has("paper") else "exact",
+        )
 
 
 def parse(name: str) -> Configuration:
@@ -70,19 +81,21 @@ def parse(name: str) -> Configuration:
     tokens = name.strip().lower().split("+")
     if tokens == ["baseline"]:
         return Configuration(None)
-    lattice, options = (tokens[0], tokens[1:]) if tokens[0] in LATTICES else ("int", tokens)
+    if len(tokens) == 1 and tokens[0] in PRESETS:
+        return Configuration(None, preset=tokens[0])
+    lattice, options = (tokens[0], tokens[1:]) if tokens[0] in RULES else ("int", tokens)
     unknown = [t for t in options if t not in _OPTIONS]
     if unknown or len(set(options)) != len(options):
         wrong = f"unknown part {unknown[0]!r}" if unknown else "a part is repeated"
         raise InputError(
-            f"configuration {name!r}: {wrong}; known: baseline, or one of {', '.join(LATTICES)}, "
-            "then any of +shift, +shift+grid, +shift+sign, +paper ('shift' alone means int+shift)"
+            f"configuration {name!r}: {wrong}; known: baseline, {', '.join(PRESETS)}, or one of "
+            f"{', '.join(RULES)} and any of +{', +'.join(_OPTIONS)} ('shift' alone: int+shift)"
         )
-    if "shift" not in options and {"grid", "sign"} & set(options):
-        raise InputError(f"configuration {name!r}: grid and sign qualify +shift, which is missing")
-    if tokens[0] not in LATTICES and "shift" not in options:
-        raise InputError(f"configuration {name!r}: name a lattice first, {', '.join(LATTICES)}")
-    return Configuration(lattice, **{option: option in options for option in _OPTIONS})
+    if "shift" not in options and {"grid", *_DIRECTIONS} & set(options):
+        raise InputError(f"configuration {name!r}: grid, sign and split qualify +shift: add it")
+    if {"sign", "split"} <= set(options) or {"rdo", "refine"} <= set(options):
+        raise InputError(f"configuration {name!r}: two parts exclude each other")
+    return Configuration(lattice, frozenset(options))
 
 
 def parse_all(names: Sequence[str]) -> list[Configuration]:

@@ -1,13 +1,25 @@
 """Bitstreams: packing of latents into vectors, the entropy coder, step sizes, the file format."""
 
+from latentopt.coding.choice import Vectors
 from latentopt.coding.container import Container, Settings, write_whole
-from latentopt.coding.latent import Coding, Latent, LatentCoder, Prior, Quantizer, Reader
+from latentopt.coding.latent import (
+    CORRECTION_BITS,
+    MAX_CORRECTION,
+    Coding,
+    Latent,
+    LatentCoder,
+    Prior,
+    Quantizer,
+    Reader,
+)
 from latentopt.coding.packing import Part, pack
 from latentopt.coding.shipped import ship_tables
 from latentopt.coding.steps import DIRECTIONS, NO_SHIFT, decode_step, encode_step
 
 __all__ = [
+    "CORRECTION_BITS",
     "DIRECTIONS",
+    "MAX_CORRECTION",
     "NO_SHIFT",
     "Coding",
     "Container",
@@ -18,6 +30,7 @@ __all__ = [
     "Quantizer",
     "Reader",
     "Settings",
+    "Vectors",
     "decode_step",
     "encode_step",
     "pack",

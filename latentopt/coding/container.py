@@ -22,14 +22,15 @@ from pathlib import Path
 
 from latentopt.coding.steps import DIRECTIONS
 from latentopt.errors import BitstreamError, InputError
-from latentopt.lattices import LATTICES
+from latentopt.lattices import RULES
 
 MAGIC = b"\xacLO"
 VERSION = 1
 MAX_SIDE = 0xFFFF
 _FIXED = 17
 _CRC = 4
-_QUANTS = list(LATTICES)
+_QUANTS = list(RULES)
+_DIRECTIONS = list(DIRECTIONS)
 _PMFS = ["exact", "paper"]
 
 
@@ -41,16 +42,20 @@ class Settings:
     pmf: str
     direction: str
     portable: bool
+    scales: bool = False
+    """Whether each main latent comes with corrections of its scales, one per channel."""
 
     def to_byte(self) -> int:
         fields = _QUANTS.index(self.quant) | _PMFS.index(self.pmf) << 3
-        return fields | DIRECTIONS.index(self.direction) << 4 | self.portable << 6
+        flags = self.portable << 6 | self.scales << 7
+        return fields | _DIRECTIONS.index(self.direction) << 4 | flags
 
     @staticmethod
     def from_byte(value: int) -> "Settings":
         try:
             quant, pmf = _QUANTS[value & 7], _PMFS[value >> 3 & 1]
-            return Settings(quant, pmf, DIRECTIONS[value >> 4 & 3], bool(value >> 6))
+            direction, flags = _DIRECTIONS[value >> 4 & 3], (value >> 6 & 1, value >> 7)
+            return Settings(quant, pmf, direction, *map(bool, flags))
         except IndexError:
             raise BitstreamError(
                 f"settings byte {value:#04x} is unknown: written by a newer latentopt?"

@@ -8,24 +8,51 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from latentopt.coding.ans import SymbolDecoder, SymbolEncoder, integer_bits
+from latentopt.coding.choice import Vectors
 from latentopt.coding.packing import Part, pack
 from latentopt.coding.shipped import shipped_tables
-from latentopt.errors import BitstreamError, InputError
-from latentopt.lattices import LATTICES, Lattice
-from latentopt.pmf import Density, JointTable, ProductTable, Table, build_paper_table, build_table
+from latentopt.coding.steps import pack_steps, unpack_steps
+from latentopt.errors import InputError
+from latentopt.lattices import LATTICES, Lattice, Rule
+from latentopt.pmf import (
+    CoordinateBits,
+    Counts,
+    Density,
+    JointTable,
+    ProductTable,
+    Table,
+    build_paper_table,
+    build_table,
+)
 from latentopt.pmf.densities import Floats
 from latentopt.pmf.tables import Ints, Mask, Run
 
 _NAMES = list(LATTICES)
+_CPU = torch.device("cpu")
 _BUILDERS = {"exact": build_table, "paper": build_paper_table}
+
+MAX_CORRECTION = 7
+"""Largest correction of a channel's scales, in levels; one of each sign, and none, are coded."""
+
+_CORRECTIONS = Counts.from_probabilities(
+    0.5 ** (2.0 * np.abs(np.arange(-MAX_CORRECTION, MAX_CORRECTION + 1)) ** 0.5)
+)
+"""How corrections are coded: none is likely, most channels being nearly empty."""
+
+CORRECTION_BITS = _CORRECTIONS.bits
+"""(2 MAX_CORRECTION + 1,) what each correction costs."""
+
+_SPLITS = np.array([0.18, 0.36, 0.72, 1.44, 2.88])
+"""Spreads that separate the step sizes of the direction ``split``."""
 
 MAX_COORDINATE = 2**30
 """Largest lattice coordinate that can be coded; a latent beyond it is a broken one."""
@@ -38,6 +65,12 @@ class Prior:
     shape: tuple[int, ...]  # (M, h, w)
     levels: NDArray[np.int16]  # (n,) which table codes each element
     centres: NDArray[np.floating]  # (n,) mean or median, what the residual is taken from
+
+    def corrected(self, density: Density, corrections: NDArray[np.int32]) -> "Prior":
+        """With each channel's scales corrected by so many levels (M,)."""
+        steps = np.repeat(corrections, len(self.levels) // self.shape[0])
+        levels = density.rescaled(self.levels, steps).astype(np.int16)
+        return replace(self, levels=levels)
 
 
 @dataclass(frozen=True)
@@ -55,6 +88,8 @@ class Latent:
     coder: "LatentCoder"
     prior: Prior
     groups: Sequence[Group]
+    corrections: NDArray[np.int32] | None = None
+    """(M,) by how many levels each channel's scales were corrected, in codecs that do so."""
 
     def _vectors(self) -> Iterator[tuple[Part, Ints]]:
         for group in self.groups:
@@ -82,10 +117,17 @@ class Latent:
         """(n,) the reconstructed latent, before any shift."""
         return self.residual + self.prior.centres
 
-    def direction(self, name: str) -> Floats:
-        """(n,) which way a shift goes: gradient of -log density, or sign, of the residual."""
+    def directions(self, name: str) -> Floats:
+        """(k, n) which ways shifts go: gradient of -log density, or sign, of the residual."""
+        if name == "density":
+            return self._gradient()[None]
+        sign = np.sign(self.residual).astype(np.float64)
         if name == "sign":
-            return np.sign(self.residual).astype(np.float64)
+            return sign[None]
+        part = np.searchsorted(_SPLITS, self.coder.spreads)[self.prior.levels]
+        return np.stack([np.where(part == k, sign, 0.0) for k in range(len(_SPLITS) + 1)])
+
+    def _gradient(self) -> Floats:
         gradient = np.empty(len(self.prior.levels))
         for part, m in self._vectors():
             t = m * np.array(part.lattice.units)
@@ -115,33 +157,41 @@ class LatentCoder:
 
     Args:
         density: the codec's own density of the residual, per level.
-        lattice: lattice of the vectors; a level narrower than its ``min_scale`` uses ``int``.
+        rule: which lattice the vectors of a level use.
         pmf: ``"exact"``, or ``"paper"`` for one table without the centres rarer than 1e-7.
         dumped: tables that :meth:`dump` returned, to use bit for bit. Without them, those that
             ship with the package are taken, and where there are none, tables are built.
     """
 
     def __init__(
-        self, density: Density, lattice: Lattice, pmf: str = "exact", dumped: Ints | None = None
+        self, density: Density, rule: Rule, pmf: str = "exact", dumped: Ints | None = None
     ):
         if pmf not in _BUILDERS:
             raise InputError(f"unknown pmf {pmf!r}: choose 'exact' or 'paper'")
         self.density = density
         self.lattices: list[Lattice] = []
         self.tables: dict[tuple[str, int], Table] = {}
+        self._prices: dict[tuple[str, torch.device], CoordinateBits] = {}
         if dumped is None:
-            dumped = shipped_tables(density, lattice.name, pmf)
+            dumped = shipped_tables(density, rule.name, pmf)
         if dumped is None:
-            self._build(lattice, pmf)
+            self._build(rule, pmf)
         else:
             self._load(dumped)
 
-    def _build(self, lattice: Lattice, pmf: str) -> None:
+    @cached_property
+    def spreads(self) -> Floats:
+        """(levels,) standard deviation of each level."""
+        return np.array([self.density.spread(level) for level in range(self.density.levels)])
+
+    @property
+    def scalars(self) -> list[Lattice]:
+        """The lattice ``int`` for every level."""
+        return [LATTICES["int"]] * self.density.levels
+
+    def _build(self, rule: Rule, pmf: str) -> None:
         scalar, density = LATTICES["int"], self.density
-        self.lattices = [
-            lattice if density.spread(level) >= lattice.min_scale else scalar
-            for level in range(density.levels)
-        ]
+        self.lattices = [rule.lattice(spread) for spread in self.spreads]
         for level, chosen in enumerate(self.lattices):
             if chosen is not scalar:
                 self.tables[scalar.name, level] = build_table(density, level, scalar)
@@ -169,9 +219,30 @@ class LatentCoder:
                 _into_closed_table(table, part.lattice, m[start:stop], x[start:stop])
         return m
 
-    def encode(self, latent: Latent, step_code: int) -> bytes:
-        """A string: the step code, then each group's symbols, level by level, and what escaped."""
+    def cheapest(
+        self, part: Part, residual: NDArray[np.floating], weight: NDArray[np.floating]
+    ) -> Ints:
+        """Coordinates (n, v) of the points with the least rate + weight * squared error."""
+        x, w = (torch.from_numpy(a[part.index]).float() for a in (residual, weight))
+        return self.vectors(part, w).cheapest(x).numpy().astype(np.int32)
+
+    def vectors(self, part: Part, weight: Tensor) -> Vectors:
+        """What chooses the points of a part by rate and distortion; ``weight`` (n, v)."""
+        levels = torch.from_numpy(part.levels).to(weight.device)
+        return Vectors(part.lattice, self.prices(part.lattice, weight.device), levels, weight)
+
+    def prices(self, lattice: Lattice, device: torch.device = _CPU) -> CoordinateBits:
+        """What coordinates of a lattice cost; computed once."""
+        key = lattice.name, device
+        if key not in self._prices:
+            self._prices[key] = CoordinateBits(self.density, lattice, device)
+        return self._prices[key]
+
+    def encode(self, latent: Latent, step_codes: Sequence[int]) -> bytes:
+        """A string: steps, corrections, each group's symbols, level by level, what escaped."""
         encoder = SymbolEncoder()
+        if latent.corrections is not None:
+            encoder.run(_CORRECTIONS, latent.corrections + MAX_CORRECTION)
         coded = {key: self._encoded(key, pieces) for key, pieces in latent.by_table.items()}
         for group in latent.groups:
             escaped = []
@@ -183,7 +254,7 @@ class LatentCoder:
                         escaped.append(m[start:stop][mask])
             if escaped:
                 encoder.integers(np.concatenate(escaped))
-        return bytes([step_code]) + encoder.finish()
+        return pack_steps(step_codes) + encoder.finish()
 
     def _encoded(
         self, key: tuple[str, int], pieces: list[tuple[NDArray[np.int64], Ints]]
@@ -192,15 +263,15 @@ class LatentCoder:
         rows = [m for _, m in pieces]
         return self.tables[key].encode(np.concatenate(rows), [len(m) for m in rows])
 
-    def decode(self, string: bytes, prior: Prior) -> tuple[Latent, int]:
-        """The mirror of :meth:`encode` for a latent in one group: the latent and its step code.
+    def decode(self, string: bytes, prior: Prior, steps: int = 1) -> tuple[Latent, list[int]]:
+        """The mirror of :meth:`encode` for a latent in one group: the latent, its step codes.
 
         Raises:
             BitstreamError: ``string`` does not fit the prior exactly.
         """
-        reader = Reader(self, string, prior.shape)
+        reader = Reader(self, string, prior.shape, steps)
         reader(np.arange(len(prior.levels)), prior.levels, prior.centres)
-        return reader.latent(), reader.step_code
+        return reader.latent(), reader.step_codes
 
     def dump(self) -> Ints:
         """All tables as one array of integers, in a canonical order."""
@@ -233,8 +304,13 @@ class LatentCoder:
 class Coding(ABC):
     """Takes a latent group by group, in an order that encoder and decoder share."""
 
-    def __init__(self, coder: LatentCoder, shape: tuple[int, ...]):
-        self._coder, self._shape = coder, shape
+    def __init__(
+        self,
+        coder: LatentCoder,
+        shape: tuple[int, ...],
+        corrections: NDArray[np.int32] | None = None,
+    ):
+        self._coder, self._shape, self._corrections = coder, shape, corrections
         self._seen: list[tuple[NDArray[np.int64], Prior]] = []
         self._groups: list[Group] = []
 
@@ -245,6 +321,9 @@ class Coding(ABC):
 
         Returns the decoded elements (k,), before any shift: what later groups may depend on.
         """
+        if self._corrections is not None:
+            steps = self._corrections[index // int(np.prod(self._shape[1:]))]
+            levels = self._coder.density.rescaled(levels, steps).astype(np.int16)
         parts = pack(levels, self._coder.lattices)
         chosen = self._points(parts, index, centres)
         hat = np.empty_like(centres)
@@ -267,23 +346,35 @@ class Coding(ABC):
         levels, centres = np.empty(n, np.int16), np.empty(n, self._seen[0][1].centres.dtype)
         for index, prior in self._seen:
             levels[index], centres[index] = prior.levels, prior.centres
-        return Latent(self._coder, Prior(self._shape, levels, centres), self._groups)
+        prior = Prior(self._shape, levels, centres)
+        return Latent(self._coder, prior, self._groups, self._corrections)
 
 
 class Quantizer(Coding):
-    """The encoder's side: chooses the lattice points nearest to the ``values`` (n,)."""
+    """The encoder's side: chooses lattice points for the ``values`` (n,).
+
+    They are the nearest ones, or with ``weight`` (n,), bits per squared unit, the cheapest.
+    """
 
     def __init__(
-        self, coder: LatentCoder, values: NDArray[np.floating], shape: tuple[int, ...]
+        self,
+        coder: LatentCoder,
+        values: NDArray[np.floating],
+        shape: tuple[int, ...],
+        corrections: NDArray[np.int32] | None = None,
+        weight: NDArray[np.floating] | None = None,
     ) -> None:
-        super().__init__(coder, shape)
-        self._values = values
+        super().__init__(coder, shape, corrections)
+        self._values, self._weight = values, weight
 
     def _points(
         self, parts: Sequence[Part], index: NDArray[np.int64], centres: NDArray[np.floating]
     ) -> list[Ints]:
         residual = self._values[index] - centres
-        return [self._coder.nearest(part, residual) for part in parts]
+        if self._weight is None:
+            return [self._coder.nearest(part, residual) for part in parts]
+        weight = self._weight[index]
+        return [self._coder.cheapest(part, residual, weight) for part in parts]
 
 
 class Reader(Coding):
@@ -293,12 +384,20 @@ class Reader(Coding):
         BitstreamError: at any call, where the string does not fit.
     """
 
-    def __init__(self, coder: LatentCoder, string: bytes, shape: tuple[int, ...]) -> None:
-        super().__init__(coder, shape)
-        if not string:
-            raise BitstreamError("truncated: an empty string where a latent was expected")
-        self.step_code = string[0]
-        self._decoder = SymbolDecoder(string[1:])
+    def __init__(
+        self,
+        coder: LatentCoder,
+        string: bytes,
+        shape: tuple[int, ...],
+        steps: int = 1,
+        corrected: bool = False,
+    ) -> None:
+        self.step_codes, symbols = unpack_steps(string, steps)
+        self._decoder = SymbolDecoder(symbols)
+        corrections = None
+        if corrected:
+            corrections = self._decoder.run(_CORRECTIONS, shape[0]) - MAX_CORRECTION
+        super().__init__(coder, shape, corrections)
 
     def _points(
         self, parts: Sequence[Part], index: NDArray[np.int64], centres: NDArray[np.floating]

@@ -25,6 +25,13 @@ class Part:
             levels[start:stop] = level
         return levels
 
+    def select(self, rows: NDArray[np.bool_]) -> "Part":
+        """Some of the vectors."""
+        ends = np.concatenate([[0], np.cumsum(rows)])
+        runs = ((level, int(ends[a]), int(ends[b])) for level, a, b in self.runs)
+        kept = tuple(run for run in runs if run[1] < run[2])
+        return Part(self.lattice, self.index[rows], kept)
+
 
 def pack(levels: NDArray[np.int16], lattices: Sequence[Lattice]) -> list[Part]:
     """Cut the elements of a latent, given their levels (n,), into vectors.

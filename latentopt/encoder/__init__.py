@@ -1,5 +1,9 @@
-"""What only the encoder does: the search of step sizes. Nothing here is needed to decode."""
+"""What only the encoder does: choices and searches. Nothing here is needed to decode."""
 
+from latentopt.encoder.annealer import Aim, Annealer, Choice
+from latentopt.encoder.correction import fit_corrections
+from latentopt.encoder.presets import PRESETS, Effort, Preset, get_preset
+from latentopt.encoder.refine import Field, Objective, Schedule, refine
 from latentopt.encoder.search import (
     SEARCHES,
     Grid,
@@ -9,15 +13,30 @@ from latentopt.encoder.search import (
     get_search,
     shifted,
 )
+from latentopt.encoder.sensitivity import Sensitivity, measure
 from latentopt.encoder.side import SideProblem
 
 __all__ = [
+    "PRESETS",
     "SEARCHES",
+    "Aim",
+    "Annealer",
+    "Choice",
+    "Effort",
+    "Field",
     "Grid",
+    "Objective",
+    "Preset",
+    "Schedule",
     "Secant",
+    "Sensitivity",
     "ShiftProblem",
     "SideProblem",
     "StepSearch",
+    "fit_corrections",
+    "get_preset",
     "get_search",
+    "measure",
+    "refine",
     "shifted",
 ]

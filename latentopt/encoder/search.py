@@ -1,39 +1,52 @@
-"""Step sizes: how far to move a decoded latent along a direction that the decoder knows."""
+"""Step sizes: how far to move a decoded latent along directions that the decoder knows."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from latentopt.coding.steps import NO_SHIFT, decode_step, encode_step
 from latentopt.encoder.side import SideProblem
 from latentopt.errors import InputError
 
+Steps = Sequence[Sequence[float]]
+Codes = list[list[int]]
+"""For each image of a batch, a number for each of its directions."""
 
-def shifted(y_hat: Tensor, direction: Tensor, rho: Iterable[float]) -> Tensor:
-    """y_hat + rho * direction, with one rho per image of the batch."""
-    step = torch.tensor(list(rho), dtype=y_hat.dtype, device=y_hat.device)
-    return y_hat + step[:, None, None, None] * direction
+
+def shifted(y_hat: Tensor, directions: Tensor, rho: Steps) -> Tensor:
+    """y_hat (B, M, h, w) plus the ``directions`` (B, K, M, h, w) times rho (B, K)."""
+    steps = torch.tensor(rho, dtype=y_hat.dtype, device=y_hat.device)
+    return y_hat + torch.einsum("bk,bkmhw->bmhw", steps, directions)
 
 
 @dataclass(frozen=True)
 class ShiftProblem:
-    """Choose a rho for each image so that synthesis(y_hat + rho * direction) is near x."""
+    """Choose rho for each image so that synthesis(y_hat + sum_k rho_k direction_k) is near x."""
 
     synthesis: Callable[[Tensor], Tensor]
     """A latent (B, M, h, w) to an image in [0, 1] of at least the size of ``x``."""
     y_hat: Tensor  # (B, M, h, w)
-    direction: Tensor  # (B, M, h, w)
+    directions: Tensor  # (B, K, M, h, w)
     x: Tensor  # (B, 3, H, W)
     pixels: int
     """Rows of the synthesized image per row of the latent."""
 
-    def image(self, rho: Iterable[float]) -> Tensor:
+    @property
+    def nothing(self) -> Codes:
+        """No shift at all."""
+        batch, count = self.directions.shape[:2]
+        return [[NO_SHIFT] * count for _ in range(batch)]
+
+    def image(self, codes: Codes) -> Tensor:
         """The reconstruction with those step sizes; one decode."""
-        image = self.synthesis(shifted(self.y_hat, self.direction, rho))
+        rho = [[decode_step(code) for code in row] for row in codes]
+        image = self.synthesis(shifted(self.y_hat, self.directions, rho))
         return image[..., : self.x.shape[-2], : self.x.shape[-1]]
 
     def band(self, share: float) -> "ShiftProblem":
@@ -45,7 +58,7 @@ class ShiftProblem:
         return replace(
             self,
             y_hat=self.y_hat[..., latent, :],
-            direction=self.direction[..., latent, :],
+            directions=self.directions[..., latent, :],
             x=self.x[..., image, :],
         )
 
@@ -54,20 +67,20 @@ class ShiftProblem:
         return (image - self.x).square().mean(dim=(1, 2, 3), dtype=torch.float64).tolist()
 
     @cached_property
-    def scale(self) -> list[float]:
-        """For each image, the step that moves by a root mean square of 1 what moves at all."""
-        energy = self.direction.double().square().sum(dim=(1, 2, 3))
-        moving = (self.direction != 0).sum(dim=(1, 2, 3))
+    def scale(self) -> list[list[float]]:
+        """The steps that move by a root mean square of 1 what moves at all."""
+        energy = self.directions.double().square().sum(dim=(2, 3, 4))
+        moving = (self.directions != 0).sum(dim=(2, 3, 4))
         rms = torch.sqrt(energy / moving.clamp(min=1))
-        return [float(1 / r) if r > 0 else 0.0 for r in rms]
+        return torch.where(rms > 0, 1 / rms, 0.0).tolist()
 
 
 class StepSearch(ABC):
     """A way to find step sizes. Results are bytes: the quantized step is the one that is judged."""
 
     @abstractmethod
-    def main(self, problem: ShiftProblem) -> list[int]:
-        """Step code of each image; ``NO_SHIFT`` where nothing tried lowers the distortion."""
+    def main(self, problem: ShiftProblem) -> Codes:
+        """Step codes of each image; ``NO_SHIFT`` where nothing tried lowers the distortion."""
 
     @abstractmethod
     def side(self, problem: SideProblem) -> int:
@@ -82,19 +95,25 @@ class Grid(StepSearch):
     """The paper's search: try each of eight candidates with a full decode, keep the best.
 
     Candidates are root mean squares of the move, in latent units: the paper does not list its own.
+    Several directions are searched one after the other.
     """
 
     candidates: tuple[float, ...] = (-0.04, -0.01, 0.005, 0.01, 0.02, 0.04, 0.07, 0.12)
 
-    def main(self, problem: ShiftProblem) -> list[int]:
-        best = [NO_SHIFT] * len(problem.x)
-        lowest = problem.distortion(problem.image(map(decode_step, best)))
-        for candidate in self.candidates:
-            codes = [encode_step(candidate * scale) for scale in problem.scale]
-            found = problem.distortion(problem.image(map(decode_step, codes)))
-            for i, code in enumerate(codes):
-                if found[i] < lowest[i]:
-                    best[i], lowest[i] = code, found[i]
+    def main(self, problem: ShiftProblem) -> Codes:
+        best = problem.nothing
+        lowest = problem.distortion(problem.image(best))
+        for k in range(problem.directions.shape[1]):
+            before = [list(row) for row in best]
+            for candidate in self.candidates:
+                codes = [
+                    [*row[:k], encode_step(candidate * scale[k]), *row[k + 1 :]]
+                    for row, scale in zip(before, problem.scale)
+                ]
+                found = problem.distortion(problem.image(codes))
+                for i, row in enumerate(codes):
+                    if found[i] < lowest[i]:
+                        best[i], lowest[i] = row, found[i]
         return best
 
     def side(self, problem: SideProblem) -> int:
@@ -104,12 +123,13 @@ class Grid(StepSearch):
 
 @dataclass(frozen=True)
 class Secant(StepSearch):
-    """Closed form: the distortion is nearly quadratic along the direction.
+    """Closed form: the distortion is nearly quadratic along the directions.
 
-    With J g ~ (g_s(y_hat + eps g) - g_s(y_hat)) / eps, the minimum of |x - x_hat - rho J g|^2 is at
-    rho* = <x - x_hat, J g> / |J g|^2. So one extra decode finds it; both are of the middle
-    ``share`` of the image, for speed. Where the closed form promises next to nothing there is no
-    shift, and where it extrapolates far beyond the probe, whole decodes must confirm it.
+    With J g_k ~ (g_s(y_hat + eps g_k) - g_s(y_hat)) / eps, the minimum of
+    |x - x_hat - sum_k rho_k J g_k|^2 solves K linear equations. So K extra decodes find it; all are
+    of the middle ``share`` of the image, for speed. A direction for which the closed form promises
+    next to nothing is left out, and where it extrapolates far beyond the probes, whole decodes
+    must confirm it.
     """
 
     probe: float = 0.03  # root mean square of the move, in latent units
@@ -119,25 +139,45 @@ class Secant(StepSearch):
     side_candidates: tuple[float, ...] = (-0.1, -0.03, 0.03, 0.1)
     side_worthwhile: float = 1e-3  # of the rate
 
-    def main(self, problem: ShiftProblem) -> list[int]:
-        band = problem.band(self.share)
-        probes = [decode_step(encode_step(self.probe * scale)) for scale in problem.scale]
-        plain = band.image([0.0] * len(probes))
-        slopes, errors = band.image(probes) - plain, band.x - plain
-        steps = [self._ratio(*pair) for pair in zip(errors, slopes)]
-        codes = [encode_step(ratio * epsilon) for ratio, epsilon in zip(steps, probes)]
-        if all(abs(ratio) <= self.trust for ratio in steps):
+    def main(self, problem: ShiftProblem) -> Codes:
+        band, nothing = problem.band(self.share), problem.nothing
+        probes = [[encode_step(self.probe * s) for s in scale] for scale in problem.scale]
+        plain = band.image(nothing)
+        slopes = []
+        for k in range(problem.directions.shape[1]):
+            alone = [[*z[:k], row[k], *z[k + 1 :]] for z, row in zip(nothing, probes)]
+            slopes.append(band.image(alone) - plain)
+        errors = band.x - plain
+        ratios = [
+            self._ratios(error, [slope[i] for slope in slopes]) for i, error in enumerate(errors)
+        ]
+        codes = [
+            [encode_step(ratio * decode_step(code)) for ratio, code in zip(*pair)]
+            for pair in zip(ratios, probes)
+        ]
+        if np.abs(ratios).max() <= self.trust:
             return codes
-        before = problem.distortion(problem.image([0.0] * len(codes)))
-        after = problem.distortion(problem.image(map(decode_step, codes)))
-        return [c if a < b else NO_SHIFT for c, a, b in zip(codes, after, before)]
+        before = problem.distortion(problem.image(nothing))
+        after = problem.distortion(problem.image(codes))
+        return [c if a < b else z for c, a, b, z in zip(codes, after, before, nothing)]
 
-    def _ratio(self, error: Tensor, slope: Tensor) -> float:
-        """Multiple of ``slope`` nearest to ``error``; 0 where that takes next to nothing off it."""
-        energy = float(slope.square().sum(dtype=torch.float64))
-        along = float((error * slope).sum(dtype=torch.float64))
-        total = float(error.square().sum(dtype=torch.float64))
-        return along / energy if along**2 > self.worthwhile * total * energy else 0.0
+    def _ratios(self, error: Tensor, slopes: list[Tensor]) -> NDArray[np.float64]:
+        """Multiples of the slopes whose sum is nearest to ``error``; 0 for what hardly helps."""
+        rows = torch.stack([slope.flatten() for slope in slopes])
+        gram = (rows @ rows.T).double().cpu().numpy()
+        along = (rows @ error.flatten()).double().cpu().numpy()
+        least = self.worthwhile * float(error.square().sum(dtype=torch.float64))
+        used = np.flatnonzero(np.diag(gram) > 0)
+        ratios = np.zeros(len(rows))
+        while len(used):
+            inverse = np.linalg.pinv(gram[np.ix_(used, used)], hermitian=True)
+            solution = inverse @ along[used]
+            gains = np.square(solution) / np.maximum(np.diag(inverse), 1e-300)
+            if gains.min() > least:
+                ratios[used] = solution
+                break
+            used = np.delete(used, gains.argmin())
+        return ratios
 
     def side(self, problem: SideProblem) -> int:
         """The same idea for the rate: entropy parameters are nearly linear along the direction."""

@@ -22,7 +22,7 @@ class SideProblem:
 
     @cached_property
     def _direction(self) -> NDArray[np.float64]:
-        return self._side.direction(self._name)
+        return self._side.directions(self._name)[0]
 
     def _shifted(self, rho: float) -> NDArray[np.float64]:
         return self._side.hat + rho * self._direction if rho else self._side.hat

@@ -1,16 +1,18 @@
 """Lattices: their points, cells and nearest-point search. All have unit cell volume.
 
 `int` Z, `hex` A2, `oct` A3* (bcc, whose cell is the truncated octahedron), `d4` D4, `e8` E8.
+A *rule* says which lattice codes a level of which spread.
 Second moments: Conway & Sloane, Sphere Packings, Lattices and Groups, table 2.3.
 """
 
+from dataclasses import dataclass
 from itertools import product
 from math import sqrt
 
 from latentopt.errors import InputError
 from latentopt.lattices.base import CheckerboardLattice, Lattice, OuterPiece
 
-__all__ = ["LATTICES", "Lattice", "OuterPiece", "get"]
+__all__ = ["LATTICES", "RULES", "Lattice", "OuterPiece", "Rule", "get"]
 
 
 def _integer() -> Lattice:
@@ -62,13 +64,35 @@ LATTICES: dict[str, Lattice] = {
 }
 
 
-def get(name: str) -> Lattice:
-    """The lattice of that name.
+@dataclass(frozen=True)
+class Rule:
+    """Which lattice codes a level: ``wide`` where its spread reaches a bound, else ``int``."""
+
+    name: str
+    wide: Lattice
+    least_spread: float
+    """In latent units."""
+
+    def lattice(self, spread: float) -> Lattice:
+        """The lattice of a level of that standard deviation."""
+        return self.wide if spread >= self.least_spread else LATTICES["int"]
+
+
+# auto: the lattice with the least rate + weight * error per level, points chosen by that cost. It
+# is e8 wherever there is something to code (scripts/level_lattices.py, docs/pmf.md).
+RULES: dict[str, Rule] = {
+    **{name: Rule(name, lattice, lattice.min_scale) for name, lattice in LATTICES.items()},
+    "auto": Rule("auto", LATTICES["e8"], 0.25),
+}
+
+
+def get(name: str) -> Rule:
+    """The rule of that name: a lattice's own, or ``auto``.
 
     Raises:
         InputError: no such lattice; the message lists the names.
     """
     try:
-        return LATTICES[name]
+        return RULES[name]
     except KeyError:
-        raise InputError(f"unknown lattice {name!r}: choose one of {', '.join(LATTICES)}") from None
+        raise InputError(f"unknown lattice {name!r}: choose one of {', '.join(RULES)}") from None

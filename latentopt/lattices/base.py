@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,32 @@ class Lattice:
                 best_d = torch.where(nearer, d, best_d)
         return best.to(torch.int64)
 
+    def cheapest(self, cost: Tensor) -> Tensor:
+        """Residues (n, v) of the coset with the least total cost.
+
+        Where a cost is a sum over coordinates, the best point of the lattice is made of the best
+        coordinate m_j of each residue mod ``modulus``, in the best coset: so the search over all
+        points is one over cosets. ``cost`` (n, v, modulus) has those best costs per residue.
+        """
+        patterns = torch.tensor(self.cosets, device=cost.device)  # (c, v)
+        return patterns[self._coset_sums(cost, patterns).argmin(dim=1)]
+
+    def residue_marginals(self, log_weight: Tensor) -> Tensor:
+        """Probability (n, v, modulus) of each coordinate's residue, for points drawn at random.
+
+        A point's probability is proportional to the product of its coordinates' weights, whose
+        logarithms, summed over the coordinates of one residue, are ``log_weight`` (n, v, modulus).
+        """
+        patterns = torch.tensor(self.cosets, device=log_weight.device)
+        p = torch.softmax(self._coset_sums(log_weight, patterns), dim=1)  # (n, c)
+        one_hot = nn.functional.one_hot(patterns, self.modulus).to(p.dtype)  # (c, v, modulus)
+        return torch.einsum("nc,cvr->nvr", p, one_hot)
+
+    def _coset_sums(self, values: Tensor, patterns: Tensor) -> Tensor:
+        """(n, c) sums over coordinates of ``values`` (n, v, modulus), one for each coset."""
+        axes = torch.arange(self.dim, device=values.device)
+        return values[:, axes[None, :], patterns].sum(dim=2)
+
     def contains(self, m: np.ndarray) -> np.ndarray:
         """(n,) bool: which integer coordinates ``m`` (n, v) are points of the lattice."""
         return self.coset_index[(m % self.modulus) @ self.radix] >= 0
@@ -131,6 +157,51 @@ class CheckerboardLattice(Lattice):
             nearer = (scaled - shifted).square().sum(1) < (scaled - best).square().sum(1)
             best = torch.where(nearer[:, None], shifted, best)
         return torch.round(best * half).to(torch.int64)
+
+    # A residue is half * b + o: o the same for all coordinates, the sum of the b even.
+
+    def cheapest(self, cost: Tensor) -> Tensor:
+        """See :meth:`Lattice.cheapest`: where the parity is odd, flip what costs least to flip."""
+        low, b = cost.reshape(len(cost), self.dim, 2, -1).min(dim=2)  # (n, v, half)
+        flip = cost.reshape(len(cost), self.dim, 2, -1).diff(dim=2)[:, :, 0].abs()
+        least, where = flip.min(dim=1)  # (n, half)
+        odd = b.sum(dim=1) % 2
+        o = (low.sum(dim=1) + odd * least).argmin(dim=1)  # (n,)
+        rows = torch.arange(len(cost), device=cost.device)
+        b[rows, where[rows, o], o] ^= odd[rows, o]
+        return b[rows, :, o] * (self.modulus // 2) + o[:, None]
+
+    def residue_marginals(self, log_weight: Tensor) -> Tensor:
+        """See :meth:`Lattice.residue_marginals`: sums over all b with an even sum, by parity.
+
+        Only positive numbers are added, so nothing cancels; weights below ``_FAINT`` of the
+        largest count as that, so nothing underflows.
+        """
+        split = log_weight.reshape(len(log_weight), self.dim, 2, -1)
+        top = split.amax(dim=2)  # (n, v, half)
+        z = torch.exp(split - top[:, :, None]).clamp(min=_FAINT)
+        before = _by_parity(z)  # (n, v, 2, half) of the coordinates before each
+        after = _by_parity(z.flip(1)).flip(1)
+        same, other = (before * after).sum(dim=2), (before * after.flip(2)).sum(dim=2)
+        joint = z * torch.stack([same, other], dim=2)  # of b_j and an even sum
+        even = joint[:, 0].sum(dim=1)  # (n, half), the same for every j
+        o = torch.softmax(top.sum(dim=1) + torch.log(even), dim=1)
+        return (joint * (o / even)[:, None, None]).reshape(log_weight.shape)
+
+
+_FAINT = 1e-9
+
+
+def _by_parity(z: Tensor) -> Tensor:
+    """(n, v, 2, ...): total weight of an even and an odd sum of the b before each coordinate."""
+    none = torch.zeros_like(z[:, 0])
+    none[:, 0] = 1
+    sums = [none]
+    for j in range(z.shape[1] - 1):
+        even, odd = sums[-1].unbind(dim=1)
+        zero, one = z[:, j].unbind(dim=1)
+        sums.append(torch.stack([even * zero + odd * one, even * one + odd * zero], dim=1))
+    return torch.stack(sums, dim=1)
 
 
 def nearest_even_sum(x: Tensor) -> Tensor:

@@ -70,6 +70,24 @@ class Adapter(ABC):
     def refresh(self) -> None:
         """Recompute what is derived from the model's weights."""
 
+    contextual = False
+    """Whether entropy parameters depend on what was decoded before."""
+
+    @abstractmethod
+    def prior(self, given: Any, y: NDArray[np.floating]) -> Prior:
+        """Levels and centres of the main latent, with ``y`` (n,) for what was decoded before.
+
+        ``given`` is what :meth:`walk` takes. For the encoder's choices: only the walk itself is the
+        same on both sides.
+        """
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.floating], Prior]:
+        """A main latent (n,) at random from the codec's own prior, and its levels and centres.
+
+        It is about ``size`` elements of the last latent high and wide.
+        """
+
     @abstractmethod
     def decoder_parts(self) -> list[nn.Module]:
         """The modules that encoder and decoder must have in common."""
@@ -108,6 +126,13 @@ class ChannelAdapter(Adapter):
         """Code a main latent of ``shape`` (M, h, w): at once."""
         prior = channel_prior(self.main_density, shape)
         code(np.arange(len(prior.levels)), prior.levels, prior.centres)
+
+    def prior(self, given: tuple[int, ...], y: NDArray[np.floating]) -> Prior:
+        return channel_prior(self.main_density, given)
+
+    def draw(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.floating], Prior]:
+        prior = channel_prior(self.main_density, (self.main_density.levels, size, size))
+        return self.main_density.draw(prior.levels, rng) + prior.centres, prior
 
 
 @dataclass(frozen=True)
@@ -151,6 +176,19 @@ class SideAdapter(Adapter):
         """Level of each scale: the first table entry that is not below it, as in CompressAI."""
         wide = scales.astype(np.float64)
         return np.searchsorted(self.main_density.scales[:-1], wide).astype(np.int16)
+
+    def prior(self, given: NDArray, y: NDArray[np.floating]) -> Prior:
+        parameters = self.estimate(given, y)
+        levels = self.levels(parameters.scales.ravel())
+        return Prior(self.main_shape(given), levels, parameters.means.ravel())
+
+    def draw(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.floating], Prior]:
+        side = channel_prior(self.side_density, (self.side_density.levels, size, size))
+        z_hat = np.rint(self.side_density.draw(side.levels, rng)) + side.centres
+        features = self.features(z_hat, side.shape)
+        nothing = np.zeros(int(np.prod(self.main_shape(features))), np.float32)
+        prior = self.prior(features, nothing)
+        return self.main_density.draw(prior.levels, rng) + prior.centres, prior
 
     @abstractmethod
     def estimate(self, features: NDArray, y: NDArray) -> Parameters:

@@ -133,6 +133,8 @@ class ContextAdapter(ScaleAdapter):
     ``portable``; otherwise float32, on the CPU too, since each step waits for the entropy coder.
     """
 
+    contextual = True
+
     def refresh(self) -> None:
         super().refresh()
         Wavefront.of(self.model.context_prediction)  # refuse now what cannot be walked

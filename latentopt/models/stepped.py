@@ -46,6 +46,9 @@ def with_step(model: nn.Module, step: float) -> nn.Module:
             stepped.context_prediction.weight.data.mul_(step)
     else:
         _rescale_density(stepped.entropy_bottleneck, step)
+    lmbda: Any = getattr(model, "lmbda", None)
+    if lmbda:
+        stepped.lmbda = lmbda / step**2  # as the error that a step makes goes with its square
     stepped.to(next(model.parameters()).device)
     stepped.update(force=True)
     return stepped.eval()

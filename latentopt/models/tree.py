@@ -54,6 +54,11 @@ class TreeAdapter(SideAdapter):
             self.__dict__.pop(name, None)
 
     @property
+    def contextual(self) -> bool:  # type: ignore[override]
+        """Whether the tree has more than one leaf, each of which sees those before."""
+        return not isinstance(self.model.latent_codec["y"], GaussianConditionalLatentCodec)
+
+    @property
     def stride(self) -> int:
         return getattr(self.model, "downsampling_factor", 64)
 

@@ -2,18 +2,21 @@
 
 from latentopt.pmf.cells import cell_probabilities
 from latentopt.pmf.counts import PRECISION, TOTAL, Counts
-from latentopt.pmf.densities import Density, FactorizedDensity, GaussianDensity
+from latentopt.pmf.densities import Density, FactorizedDensity, GaussianDensity, RescaledDensity
+from latentopt.pmf.rates import CoordinateBits
 from latentopt.pmf.tables import JointTable, ProductTable, Table, build_paper_table, build_table
 
 __all__ = [
     "PRECISION",
     "TOTAL",
+    "CoordinateBits",
     "Counts",
     "Density",
     "FactorizedDensity",
     "GaussianDensity",
     "JointTable",
     "ProductTable",
+    "RescaledDensity",
     "Table",
     "build_paper_table",
     "build_table",

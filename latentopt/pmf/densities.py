@@ -63,6 +63,14 @@ class Density(ABC):
         """Gradient of -log p_level at ``t``; ``levels`` (n,) and ``t`` (n, v) give (n, v)."""
 
     @abstractmethod
+    def rescaled(self, levels: NDArray[np.integer], steps: NDArray[np.integer]) -> NDArray:
+        """The levels whose densities are wider by so many steps (n,), as far as there are such."""
+
+    @abstractmethod
+    def draw(self, levels: NDArray[np.integer], rng: np.random.Generator) -> Floats:
+        """Random residuals (n,), one of each of the ``levels`` (n,)."""
+
+    @abstractmethod
     def support(self, level: int) -> tuple[float, float]:
         """Interval of residuals that leaves at most ``TAIL`` on each side."""
 
@@ -104,9 +112,16 @@ class GaussianDensity(Density):
     def spread(self, level: int) -> float:
         return float(self.scales[level])
 
+    def rescaled(self, levels: NDArray[np.integer], steps: NDArray[np.integer]) -> NDArray:
+        return np.clip(levels + steps, 0, self.levels - 1)
+
     def support(self, level: int) -> tuple[float, float]:
         reach = max(-ndtri(min(TAIL / w, 0.5)) * r for w, r in self._mixture) * self.scales[level]
         return -float(reach), float(reach)
+
+    def draw(self, levels: NDArray[np.integer], rng: np.random.Generator) -> Floats:
+        """Random residuals (n,), one of each level."""
+        return self.scales[levels] * rng.standard_normal(len(levels))
 
     def integer_bits(self, scales: Floats, residual: Floats) -> float:
         """Total cost of residuals rounded to integers, with a scale for each: a quick estimate."""
@@ -140,7 +155,7 @@ class FactorizedDensity(Density):
         parameters = [*raw[0], *raw[1], *raw[2], self.medians]
         self._fingerprint = _fingerprint(b"factorized", *(p.astype("<f4") for p in parameters))
         self.levels = len(self.medians)
-        tails = self._quantiles([TAIL, 0.00135, 0.99865, 1 - TAIL])  # (levels, 4)
+        tails = self.quantiles([TAIL, 0.00135, 0.99865, 1 - TAIL])  # (levels, 4)
         self._spreads = (tails[:, 2] - tails[:, 1]) / 6  # three sigmas of a Gaussian on each side
         self._supports = tails[:, [0, 3]]
         self._hermite = np.polynomial.hermite_e.hermegauss(15)
@@ -190,7 +205,10 @@ class FactorizedDensity(Density):
         low, high = self._supports[level]
         return float(low), float(high)
 
-    def _quantiles(self, q: list[float]) -> Floats:
+    def rescaled(self, levels: NDArray[np.integer], steps: NDArray[np.integer]) -> NDArray:
+        return levels
+
+    def quantiles(self, q: list[float]) -> Floats:
         """Residuals (levels, len(q)) at the cumulative probabilities ``q``, by bisection."""
         target = logit(np.array(q))
         low = np.full((self.levels, len(q)), -1e5)
@@ -200,6 +218,12 @@ class FactorizedDensity(Density):
             below = self._logits(slice(None), middle) < target
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         return (low + high) / 2
+
+    def draw(self, levels: NDArray[np.integer], rng: np.random.Generator) -> Floats:
+        """Random residuals (n,), one of each level."""
+        count = 256
+        table = self.quantiles(list((np.arange(count) + 0.5) / count))
+        return table[levels, rng.integers(0, count, len(levels))]
 
     def score(self, levels: NDArray[np.int64], t: Floats) -> Floats:
         """-d/dt log p, by central differences of log p on the distinct residuals of the image."""
@@ -212,6 +236,61 @@ class FactorizedDensity(Density):
             log_p.append(log_expit(x) + log_expit(-x) + np.log(slope))
         table = (log_p[0] - log_p[1]) / (2 * step)
         return table[levels[:, None], inverse.reshape(t.shape)]
+
+
+class RescaledDensity(Density):
+    """Another density at several widths: p(t / s) / s of each of its levels, for each factor s.
+
+    The first levels are those of the density itself, so levels that nobody rescales stay as they
+    are; each later factor adds as many again.
+    """
+
+    def __init__(self, density: Density, factors: Sequence[float]):
+        self._density, self._factors = density, (1.0, *factors)
+        self._by_width = np.argsort(self._factors)
+        self.levels = density.levels * len(self._factors)
+
+    def _own(self, level: int) -> tuple[int, float]:
+        return level % self._density.levels, self._factors[level // self._density.levels]
+
+    @property
+    def fingerprint(self) -> str:
+        return _fingerprint(f"rescaled {self._density.fingerprint} {self._factors}".encode())
+
+    def pdf(self, level: int, t: Floats) -> Floats:
+        own, s = self._own(level)
+        return self._density.pdf(own, t / s) / s
+
+    def cdf(self, level: int, t: Floats) -> Floats:
+        own, s = self._own(level)
+        return self._density.cdf(own, t / s)
+
+    def smoothed(self, level: int, t: Floats, variance: float) -> Floats:
+        own, s = self._own(level)
+        return self._density.smoothed(own, np.asarray(t) / s, variance / s**2) / s
+
+    def spread(self, level: int) -> float:
+        own, s = self._own(level)
+        return s * self._density.spread(own)
+
+    def draw(self, levels: NDArray[np.integer], rng: np.random.Generator) -> Floats:
+        own, width = levels % self._density.levels, levels // self._density.levels
+        return np.array(self._factors)[width] * self._density.draw(own, rng)
+
+    def score(self, levels: NDArray[np.int64], t: Floats) -> Floats:
+        factors = np.array(self._factors)[levels // self._density.levels][:, None]
+        return self._density.score(levels % self._density.levels, t / factors) / factors
+
+    def support(self, level: int) -> tuple[float, float]:
+        own, s = self._own(level)
+        low, high = self._density.support(own)
+        return s * low, s * high
+
+    def rescaled(self, levels: NDArray[np.integer], steps: NDArray[np.integer]) -> NDArray:
+        own, width = levels % self._density.levels, levels // self._density.levels
+        rank = np.argsort(self._by_width)[width] + steps
+        width = self._by_width[np.clip(rank, 0, len(self._factors) - 1)]
+        return own + width * self._density.levels
 
 
 def _fingerprint(*parts: bytes | NDArray[np.float32]) -> str:

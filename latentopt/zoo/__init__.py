@@ -1,11 +1,21 @@
 """Pretrained codecs by name: shipped, from CompressAI's model zoo, or from a checkpoint file."""
 
 from pathlib import Path
+from typing import Any
 
 from compressai.models import CompressionModel
 
 from latentopt.errors import InputError
-from latentopt.zoo.catalog import METRICS, architecture, canonical, family, find, names, qualities
+from latentopt.zoo.catalog import (
+    METRICS,
+    architecture,
+    canonical,
+    family,
+    find,
+    lmbda,
+    names,
+    qualities,
+)
 from latentopt.zoo.checkpoint import checkpoints, load_checkpoint
 from latentopt.zoo.register import add, remove
 
@@ -17,6 +27,7 @@ __all__ = [
     "checkpoints",
     "family",
     "find",
+    "lmbda",
     "load",
     "names",
     "qualities",
@@ -36,7 +47,7 @@ def load(
     without it the weights are those of ``quality``: shipped with latentopt for the ``tiny-``
     codecs, registered by the user, or else CompressAI's published ones from torch.hub's folder,
     downloaded into it on first use. ``metric`` ("mse" or "ms-ssim") is what the published weights
-    were trained for.
+    were trained for; where it is known for which lambda, the model's attribute ``lmbda`` says so.
 
     >>> load("mbt2018-men", 1)
     Traceback (most recent call last):
@@ -48,4 +59,6 @@ tiny-mbt2018-mean or mbt2018?
         return load_checkpoint(Path(weights).expanduser(), family(codec))
     if quality is None:
         raise InputError(f"{codec}: which weights? Give a quality, or a checkpoint as weights")
-    return load_checkpoint(find(codec, quality, metric), family(codec))
+    model: Any = load_checkpoint(find(codec, quality, metric), family(codec))
+    model.lmbda = lmbda(codec, quality, metric)
+    return model

@@ -32,6 +32,9 @@ class Source(Protocol):
     def checkpoint(self, name: str, quality: int, metric: str = "mse") -> Path:
         """A file of weights, fetched if need be."""
 
+    def lmbda(self, name: str, quality: int, metric: str = "mse") -> float | None:
+        """Of lambda * 255^2 * MSE + bits per pixel, which the weights were trained for."""
+
 
 def _sources() -> tuple[Source, ...]:
     """Built-in ones first: no name that a user chose hides them."""
@@ -107,6 +110,16 @@ def find(codec: str, quality: int, metric: str = "mse") -> Path:
     """
     _check_metric(metric)
     return source_of(codec).checkpoint(canonical(codec), quality, metric)
+
+
+def lmbda(codec: str, quality: int, metric: str = "mse") -> float | None:
+    """Lambda of lambda * 255^2 * MSE + bits per pixel, which weights were trained for, if known.
+
+    >>> lmbda("mbt2018-mean", 3), lmbda("mbt2018-mean", 3, "ms-ssim")
+    (0.0067, None)
+    """
+    _check_metric(metric)
+    return source_of(codec).lmbda(canonical(codec), quality, metric)
 
 
 def _check_metric(metric: str) -> None:

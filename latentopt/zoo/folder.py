@@ -78,6 +78,11 @@ class Folder:
             raise InputError(f"{name} has no quality {quality}: there are {known}")
         return self.file(name, quality)
 
+    def lmbda(self, name: str, quality: int, metric: str = "mse") -> float | None:
+        """From the file's metadata, where they say."""
+        value = self.metadata(name, quality).get("lambda")
+        return float(value) if value else None
+
     def metadata(self, name: str, quality: int) -> dict[str, str]:
         """What was recorded with the weights, read without reading them."""
         path = self.checkpoint(name, quality)

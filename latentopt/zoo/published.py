@@ -11,6 +11,8 @@ from latentopt.errors import InputError, WeightsError
 from latentopt.zoo.architectures import CLASSES
 from latentopt.zoo.download import fetch
 
+_LAMBDAS = (0.0018, 0.0035, 0.0067, 0.0130, 0.0250, 0.0483, 0.0932, 0.1800)
+
 
 class Published:
     """CompressAI's model zoo, a source of codecs whose files are kept in torch.hub's folder."""
@@ -31,6 +33,10 @@ class Published:
         """Whether the file is here; whether it is whole is for `checkpoint` to say."""
         here = _kept(_url(name, quality, metric)).is_file()
         return "cached" if here else "downloadable"
+
+    def lmbda(self, name: str, quality: int, metric: str = "mse") -> float | None:
+        """As CompressAI's documentation lists them; those for MS-SSIM weigh another error."""
+        return _LAMBDAS[quality - 1] if metric == "mse" else None
 
     def checkpoint(self, name: str, quality: int, metric: str = "mse") -> Path:
         """The local copy of the weights, downloaded on first use.

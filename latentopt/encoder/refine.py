@@ -1,0 +1,139 @@
+"""Refinement: moves a latent, by gradients through the synthesis, to where good points are.
+
+The encoder's problem is to choose lattice points c with the least bits(c) + trade |x - g_s(c)|^2.
+Mean-field annealing solves it well in few steps: every vector is a random lattice point, drawn
+with probability 2^(-cost / temperature), independently of the others; the latent is made of their
+means m. The squared error is quadratic in c, to second order; of its curvature only the diagonal w
+belongs to a vector's own cost, and that of its own spread cancels:
+
+    cost(c) = bits(c) + sum_j w_j (u_j - c_j)^2,    u = m - trade * J^T (g_s(m) - x) / w
+
+So each step takes one gradient, then moves m part of the way towards the means that follow from it
+(all vectors move at once, and their errors add up in the image). As the temperature falls the
+distributions contract to points. The expectations are exact over the whole lattice: see
+:meth:`latentopt.lattices.Lattice.residue_marginals`.
+
+Annealing of integers by stochastic gradients (Yang, Bamler and Mandt 2020) needs ten times as many
+steps for the same gain: it learns from samples what is summed here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentopt.coding import LatentCoder, Prior, pack
+
+_QUIET = 0.2  # spread below which a vector without outliers is all zero
+_OUTLIER = 0.4
+_REACH = 1.2  # latent units that a gradient may move a target: beyond, the error is not quadratic
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the annealing goes: first and last values, between which they run geometrically."""
+
+    steps: int
+    temperature: tuple[float, float]  # bits
+    pace: tuple[float, float]  # share of the way to the new means
+    caution: float = 1.0
+    """How much more an error weighs than by itself, since those of all vectors add up. Of many
+    steps each sees what the one before did; few steps must foresee it."""
+
+    def at(self, step: int) -> tuple[float, float]:
+        """Temperature and pace of a step, counted from 0."""
+        share = step / max(1, self.steps - 1)
+        values = [a * (b / a) ** share for a, b in (self.temperature, self.pace)]
+        return values[0], values[1]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimized for one image: bits + trade * squared error."""
+
+    synthesis: Callable[[Tensor], Tensor]
+    """Differentiable, a latent (1, M, h, w) to an image, not clipped, of at least x's size."""
+    x: Tensor  # (1, 3, H, W)
+    trade: float
+    """Bits that a squared error of 1, summed over all samples, is worth."""
+    weight: Tensor  # (n,) bits that a squared latent unit of error is worth
+
+    def pull(self, y_hat: Tensor, shape: tuple[int, ...]) -> tuple[float, Tensor]:
+        """Squared error at ``y_hat`` (n,), and how far each target lies from it."""
+        with torch.enable_grad():
+            leaf = y_hat.reshape(1, *shape).requires_grad_(True)
+            image = self.synthesis(leaf)[..., : self.x.shape[-2], : self.x.shape[-1]].float()
+            error = image.clamp(0, 1) - self.x
+            [gradient] = torch.autograd.grad((image * error.detach()).sum(), leaf)
+        target = -self.trade * gradient.flatten().float() / self.weight
+        return float(error.square().sum(dtype=torch.float64)), target.clamp(-_REACH, _REACH)
+
+
+@dataclass(frozen=True)
+class Refined:
+    """What the annealing found."""
+
+    target: Tensor
+    """(n,) where the points should be."""
+    first_error: float
+    """Squared error of the image at the latent as it was."""
+
+
+class Field:
+    """The vectors of a latent as independent random points around a target.
+
+    Args:
+        coder: of the latent.
+        prior: its levels and centres.
+        values: (n,) the latent, which says where outliers are.
+        weight: (n,) see :class:`Objective`.
+        scalar: leave the coder's lattices aside, as where packing is not known yet.
+    """
+
+    def __init__(
+        self, coder: LatentCoder, prior: Prior, values: Tensor, weight: Tensor, scalar: bool
+    ):
+        device = values.device
+        self._centres = torch.from_numpy(prior.centres).to(values)
+        lattices = coder.scalars if scalar else coder.lattices
+        wide = coder.spreads >= _QUIET
+        residual = (values - self._centres).cpu().numpy()
+        self._vectors = []
+        for part in pack(prior.levels, lattices):
+            active = wide[part.levels] | (np.abs(residual[part.index]) > _OUTLIER).any(axis=1)
+            chosen = part.select(active)
+            index = torch.from_numpy(chosen.index).to(device)
+            self._vectors.append((index, coder.vectors(chosen, weight[index])))
+
+    def mean(self, target: Tensor, temperature: float) -> Tensor:
+        """Expected latent (n,) at a temperature in bits."""
+        residual, out = target - self._centres, self._centres.clone()
+        for index, vectors in self._vectors:
+            out[index] += vectors.mean(residual[index], temperature)
+        return out
+
+
+def refine(
+    objective: Objective,
+    y: Tensor,
+    shape: tuple[int, ...],
+    field: Callable[[int, Tensor], Field],
+    schedule: Schedule,
+    progress: Callable[[int], bool] = lambda step: True,
+) -> Refined:
+    """Anneal a latent ``y`` (n,) of ``shape`` (M, h, w).
+
+    ``field`` makes the random points of a step from what stands for the decoded latent (n,).
+    ``progress`` is called before each step, and ends the annealing where it returns False.
+    """
+    mean, first = y, float("nan")
+    for step in range(schedule.steps):
+        if not progress(step):
+            break
+        temperature, pace = schedule.at(step)
+        error, pull = objective.pull(mean, shape)
+        first = error if step == 0 else first
+        mean = mean + pace * (field(step, mean).mean(mean + pull, temperature) - mean)
+    return Refined(mean, first)

@@ -1,0 +1,80 @@
+"""What a codec's latent is worth: image error per latent error, and bits per image error.
+
+Both follow from the model alone. Random latents are drawn from its own prior; random vectors v give
+E (J^T v)_i^2 = |J e_i|^2, the squared error that a unit error of element i makes (Hutchinson); and
+the trade of bits against error is the one at which the codec's own quantization step is the best.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import ndtr
+from torch import Tensor
+
+from latentopt.models import Adapter
+
+_SIZE = 6  # elements of the last latent; the image has 96 to 384 pixels a side
+_PROBES = 4
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What errors cost, in a codec's main latent."""
+
+    squared: NDArray[np.float64]
+    """(M,) squared error of the image, summed over its samples, per squared unit of an element."""
+    trade: float
+    """Bits that a squared error of 1 is worth to the codec: lambda * 255^2 / 3, were it trained
+    for lambda * MSE, with an MSE of 8-bit samples, + bits per pixel."""
+
+
+@torch.no_grad()
+def measure(adapter: Adapter, synthesis: Callable[[Tensor], Tensor]) -> Sensitivity:
+    """Probe a codec's synthesis; the same model gives the same answer."""
+    rng = np.random.default_rng(0)
+    latent, prior = adapter.draw(rng, _SIZE)
+    like = next(adapter.model.parameters())
+    y = torch.from_numpy(latent).to(like).reshape(1, *prior.shape)
+    squared = probe(synthesis, y, _PROBES, rng)
+    density = adapter.main_density
+    spreads = np.array([density.spread(level) for level in range(density.levels)])
+    less_rate, more_error = _price_of_a_step(spreads)
+    plane = len(prior.levels) // prior.shape[0]
+    errors = np.repeat(squared, plane) @ more_error[prior.levels]
+    trade = float(less_rate[prior.levels].sum() / max(errors, 1e-30))
+    return Sensitivity(squared, trade)
+
+
+@torch.no_grad()
+def probe(
+    synthesis: Callable[[Tensor], Tensor], y: Tensor, count: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """(M,) squared error of the image per squared unit of an element of ``y`` (1, M, h, w)."""
+    total = torch.zeros(y.shape[1], dtype=torch.float64)
+    for _ in range(count):
+        with torch.enable_grad():
+            leaf = y.clone().requires_grad_(True)
+            image = synthesis(leaf).float()
+            v = torch.from_numpy(rng.choice([-1.0, 1.0], image.shape)).to(image)
+            [gradient] = torch.autograd.grad((image * v).sum(), leaf)
+        total += gradient.double().square().mean(dim=(0, 2, 3)).cpu()
+    return total.numpy() / count
+
+
+def _price_of_a_step(spreads: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How rate (bits) falls and error grows from step 0.95 to 1.05, for Gaussians: (2, levels)."""
+    t = np.linspace(-6, 6, 2001)  # in spreads
+    spreads = np.clip(spreads, 0.02, 10)  # wider ones behave alike
+    density = np.exp(-0.5 * t**2) / np.exp(-0.5 * t**2).sum()
+    at = []
+    for step in (0.95, 1.05):
+        k = np.arange(-64, 65)[:, None] * step / spreads  # (129, levels)
+        half = step / 2 / spreads
+        p = np.maximum(ndtr(k + half) - ndtr(k - half), 1e-300)
+        values = t[:, None] * spreads
+        error = density @ np.square(values - step * np.rint(values / step))
+        at.append((-(p * np.log2(p)).sum(axis=0), error))
+    return np.array([at[0][0] - at[1][0], at[1][1] - at[0][1]])
