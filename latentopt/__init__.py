@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from latentopt.calibration import calibrate
     from latentopt.codec import Codec, wrap
     from latentopt.coding import Container
     from latentopt.errors import (
@@ -29,11 +30,29 @@ __all__ = [
     "UnsupportedModelError",
     "WeightsError",
     "__version__",
+    "calibrate",
     "wrap",
 ]
 
-_HOMES = {"Codec": "codec", "wrap": "codec", "Container": "coding"}  # the others are errors
-_ROOMS = {"bench", "codec", "coding", "encoder", "errors", "lattices", "models", "pmf", "zoo"}
+_HOMES = {  # the others are errors
+    "Codec": "codec",
+    "Container": "coding",
+    "calibrate": "calibration",
+    "wrap": "codec",
+}
+_ROOMS = {
+    "bench",
+    "calibration",
+    "codec",
+    "coding",
+    "encoder",
+    "errors",
+    "explain",
+    "lattices",
+    "models",
+    "pmf",
+    "zoo",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The `latentopt` command: encode an image to a file, decode it, look into it, measure gains.
+"""The `latentopt` command: encode an image to a file, decode it, see what it holds, measure gains.
 
 PyTorch and CompressAI take seconds to import, so each command imports what it needs once its
 arguments are known to be good.
@@ -12,35 +12,44 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from latentopt import __version__
 from latentopt.errors import BitstreamError, InputError, LatentoptError
 
 if TYPE_CHECKING:
     from latentopt.codec import Codec
-    from latentopt.coding import Container, Settings
+    from latentopt.coding import Container
 
-QUANTS = ("int", "hex", "oct", "d4", "e8")
+QUANTS = ("int", "hex", "oct", "d4", "e8", "auto")
 SHIFTS = ("secant", "grid", "none")
-DIRECTIONS = ("density", "sign")
+DIRECTIONS = ("density", "sign", "split")
 PMFS = ("exact", "paper")
+PRESETS = ("paper", "fast", "default", "slow", "best")
 
 _EPILOG = """examples:
   latentopt encode photo.png -o photo.lo --codec tiny-mbt2018-mean --quality 3
   latentopt info photo.lo
   latentopt decode photo.lo -o decoded.png --codec tiny-mbt2018-mean --quality 3
+  latentopt explain photo.lo --codec tiny-mbt2018-mean --quality 3
   latentopt bdrate --codec tiny-mbt2018-mean --data kodak
   latentopt zoo list"""
-_ENCODE_EPILOG = """example:
-  latentopt encode photo.png -o photo.lo --codec tiny-mbt2018-mean --quality 3"""
+_ENCODE_EPILOG = """examples:
+  latentopt encode photo.png -o photo.lo --codec tiny-mbt2018-mean --quality 3
+  latentopt encode photo.png -o photo.lo --codec tiny-mbt2018-mean --quality 3 --preset best
+
+A preset is a choice of the options --quant, --shift, --direction and --scales, and of how long to
+search; options that are given as well prevail."""
 _DECODE_EPILOG = """example:
   latentopt decode photo.lo -o decoded.png --codec tiny-mbt2018-mean --quality 3
 
-The file records lattice, direction, tables and portability; the model is yours to name."""
+The file records lattice, direction, tables, scales and portability; the model is yours to name."""
 _INFO_EPILOG = """example:
   latentopt info photo.lo"""
+_EXPLAIN_EPILOG = """example:
+  latentopt explain photo.lo --codec tiny-mbt2018-mean --quality 3 --plot bits.png"""
 _BDRATE_EPILOG = """example:
   latentopt bdrate --codec tiny-mbt2018-mean --data kodak --configs baseline,oct,oct+shift"""
 _ZOO_EPILOG = """examples:
@@ -52,6 +61,7 @@ _ZOO_EPILOG = """examples:
 What is added is kept in $LATENTOPT_HOME, or else in ~/.local/share/latentopt."""
 
 _NOISY = r"(torch|compressai|torchquad|autoray|PIL)\b"
+_SLOW = ("slow", "best")  # presets of many steps, worth a bar of their own
 _STAGES = 5  # libraries, input, model, tables, coding: the same for both directions
 
 
@@ -80,13 +90,13 @@ def _encode(args: argparse.Namespace) -> int:
     with _progress() as stage:
         stage("loading libraries")
         from latentopt.bench.images import read_image
-        from latentopt.coding import Settings
 
         stage("reading the image")
         _check_size(args.image)
         x = read_image(args.image)  # (1, 3, H, W)
-        settings = Settings(args.quant, args.pmf, args.direction, args.portable)
-        codec = _codec(args, settings, False if args.shift == "none" else args.shift, stage)
+        codec = _codec(args, stage, **_choices(args))
+        if args.preset in _SLOW and codec.effort:
+            codec.effort = replace(codec.effort, progress=sys.stderr.isatty())
         stage("encoding")
         size = codec.save(args.output, x)
     height, width = x.shape[-2:]
@@ -96,15 +106,14 @@ def _encode(args: argparse.Namespace) -> int:
 
 def _decode(args: argparse.Namespace) -> int:
     _check_output(args.output, [args.file, args.weights])
-    if args.output.suffix.lower() != ".png":
-        raise InputError(f"{args.output}: decode writes PNG; give the output a name in .png")
+    _check_png(args.output, "decode")
     with _progress() as stage:
         stage("loading libraries")
         from latentopt.bench.images import write_png
 
         stage("reading the file")
         data, container = _read(args.file)
-        codec = _codec(args, container.settings, False, stage)
+        codec = _codec(args, stage, shift=False, **asdict(container.settings))
         stage("decoding")
         with _naming(args.file):
             x_hat = codec.load_bytes(data)  # (1, 3, H, W)
@@ -124,6 +133,7 @@ def _info(args: argparse.Namespace) -> int:
         "pmf": settings.pmf,
         "direction": settings.direction,
         "portable": "yes" if settings.portable else "no",
+        "scales": "corrected" if settings.scales else "the model's",
         "weights hash": container.weights_hash.hex(),
         "table hash": container.table_hash.hex(),
         "payload": f"{sum(map(len, container.strings))} bytes",
@@ -131,6 +141,26 @@ def _info(args: argparse.Namespace) -> int:
     }
     for name, value in fields.items():
         print(f"{name + ':':16}{value}")
+    return 0
+
+
+def _explain(args: argparse.Namespace) -> int:
+    if args.plot:
+        _check_output(args.plot, [args.file, args.weights])
+        _check_png(args.plot, "explain")
+    with _progress() as stage:
+        stage("loading libraries")
+        from latentopt.bench.plots import plot_bits
+
+        stage("reading the file")
+        _, container = _read(args.file)
+        codec = _codec(args, stage, shift=False, **asdict(container.settings))
+        stage("decoding")
+        with _naming(args.file):
+            explanation = codec.explain(args.file)
+        if args.plot:
+            plot_bits(explanation, codec.load(args.file), args.plot)
+    print(f"{args.file}: {explanation}")
     return 0
 
 
@@ -149,10 +179,15 @@ def _zoo(args: argparse.Namespace) -> int:
 # -- what the commands share ---------------------------------------------------------------------
 
 
-def _codec(
-    args: argparse.Namespace, settings: "Settings", shift: bool | str, stage: Callable[[str], None]
-) -> "Codec":
-    """The model that the arguments name, wrapped."""
+def _choices(args: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of `wrap` for an encoder; None where its preset, or else `wrap`, decides."""
+    names = ("preset", "quant", "direction", "scales", "pmf", "portable")
+    given = {name: getattr(args, name) for name in names}
+    return {**given, "shift": False if args.shift == "none" else args.shift}
+
+
+def _codec(args: argparse.Namespace, stage: Callable[[str], None], **choices: Any) -> "Codec":
+    """The model that the arguments name, wrapped with these ``choices``."""
     import torch
 
     from latentopt import wrap, zoo
@@ -163,14 +198,7 @@ def _codec(
     stage("loading the model")
     model = with_step(zoo.load(args.codec, args.quality, args.weights), args.step)
     stage("building tables")
-    return wrap(
-        model.to(args.device),
-        settings.quant,
-        shift,
-        direction=settings.direction,
-        pmf=settings.pmf,
-        portable=settings.portable,
-    )
+    return wrap(model.to(args.device), **choices)
 
 
 @contextmanager
@@ -237,6 +265,11 @@ def _check_output(path: Path, inputs: Sequence[Path | None]) -> None:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
 
 
+def _check_png(path: Path, command: str) -> None:
+    if path.suffix.lower() != ".png":
+        raise InputError(f"{path}: {command} writes PNG; give the output a name in .png")
+
+
 def _check_size(path: Path) -> None:
     """Refuse an image that the format cannot hold, or that the decoder would refuse."""
     from latentopt.bench.images import image_size
@@ -274,6 +307,10 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     _add_encode(_command(commands, "encode", _encode, "code an image to a file", _ENCODE_EPILOG))
     _add_decode(_command(commands, "decode", _decode, "decode a file to a PNG", _DECODE_EPILOG))
     _add_info(_command(commands, "info", _info, "show the header of a file", _INFO_EPILOG))
+    explain = _command(
+        commands, "explain", _explain, "show where the bits of a file went", _EXPLAIN_EPILOG
+    )
+    _add_explain(explain)
     bdrate = _command(
         commands, "bdrate", _bdrate, "measure rate savings on a data set", _BDRATE_EPILOG
     )
@@ -313,9 +350,15 @@ def _add_encode(parser: argparse.ArgumentParser) -> None:
     add("image", type=Path, metavar="IMG", help="8-bit image: PNG, JPEG, WebP, PPM, TIFF, …")
     add("-o", "--output", type=Path, required=True, metavar="F", help="file to write")
     _add_model(parser)
-    add("--quant", choices=QUANTS, default="oct", help="lattice (default: %(default)s)")
-    add("--shift", choices=SHIFTS, default="secant", help="latent shift search (default: secant)")
-    add("--direction", choices=DIRECTIONS, default="density", help="where to (default: density)")
+    add("--preset", choices=PRESETS, help="what to spend for fewer bytes (default: none)")
+    add("--quant", choices=QUANTS, help="lattice (default: oct)")
+    add("--shift", choices=SHIFTS, help="latent shift search (default: secant)")
+    add("--direction", choices=DIRECTIONS, help="where to (default: density)")
+    add(
+        "--scales",
+        action=argparse.BooleanOptionalAction,
+        help="correct the scales of each channel (default: no)",
+    )
     add("--pmf", choices=PMFS, default="exact", help="probability tables (default: exact)")
     add(
         "--no-portable",
@@ -336,8 +379,15 @@ def _add_info(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="F", help="file that encode wrote")
 
 
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("file", type=Path, metavar="F", help="file that encode wrote")
+    add("--plot", type=Path, metavar="P.png", help="PNG to write: where in the image the bits went")
+    _add_model(parser)
+
+
 def _add_model(parser: argparse.ArgumentParser) -> None:
-    """The options that name a model: the same ones for encoding and decoding."""
+    """The options that name a model: the same ones for encoding, decoding and explaining."""
     add = parser.add_argument
     add("--codec", required=True, metavar="NAME", help="a name that `latentopt zoo list` shows")
     weights = parser.add_mutually_exclusive_group(required=True)

@@ -41,7 +41,9 @@ from latentopt.encoder import (
     Aim,
     Annealer,
     Effort,
+    Fit,
     Preset,
+    Secant,
     ShiftProblem,
     SideProblem,
     StepSearch,
@@ -61,6 +63,9 @@ MAX_PIXELS = 1 << 26
 """Default limit on the size of images that a decoder accepts, 8192 x 8192."""
 
 MakeAdapter = Callable[[nn.Module, bool], Adapter]
+
+OFFSETS = "split"
+"""The direction of reconstruction offsets, which :func:`latentopt.calibrate` fits."""
 
 _TOLERANCE = 1e-6
 _WIDTHS = [2.0 ** (k / 4) for k in (-1, 1, -2, 2, -3, 3, -4, 4)]
@@ -170,6 +175,7 @@ class Codec(nn.Module):
         # Any: its kind (with a side latent or not) is asked for where the flow forks.
         self._adapter: Any = adapter
         self._loaded: Sequence[Ints | None] = _BUILD
+        self._offsets: tuple[int, ...] = (NO_SHIFT,) * DIRECTIONS[OFFSETS]
         self.register_load_state_dict_post_hook(_after_load)
         self._build_tables()
 
@@ -346,11 +352,23 @@ class Codec(nn.Module):
         count = DIRECTIONS[self.settings.direction]
         if self.search is None:
             return [[NO_SHIFT] * count] * len(main)
-        y_hat = _stack([latent.hat for latent in main], main[0], x)
-        directions = self._directions(main, x)
+        return self.search.main(self._shift_problem(main, x, pixels, self.settings.direction))
+
+    def _shift_problem(
+        self, main: list[Latent], x: Tensor, pixels: int, direction: str
+    ) -> ShiftProblem:
+        directions = _directions(main, x, direction)
         synthesis = self._draft if self.effort else self._image
-        problem = ShiftProblem(synthesis, y_hat, directions, x.float(), pixels)
-        return self.search.main(problem)
+        return ShiftProblem(synthesis, self._hats(main, x), directions, x.float(), pixels)
+
+    @torch.no_grad()
+    def fit(self, x: Tensor) -> list[Fit]:
+        """How offsets would change the error of images (B, 3, H, W): see ``calibrate``."""
+        latents = [coded.latent for coded in self._encode(x)["y"]]
+        x = x.to(next(self.model.parameters()).device)
+        padded, rows = _pad(x, self._adapter.stride).shape[-2], latents[0].prior.shape[1]
+        problem = self._shift_problem(latents, x, padded // rows, OFFSETS)
+        return Secant().fits(problem)
 
     # -- decoder ---------------------------------------------------------------------------------
 
@@ -380,17 +398,38 @@ class Codec(nn.Module):
     def _synthesize(self, coded: Sequence[_Coded], size: Sequence[int]) -> Tensor:
         """Images (B, 3, H, W) of main latents, shifted by their steps."""
         like = next(self.model.parameters())
-        y_hat = _stack([c.latent.hat for c in coded], coded[0].latent, like)
+        latents = [c.latent for c in coded]
+        y_hat = self._hats(latents, like)
         if any(code != NO_SHIFT for c in coded for code in c.step_codes):
+            directions = _directions(latents, like, self.settings.direction)
             rho = [[decode_step(code) for code in c.step_codes] for c in coded]
-            y_hat = shifted(y_hat, self._directions([c.latent for c in coded], like), rho)
+            y_hat = shifted(y_hat, directions, rho)
         return self._image(y_hat, exact=not self.settings.portable)[..., : size[0], : size[1]]
 
-    def _directions(self, latents: Sequence[Latent], like: Tensor) -> Tensor:
-        """Where shifts may go, (B, K, M, h, w)."""
-        name = self.settings.direction
-        rows = [row for latent in latents for row in latent.directions(name)]
-        return _stack(rows, latents[0], like).unflatten(0, (len(latents), -1))
+    def _hats(self, latents: Sequence[Latent], like: Tensor) -> Tensor:
+        """Main latents (B, M, h, w) before their images' shifts, at their offsets."""
+        y_hat = _stack([latent.hat for latent in latents], latents[0], like)
+        if not any(self._offsets):
+            return y_hat
+        rho = [[decode_step(code) for code in self._offsets]] * len(latents)
+        return shifted(y_hat, _directions(latents, like, OFFSETS), rho)
+
+    @property
+    def trade(self) -> float:
+        """Bits that a squared error of 1, summed over an image's samples, is worth."""
+        return self._annealer.sensitivity.trade
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """Step codes of the reconstruction offsets: of the direction ``split``, for all images."""
+        return self._offsets
+
+    @offsets.setter
+    def offsets(self, codes: Sequence[int]) -> None:
+        if len(codes) != DIRECTIONS[OFFSETS] or not all(0 <= code < 256 for code in codes):
+            raise InputError(f"offsets are {DIRECTIONS[OFFSETS]} step codes, bytes, not {codes}")
+        self._offsets = tuple(int(code) for code in codes)
+        self._hash_tables()
 
     @property
     def _side_direction(self) -> str:
@@ -436,7 +475,11 @@ class Codec(nn.Module):
         if isinstance(self._adapter, SideAdapter):
             side_density, scalar = self._adapter.side_density, RULES["int"]
             self._side = LatentCoder(side_density, scalar, dumped=dumped[1])
+        self._hash_tables()
+
+    def _hash_tables(self) -> None:
         digests = b"".join(coder.digest() for coder in self._coders)
+        digests += bytes(self._offsets) if any(self._offsets) else b""
         self._table_hash = hashlib.sha256(digests).digest()[:4]
 
     @property
@@ -447,11 +490,14 @@ class Codec(nn.Module):
 
     def get_extra_state(self) -> dict[str, Tensor]:
         """The tables, so that ``state_dict`` carries them bit for bit."""
-        return {str(i): torch.from_numpy(c.dump()) for i, c in enumerate(self._coders)}
+        tables = {str(i): torch.from_numpy(c.dump()) for i, c in enumerate(self._coders)}
+        return {**tables, "offsets": torch.tensor(self._offsets, dtype=torch.int32)}
 
     def set_extra_state(self, state: dict[str, Tensor]) -> None:
         """Keeps the tables of a ``state_dict`` until all its weights are loaded, too."""
         self._loaded = [state[str(i)].cpu().numpy() for i in range(len(self._coders))]
+        if "offsets" in state:
+            self._offsets = tuple(state["offsets"].tolist())
 
     # -- checks ----------------------------------------------------------------------------------
 
@@ -516,6 +562,12 @@ def _check_images(x: Tensor) -> None:
     low, high = (float(v) for v in x.aminmax())
     if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):  # also where there is a NaN
         raise InputError(f"expected images in [0, 1], got values from {low:g} to {high:g}")
+
+
+def _directions(latents: Sequence[Latent], like: Tensor, name: str) -> Tensor:
+    """Where shifts may go, (B, K, M, h, w)."""
+    rows = [row for latent in latents for row in latent.directions(name)]
+    return _stack(rows, latents[0], like).unflatten(0, (len(latents), -1))
 
 
 def _pad(x: Tensor, stride: int) -> Tensor:

@@ -19,10 +19,10 @@ import latentopt
 from latentopt import cli, wrap, zoo
 from latentopt.bench.images import read_image, to_uint8, write_png
 from latentopt.cli import main
-from latentopt.coding import DIRECTIONS
+from latentopt.coding import DIRECTIONS, Settings
 from latentopt.coding.container import _PMFS, Container
-from latentopt.encoder import SEARCHES
-from latentopt.lattices import LATTICES
+from latentopt.encoder import PRESETS, SEARCHES
+from latentopt.lattices import RULES
 from latentopt.models import with_step
 
 MEAN = ["--codec", "mbt2018-mean"]
@@ -84,6 +84,13 @@ def run(*argv: object) -> int:
     return main([str(arg) for arg in argv])
 
 
+class Terminal(io.StringIO):
+    """A standard error that a person looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 class Refused:
     """Calls the command and expects exit code 2, one line, and no file made or changed."""
 
@@ -138,6 +145,7 @@ def test_fresh_process_decodes_to_the_encoders_pixels(crop: Path, shared: Path) 
         "--quant hex --shift grid --direction sign",
         "--quant int --shift none --pmf paper --no-portable",
         "--quant d4 --step 2",
+        "--quant auto --direction split --scales",
     ],
 )
 def test_the_file_tells_the_decoder_how_it_was_written(
@@ -152,6 +160,7 @@ def test_the_file_tells_the_decoder_how_it_was_written(
     said = {settings.quant, settings.pmf, settings.direction}
     assert said <= {*options.split(), "exact", "density"}
     assert settings.portable == ("--no-portable" not in options)
+    assert settings.scales == ("--scales" in options)
     stepped = with_step(zoo.load("mbt2018-mean", weights=tiny_weights), float((*step, 1)[0]))
     shift = "grid" if "grid" in options else "none" not in options
     codec = wrap(
@@ -161,6 +170,7 @@ def test_the_file_tells_the_decoder_how_it_was_written(
         direction=settings.direction,
         pmf=settings.pmf,
         portable=settings.portable,
+        scales=settings.scales,
     )
     assert torch.equal(pixels(decoded), to_uint8(codec(read_image(image))["x_hat"]))
 
@@ -216,10 +226,57 @@ def test_info(coded: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "pmf": "exact",
         "direction": "density",
         "portable": "yes",
+        "scales": "the model's",
         "weights hash": data[9:13].hex(),
         "table hash": data[13:17].hex(),
         "rate": f"{8 * len(data) / 3500:.4f} bpp",
     }
+
+
+def test_explain(
+    coded: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str], refused: Refused
+) -> None:
+    explain = ["explain", coded, *MEAN, "--weights", tiny_weights]
+    plot = coded.with_name("bits.PNG")
+    codec = wrap(zoo.load("mbt2018-mean", weights=tiny_weights), "hex")
+    assert run(*explain, "--plot", plot) == 0
+    assert capsys.readouterr() == (f"{coded}: {codec.explain(coded)}\n", "")
+    with Image.open(plot) as image:
+        assert image.format == "PNG"
+    refused("is an input too", *explain, "--plot", coded)
+    refused("bits.jpg: explain writes PNG", *explain, "--plot", coded.with_name("bits.jpg"))
+    refused("cannot write .*: there is no folder", *explain, "--plot", coded / "bits.png")
+
+
+@pytest.mark.parametrize(
+    ("options", "quant", "direction", "scales"),
+    [
+        ("", "oct", "density", False),
+        ("--preset paper", "oct", "density", False),
+        ("--preset default", "auto", "density", True),
+        ("--preset slow --quant int --no-scales", "int", "split", False),
+        ("--preset fast --direction sign", "auto", "sign", True),
+    ],
+)
+def test_presets(
+    options: str, quant: str, direction: str, scales: bool, image: Path, tiny_weights: Path
+) -> None:
+    """Where an option is given it prevails, else the preset's value, else that of `wrap`."""
+    coded, model = image.with_name("y.lo"), [*MEAN, "--weights", tiny_weights]
+    assert run("encode", image, "-o", coded, *model, *options.split()) == 0
+    settings = Container.from_bytes(coded.read_bytes()).settings
+    assert settings == Settings(quant, "exact", direction, True, scales)
+    preset = options.split()[1] if options else None
+    codec = wrap(
+        zoo.load("mbt2018-mean", weights=tiny_weights),
+        quant,
+        preset=preset,
+        direction=direction,
+        scales=scales,
+    )
+    codec.save(image.with_name("z.lo"), read_image(image))
+    assert coded.read_bytes() == image.with_name("z.lo").read_bytes()
+    assert run("decode", coded, "-o", image.with_name("y.png"), *model) == 0
 
 
 # -- refusals ------------------------------------------------------------------------------------
@@ -234,7 +291,7 @@ def test_bad_arguments(image: Path, refused: Refused) -> None:
     refused("-o/--output", "encode", image, *MEAN, "--quality", 1)
     refused("not allowed with", *encode, *MEAN, "--quality", 1, "--weights", "w")
     refused("invalid int value: 'high'", *encode, *MEAN, "--quality", "high")
-    for option in ("--quant", "--shift", "--direction", "--pmf", "--device"):
+    for option in ("--preset", "--quant", "--shift", "--direction", "--pmf", "--device"):
         refused(f"{option}: invalid choice: 'x'", *encode, *MEAN, "--quality", 1, option, "x")
     for step in ("0", "-1", "nan", "inf", "two"):
         refused(f"'{step}' is not a positive number", *encode, *MEAN, f"--step={step}")
@@ -336,6 +393,7 @@ def test_corrupt_files(coded: Path, refused: Refused, monkeypatch: pytest.Monkey
         bad.write_bytes(content)
         refused(f"bad.lo: {message}", "info", bad)
         refused(f"bad.lo: {message}", "decode", bad, "-o", png, *MEAN, "--quality", 1)
+        refused(f"bad.lo: {message}", "explain", bad, *MEAN, "--quality", 1)
     refused("cannot read .*absent.lo: No such file", "info", coded.with_name("absent.lo"))
     refused("cannot read .*: Is a directory", "info", coded.parent)
     absent = coded.with_name("absent.lo")
@@ -346,6 +404,8 @@ def test_other_models(coded: Path, refused: Refused, tiny_weights: Path) -> None
     decode = ["decode", coded, "-o", coded.with_name("y.png")]
     stepped = [*decode, *MEAN, "--weights", tiny_weights, "--step", 1.5]
     refused("x.lo: written by another model", *stepped)
+    explain = ["explain", coded, *MEAN, "--weights", tiny_weights, "--step", 1.5]
+    refused("x.lo: written by another model", *explain)
     torch.save(tiny(MeanScaleHyperprior, seed=1).state_dict(), coded.with_name("other.pt"))
     other = [*decode, *MEAN, "--weights", coded.with_name("other.pt")]
     refused("x.lo: written by another model: its weights hash is", *other)
@@ -388,10 +448,6 @@ def test_interrupt(
 def test_progress_shows_on_a_terminal_only(
     coded: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     argv = ["decode", coded, "-o", coded.with_name("y.png"), *MEAN, "--weights", tiny_weights]
     for terminal in (Terminal(), io.StringIO()):
         monkeypatch.setattr("sys.stderr", terminal)
@@ -400,14 +456,26 @@ def test_progress_shows_on_a_terminal_only(
         assert all((stage in terminal.getvalue()) == terminal.isatty() for stage in stages)
 
 
+@pytest.mark.parametrize(("preset", "shown"), [("slow", True), ("default", False)])
+def test_long_encodings_show_their_steps(
+    preset: str, shown: bool, image: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = ["encode", image, "-o", image.with_name("y.lo"), *MEAN, "--weights", tiny_weights]
+    for terminal in (Terminal(), io.StringIO()):
+        monkeypatch.setattr("sys.stderr", terminal)
+        assert run(*argv, "--preset", preset) == 0
+        assert ("refining" in terminal.getvalue()) == (shown and terminal.isatty())
+
+
 def test_choices_are_the_registries() -> None:
-    assert tuple(LATTICES) == cli.QUANTS
+    assert tuple(RULES) == cli.QUANTS
     assert (*SEARCHES, "none") == cli.SHIFTS
     assert tuple(DIRECTIONS) == cli.DIRECTIONS
     assert tuple(_PMFS) == cli.PMFS
+    assert tuple(PRESETS) == cli.PRESETS
 
 
-@pytest.mark.parametrize("command", ["", "encode", "decode", "info", "bdrate", "zoo"])
+@pytest.mark.parametrize("command", ["", "encode", "decode", "info", "explain", "bdrate", "zoo"])
 def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main([*command.split(), "--help"])

@@ -25,10 +25,11 @@ from torch import nn
 
 import latentopt
 from latentopt import BitstreamError, InputError, UnsupportedModelError
-from latentopt.lattices import LATTICES
+from latentopt.coding import DIRECTIONS
+from latentopt.lattices import RULES
 from latentopt.models import adapter_class, with_step
 
-QUANTS = list(LATTICES)
+QUANTS = list(RULES)
 
 
 def pair(out: dict) -> dict:
@@ -252,7 +253,7 @@ def _cached(family: str, quant: str) -> latentopt.Codec:
 
 
 @pytest.mark.parametrize("search", ["secant", "grid"])
-@pytest.mark.parametrize("direction", ["density", "sign"])
+@pytest.mark.parametrize("direction", list(DIRECTIONS))
 def test_shift_never_costs_distortion(real_mean, kodak, search: str, direction: str) -> None:
     from latentopt.bench.images import read_image
 
@@ -399,6 +400,7 @@ def test_files_of_another_codec_are_refused_by_name(tmp_path: Path) -> None:
         (latentopt.wrap(model, "oct"), "quant='hex', not 'oct'"),
         (latentopt.wrap(model, "hex", direction="sign"), "direction='density'"),
         (latentopt.wrap(model, "hex", portable=False), "portable=True"),
+        (latentopt.wrap(model, "hex", scales=True), "scales=False, not True"),
         (latentopt.wrap(model, "hex", pmf="paper"), "pmf='exact'"),
         (latentopt.wrap(other_weights, "hex"), "weights hash"),
         (latentopt.wrap(other_table, "hex"), "hash"),

@@ -1,6 +1,7 @@
 """Symbols, packing, step codes and the file format: decode inverts encode, or is an error."""
 
 import zlib
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from latentopt import BitstreamError, Container, InputError
 from latentopt.coding import (
+    DIRECTIONS,
+    NO_SHIFT,
     LatentCoder,
     Prior,
     Settings,
@@ -23,11 +26,12 @@ from latentopt.coding import (
 )
 from latentopt.coding.ans import SymbolDecoder, SymbolEncoder, integer_bits
 from latentopt.coding.shipped import shipped_tables
-from latentopt.lattices import LATTICES
+from latentopt.coding.steps import pack_steps, unpack_steps
+from latentopt.lattices import LATTICES, RULES
 from latentopt.pmf import Counts, GaussianDensity
 
 SCALES = np.array([0.11, 0.3, 0.6, 0.9, 2.0, 9.0])
-CODERS = {name: LatentCoder(GaussianDensity(SCALES), lattice) for name, lattice in LATTICES.items()}
+CODERS = {name: LatentCoder(GaussianDensity(SCALES), RULES[name]) for name in LATTICES}
 
 
 # -- symbols ---------------------------------------------------------------------------------------
@@ -109,9 +113,9 @@ def test_latent_round_trip(name: str, seed: int, n: int, outlier: float) -> None
     coder = CODERS[name]
     values, prior = random_latent(seed, n, outlier)
     latent = coder.quantize(values, prior)
-    string = coder.encode(latent, 77)
-    decoded, code = coder.decode(string, prior)
-    assert code == 77
+    string = coder.encode(latent, [77])
+    decoded, codes = coder.decode(string, prior)
+    assert codes == [77]
     np.testing.assert_array_equal(decoded.hat, latent.hat)
     assert np.abs(latent.hat - values).max() <= 1.01  # the covering radius of E8 is 1
     assert len(string) * 8 <= latent.bits().sum() * 1.001 + 80
@@ -123,7 +127,7 @@ def test_rate_is_that_of_the_written_bytes(name: str) -> None:
     values, prior = random_latent(5, 60_000, 0.0)
     latent = coder.quantize(values, prior)
     bits = latent.bits().sum()
-    assert len(coder.encode(latent, 0)) * 8 == pytest.approx(bits, rel=1e-3, abs=72)
+    assert len(coder.encode(latent, [0])) * 8 == pytest.approx(bits, rel=1e-3, abs=72)
     sampled = [np.log(s * np.sqrt(2 * np.pi * np.e)) / np.log(2) for s in SCALES[3:]]
     wide = np.isin(prior.levels, [4, 5])
     assert latent.bits()[wide].mean() == pytest.approx(np.mean(sampled[1:]), rel=0.03)
@@ -158,24 +162,24 @@ def test_broken_latents_are_refused(name: str, bad: float) -> None:
 def test_tables_survive_dump_and_load(name: str) -> None:
     coder = CODERS[name]
     wider = GaussianDensity(SCALES * 1.5)
-    assert LatentCoder(wider, LATTICES[name]).digest() != coder.digest()
-    other = LatentCoder(wider, LATTICES[name], dumped=coder.dump())
+    assert LatentCoder(wider, RULES[name]).digest() != coder.digest()
+    other = LatentCoder(wider, RULES[name], dumped=coder.dump())
     assert other.digest() == coder.digest()
     assert other.lattices == coder.lattices
     values, prior = random_latent(8, 500, 40.0)
     latent = coder.quantize(values, prior)
-    assert other.encode(other.quantize(values, prior), 0) == coder.encode(latent, 0)
+    assert other.encode(other.quantize(values, prior), [0]) == coder.encode(latent, [0])
 
 
 def test_shipped_tables_are_taken_and_are_those_that_would_be_built(tmp_path, monkeypatch) -> None:
-    density, hexagonal = GaussianDensity(SCALES), LATTICES["hex"]
+    density, hexagonal = GaussianDensity(SCALES), RULES["hex"]
     built = LatentCoder(density, hexagonal)
     marked = LatentCoder(GaussianDensity(SCALES * 1.5), hexagonal).dump()
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     ship_tables(density, {"hex": marked})
     assert (LatentCoder(density, hexagonal).dump() == marked).all()
     assert LatentCoder(GaussianDensity(SCALES * 1.1), hexagonal).digest() != built.digest()
-    assert LatentCoder(density, LATTICES["oct"]).dump().size != marked.size  # has no file: built
+    assert LatentCoder(density, RULES["oct"]).dump().size != marked.size  # has no file: built
     assert LatentCoder(density.core, hexagonal, "paper").digest() != built.digest()
     shipped._read.cache_clear()
 
@@ -194,18 +198,18 @@ def test_the_package_has_the_tables_of_compressais_scale_table(name: str) -> Non
 def _built(density: GaussianDensity, name: str) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("latentopt.coding.latent.shipped_tables", lambda *_: None)
-        return LatentCoder(density, LATTICES[name]).dump()
+        return LatentCoder(density, RULES[name]).dump()
 
 
 def test_paper_tables_round_trip_without_escape() -> None:
     for name in ("hex", "oct"):
-        coder = LatentCoder(GaussianDensity(SCALES, tails=()), LATTICES[name], "paper")
+        coder = LatentCoder(GaussianDensity(SCALES, tails=()), RULES[name], "paper")
         values, prior = random_latent(9, 3000, 30.0)
         latent = coder.quantize(values, prior)
-        decoded, _ = coder.decode(coder.encode(latent, 0), prior)
+        decoded, _ = coder.decode(coder.encode(latent, [0]), prior)
         np.testing.assert_array_equal(decoded.hat, latent.hat)
     with pytest.raises(InputError, match="'exact' or 'paper'"):
-        LatentCoder(GaussianDensity(SCALES), LATTICES["hex"], "best")
+        LatentCoder(GaussianDensity(SCALES), RULES["hex"], "best")
 
 
 # -- step sizes ------------------------------------------------------------------------------------
@@ -225,6 +229,54 @@ def test_every_step_code_means_something() -> None:
     assert encode_step(0.0) == encode_step(1e-9) == encode_step(float("nan")) == 0
 
 
+@given(st.data())
+def test_step_codes_of_a_latent_round_trip(data: st.DataObject) -> None:
+    count = data.draw(st.sampled_from(sorted(set(DIRECTIONS.values()))))
+    code = st.just(NO_SHIFT) | st.integers(0, 255)
+    codes = data.draw(st.lists(code, min_size=count, max_size=count))
+    rest = data.draw(st.binary(max_size=20))
+    packed = pack_steps(codes)
+    assert unpack_steps(packed + rest, count) == (codes, rest)
+    assert len(packed) == (1 if count == 1 else 1 + sum(c != NO_SHIFT for c in codes))
+    for length in range(len(packed)):
+        with pytest.raises(BitstreamError):
+            unpack_steps(packed[:length], count)
+
+
+@given(st.binary(max_size=12), st.sampled_from(sorted(set(DIRECTIONS.values()))))
+def test_steps_of_garbage_are_an_error_or_what_it_says(string: bytes, count: int) -> None:
+    try:
+        codes, rest = unpack_steps(string, count)
+    except BitstreamError:
+        return
+    assert len(codes) == count and pack_steps(codes) + rest == string
+
+
+@pytest.mark.parametrize("string", [b"", b"\x40\x10", b"\x01\x00", b"\x03\x64"])
+def test_heads_that_no_encoder_writes_are_refused(string: bytes) -> None:
+    """Nothing; a seventh step; a step that is none; a step that is missing."""
+    with pytest.raises(BitstreamError, match=r"truncated|corrupt"):
+        unpack_steps(string, 6)
+
+
+@pytest.mark.parametrize("name", list(RULES))
+def test_a_latents_directions_follow_from_its_points(name: str) -> None:
+    coder = LatentCoder(GaussianDensity(SCALES), RULES[name])
+    values, prior = random_latent(11, 3000, 0.0)
+    latent = coder.quantize(values, prior)
+    for direction, count in DIRECTIONS.items():
+        assert latent.directions(direction).shape == (count, len(values))
+    [sign] = latent.directions("sign")
+    np.testing.assert_array_equal(sign, np.sign(latent.hat - prior.centres))
+    split = latent.directions("split")
+    np.testing.assert_array_equal(split.sum(axis=0), sign)
+    assert (np.abs(split).sum(axis=0) <= 1).all()  # each element has one step size
+    for part in split:
+        assert len(set(prior.levels[part != 0].tolist())) <= 2  # of one range of spread
+    [gradient] = latent.directions("density")
+    assert (gradient * sign >= 0).all() and (gradient != 0).any()
+
+
 # -- container -------------------------------------------------------------------------------------
 
 SETTINGS = Settings("oct", "exact", "density", True)
@@ -235,19 +287,45 @@ def container(strings: tuple[bytes, ...] = (b"main" * 50, b"side")) -> Container
 
 
 @given(
-    st.sampled_from(list(LATTICES)),
+    st.sampled_from(list(RULES)),
     st.sampled_from(["exact", "paper"]),
-    st.sampled_from(["density", "sign"]),
+    st.sampled_from(list(DIRECTIONS)),
+    st.booleans(),
     st.booleans(),
     st.tuples(st.integers(1, 65535), st.integers(1, 65535)),
     st.lists(st.binary(max_size=300), min_size=1, max_size=3),
 )
-def test_container_round_trip(quant, pmf, direction, portable, size, strings) -> None:
-    settings_ = Settings(quant, pmf, direction, portable)
+def test_container_round_trip(quant, pmf, direction, portable, scales, size, strings) -> None:
+    settings_ = Settings(quant, pmf, direction, portable, scales)
     before = Container(settings_, *size, b"abcd", b"efgh", tuple(strings))
     data = before.to_bytes()
     assert Container.from_bytes(data, len(strings)) == before
     assert len(data) <= sum(map(len, strings)) + 24
+
+
+def test_settings_of_every_kind_are_one_byte() -> None:
+    flags = [(False, False), (False, True), (True, False), (True, True)]
+    every = [
+        Settings(quant, pmf, direction, portable, scales)
+        for quant, pmf, direction, (portable, scales) in product(
+            RULES, ["exact", "paper"], DIRECTIONS, flags
+        )
+    ]
+    known = {made.to_byte(): made for made in every}
+    assert len(known) == len(every) and all(0 <= byte < 256 for byte in known)
+    for byte in range(256):
+        if byte in known:
+            assert Settings.from_byte(byte) == known[byte]
+        else:
+            with pytest.raises(BitstreamError, match=f"{byte:#04x} is unknown"):
+                Settings.from_byte(byte)
+
+
+def test_settings_of_the_first_files_keep_their_bytes() -> None:
+    """The names' places are part of the format: new ones come last."""
+    assert Settings("int", "exact", "density", False).to_byte() == 0
+    assert Settings("e8", "paper", "sign", True).to_byte() == 4 | 1 << 3 | 1 << 4 | 1 << 6
+    assert Settings("auto", "exact", "split", False, True).to_byte() == 5 | 2 << 4 | 1 << 7
 
 
 @given(st.binary(max_size=400))

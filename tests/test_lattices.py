@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentopt.errors import InputError
-from latentopt.lattices import LATTICES, Lattice, get
+from latentopt.lattices import LATTICES, RULES, Lattice, get
 
 NAMES = list(LATTICES)
 
@@ -77,8 +77,17 @@ def test_pieces_tile_the_cell(name: str) -> None:
     assert p[0] * (2 * np.pi * 1e8) ** (lattice.dim / 2) == pytest.approx(1, abs=1e-7)
 
 
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_gives_narrow_levels_the_integers(name: str) -> None:
+    rule = get(name)
+    assert rule.name == name and rule.lattice(0.05).name in ("int", rule.wide.name)
+    assert rule.lattice(rule.least_spread) is rule.lattice(1e4) is rule.wide
+    if rule.least_spread:
+        assert rule.lattice(0.999 * rule.least_spread) is LATTICES["int"]
+
+
 def test_unknown_name() -> None:
-    with pytest.raises(InputError, match=r"'fcc'.*int, hex, oct, d4, e8"):
+    with pytest.raises(InputError, match=r"'fcc'.*int, hex, oct, d4, e8, auto"):
         get("fcc")
 
 

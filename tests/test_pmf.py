@@ -24,6 +24,7 @@ from latentopt.pmf import (
     GaussianDensity,
     JointTable,
     ProductTable,
+    RescaledDensity,
     build_paper_table,
     build_table,
     cell_probabilities,
@@ -196,6 +197,80 @@ def test_smoothing_a_density_keeps_its_mass() -> None:
         assert density.smoothed(level, t, 0.08).sum() * 0.05 == pytest.approx(1, abs=1e-6)
 
 
+FACTORS = (0.5, 2.0, 0.25, 4.0)
+ORDER = (0.25, 0.5, 1.0, 2.0, 4.0)
+
+
+def rescaled() -> RescaledDensity:
+    return RescaledDensity(factorized(), FACTORS)
+
+
+def test_rescaled_densities_are_their_own_ones_at_other_widths() -> None:
+    own, density = factorized(), rescaled()
+    assert density.levels == own.levels * 5
+    t = np.linspace(-30, 30, 601)
+    for width, s in enumerate((1.0, *FACTORS)):
+        for level in (0, 5):
+            wide = level + width * own.levels
+            np.testing.assert_allclose(density.pdf(wide, t), own.pdf(level, t / s) / s)
+            np.testing.assert_allclose(density.cdf(wide, t), own.cdf(level, t / s))
+            assert density.spread(wide) == pytest.approx(s * own.spread(level))
+            assert density.support(wide) == tuple(s * end for end in own.support(level))
+            ends = density.cdf(wide, np.array(density.support(wide)))
+            assert ends[0] < 2e-9 and ends[1] > 1 - 2e-9
+
+
+@pytest.mark.parametrize("width", range(5))
+def test_rescaled_densities_have_mass_one_smoothed_or_not(width: int) -> None:
+    density = RescaledDensity(GaussianDensity(np.array([0.7])), FACTORS)
+    t = np.arange(-200, 200, 0.01)
+    assert density.pdf(width, t).sum() * 0.01 == pytest.approx(1, abs=1e-6)
+    assert density.smoothed(width, t, 0.08).sum() * 0.01 == pytest.approx(1, abs=1e-6)
+    variance = (np.square(t) * density.smoothed(width, t, 0.08)).sum() * 0.01
+    plain = (np.square(t) * density.pdf(width, t)).sum() * 0.01
+    assert variance - plain == pytest.approx(0.08, abs=1e-3)
+
+
+def test_rescaling_moves_one_width_a_step_and_stops_at_the_ends() -> None:
+    own, density = factorized(), rescaled()
+    for level in (0, 7):
+        every = [level + own.levels * (1.0, *FACTORS).index(s) for s in ORDER]
+        for place, start in enumerate(every):
+            for step in range(-6, 7):
+                moved = density.rescaled(np.array([start]), np.array([step]))
+                assert moved.tolist() == [every[min(max(place + step, 0), 4)]]
+    levels = np.arange(density.levels, dtype=np.int16)
+    np.testing.assert_array_equal(density.rescaled(levels, np.zeros_like(levels)), levels)
+
+
+def test_rescaling_gaussians_moves_along_the_scale_table() -> None:
+    levels = np.array([0, 5, 63], dtype=np.int16)
+    assert GAUSSIAN.rescaled(levels, np.array([0, 0, 0])).tolist() == [0, 5, 63]
+    assert GAUSSIAN.rescaled(levels, np.array([-7, 7, 7])).tolist() == [0, 12, 63]
+    own = factorized()  # has no other widths to move to
+    assert own.rescaled(levels[:2], np.array([3, -3])).tolist() == [0, 5]
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "factorized", "rescaled"])
+def test_draws_follow_the_density(kind: str) -> None:
+    density = {"gaussian": GAUSSIAN.core, "factorized": factorized(), "rescaled": rescaled()}[kind]
+    for level in (1, density.levels - 1):
+        t = density.draw(np.full(20_000, level), np.random.default_rng(level))
+        quantiles = density.cdf(level, t)  # uniform, if so
+        edges = np.linspace(0, 1, 11)
+        share = np.histogram(quantiles, edges)[0] / len(t)
+        np.testing.assert_allclose(share, 0.1, atol=0.012)
+    mixed = density.draw(np.array([0, 1, 0]), np.random.default_rng(0))
+    assert mixed.shape == (3,) and np.isfinite(mixed).all()
+
+
+def test_equal_parameters_have_equal_fingerprints() -> None:
+    assert rescaled().fingerprint == rescaled().fingerprint
+    others = [factorized(), RescaledDensity(factorized(), FACTORS[:2])]
+    others.append(RescaledDensity(GAUSSIAN, FACTORS))
+    assert len({density.fingerprint for density in (rescaled(), *others)}) == 4
+
+
 def test_score_is_the_gradient_of_minus_log_density() -> None:
     density = factorized()
     t = np.array([[-1.3], [0.2], [2.5]])
@@ -205,5 +280,10 @@ def test_score_is_the_gradient_of_minus_log_density() -> None:
         ends = [np.log(density.pdf(int(level), t[i] + s)) for s in (-step, step)]
         expected = -(ends[1] - ends[0]) / (2 * step)
         assert density.score(levels, t)[i] == pytest.approx(expected, rel=1e-4)
+    wide, t = rescaled(), np.array([[-1.3], [2.5]])
+    ends = [np.log(wide.pdf(12 * 2 + 3, t[1] + s)) for s in (-step, step)]  # twice as wide
+    assert wide.score(np.array([3, 27]), t)[1] == pytest.approx(
+        -(ends[1] - ends[0]) / (2 * step), rel=1e-4
+    )
     gaussian = GAUSSIAN.score(np.array([4]), np.array([[0.5]]))
     assert gaussian[0, 0] == pytest.approx(0.5 / SCALES[4] ** 2)

@@ -1,5 +1,7 @@
-"""Rate-distortion plots of measured curves."""
+"""Plots: rate-distortion curves that were measured, and where the bits of an image went."""
 
+import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +9,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from latentopt.bench.bdrate import rate_at_equal_psnr
+from latentopt.bench.images import to_uint8
 from latentopt.bench.published import RdCurve
 from latentopt.bench.summary import BASELINE, Curve, curves, means, summarise
+from latentopt.coding import write_whole
 from latentopt.errors import RateRangeError
+from latentopt.explain import Explanation, largest
+
+_BARS = 16  # channels with a bar of their own
 
 
 def plot_rd(rows: pd.DataFrame, path: Path, title: str, published: RdCurve | None = None) -> None:
@@ -55,20 +63,70 @@ def plot_gains(rows: pd.DataFrame, path: Path, title: str) -> None:
     _save(figure, path)
 
 
+def plot_effort(points: Sequence[tuple[str, float, float]], path: Path, title: str) -> None:
+    """Save a PNG of what encode time buys: (label, encode time ratio, cost in %) of each point."""
+    figure = _figure(width=8)
+    axes = figure.subplots()
+    ratios, costs = zip(*((ratio, cost) for _, ratio, cost in points))
+    axes.plot(ratios, costs, marker=".")
+    for label, ratio, cost in points:
+        axes.annotate(label, (ratio, cost), textcoords="offset points", xytext=(4, 6))
+    axes.set_xscale("log")
+    axes.set(
+        xlabel="encode time against CompressAI's own; labels: gradient steps",
+        ylabel="cost against rounding, in % of the rate",
+        title=title,
+    )
+    _save(figure, path)
+
+
+def plot_bits(explanation: Explanation, x_hat: Tensor, path: Path) -> None:
+    """Save a PNG of where the bits of one image went: whole, or not at all.
+
+    Left: the decoded image (1, 3, H, W). Middle: bits per pixel of each position of its latents.
+    Right: bits of the channels of its main latent, those with the most on top.
+    """
+    figure = _figure(width=16)
+    image, places, bars = figure.subplots(1, 3)
+    image.imshow(to_uint8(x_hat).permute(1, 2, 0).cpu().numpy())
+    image.set_title("decoded")
+    shown = places.imshow(explanation.bits_per_pixel(), cmap="viridis")
+    figure.colorbar(shown, cax=places.inset_axes((1.02, 0, 0.04, 1)), label="bits per pixel")
+    places.set_title(f"where the {8 * explanation.file_bytes:,} bits went")
+    for axes in (image, places):
+        axes.set_axis_off()
+    shares = largest(explanation.latents[0].channels, _BARS)[::-1]
+    bars.barh([share.name for share in shares], [share.bits for share in shares])
+    bars.set(xlabel="bits", ylabel="channel", title="channels of the main latent")
+    bars.grid(alpha=0.3, axis="x")
+    _write(figure, path)
+
+
 def _panels(width: float) -> tuple[Figure, Axes, Axes]:
     """A figure of two panels, the right one of differences to zero."""
-    figure = Figure(figsize=(width, 5), layout="constrained")
-    FigureCanvasAgg(figure)  # no global pyplot state, no display
+    figure = _figure(width)
     left, right = figure.subplots(1, 2)
     right.axhline(0.0, color="grey", linewidth=0.8)
     return figure, left, right
+
+
+def _figure(width: float) -> Figure:
+    figure = Figure(figsize=(width, 5), layout="constrained")
+    FigureCanvasAgg(figure)  # no global pyplot state, no display
+    return figure
 
 
 def _save(figure: Figure, path: Path) -> None:
     for axes in figure.axes:
         axes.grid(alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    _write(figure, path)
+
+
+def _write(figure: Figure, path: Path) -> None:
+    png = io.BytesIO()
+    figure.savefig(png, dpi=120)
+    write_whole(path, png.getvalue())
 
 
 def _draw_curve(

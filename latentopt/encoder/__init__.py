@@ -6,6 +6,7 @@ from latentopt.encoder.presets import PRESETS, Effort, Preset, get_preset
 from latentopt.encoder.refine import Field, Objective, Schedule, refine
 from latentopt.encoder.search import (
     SEARCHES,
+    Fit,
     Grid,
     Secant,
     ShiftProblem,
@@ -24,6 +25,7 @@ __all__ = [
     "Choice",
     "Effort",
     "Field",
+    "Fit",
     "Grid",
     "Objective",
     "Preset",

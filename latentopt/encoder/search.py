@@ -75,6 +75,46 @@ class ShiftProblem:
         return torch.where(rms > 0, 1 / rms, 0.0).tolist()
 
 
+@dataclass(frozen=True)
+class Fit:
+    """Least squares: the sum of slopes, each times a step, that is nearest to an error."""
+
+    gram: NDArray[np.float64]  # (K, K)
+    along: NDArray[np.float64]  # (K,)
+    energy: float
+    """Squared error where all steps are 0."""
+
+    @staticmethod
+    def of(error: Tensor, slopes: list[Tensor], probes: Sequence[int]) -> "Fit":
+        """Of the changes ``slopes`` that steps with the codes ``probes`` make."""
+        rows = torch.stack([slope.flatten() for slope in slopes])
+        sizes = np.array([decode_step(code) for code in probes])
+        inverse = np.array([1 / size if size else 0.0 for size in sizes])
+        gram: NDArray[np.float64] = (rows @ rows.T).double().cpu().numpy()
+        gram = gram * np.outer(inverse, inverse)
+        along: NDArray[np.float64] = (rows @ error.flatten()).double().cpu().numpy()
+        along = along * inverse
+        return Fit(gram, along, float(error.square().sum(dtype=torch.float64)))
+
+    def __add__(self, other: "Fit") -> "Fit":
+        """One set of steps for two images."""
+        return Fit(self.gram + other.gram, self.along + other.along, self.energy + other.energy)
+
+    def steps(self, worthwhile: float) -> NDArray[np.float64]:
+        """(K,) steps; 0 for those that take less than this share off the squared error."""
+        used = np.flatnonzero(np.diag(self.gram) > 0)
+        steps = np.zeros(len(self.along))
+        while len(used):
+            inverse = np.linalg.pinv(self.gram[np.ix_(used, used)], hermitian=True)
+            solution = inverse @ self.along[used]
+            gains = np.square(solution) / np.maximum(np.diag(inverse), 1e-300)
+            if gains.min() > worthwhile * self.energy:
+                steps[used] = solution
+                break
+            used = np.delete(used, gains.argmin())
+        return steps
+
+
 class StepSearch(ABC):
     """A way to find step sizes. Results are bytes: the quantized step is the one that is judged."""
 
@@ -140,6 +180,18 @@ class Secant(StepSearch):
     side_worthwhile: float = 1e-3  # of the rate
 
     def main(self, problem: ShiftProblem) -> Codes:
+        nothing = problem.nothing
+        found = [fit.steps(self.worthwhile) for fit in self.fits(problem)]
+        codes = [[encode_step(step) for step in steps] for steps in found]
+        reach = self.trust * self.probe * np.array(problem.scale)
+        if (np.abs(found) <= reach).all():
+            return codes
+        before = problem.distortion(problem.image(nothing))
+        after = problem.distortion(problem.image(codes))
+        return [c if a < b else z for c, a, b, z in zip(codes, after, before, nothing)]
+
+    def fits(self, problem: ShiftProblem) -> list["Fit"]:
+        """The linear equations of each image; one decode, and one for each direction."""
         band, nothing = problem.band(self.share), problem.nothing
         probes = [[encode_step(self.probe * s) for s in scale] for scale in problem.scale]
         plain = band.image(nothing)
@@ -148,36 +200,10 @@ class Secant(StepSearch):
             alone = [[*z[:k], row[k], *z[k + 1 :]] for z, row in zip(nothing, probes)]
             slopes.append(band.image(alone) - plain)
         errors = band.x - plain
-        ratios = [
-            self._ratios(error, [slope[i] for slope in slopes]) for i, error in enumerate(errors)
+        return [
+            Fit.of(error, [slope[i] for slope in slopes], probes[i])
+            for i, error in enumerate(errors)
         ]
-        codes = [
-            [encode_step(ratio * decode_step(code)) for ratio, code in zip(*pair)]
-            for pair in zip(ratios, probes)
-        ]
-        if np.abs(ratios).max() <= self.trust:
-            return codes
-        before = problem.distortion(problem.image(nothing))
-        after = problem.distortion(problem.image(codes))
-        return [c if a < b else z for c, a, b, z in zip(codes, after, before, nothing)]
-
-    def _ratios(self, error: Tensor, slopes: list[Tensor]) -> NDArray[np.float64]:
-        """Multiples of the slopes whose sum is nearest to ``error``; 0 for what hardly helps."""
-        rows = torch.stack([slope.flatten() for slope in slopes])
-        gram = (rows @ rows.T).double().cpu().numpy()
-        along = (rows @ error.flatten()).double().cpu().numpy()
-        least = self.worthwhile * float(error.square().sum(dtype=torch.float64))
-        used = np.flatnonzero(np.diag(gram) > 0)
-        ratios = np.zeros(len(rows))
-        while len(used):
-            inverse = np.linalg.pinv(gram[np.ix_(used, used)], hermitian=True)
-            solution = inverse @ along[used]
-            gains = np.square(solution) / np.maximum(np.diag(inverse), 1e-300)
-            if gains.min() > least:
-                ratios[used] = solution
-                break
-            used = np.delete(used, gains.argmin())
-        return ratios
 
     def side(self, problem: SideProblem) -> int:
         """The same idea for the rate: entropy parameters are nearly linear along the direction."""

@@ -1,0 +1,63 @@
+"""Which lattice is best at which spread: the table behind quant="auto".
+
+For Gaussians of many spreads, and for two weights of the error (bits per squared unit: about what
+elements of little and of much rate have in trained codecs), each lattice's points are chosen by
+rate and distortion, priced with the tables that the coder would use, and decoded at the best
+multiple of the point. Printed is rate + weight * error per element, less that of ``int``.
+
+    python scripts/level_lattices.py
+"""
+
+import argparse
+
+import numpy as np
+import torch
+
+from latentopt.coding import Vectors
+from latentopt.lattices import LATTICES, Lattice
+from latentopt.pmf import CoordinateBits, GaussianDensity, build_table
+
+SPREADS = [0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.5, 3.0, 10.0]
+WEIGHTS = [4.0, 8.0]
+
+
+def cost(
+    lattice: Lattice, bits: CoordinateBits, density: GaussianDensity, level: int,
+    samples: torch.Tensor, weight: float,
+) -> float:  # fmt: skip
+    """Rate + weight * squared error per element of Gaussian ``samples`` (n,)."""
+    target = samples.reshape(-1, lattice.dim)
+    levels = torch.full((len(target),), level)
+    vectors = Vectors(lattice, bits, levels, torch.full_like(target, weight))
+    m = vectors.cheapest(target)
+    points = lattice.points(m)
+    scale = (points * target).sum() / points.square().sum().clamp(min=1e-9)
+    error = float((target - scale * points).square().mean())
+    table = build_table(density, level, lattice)
+    rate, _ = table.bits(m.numpy().astype(np.int32))
+    return float(rate.sum() / len(samples)) + weight * error
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=int, default=480_000)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    density = GaussianDensity(np.array(SPREADS))
+    prices = {name: CoordinateBits(density, lattice) for name, lattice in LATTICES.items()}
+    generator = torch.Generator().manual_seed(0)
+    for weight in WEIGHTS:
+        print(f"\n| weight {weight:g}, spread | int | {' | '.join(list(LATTICES)[1:])} |")
+        print(f"|{' --- |' * (len(LATTICES) + 1)}")
+        for level, spread in enumerate(SPREADS):
+            samples = spread * torch.randn(args.samples, generator=generator)
+            costs = [
+                cost(lattice, prices[name], density, level, samples, weight)
+                for name, lattice in LATTICES.items()
+            ]
+            less = " | ".join(f"{c - costs[0]:+.4f}" for c in costs[1:])
+            print(f"| {spread:g} | {costs[0]:.4f} | {less} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
