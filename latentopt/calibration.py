@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from functools import reduce
 from operator import add
 
+import torch
 from torch import Tensor
 
-from latentopt.codec import Codec
+from latentopt.codec import OFFSETS, Codec
 from latentopt.coding import encode_step
+from latentopt.encoder import Fit, Secant
 from latentopt.errors import InputError
 
 _WORTHWHILE = 1e-5
@@ -35,8 +37,14 @@ def calibrate(codec: Codec, images: Iterable[Tensor]) -> Codec:
         InputError: there are no images, or they are not such.
     """
     codec.offsets = (0,) * len(codec.offsets)
-    fits = [fit for x in images for fit in codec.fit(x)]
+    fits = [fit for x in images for fit in _fits(codec, x)]
     if not fits:
         raise InputError("calibration needs images: give at least one")
     codec.offsets = [encode_step(step) for step in reduce(add, fits).steps(_WORTHWHILE)]
     return codec
+
+
+@torch.no_grad()
+def _fits(codec: Codec, x: Tensor) -> list[Fit]:
+    """How offsets would change the error of each image."""
+    return Secant().fits(codec.shift_problem(codec.latents(x), x, OFFSETS))

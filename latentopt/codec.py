@@ -41,9 +41,7 @@ from latentopt.encoder import (
     Aim,
     Annealer,
     Effort,
-    Fit,
     Preset,
-    Secant,
     ShiftProblem,
     SideProblem,
     StepSearch,
@@ -297,47 +295,58 @@ class Codec(nn.Module):
         _check_images(x)
         parameter = next(self.model.parameters())
         x = x.to(parameter.device)
-        padded = _pad(x, self._adapter.stride)
-        y = self._analysis(padded.to(parameter.dtype))
+        y = self._analysis(self._padded(x).to(parameter.dtype))
         aims = [Aim(y_i, x_i[None].float()) for y_i, x_i in zip(_rows(y), x)]
         if isinstance(self._adapter, SideAdapter):
-            z = self._adapter.hyper_analysis(y)
-            pairs = [self._encode_both(*image) for image in zip(aims, _rows(z))]
-            main, side = [pair[0] for pair in pairs], {"z": [pair[1] for pair in pairs]}
+            z = _rows(self._adapter.hyper_analysis(y))
+            sides, given = zip(*(self._encode_side(*image) for image in zip(aims, z)))
+            side = {"z": list(sides)}
         else:
-            main, side = [self._encode_main(aim, tuple(aim.y.shape)) for aim in aims], {}
-        codes = self._search_main(main, x, padded.shape[-2] // y.shape[-2])
-        return {"y": [_Coded(*pair) for pair in zip(main, codes)], **side}
+            side, given = {}, [aim.y.shape for aim in aims]
+        if self.effort is None:
+            main = self._shift([self._nearest(*image) for image in zip(aims, given)], x)
+        else:
+            main = [self._search_points(*image, self.effort) for image in zip(aims, given)]
+        return {"y": main, **side}
+
+    def _padded(self, x: Tensor) -> Tensor:
+        """Images, their last row and column repeated up to a multiple of the stride."""
+        height, width = x.shape[-2:]
+        padding = (0, -width % self._adapter.stride, 0, -height % self._adapter.stride)
+        return nn.functional.pad(x, padding, mode="replicate") if any(padding) else x
 
     def _analysis(self, x: Tensor) -> Tensor:
         with _low_precision(x.device, wanted=self.effort is not None and self.effort.draft):
             return self._adapter.analysis(x).float()
 
-    def _encode_both(self, aim: Aim, z: NDArray[np.float32]) -> tuple[Latent, _Coded]:
-        """The main latent and the side latent of one image, each on its lattice."""
+    def _encode_side(self, aim: Aim, z: NDArray[np.float32]) -> tuple[_Coded, NDArray]:
+        """The side latent of one image, and what its hyper-synthesis says of the main latent."""
         prior = channel_prior(self._adapter.side_density, z.shape)
         side = self._side.quantize(z.ravel(), prior)
         problem = SideProblem(self._adapter, side, self._side_direction, aim.y.ravel())
         code = self.search.side(problem) if self.search else NO_SHIFT
+        plain = problem.features(0.0)
         if code != NO_SHIFT:
-            features = problem.features(decode_step(code))
-            before, after = (self._nearest(aim, f) for f in (problem.features(0.0), features))
-            if after.bits().sum() < before.bits().sum():
-                return self._encode_main(aim, features, after), _Coded(side, [code])
-        return self._encode_main(aim, problem.features(0.0)), _Coded(side, [NO_SHIFT])
+            moved = problem.features(decode_step(code))
+            before, after = (self._nearest(aim, f).bits().sum() for f in (plain, moved))
+            if after < before:
+                return _Coded(side, [code]), moved
+        return _Coded(side, [NO_SHIFT]), plain
 
-    def _encode_main(self, aim: Aim, given: Any, nearest: Latent | None = None) -> Latent:
-        """The main latent of one image, its entropy parameters computed from what is ``given``."""
-        if self.effort is None:
-            return nearest or self._nearest(aim, given)
-        choice = self._annealer.choose(aim, given, self.effort)
-        weight = choice.weight
-        chosen = self._walk(given, choice.target, aim.y.shape, choice.corrections, weight)
-        if self.effort.verify:
-            nearest = nearest or self._nearest(aim, given)
-            costs = [self._annealer.cost(aim, c.bits().sum(), c.hat) for c in (chosen, nearest)]
-            return chosen if costs[0] < costs[1] else nearest
-        return chosen
+    def _search_points(self, aim: Aim, given: Any, effort: Effort) -> _Coded:
+        """The main latent of one image with the least rate and distortion of several."""
+        choice = self._annealer.choose(aim, given, effort)
+        latents = [
+            self._walk(given, choice.target, aim.y.shape, choice.corrections, choice.weight / k)
+            for k in effort.strengths
+        ]
+        if effort.verify:
+            latents.append(self._nearest(aim, given))
+        coded = self._shift(latents, aim.x.expand(len(latents), -1, -1, -1))
+        if len(coded) == 1:
+            return coded[0]
+        costs = [self._annealer.cost(aim, c.latent.bits().sum(), self._moved([c])) for c in coded]
+        return coded[int(np.argmin(costs))]
 
     def _nearest(self, aim: Aim, given: Any) -> Latent:
         corrections = self._annealer.corrections(given, aim.y.ravel())
@@ -348,27 +357,26 @@ class Codec(nn.Module):
         self._adapter.walk(given, quantizer)
         return quantizer.latent()
 
-    def _search_main(self, main: list[Latent], x: Tensor, pixels: int) -> list[list[int]]:
-        count = DIRECTIONS[self.settings.direction]
+    def _shift(self, latents: list[Latent], x: Tensor) -> list[_Coded]:
+        """Main latents of images ``x`` with the step codes of their shifts."""
+        direction = self.settings.direction
         if self.search is None:
-            return [[NO_SHIFT] * count] * len(main)
-        return self.search.main(self._shift_problem(main, x, pixels, self.settings.direction))
+            return [_Coded(latent, [NO_SHIFT] * DIRECTIONS[direction]) for latent in latents]
+        codes = self.search.main(self.shift_problem(latents, x, direction))
+        return [_Coded(*pair) for pair in zip(latents, codes)]
 
-    def _shift_problem(
-        self, main: list[Latent], x: Tensor, pixels: int, direction: str
-    ) -> ShiftProblem:
-        directions = _directions(main, x, direction)
+    def shift_problem(self, latents: Sequence[Latent], x: Tensor, direction: str) -> ShiftProblem:
+        """What a search of step sizes solves for main latents of images ``x`` (B, 3, H, W)."""
+        x = x.to(next(self.model.parameters()))
+        directions = _directions(latents, x, direction)
         synthesis = self._draft if self.effort else self._image
-        return ShiftProblem(synthesis, self._hats(main, x), directions, x.float(), pixels)
+        pixels = self._padded(x).shape[-2] // latents[0].prior.shape[1]
+        return ShiftProblem(synthesis, self._hats(latents, x), directions, x.float(), pixels)
 
     @torch.no_grad()
-    def fit(self, x: Tensor) -> list[Fit]:
-        """How offsets would change the error of images (B, 3, H, W): see ``calibrate``."""
-        latents = [coded.latent for coded in self._encode(x)["y"]]
-        x = x.to(next(self.model.parameters()).device)
-        padded, rows = _pad(x, self._adapter.stride).shape[-2], latents[0].prior.shape[1]
-        problem = self._shift_problem(latents, x, padded // rows, OFFSETS)
-        return Secant().fits(problem)
+    def latents(self, x: Tensor) -> list[Latent]:
+        """The main latents that :meth:`compress` codes for images (B, 3, H, W)."""
+        return [coded.latent for coded in self._encode(x)["y"]]
 
     # -- decoder ---------------------------------------------------------------------------------
 
@@ -397,14 +405,17 @@ class Codec(nn.Module):
 
     def _synthesize(self, coded: Sequence[_Coded], size: Sequence[int]) -> Tensor:
         """Images (B, 3, H, W) of main latents, shifted by their steps."""
-        like = next(self.model.parameters())
-        latents = [c.latent for c in coded]
-        y_hat = self._hats(latents, like)
-        if any(code != NO_SHIFT for c in coded for code in c.step_codes):
-            directions = _directions(latents, like, self.settings.direction)
-            rho = [[decode_step(code) for code in c.step_codes] for c in coded]
-            y_hat = shifted(y_hat, directions, rho)
+        y_hat = self._moved(coded)
         return self._image(y_hat, exact=not self.settings.portable)[..., : size[0], : size[1]]
+
+    def _moved(self, coded: Sequence[_Coded]) -> Tensor:
+        """Main latents (B, M, h, w), shifted by their steps."""
+        latents, like = [c.latent for c in coded], next(self.model.parameters())
+        y_hat = self._hats(latents, like)
+        if all(code == NO_SHIFT for c in coded for code in c.step_codes):
+            return y_hat
+        rho = [[decode_step(code) for code in c.step_codes] for c in coded]
+        return shifted(y_hat, _directions(latents, like, self.settings.direction), rho)
 
     def _hats(self, latents: Sequence[Latent], like: Tensor) -> Tensor:
         """Main latents (B, M, h, w) before their images' shifts, at their offsets."""
@@ -568,13 +579,6 @@ def _directions(latents: Sequence[Latent], like: Tensor, name: str) -> Tensor:
     """Where shifts may go, (B, K, M, h, w)."""
     rows = [row for latent in latents for row in latent.directions(name)]
     return _stack(rows, latents[0], like).unflatten(0, (len(latents), -1))
-
-
-def _pad(x: Tensor, stride: int) -> Tensor:
-    """Repeat the last row and column up to a multiple of ``stride``."""
-    height, width = x.shape[-2:]
-    padding = (0, -width % stride, 0, -height % stride)
-    return nn.functional.pad(x, padding, mode="replicate") if any(padding) else x
 
 
 def _low_precision(device: torch.device, wanted: bool = True) -> Any:

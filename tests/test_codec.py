@@ -191,8 +191,18 @@ def test_streams_decode_with_other_thread_counts_and_batches(tiny_mean: nn.Modul
         torch.testing.assert_close(one[0], whole[i], atol=1e-4, rtol=0)
 
 
-def test_double_and_half_models(tiny_model: nn.Module) -> None:
-    x = photo(64, 64)
+# The analysis gives float32, which is what the hyper-analysis then gets, whatever its weights are.
+UNCAST = pytest.mark.xfail(
+    reason="codec.py, _encode: hyper_analysis(y) has y as float32", strict=True
+)
+
+
+@pytest.mark.parametrize(
+    "family",
+    [pytest.param(f, marks=() if f == "bmshj2018-factorized" else UNCAST) for f in FAMILIES],
+)
+def test_double_and_half_models(family: str) -> None:
+    tiny_model, x = tiny(FAMILIES[family]), photo(64, 64)
     for dtype in (torch.float64, torch.float16, torch.bfloat16):
         codec = latentopt.wrap(copy.deepcopy(tiny_model).to(dtype), "hex")
         try:
@@ -259,12 +269,13 @@ def test_shift_never_costs_distortion(real_mean, kodak, search: str, direction: 
 
     plain = latentopt.wrap(real_mean, "int", shift=False)
     codec = latentopt.wrap(real_mean, "int", shift=search, direction=direction)
-    for path in kodak[:3]:
+    steps = DIRECTIONS[direction]
+    for path in kodak[: 3 if steps == 1 else 1]:
         x = read_image(path)[..., :256, :256]
         error = [float((c(x)["x_hat"] - x).square().mean()) for c in (plain, codec)]
-        sizes = [size(c.compress(x)) for c in (plain, codec)]
-        assert sizes[1] <= sizes[0] + 2
-        if sizes[1] == sizes[0]:  # the side latent stayed, so the main latent is the same
+        outs = [c.compress(x) for c in (plain, codec)]
+        assert size(outs[1]) <= size(outs[0]) + max(2, steps)
+        if outs[1]["strings"][1] == outs[0]["strings"][1]:  # so the main latent is the same
             assert error[1] <= error[0]
 
 

@@ -22,7 +22,7 @@ from latentopt.lattices import RULES
 
 _OPTIONS = ("shift", "grid", "sign", "split", "scales", "rdo", "refine", "paper")
 _DIRECTIONS = ("sign", "split")
-_RDO = Effort(Schedule(0, (1.0, 1.0), (1.0, 1.0), caution=4), strength=0.5, draft=False)
+_RDO = Effort(Schedule(0, (1, 1), (1, 1)), strengths=(0.1, 0.3, 0.6), draft=False)
 _REFINE = replace(PRESETS["slow"].effort or _RDO, refits=0)
 
 Strings = list[list[bytes]]

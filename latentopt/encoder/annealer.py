@@ -97,13 +97,12 @@ class Annealer:
 
         with _Clock(effort) as clock:
             refined = refine(objective, y, aim.y.shape, field_of, effort.schedule, clock)
-        weight = objective.weight / effort.strength
-        return Choice(refined.target.cpu().numpy(), weight.cpu().numpy(), corrections)
+        weight = objective.weight.cpu().numpy()
+        return Choice(refined.target.cpu().numpy(), weight, corrections)
 
-    def cost(self, aim: Aim, bits: float, y_hat: NDArray[np.floating]) -> float:
-        """Rate and distortion, in bits, of a decoded latent (n,) of so many bits; one decode."""
-        latent = torch.from_numpy(y_hat).float().reshape(1, *aim.y.shape).to(aim.x.device)
-        image = self._synthesis(latent)[..., : aim.x.shape[-2], : aim.x.shape[-1]]
+    def cost(self, aim: Aim, bits: float, y_hat: Tensor) -> float:
+        """Rate and distortion, in bits, of a decoded latent (1, M, h, w) of so many bits."""
+        image = self._synthesis(y_hat)[..., : aim.x.shape[-2], : aim.x.shape[-1]]
         error = (image.clamp(0, 1) - aim.x).square().sum(dtype=torch.float64)
         return bits + self.sensitivity.trade * float(error)
 

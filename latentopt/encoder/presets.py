@@ -14,8 +14,9 @@ class Effort:
     """How an encoder chooses lattice points, where it does not just take the nearest."""
 
     schedule: Schedule
-    strength: float = 0.1
-    """Weight of the rate in the last choice, when the annealed latent becomes points."""
+    strengths: tuple[float, ...] = (0.1,)
+    """Weights of the rate in the last choice, when the annealed latent becomes points. Several are
+    tried, each with its shift, and the best is kept; each costs a few decodes."""
     probes: int = 0
     """Gradients that find the sensitivity of this image's latent; 0: that of random latents."""
     refits: int = 0
