@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from latentopt.coding import (
     DIRECTIONS,
+    MAX_COORDINATE,
     NO_SHIFT,
     Container,
     Latent,
@@ -296,9 +297,10 @@ class Codec(nn.Module):
         parameter = next(self.model.parameters())
         x = x.to(parameter.device)
         y = self._analysis(self._padded(x).to(parameter.dtype))
+        _check_latent(y)
         aims = [Aim(y_i, x_i[None].float()) for y_i, x_i in zip(_rows(y), x)]
         if isinstance(self._adapter, SideAdapter):
-            z = _rows(self._adapter.hyper_analysis(y))
+            z = _rows(self._adapter.hyper_analysis(y.to(parameter.dtype)))
             sides, given = zip(*(self._encode_side(*image) for image in zip(aims, z)))
             side = {"z": list(sides)}
         else:
@@ -579,6 +581,11 @@ def _directions(latents: Sequence[Latent], like: Tensor, name: str) -> Tensor:
     """Where shifts may go, (B, K, M, h, w)."""
     rows = [row for latent in latents for row in latent.directions(name)]
     return _stack(rows, latents[0], like).unflatten(0, (len(latents), -1))
+
+
+def _check_latent(y: Tensor) -> None:
+    if not y.abs().max() < MAX_COORDINATE / 4:  # also where there is a NaN
+        raise InputError("the latent is NaN, infinite or beyond 2^28: check input and weights")
 
 
 def _low_precision(device: torch.device, wanted: bool = True) -> Any:

@@ -19,7 +19,7 @@ from latentopt import zoo
 from latentopt.bench import datasets
 from latentopt.bench.images import read_image
 from latentopt.coding import LatentCoder, Quantizer
-from latentopt.lattices import LATTICES
+from latentopt.lattices import RULES
 from latentopt.models import adapter_class, channel_prior
 
 
@@ -43,8 +43,8 @@ def main() -> None:
     args = parser.parse_args()
     model = zoo.load(args.codec, args.quality)
     adapter = adapter_class(model)(model)
-    coders = {name: LatentCoder(adapter.main_density, x) for name, x in LATTICES.items()}
-    side_coder = LatentCoder(adapter.side_density, LATTICES["int"])
+    coders = {name: LatentCoder(adapter.main_density, x) for name, x in RULES.items()}
+    side_coder = LatentCoder(adapter.side_density, RULES["int"])
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for path in tqdm(datasets.resolve(args.data).paths[: args.limit], disable=None):
         x = read_image(path)

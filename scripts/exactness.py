@@ -17,7 +17,7 @@ import latentopt
 from latentopt import zoo
 from latentopt.bench import datasets
 from latentopt.bench.images import read_image, to_uint8
-from latentopt.lattices import LATTICES
+from latentopt.lattices import RULES
 
 CHECKPOINTS = {
     "../shared/weights/bmshj2018-factorized-q2.pt": "bmshj2018-factorized",
@@ -54,7 +54,7 @@ def compare(model: torch.nn.Module, images: list[torch.Tensor]) -> None:
 @torch.no_grad()
 def bytes_and_probabilities(model: torch.nn.Module, images: list[torch.Tensor]) -> None:
     """Written bits over the sum of -log2 P, per lattice."""
-    for quant in LATTICES:
+    for quant in RULES:
         codec = latentopt.wrap(model, quant, shift=False)
         ratios, extra = [], []
         for x in tqdm(images[:PRICED], desc=quant, disable=None):

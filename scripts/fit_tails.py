@@ -17,7 +17,7 @@ from latentopt import zoo
 from latentopt.bench import datasets
 from latentopt.bench.images import read_image
 from latentopt.coding import LatentCoder
-from latentopt.lattices import LATTICES
+from latentopt.lattices import RULES
 from latentopt.models import adapter_class, channel_prior
 
 REACH = 1000
@@ -30,7 +30,7 @@ def residual_counts(weights: Path, paths: list[Path]) -> tuple[np.ndarray, np.nd
     """(levels, 2 REACH + 1) occurrences of each rounded residual, and the scale of each level."""
     model = zoo.load("mbt2018-mean", weights=weights)
     adapter = adapter_class(model)(model)
-    side_coder = LatentCoder(adapter.side_density, LATTICES["int"])
+    side_coder = LatentCoder(adapter.side_density, RULES["int"])
     scales = adapter.main_density.scales
     counts = np.zeros((len(scales), 2 * REACH + 1))
     for path in paths:

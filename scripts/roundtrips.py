@@ -30,7 +30,7 @@ import latentopt
 from latentopt import zoo
 from latentopt.bench.datasets import resolve
 from latentopt.bench.images import read_image
-from latentopt.lattices import LATTICES
+from latentopt.lattices import RULES
 
 RANDOM = {
     "mbt2018": lambda: JointAutoregressiveHierarchicalPriors(8, 12),
@@ -70,7 +70,7 @@ def encode(folder: Path, count: int) -> None:
     names = [*RANDOM, *(name for name in EMBEDDED if zoo.qualities(name))]
     models = {name: model(name) for name in names}
     for i in tqdm(range(count), desc="encode", disable=None):
-        name, quant = str(random.choice(names)), str(random.choice(list(LATTICES)))
+        name, quant = str(random.choice(names)), str(random.choice(list(RULES)))
         x = images(random, photographs)
         codec = latentopt.wrap(models[name], quant, shift=bool(random.integers(2)))
         out = codec.compress(x)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from latentopt import zoo
 from latentopt.coding import LatentCoder, ship_tables
 from latentopt.coding.shipped import FOLDER
-from latentopt.lattices import LATTICES
+from latentopt.lattices import RULES
 from latentopt.pmf import Density, FactorizedDensity, GaussianDensity
 from latentopt.zoo.embedded import EMBEDDED
 
@@ -19,20 +19,20 @@ from latentopt.zoo.embedded import EMBEDDED
 def densities() -> list[tuple[Density, list[str]]]:
     """Each density that ships, and the lattices that a latent of its kind may use."""
     found: list[tuple[Density, list[str]]] = [
-        (GaussianDensity(get_scale_table().double().numpy()), list(LATTICES))
+        (GaussianDensity(get_scale_table().double().numpy()), list(RULES))
     ]
     for codec, quality in ((c, q) for c in EMBEDDED.names() for q in EMBEDDED.qualities(c)):
         model = zoo.load(codec, quality)
         side = hasattr(model, "gaussian_conditional")
         density = FactorizedDensity(model.entropy_bottleneck)
-        found.append((density, ["int"] if side else list(LATTICES)))
+        found.append((density, ["int"] if side else list(RULES)))
     return found
 
 
 def main() -> None:
     kept = set()
     for density, names in tqdm(densities(), unit="density"):
-        dumps = {name: LatentCoder(density, LATTICES[name]).dump() for name in names}
+        dumps = {name: LatentCoder(density, RULES[name]).dump() for name in names}
         kept.add(ship_tables(density, dumps))
     for path in set(FOLDER.glob("*.npz")) - kept:
         path.unlink()

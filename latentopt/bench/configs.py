@@ -56,7 +56,8 @@ class Configuration:
         if self.lattice is None:
             return self.preset or "baseline"
         options = [option for option in _OPTIONS if option in self.options]
-        return "+".join(options if options and self.lattice == "int" else [self.lattice, *options])
+        short = "+".join(options) if self.lattice == "int" else ""
+        return short if short and short not in PRESETS else "+".join([self.lattice, *options])
 
     def build(self, model: nn.Module) -> Codec:
         """The codec of this configuration around a pretrained CompressAI model."""

@@ -4,6 +4,7 @@ from latentopt.coding.choice import Vectors
 from latentopt.coding.container import Container, Settings, write_whole
 from latentopt.coding.latent import (
     CORRECTION_BITS,
+    MAX_COORDINATE,
     MAX_CORRECTION,
     Coding,
     Latent,
@@ -19,6 +20,7 @@ from latentopt.coding.steps import DIRECTIONS, NO_SHIFT, decode_step, encode_ste
 __all__ = [
     "CORRECTION_BITS",
     "DIRECTIONS",
+    "MAX_COORDINATE",
     "MAX_CORRECTION",
     "NO_SHIFT",
     "Coding",

@@ -2,8 +2,9 @@
 
 The cost of a point c for a target u is, in bits, sum_j w_j (u_j - c_j)^2 + b_j(c_j): the weight w_j
 says how many bits a squared unit of error in that element is worth. Such a sum is minimized, and a
-random point with probability proportional to 2^(-cost / temperature) averaged, exactly and over the
-whole lattice: see :meth:`latentopt.lattices.Lattice.cheapest`.
+random point with probability proportional to 2^(-cost / temperature) averaged, over all points with
+coordinates near the target's, two or three of each residue: exactly, and without listing them. See
+:meth:`latentopt.lattices.Lattice.cheapest`.
 """
 
 from dataclasses import dataclass

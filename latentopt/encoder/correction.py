@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from latentopt.coding import CORRECTION_BITS, MAX_CORRECTION, LatentCoder, Prior
 from latentopt.lattices import LATTICES
 
-_REACH = 15  # residuals beyond it count as those at it
+_REACH = 400  # residuals beyond it count as those at it
 
 
 def fit_corrections(

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from latentopt.coding import LatentCoder, Prior, pack
+from latentopt.encoder.sensitivity import gradients
 
 _QUIET = 0.2  # spread below which a vector without outliers is all zero
 _OUTLIER = 0.4
@@ -62,13 +63,14 @@ class Objective:
 
     def pull(self, y_hat: Tensor, shape: tuple[int, ...]) -> tuple[float, Tensor]:
         """Squared error at ``y_hat`` (n,), and how far each target lies from it."""
-        with torch.enable_grad():
-            leaf = y_hat.reshape(1, *shape).requires_grad_(True)
+        with gradients():
+            leaf = y_hat.clone().reshape(1, *shape).requires_grad_(True)
             image = self.synthesis(leaf)[..., : self.x.shape[-2], : self.x.shape[-1]].float()
             error = image.clamp(0, 1) - self.x
             [gradient] = torch.autograd.grad((image * error.detach()).sum(), leaf)
-        target = -self.trade * gradient.flatten().float() / self.weight
-        return float(error.square().sum(dtype=torch.float64)), target.clamp(-_REACH, _REACH)
+            pull = -self.trade * gradient.flatten().float() / self.weight
+        pull = pull.nan_to_num(0.0).clamp(-_REACH, _REACH)  # no number: no pull
+        return float(error.square().sum(dtype=torch.float64)), pull
 
 
 @dataclass(frozen=True)

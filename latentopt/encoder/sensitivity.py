@@ -5,7 +5,8 @@ E (J^T v)_i^2 = |J e_i|^2, the squared error that a unit error of element i make
 the trade of bits against error is the one at which the codec's own quantization step is the best.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,13 @@ class Sensitivity:
     trade: float
     """Bits that a squared error of 1 is worth to the codec: lambda * 255^2 / 3, were it trained
     for lambda * MSE, with an MSE of 8-bit samples, + bits per pixel."""
+
+
+@contextmanager
+def gradients() -> Iterator[None]:
+    """Gradients, whatever mode the caller is in."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 @torch.no_grad()
@@ -55,7 +63,7 @@ def probe(
     """(M,) squared error of the image per squared unit of an element of ``y`` (1, M, h, w)."""
     total = torch.zeros(y.shape[1], dtype=torch.float64)
     for _ in range(count):
-        with torch.enable_grad():
+        with gradients():
             leaf = y.clone().requires_grad_(True)
             image = synthesis(leaf).float()
             v = torch.from_numpy(rng.choice([-1.0, 1.0], image.shape)).to(image)

@@ -162,8 +162,9 @@ class CheckerboardLattice(Lattice):
 
     def cheapest(self, cost: Tensor) -> Tensor:
         """See :meth:`Lattice.cheapest`: where the parity is odd, flip what costs least to flip."""
-        low, b = cost.reshape(len(cost), self.dim, 2, -1).min(dim=2)  # (n, v, half)
-        flip = cost.reshape(len(cost), self.dim, 2, -1).diff(dim=2)[:, :, 0].abs()
+        split = cost.reshape(len(cost), self.dim, 2, self.modulus // 2)
+        low, b = split.min(dim=2)  # (n, v, half)
+        flip = split.diff(dim=2)[:, :, 0].abs()
         least, where = flip.min(dim=1)  # (n, half)
         odd = b.sum(dim=1) % 2
         o = (low.sum(dim=1) + odd * least).argmin(dim=1)  # (n,)
@@ -174,33 +175,29 @@ class CheckerboardLattice(Lattice):
     def residue_marginals(self, log_weight: Tensor) -> Tensor:
         """See :meth:`Lattice.residue_marginals`: sums over all b with an even sum, by parity.
 
-        Only positive numbers are added, so nothing cancels; weights below ``_FAINT`` of the
-        largest count as that, so nothing underflows.
+        In logarithms: where the likeliest b have an odd sum, only what is unlikely is left.
         """
-        split = log_weight.reshape(len(log_weight), self.dim, 2, -1)
-        top = split.amax(dim=2)  # (n, v, half)
-        z = torch.exp(split - top[:, :, None]).clamp(min=_FAINT)
-        before = _by_parity(z)  # (n, v, 2, half) of the coordinates before each
-        after = _by_parity(z.flip(1)).flip(1)
-        same, other = (before * after).sum(dim=2), (before * after.flip(2)).sum(dim=2)
-        joint = z * torch.stack([same, other], dim=2)  # of b_j and an even sum
-        even = joint[:, 0].sum(dim=1)  # (n, half), the same for every j
-        o = torch.softmax(top.sum(dim=1) + torch.log(even), dim=1)
-        return (joint * (o / even)[:, None, None]).reshape(log_weight.shape)
+        w = log_weight.reshape(len(log_weight), self.dim, 2, self.modulus // 2)
+        before = _by_parity(w)  # (n, v, 2, half) of the coordinates before each
+        after = _by_parity(w.flip(1)).flip(1)
+        even = torch.logsumexp(before + after, dim=2)  # sum of all others' b
+        odd = torch.logsumexp(before + after.flip(2), dim=2)
+        joint = w + torch.stack([even, odd], dim=2)  # of b_j and o, all others summed over
+        return torch.softmax(joint.reshape(log_weight.shape), dim=2)
 
 
-_FAINT = 1e-9
-
-
-def _by_parity(z: Tensor) -> Tensor:
-    """(n, v, 2, ...): total weight of an even and an odd sum of the b before each coordinate."""
-    none = torch.zeros_like(z[:, 0])
-    none[:, 0] = 1
-    sums = [none]
-    for j in range(z.shape[1] - 1):
-        even, odd = sums[-1].unbind(dim=1)
-        zero, one = z[:, j].unbind(dim=1)
-        sums.append(torch.stack([even * zero + odd * one, even * one + odd * zero], dim=1))
+def _by_parity(w: Tensor) -> Tensor:
+    """(n, v, 2, ...): log weight of an even and an odd sum of the b before each coordinate."""
+    even = torch.zeros_like(w[:, 0, 0])
+    odd = torch.full_like(even, -1e30)
+    sums = []
+    for coordinate in w.unbind(dim=1):
+        zero, one = coordinate.unbind(dim=1)
+        sums.append(torch.stack([even, odd], dim=1))
+        even, odd = (
+            torch.logaddexp(even + zero, odd + one),
+            torch.logaddexp(even + one, odd + zero),
+        )
     return torch.stack(sums, dim=1)
 
 
