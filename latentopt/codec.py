@@ -72,6 +72,7 @@ _WIDTHS = [2.0 ** (k / 4) for k in (-1, 1, -2, 2, -3, 3, -4, 4)]
 _BUILD = (None, None)  # no tables from elsewhere: build those of both latents
 
 
+@torch.inference_mode(False)  # a copy made in it could not be differentiated
 def wrap(
     model: nn.Module,
     quant: str | None = None,

@@ -42,8 +42,6 @@ def test_configuration_names_round_trip() -> None:
     assert [c.name for c in parse_all(["shift", "int+shift", "OCT"])] == ["shift", "oct"]
 
 
-# int+paper calls itself "paper", which is the name of a preset with the lattice oct and a shift.
-@pytest.mark.xfail(reason="bench/configs.py: int+paper has the preset's name", strict=True)
 def test_a_configuration_has_a_name_of_its_own() -> None:
     plain = [Configuration("int", frozenset({option})) for option in ("shift", "scales", "paper")]
     assert [parse(configuration.name) for configuration in plain] == plain

@@ -247,15 +247,7 @@ def neighbours(lattice: Lattice) -> Tensor:
     return torch.from_numpy(steps)
 
 
-# D4 and E8: where the residues that win have an odd sum and each flip costs more than 30 times the
-# temperature, all flips count as equal (_FAINT in lattices/base.py), and the mean is a blend.
-BLENDS = pytest.mark.xfail(reason="CheckerboardLattice.residue_marginals clamps", strict=True)
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["int", "hex", "oct", pytest.param("d4", marks=BLENDS), pytest.param("e8", marks=BLENDS)],
-)
+@pytest.mark.parametrize("name", LATTICES)
 @pytest.mark.parametrize("weight", [5.0, 100.0])
 def test_the_mean_at_a_low_temperature_is_the_cheapest_point(name: str, weight: float) -> None:
     chosen, target = vectors(name, weight, n=100)
@@ -295,14 +287,7 @@ def test_a_high_temperature_forgets_the_costs_of_bits(name: str) -> None:
     assert float((mean - target).abs().max()) <= step
 
 
-# D4 and E8: reshape(0, v, 2, -1) is ambiguous (cheapest and residue_marginals in lattices/base.py).
-EMPTY = pytest.mark.xfail(reason="CheckerboardLattice reshapes nothing", strict=True)
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["int", "hex", "oct", pytest.param("d4", marks=EMPTY), pytest.param("e8", marks=EMPTY)],
-)
+@pytest.mark.parametrize("name", LATTICES)
 def test_no_vectors_at_all(name: str) -> None:
     chosen, target = vectors(name, 1.0, n=0)
     assert chosen.cheapest(target).shape == chosen.mean(target, 1.0).shape == (0, target.shape[1])

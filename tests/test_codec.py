@@ -191,16 +191,7 @@ def test_streams_decode_with_other_thread_counts_and_batches(tiny_mean: nn.Modul
         torch.testing.assert_close(one[0], whole[i], atol=1e-4, rtol=0)
 
 
-# The analysis gives float32, which is what the hyper-analysis then gets, whatever its weights are.
-UNCAST = pytest.mark.xfail(
-    reason="codec.py, _encode: hyper_analysis(y) has y as float32", strict=True
-)
-
-
-@pytest.mark.parametrize(
-    "family",
-    [pytest.param(f, marks=() if f == "bmshj2018-factorized" else UNCAST) for f in FAMILIES],
-)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_double_and_half_models(family: str) -> None:
     tiny_model, x = tiny(FAMILIES[family]), photo(64, 64)
     for dtype in (torch.float64, torch.float16, torch.bfloat16):

@@ -66,9 +66,6 @@ def test_what_is_wider_than_any_correction_gets_the_largest() -> None:
     assert fit_corrections(CODER, prior, values).tolist() == [MAX_CORRECTION, -MAX_CORRECTION]
 
 
-# Residuals are clipped to 15 before they are priced, so wide channels look narrow, and are coded
-# with scales down to 7 levels too small: 19 % more bits at a standard deviation of 50.
-@pytest.mark.xfail(reason="encoder/correction.py: _REACH = 15 whatever the spread", strict=True)
 def test_wide_channels_that_are_as_they_should_are_left_alone() -> None:
     levels = [36, 40, 44, 50]  # standard deviations of 9 to 52
     values, prior = channels(levels, [0] * 4)

@@ -46,14 +46,14 @@ _ONE = Effort(Schedule(1, (0.3, 0.3), (0.4, 0.4), caution=4), verify=False)
 _TWO = Effort(Schedule(2, (1.0, 0.5), (0.3, 0.3), caution=2))
 _TEN = Effort(Schedule(10, (2.0, 0.3), (0.25, 0.1)))
 _TENS = Effort(Schedule(30, (2.0, 0.3), (0.25, 0.05)), refits=1)
-_HUNDREDS = Effort(Schedule(100, (2.0, 0.1), (0.2, 0.02)), refits=2, draft=False)
+_SIXTY = Effort(Schedule(60, (2.0, 0.1), (0.2, 0.03)), refits=2, draft=False)
 
 PRESETS = {
     "paper": Preset("oct", "grid"),
     "fast": Preset("auto", False, scales=True, effort=_ONE),
     "default": Preset("auto", False, scales=True, effort=_TWO),
     "slow": Preset("auto", "secant", "split", scales=True, effort=_TENS),
-    "best": Preset("auto", "secant", "split", scales=True, effort=_HUNDREDS),
+    "best": Preset("auto", "secant", "split", scales=True, effort=_SIXTY),
 }
 
 # Where entropy parameters depend on what was decoded, the coding itself repacks the vectors that
@@ -61,7 +61,7 @@ PRESETS = {
 # of the sensitivity. Such codecs' own encoders take so long that ten steps are not much.
 _PROBED = {
     name: replace(effort, probes=2, schedule=replace(effort.schedule, caution=1.5))
-    for name, effort in (("default", _TEN), ("slow", _TENS), ("best", _HUNDREDS))
+    for name, effort in (("default", _TEN), ("slow", _TENS), ("best", _SIXTY))
 }
 _CONTEXTUAL = {
     **{name: replace(PRESETS[name], quant="int", effort=e) for name, e in _PROBED.items()},
