@@ -2,7 +2,7 @@
 
      x ─► analysis ─► y ─► hyper ─► z_hat ─► + rho_f * direction ─► scales, means
                       │                                               │
-                      ├───────────► nearest lattice points ◄──────────┤
+                      ├───► lattice points, nearest or searched ◄─────┤
                       │                     │                         │
                       │               entropy coder ◄── cell tables ◄─┘
                       │                     │
@@ -67,8 +67,6 @@ OFFSETS = "split"
 """The direction of reconstruction offsets, which :func:`latentopt.calibrate` fits."""
 
 _TOLERANCE = 1e-6
-_WIDTHS = [2.0 ** (k / 4) for k in (-1, 1, -2, 2, -3, 3, -4, 4)]
-"""Of a factorized prior's densities, with corrected scales: as far apart as two levels of scale."""
 _BUILD = (None, None)  # no tables from elsewhere: build those of both latents
 
 
@@ -125,8 +123,12 @@ def wrap(
         InputError: an unknown name among the arguments, or two that exclude each other.
     """
     if preset:
-        get_preset(preset)  # refuse before copying, here and below
+        get_preset(preset)  # refuse before copying
     make = adapter or adapter_class(model)
+    if lmbda is None:
+        lmbda = getattr(model, "lmbda", None)
+    elif not lmbda > 0:
+        raise InputError(f"lmbda {lmbda}: it must be a positive number")
     made = make(copy.deepcopy(model), portable)
     base = get_preset(preset, made.contextual) if preset else Preset("oct", True)
     given = dict(quant=quant, shift=shift, direction=direction, scales=scales, effort=effort)
@@ -140,7 +142,6 @@ def wrap(
     settings = Settings(rule.name, pmf, chosen.direction, portable, chosen.scales)
     search = get_search("secant") if chosen.shift is True else chosen.shift
     search = get_search(search) if isinstance(search, str) else search
-    lmbda = getattr(model, "lmbda", None) if lmbda is None else lmbda
     return Codec(made, settings, search or None, chosen.effort, lmbda).eval()
 
 
@@ -482,7 +483,7 @@ class Codec(nn.Module):
         density, pmf = self._adapter.main_density, self.settings.pmf
         main_density = density.core if pmf == "paper" else density
         if self.settings.scales and isinstance(self._adapter, ChannelAdapter):
-            main_density = RescaledDensity(main_density, _WIDTHS)
+            main_density = RescaledDensity(main_density)
         self._main = LatentCoder(main_density, RULES[self.settings.quant], pmf, dumped[0])
         scales = self.settings.scales
         self._annealer = Annealer(self._adapter, self._main, self._draft, scales, self.lmbda)

@@ -16,7 +16,7 @@ from latentopt.bench.plots import plot_gains
 from latentopt.bench.summary import write_summary
 from latentopt.errors import LatentoptError
 
-CONFIGS = ("baseline", "int", "hex", "oct", "shift", "oct+shift")
+CONFIGS = ("baseline", "hex", "oct", "oct+shift", "fast", "default")
 PHOTOGRAPHS = 3
 OUT = Path(__file__).resolve().parents[1] / "results" / "demo"
 

@@ -12,7 +12,7 @@ from latentopt import zoo
 from latentopt.coding import LatentCoder, ship_tables
 from latentopt.coding.shipped import FOLDER
 from latentopt.lattices import RULES
-from latentopt.pmf import Density, FactorizedDensity, GaussianDensity
+from latentopt.pmf import Density, FactorizedDensity, GaussianDensity, RescaledDensity
 from latentopt.zoo.embedded import EMBEDDED
 
 
@@ -26,6 +26,8 @@ def densities() -> list[tuple[Density, list[str]]]:
         side = hasattr(model, "gaussian_conditional")
         density = FactorizedDensity(model.entropy_bottleneck)
         found.append((density, ["int"] if side else list(RULES)))
+        if not side:
+            found.append((RescaledDensity(density), ["auto"]))
     return found
 
 

@@ -17,7 +17,7 @@ from latentopt.bench.published import RdCurve, published_curve
 from latentopt.bench.summary import write_summary
 from latentopt.errors import InputError, LatentoptError
 
-DEFAULT_CONFIGS = "baseline,int,hex,oct,shift,hex+shift,oct+shift"
+DEFAULT_CONFIGS = "baseline,int,hex,oct,oct+shift,fast,default"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
