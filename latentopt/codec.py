@@ -592,9 +592,8 @@ def _check_latent(y: Tensor) -> None:
 
 def _low_precision(device: torch.device, wanted: bool = True) -> Any:
     """Half the bits for the networks' products, where the device is faster with them."""
-    fast = device.type == "cuda" or (
-        device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
+    has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    fast = device.type == "cuda" or (device.type == "cpu" and has_bf16())
     return torch.autocast(device.type, torch.bfloat16, enabled=wanted and fast)
 
 
