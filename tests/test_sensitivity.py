@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import latentopt
+from latentopt import zoo
 from latentopt.coding import Prior
 from latentopt.encoder import measure
+from latentopt.errors import InputError
+from latentopt.models import with_step
 from latentopt.models.hyperprior import MeanScaleAdapter
 from latentopt.pmf import GaussianDensity
 
@@ -111,3 +114,14 @@ def test_the_trade_of_a_trained_codec_is_near_its_lambda(real_mean: nn.Module) -
     codec = latentopt.wrap(real_mean, "int", shift=False)
     found = measure(codec._adapter, codec._draft)
     assert found.trade == pytest.approx(0.0035 * 255**2 / 3, rel=0.3)
+
+
+def test_the_zoo_says_what_it_was_trained_for() -> None:
+    model = zoo.load("tiny-mbt2018-mean", 2)
+    assert model.lmbda == zoo.lmbda("tiny-mbt2018-mean", 2) == 0.0045
+    codec = latentopt.wrap(model, preset="fast")
+    assert codec.trade == pytest.approx(0.0045 * 255**2 / 3)
+    assert latentopt.wrap(with_step(model, 2.0), preset="fast").lmbda == 0.0045 / 4
+    assert latentopt.wrap(model, preset="fast", lmbda=0.01).lmbda == 0.01
+    with pytest.raises(InputError, match="positive"):
+        latentopt.wrap(model, preset="fast", lmbda=0.0)

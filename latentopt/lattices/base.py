@@ -32,8 +32,8 @@ class Lattice:
     ``cosets``. Nothing outside this package asks which lattice it has: packing, probability tables
     and the bitstream read these fields only.
 
-    >>> from latentopt.lattices import get
-    >>> oct_ = get("oct")
+    >>> from latentopt.lattices import LATTICES
+    >>> oct_ = LATTICES["oct"]
     >>> m = oct_.nearest(torch.tensor([[0.6, 0.7, 0.5], [0.1, -0.2, 0.1]]))
     >>> m.tolist()
     [[1, 1, 1], [0, 0, 0]]
