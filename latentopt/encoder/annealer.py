@@ -96,9 +96,9 @@ class Annealer:
             return field
 
         with _Clock(effort) as clock:
-            refined = refine(objective, y, aim.y.shape, field_of, effort.schedule, clock)
+            target = refine(objective, y, aim.y.shape, field_of, effort.schedule, clock)
         weight = objective.weight.cpu().numpy()
-        return Choice(refined.target.cpu().numpy(), weight, corrections)
+        return Choice(target.cpu().numpy(), weight, corrections)
 
     def cost(self, aim: Aim, bits: float, y_hat: Tensor) -> float:
         """Rate and distortion, in bits, of a decoded latent (1, M, h, w) of so many bits."""

@@ -61,26 +61,15 @@ class Objective:
     """Bits that a squared error of 1, summed over all samples, is worth."""
     weight: Tensor  # (n,) bits that a squared latent unit of error is worth
 
-    def pull(self, y_hat: Tensor, shape: tuple[int, ...]) -> tuple[float, Tensor]:
-        """Squared error at ``y_hat`` (n,), and how far each target lies from it."""
+    def pull(self, y_hat: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """How far each target lies from ``y_hat``, both (n,): the gradient over the weight."""
         with gradients():
             leaf = y_hat.clone().reshape(1, *shape).requires_grad_(True)
             image = self.synthesis(leaf)[..., : self.x.shape[-2], : self.x.shape[-1]].float()
             error = image.clamp(0, 1) - self.x
             [gradient] = torch.autograd.grad((image * error.detach()).sum(), leaf)
             pull = -self.trade * gradient.flatten().float() / self.weight
-        pull = pull.nan_to_num(0.0).clamp(-_REACH, _REACH)  # no number: no pull
-        return float(error.square().sum(dtype=torch.float64)), pull
-
-
-@dataclass(frozen=True)
-class Refined:
-    """What the annealing found."""
-
-    target: Tensor
-    """(n,) where the points should be."""
-    first_error: float
-    """Squared error of the image at the latent as it was."""
+        return pull.nan_to_num(0.0).clamp(-_REACH, _REACH)  # no number: no pull
 
 
 class Field:
@@ -124,18 +113,17 @@ def refine(
     field: Callable[[int, Tensor], Field],
     schedule: Schedule,
     progress: Callable[[int], bool] = lambda step: True,
-) -> Refined:
-    """Anneal a latent ``y`` (n,) of ``shape`` (M, h, w).
+) -> Tensor:
+    """Anneal a latent ``y`` (n,) of ``shape`` (M, h, w): where its points should be, (n,).
 
     ``field`` makes the random points of a step from what stands for the decoded latent (n,).
     ``progress`` is called before each step, and ends the annealing where it returns False.
     """
-    mean, first = y, float("nan")
+    mean = y
     for step in range(schedule.steps):
         if not progress(step):
             break
         temperature, pace = schedule.at(step)
-        error, pull = objective.pull(mean, shape)
-        first = error if step == 0 else first
-        mean = mean + pace * (field(step, mean).mean(mean + pull, temperature) - mean)
-    return Refined(mean, first)
+        target = mean + objective.pull(mean, shape)
+        mean = mean + pace * (field(step, mean).mean(target, temperature) - mean)
+    return mean
