@@ -94,7 +94,7 @@ def test_sums_of_coordinate_bits_are_the_tables_up_to_a_constant(name: str, leve
     x = torch.from_numpy(SCALES[level] * rng.standard_normal((2000, lattice.dim)))
     m = lattice.nearest(x)
     common = (x.abs() < 2.5 * SCALES[level]).all(dim=1)
-    ours = BITS[name](torch.full((len(m),), level), m).sum(dim=1).numpy()
+    ours = BITS[name](torch.full((len(m),), level), m.T).sum(dim=0).numpy()
     theirs, _ = product_form.bits(m.numpy().astype(np.int32))
     difference = (ours - theirs)[common.numpy()]
     assert np.abs(difference - np.median(difference)).max() < 0.05
@@ -105,21 +105,21 @@ def test_coordinate_bits_are_symmetric_and_bounded(name: str) -> None:
     m = torch.tensor([0, 1, 7, 500, 10**6])
     for level in range(len(SCALES)):
         rows = torch.full((len(m),), level)
-        column = m[:, None].expand(-1, LATTICES[name].dim)
+        column = m.expand(LATTICES[name].dim, -1)
         right, left = BITS[name](rows, column), BITS[name](rows, -column)
         torch.testing.assert_close(right, left, atol=1e-3, rtol=0)  # Gaussians are
-        assert (right.diff(dim=0) >= 0).all() and float(right.max()) == 30
+        assert (right.diff(dim=1) >= 0).all() and float(right.max()) == 30
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_candidates_are_priced_like_points(name: str) -> None:
-    """Axes after the coordinates' are carried along."""
+    """Axes before the coordinates' are carried along."""
     dim = LATTICES[name].dim
-    m = torch.arange(-3, 3).reshape(1, 1, 2, 3).expand(2, dim, 2, 3)
+    m = torch.arange(-3, 3).reshape(2, 3, 1, 1).expand(2, 3, dim, 2)
     levels = torch.tensor([1, 3])
     whole = BITS[name](levels, m.float())
     for a, b in product(range(2), range(3)):
-        torch.testing.assert_close(whole[:, :, a, b], BITS[name](levels, m[:, :, a, b]))
+        torch.testing.assert_close(whole[a, b], BITS[name](levels, m[a, b]))
 
 
 # -- vectors ---------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def cost_of(chosen: Vectors, target: Tensor, m: Tensor) -> Tensor:
     """(n, k) costs of points ``m`` (n, k, v)."""
     units = torch.tensor(chosen.lattice.units)
     error = chosen.weight[:, None] * (target[:, None] - m * units).square()
-    bits = chosen.bits(chosen.levels, m.movedim(1, 2)).movedim(1, 2)
+    bits = chosen.bits(chosen.levels, m.permute(1, 2, 0)).permute(2, 0, 1)
     return (error + bits).sum(dim=2).double()
 
 
@@ -196,7 +196,7 @@ def test_a_larger_weight_costs_rate_and_lowers_the_error(name: str) -> None:
         chosen, target = vectors(name, weight, n=400)
         m = chosen.cheapest(target)
         errors.append(float((target - m * units).square().mean()))
-        rates.append(float(chosen.bits(chosen.levels, m).mean()))
+        rates.append(float(chosen.bits(chosen.levels, m.T).mean()))
     assert errors == sorted(errors, reverse=True) and rates == sorted(rates)
 
 

@@ -27,35 +27,41 @@ class Vectors:
     levels: Tensor  # (n,)
     weight: Tensor  # (n, v) bits per squared latent unit
 
-    @property
-    def _units(self) -> Tensor:
-        return torch.tensor(self.lattice.units, device=self.weight.device)
-
     def cheapest(self, target: Tensor) -> Tensor:
         """Coordinates (n, v) of the points that cost least."""
         m, cost = self._candidates(target)
-        low, which = cost.min(dim=3)
-        residues = self.lattice.cheapest(low)
-        m = m.gather(3, which[..., None])[..., 0]  # (n, v, modulus)
-        return m.gather(2, residues[..., None])[..., 0]
+        low, which = cost.min(dim=0)  # (r, v, n)
+        residues = self.lattice.cheapest(low.permute(2, 1, 0)).T
+        m = m.gather(0, which[None])[0]
+        return m.gather(0, residues[None])[0].T
 
     def mean(self, target: Tensor, temperature: float) -> Tensor:
         """Expected points (n, v), in latent units, at a temperature in bits."""
         m, cost = self._candidates(target)
         log_weight = cost * (-0.6931472 / temperature)
-        inner = torch.softmax(log_weight, dim=3)
-        residue = self.lattice.residue_marginals(log_weight.logsumexp(dim=3))
-        return ((m * inner).sum(dim=3) * residue).sum(dim=2) * self._units
+        top = log_weight.amax(dim=0)
+        weight = torch.exp(log_weight - top)
+        total = weight.sum(dim=0)  # (r, v, n)
+        of_residue = (m * weight).sum(dim=0) / total
+        residues = self.lattice.residue_marginals((top + torch.log(total)).permute(2, 1, 0))
+        return ((of_residue * residues.permute(2, 1, 0)).sum(dim=0) * self._units).T
+
+    @property
+    def _units(self) -> Tensor:
+        return torch.tensor(self.lattice.units, device=self.weight.device)[:, None]
 
     def _candidates(self, target: Tensor) -> tuple[Tensor, Tensor]:
-        """For each coordinate and residue, a few near values, and their costs: (n, v, r, k)."""
-        modulus = self.lattice.modulus
-        residues = torch.arange(modulus, device=target.device)
-        place = ((target / self._units)[..., None] - residues) / modulus  # (n, v, r)
+        """A few near values of each residue and coordinate, and their costs: (k, r, v, n).
+
+        Vectors come last, as reductions over short last dimensions are slow.
+        """
+        modulus, u = self.lattice.modulus, target.T.contiguous()
+        residues = torch.arange(modulus, device=u.device)[:, None, None]
+        place = (u / self._units - residues) / modulus  # (r, v, n)
         if modulus * min(self.lattice.units) < _NEAR:
-            whole = torch.round(place)[..., None] + torch.tensor([-1.0, 0.0, 1.0]).to(place)
+            whole = torch.stack([torch.round(place) + k for k in (-1, 0, 1)])
         else:
-            whole = torch.floor(place)[..., None] + torch.tensor([0.0, 1.0]).to(place)
-        m = whole * modulus + residues[:, None]
-        error = target[..., None, None] - m * self._units[:, None, None]
-        return m, self.weight[..., None, None] * error**2 + self.bits(self.levels, m)
+            whole = torch.stack([torch.floor(place) + k for k in (0, 1)])
+        m = whole * modulus + residues
+        error = u - m * self._units
+        return m, self.weight.T * error**2 + self.bits(self.levels, m)

@@ -34,6 +34,6 @@ def fit_corrections(
     cost = np.empty((len(steps), prior.shape[0]))
     for i, step in enumerate(steps):
         moved = density.rescaled(levels, np.full(len(levels), step))
-        each = bits(torch.from_numpy(moved), torch.from_numpy(k - _REACH)[:, None])[:, 0].numpy()
+        each = bits(torch.from_numpy(moved), torch.from_numpy(k - _REACH)[None])[0].numpy()
         cost[i] = np.bincount(channel, each * count, minlength=prior.shape[0])
     return steps[(cost + CORRECTION_BITS[:, None]).argmin(axis=0)].astype(np.int32)

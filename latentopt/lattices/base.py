@@ -177,28 +177,30 @@ class CheckerboardLattice(Lattice):
 
         In logarithms: where the likeliest b have an odd sum, only what is unlikely is left.
         """
-        w = log_weight.reshape(len(log_weight), self.dim, 2, self.modulus // 2)
-        before = _by_parity(w)  # (n, v, 2, half) of the coordinates before each
-        after = _by_parity(w.flip(1)).flip(1)
-        even = torch.logsumexp(before + after, dim=2)  # sum of all others' b
-        odd = torch.logsumexp(before + after.flip(2), dim=2)
-        joint = w + torch.stack([even, odd], dim=2)  # of b_j and o, all others summed over
-        return torch.softmax(joint.reshape(log_weight.shape), dim=2)
+        half = self.modulus // 2
+        w = log_weight.permute(1, 2, 0).reshape(self.dim, 2, half, len(log_weight))
+        before = _by_parity(w)  # (v, 2, half, n) of the coordinates before each
+        after = _by_parity(w.flip(0)).flip(0)
+        even = torch.logaddexp(*(before + after).unbind(dim=1))  # sum of all others' b
+        odd = torch.logaddexp(*(before + after.flip(1)).unbind(dim=1))
+        joint = w + torch.stack([even, odd], dim=1)  # of b_j and o, all others summed over
+        p = torch.softmax(joint.reshape(self.dim, self.modulus, len(log_weight)), dim=1)
+        return p.permute(2, 0, 1)
 
 
 def _by_parity(w: Tensor) -> Tensor:
-    """(n, v, 2, ...): log weight of an even and an odd sum of the b before each coordinate."""
-    even = torch.zeros_like(w[:, 0, 0])
+    """(v, 2, ...): log weight of an even and an odd sum of the b before each coordinate."""
+    even = torch.zeros_like(w[0, 0])
     odd = torch.full_like(even, -1e30)
     sums = []
-    for coordinate in w.unbind(dim=1):
-        zero, one = coordinate.unbind(dim=1)
-        sums.append(torch.stack([even, odd], dim=1))
+    for coordinate in w:
+        sums.append(torch.stack([even, odd]))
+        zero, one = coordinate
         even, odd = (
             torch.logaddexp(even + zero, odd + one),
             torch.logaddexp(even + one, odd + zero),
         )
-    return torch.stack(sums, dim=1)
+    return torch.stack(sums)
 
 
 def nearest_even_sum(x: Tensor) -> Tensor:

@@ -43,8 +43,7 @@ class CoordinateBits:
         self._classes = torch.tensor(lattice.axis_class, device=device)
 
     def __call__(self, levels: Tensor, m: Tensor) -> Tensor:
-        """Bits of integer-valued ``m`` (n, v, ...) of vectors of the ``levels`` (n,)."""
-        rows = levels[:, None] + self._levels * self._classes  # (n, v)
-        rows = rows.reshape(*rows.shape, *[1] * (m.dim() - 2))
+        """Bits of integer-valued ``m`` (..., v, n), coordinates of vectors of ``levels`` (n,)."""
+        rows = levels + self._levels * self._classes[:, None]  # (v, n)
         column = m.clamp(-self._reach, self._reach).to(torch.int64) + self._reach
         return self._bits[rows * (2 * self._reach + 1) + column]
