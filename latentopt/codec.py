@@ -345,7 +345,7 @@ class Codec(nn.Module):
             for k in effort.strengths
         ]
         if effort.verify:
-            latents.append(self._nearest(aim, given))
+            latents.append(self._walk(given, aim.y.ravel(), aim.y.shape, choice.corrections))
         coded = self._shift(latents, aim.x.expand(len(latents), -1, -1, -1))
         if len(coded) == 1:
             return coded[0]

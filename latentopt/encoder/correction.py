@@ -24,16 +24,31 @@ def fit_corrections(
     """
     density, bits = coder.density, coder.prices(LATTICES["int"])
     plane = int(np.prod(prior.shape[1:]))
-    k = np.clip(np.rint(values - prior.centres), -_REACH, _REACH).astype(np.int64) + _REACH
+    k = np.clip(np.rint(values - prior.centres), -_REACH, _REACH).astype(np.int64)
     channel = np.arange(len(k)) // plane
-    key = (channel * density.levels + prior.levels) * (2 * _REACH + 1) + k
-    distinct, count = np.unique(key, return_counts=True)
-    rest, k = np.divmod(distinct, 2 * _REACH + 1)
-    channel, levels = np.divmod(rest, density.levels)
+    pair, k, count = _histogram(channel * density.levels + prior.levels, k)
+    channel, levels = np.divmod(pair, density.levels)
     steps = np.arange(-MAX_CORRECTION, MAX_CORRECTION + 1)
     cost = np.empty((len(steps), prior.shape[0]))
     for i, step in enumerate(steps):
         moved = density.rescaled(levels, np.full(len(levels), step))
-        each = bits(torch.from_numpy(moved), torch.from_numpy(k - _REACH)[None])[0].numpy()
+        each = bits(torch.from_numpy(moved), torch.from_numpy(k)[None])[0].numpy()
         cost[i] = np.bincount(channel, each * count, minlength=prior.shape[0])
     return steps[(cost + CORRECTION_BITS[:, None]).argmin(axis=0)].astype(np.int32)
+
+
+def _histogram(
+    pair: NDArray[np.int64], k: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Distinct (pair, k), and how often each occurs. Most k are 0, and counted without sorting."""
+    zero = k == 0
+    counts = np.bincount(pair[zero])
+    still = np.flatnonzero(counts)
+    key = pair[~zero] * (2 * _REACH + 1) + k[~zero] + _REACH
+    distinct, moving = np.unique(key, return_counts=True)
+    others, offset = np.divmod(distinct, 2 * _REACH + 1)
+    return (
+        np.concatenate([still, others]),
+        np.concatenate([np.zeros_like(still), offset - _REACH]),
+        np.concatenate([counts[still], moving]),
+    )
