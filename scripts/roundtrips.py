@@ -1,4 +1,4 @@
-"""Random (model, size, batch, lattice, shift) combinations, decoded in a fresh process.
+"""Random (model, size, batch, preset or parts) combinations, decoded in a fresh process.
 
 Run: python scripts/roundtrips.py [--count 200]
 Autoregressive codecs of every kind, those embedded in the package and small ones with random
@@ -12,7 +12,9 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +32,7 @@ import latentopt
 from latentopt import zoo
 from latentopt.bench.datasets import resolve
 from latentopt.bench.images import read_image
+from latentopt.coding import DIRECTIONS
 from latentopt.lattices import RULES
 
 RANDOM = {
@@ -64,17 +67,29 @@ def images(random: np.random.Generator, photographs: list[Tensor]) -> Tensor:
     return torch.cat([crop, crop.flip(-1), crop.flip(-2)])[:batch]
 
 
+def options(random: np.random.Generator) -> dict[str, Any]:
+    """A preset, or parts of its own."""
+    preset = str(random.choice(["", "", "fast", "default"]))
+    if preset:
+        return {"preset": preset}
+    return {
+        "quant": str(random.choice(list(RULES))),
+        "shift": bool(random.integers(2)),
+        "direction": str(random.choice(list(DIRECTIONS))),
+        "scales": bool(random.integers(2)),
+    }
+
+
 def encode(folder: Path, count: int) -> None:
     random = np.random.default_rng(0)
     photographs = [read_image(path) for path in resolve("sample").paths]
     names = [*RANDOM, *(name for name in EMBEDDED if zoo.qualities(name))]
     models = {name: model(name) for name in names}
     for i in tqdm(range(count), desc="encode", disable=None):
-        name, quant = str(random.choice(names)), str(random.choice(list(RULES)))
-        x = images(random, photographs)
-        codec = latentopt.wrap(models[name], quant, shift=bool(random.integers(2)))
+        name, x = str(random.choice(names)), images(random, photographs)
+        codec = latentopt.wrap(models[name], **options(random))
         out = codec.compress(x)
-        case = {"name": name, "quant": quant, "x_hat": codec(x)["x_hat"]}
+        case = {"name": name, "settings": asdict(codec.settings), "x_hat": codec(x)["x_hat"]}
         case |= {"strings": out["strings"], "shape": tuple(out["shape"])}
         torch.save(case, folder / str(i))
 
@@ -85,12 +100,12 @@ def decode(folder: Path) -> int:
     differing = 0
     for path in tqdm(sorted(folder.iterdir()), desc="decode", disable=None):
         case = torch.load(path, weights_only=True)
-        codec = latentopt.wrap(model(case["name"]), case["quant"], shift=False)
+        codec = latentopt.wrap(model(case["name"]), shift=False, **case["settings"])
         x_hat = codec.decompress(case["strings"], case["shape"])["x_hat"]
         if not torch.equal(x_hat, case["x_hat"]):
             differing += 1
             error = float((x_hat - case["x_hat"]).abs().max())
-            print(f"{case['name']} {case['quant']} {case['shape']}: differs by {error:.1e}")
+            print(f"{case['name']} {case['settings']} {case['shape']}: differs by {error:.1e}")
     return differing
 
 
