@@ -22,10 +22,10 @@ import latentopt
 from latentopt import zoo
 from latentopt.bench import datasets
 from latentopt.bench.images import read_image
-from latentopt.coding import Latent
+from latentopt.coding import SPLITS, Latent
 from latentopt.encoder import Secant
 
-SPLITS = ("none", "spread", "channel", "cell")
+_WAYS = ("none", "spread", "channel", "cell")
 _GROUPS = 6
 
 
@@ -47,8 +47,7 @@ def parts(split: str, latent: Latent) -> NDArray[np.int64]:
     """(n,) which part of a split each element belongs to."""
     plane = int(np.prod(latent.prior.shape[1:]))
     if split == "spread":
-        bounds = [0.18, 0.36, 0.72, 1.44, 2.88]
-        return np.searchsorted(bounds, latent.coder.spreads)[latent.prior.levels]
+        return np.searchsorted(SPLITS, latent.coder.spreads)[latent.prior.levels]
     if split == "channel":
         rate = latent.bits().reshape(-1, plane).sum(axis=1)
         order = np.argsort(-rate)
@@ -82,9 +81,9 @@ def main() -> None:
         for x in tqdm(images, desc=title):
             for key, gain in measured(codec, plain, x):
                 gains.setdefault(key, []).append(gain)
-        print(f"\n| {title} | {' | '.join(SPLITS)} |\n|{' --- |' * (len(SPLITS) + 1)}")
+        print(f"\n| {title} | {' | '.join(_WAYS)} |\n|{' --- |' * (len(_WAYS) + 1)}")
         for name in ("density", "cell", "sign"):
-            row = " | ".join(f"{np.mean(gains[name, split]):.4f}" for split in SPLITS)
+            row = " | ".join(f"{np.mean(gains[name, split]):.4f}" for split in _WAYS)
             print(f"| {name}, dB | {row} |")
 
 
@@ -98,7 +97,7 @@ def measured(
     found = []
     for name in ("density", "cell", "sign"):
         direction = family(name, latent)
-        for split in SPLITS:
+        for split in _WAYS:
             part = parts(split, latent)
             rows = np.stack([np.where(part == k, direction, 0.0) for k in np.unique(part)])
             moves = torch.from_numpy(rows).float().reshape(1, -1, *latent.prior.shape)

@@ -51,7 +51,7 @@ _CORRECTIONS = Counts.from_probabilities(
 CORRECTION_BITS = _CORRECTIONS.bits
 """(2 MAX_CORRECTION + 1,) what each correction costs."""
 
-_SPLITS = np.array([0.18, 0.36, 0.72, 1.44, 2.88])
+SPLITS = np.array([0.18, 0.36, 0.72, 1.44, 2.88])
 """Spreads that separate the step sizes of the direction ``split``."""
 
 MAX_COORDINATE = 2**30
@@ -124,8 +124,8 @@ class Latent:
         sign = np.sign(self.residual).astype(np.float64)
         if name == "sign":
             return sign[None]
-        part = np.searchsorted(_SPLITS, self.coder.spreads)[self.prior.levels]
-        return np.stack([np.where(part == k, sign, 0.0) for k in range(len(_SPLITS) + 1)])
+        part = np.searchsorted(SPLITS, self.coder.spreads)[self.prior.levels]
+        return np.stack([np.where(part == k, sign, 0.0) for k in range(len(SPLITS) + 1)])
 
     def _gradient(self) -> Floats:
         gradient = np.empty(len(self.prior.levels))
