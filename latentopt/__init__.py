@@ -1,11 +1,11 @@
-"""latentopt: make already trained neural image codecs compress better, with no retraining."""
+"""latentopt: make trained neural image and video codecs compress better, with no retraining."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from latentopt.calibration import calibrate
-    from latentopt.codec import Codec, wrap
+    from latentopt.codec import Codec
     from latentopt.coding import Container
     from latentopt.errors import (
         BitstreamError,
@@ -13,9 +13,12 @@ if TYPE_CHECKING:
         InputError,
         LatentoptError,
         RateRangeError,
+        TruncatedError,
         UnsupportedModelError,
         WeightsError,
     )
+    from latentopt.video import VideoCodec
+    from latentopt.wrapping import wrap
 
 __version__ = "0.1.0"
 
@@ -27,7 +30,9 @@ __all__ = [
     "InputError",
     "LatentoptError",
     "RateRangeError",
+    "TruncatedError",
     "UnsupportedModelError",
+    "VideoCodec",
     "WeightsError",
     "__version__",
     "calibrate",
@@ -38,7 +43,8 @@ _HOMES = {  # the others are errors
     "Codec": "codec",
     "Container": "coding",
     "calibrate": "calibration",
-    "wrap": "codec",
+    "VideoCodec": "video",
+    "wrap": "wrapping",
 }
 _ROOMS = {
     "bench",
@@ -51,6 +57,8 @@ _ROOMS = {
     "lattices",
     "models",
     "pmf",
+    "video",
+    "wrapping",
     "zoo",
 }
 

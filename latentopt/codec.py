@@ -1,4 +1,4 @@
-"""The wrapped codec: what `wrap` returns, and the flow of an image through it.
+"""The wrapped image codec: what `wrap` returns, and the flow of an image through it.
 
      x ─► analysis ─► y ─► hyper ─► z_hat ─► + rho_f * direction ─► scales, means
                       │                                               │
@@ -12,11 +12,10 @@ Each string starts with one byte, the step size of that latent's shift (0: none)
 the same chain from the strings down.
 """
 
-import copy
 import hashlib
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from latentopt.coding import (
     MAX_COORDINATE,
     NO_SHIFT,
     Container,
+    Identity,
     Latent,
     LatentCoder,
     Quantizer,
@@ -42,26 +42,20 @@ from latentopt.encoder import (
     Aim,
     Annealer,
     Effort,
-    Preset,
     ShiftProblem,
     SideProblem,
     StepSearch,
-    get_preset,
-    get_search,
     shifted,
 )
 from latentopt.errors import BitstreamError, InputError
 from latentopt.explain import Explanation, explain
 from latentopt.lattices import RULES
-from latentopt.lattices import get as get_rule
-from latentopt.models import Adapter, ChannelAdapter, SideAdapter, adapter_class, channel_prior
+from latentopt.models import Adapter, ChannelAdapter, SideAdapter, channel_prior
 from latentopt.pmf import RescaledDensity
 from latentopt.pmf.tables import Ints
 
 MAX_PIXELS = 1 << 26
 """Default limit on the size of images that a decoder accepts, 8192 x 8192."""
-
-MakeAdapter = Callable[[nn.Module, bool], Adapter]
 
 OFFSETS = "split"
 """The direction of reconstruction offsets, which :func:`latentopt.calibrate` fits."""
@@ -70,91 +64,20 @@ _TOLERANCE = 1e-6
 _BUILD = (None, None)  # no tables from elsewhere: build those of both latents
 
 
-@torch.inference_mode(False)  # a copy made in it could not be differentiated
-def wrap(
-    model: nn.Module,
-    quant: str | None = None,
-    shift: bool | str | StepSearch | None = None,
-    *,
-    preset: str | None = None,
-    direction: str | None = None,
-    scales: bool | None = None,
-    effort: Effort | None = None,
-    lmbda: float | None = None,
-    pmf: str = "exact",
-    portable: bool = True,
-    adapter: MakeAdapter | None = None,
-) -> "Codec":
-    """Make a trained codec compress better; the model itself is copied and left untouched.
-
-    >>> from compressai.models import FactorizedPrior
-    >>> codec = wrap(FactorizedPrior(8, 12).eval(), quant="hex")
-    >>> x = torch.rand(1, 3, 40, 50)
-    >>> out = codec.compress(x)
-    >>> rec = codec.decompress(out["strings"], out["shape"])["x_hat"]
-    >>> rec.shape == x.shape and torch.equal(rec, codec(x)["x_hat"])
-    True
-
-    Args:
-        model: an image codec of CompressAI's zoo, one assembled from its latent codecs,
-            InvCompress, or your own with an ``adapter``.
-        quant: lattice of the main latent: ``int``, ``hex``, ``oct`` (the default), ``d4``, ``e8``,
-            or ``auto``: the best one for each level.
-        shift: latent shift: False, True (the default: ``"secant"``), ``"grid"`` (the paper's
-            search), or an object of your own. The decoder takes any of them.
-        preset: ``paper``, ``fast``, ``default``, ``slow`` or ``best``: other values for the other
-            arguments that are not given, from what the encoder may spend. See
-            :mod:`latentopt.encoder.presets`.
-        direction: where to shift: ``"density"`` (the default), the gradient of -log density,
-            ``"sign"``, or ``"split"``, sign with a step size for each of six ranges of spread.
-        scales: correct the scales of each channel, per image.
-        effort: search lattice points by rate and distortion, with gradients; None: the nearest.
-        lmbda: of lambda * 255^2 * MSE + bits per pixel, which an ``effort`` minimizes; None: the
-            model's own attribute ``lmbda``, if it has one (the zoo's have), else estimated.
-        pmf: ``"exact"``, or ``"paper"`` for the paper's tables without rare centres.
-        portable: compute what selects the tables in float64 on the CPU, so that a stream decodes on
-            any machine, with any number of threads and any batch. Without it, only on the like.
-        adapter: for a codec of your own, what makes its adapter: called as
-            ``adapter(model, portable)``, for example a class of ``latentopt.models`` with other
-            transforms (docs/your-own-codec.md).
-
-    Raises:
-        UnsupportedModelError: the model's class has no adapter.
-        InputError: an unknown name among the arguments, or two that exclude each other.
-    """
-    if preset:
-        get_preset(preset)  # refuse before copying
-    make = adapter or adapter_class(model)
-    if lmbda is None:
-        lmbda = getattr(model, "lmbda", None)
-    elif not lmbda > 0:
-        raise InputError(f"lmbda {lmbda}: it must be a positive number")
-    made = make(copy.deepcopy(model), portable)
-    base = get_preset(preset, made.contextual) if preset else Preset("oct", True)
-    given = dict(quant=quant, shift=shift, direction=direction, scales=scales, effort=effort)
-    chosen: Any = replace(base, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
-    if chosen.direction not in DIRECTIONS:
-        names = " or ".join(DIRECTIONS)
-        raise InputError(f"unknown direction {chosen.direction!r}: choose {names}")
-    if pmf == "paper" and (chosen.effort or chosen.scales):
-        raise InputError("pmf='paper' excludes an encoder that chooses points: use pmf='exact'")
-    rule = get_rule(chosen.quant)
-    settings = Settings(rule.name, pmf, chosen.direction, portable, chosen.scales)
-    search = get_search("secant") if chosen.shift is True else chosen.shift
-    search = get_search(search) if isinstance(search, str) else search
-    return Codec(made, settings, search or None, chosen.effort, lmbda).eval()
-
-
 @dataclass(frozen=True)
-class _Coded:
+class Coded:
     """A coded latent and the step codes of its shift."""
 
     latent: Latent
     step_codes: Sequence[int]
 
+    @property
+    def string(self) -> bytes:
+        return self.latent.coder.encode(self.latent, self.step_codes)
+
 
 class Codec(nn.Module):
-    """A wrapped codec, with the interface of CompressAI's own. Made by :func:`wrap`."""
+    """A wrapped codec, with the interface of CompressAI's own. Made by :func:`latentopt.wrap`."""
 
     def __init__(
         self,
@@ -194,13 +117,17 @@ class Codec(nn.Module):
             dict of tensors shaped like each latent. A vector's probability is spread over its
             elements (each has the v-th root), so that products and sums of logs are exact.
         """
-        latents = self._encode(x)
+        latents = self.encode(x)
         x_hat = self._synthesize(latents["y"], x.shape[-2:])
-        likelihoods = {
-            name: _stack([np.exp2(-c.latent.bits()) for c in coded], coded[0].latent, x_hat)
-            for name, coded in latents.items()
+        return {"x_hat": x_hat, "likelihoods": self.likelihoods(list(zip(*latents.values())))}
+
+    def likelihoods(self, images: Sequence[Sequence[Coded]]) -> dict[str, Tensor]:
+        """Probabilities of images' coded latents, as :meth:`forward` returns them."""
+        like = next(self.model.parameters())
+        return {
+            name: _stack([np.exp2(-c.latent.bits()) for c in coded], coded[0].latent, like)
+            for name, coded in zip("yz", zip(*images))
         }
-        return {"x_hat": x_hat, "likelihoods": likelihoods}
 
     @torch.no_grad()
     def compress(self, x: Tensor) -> dict[str, Any]:
@@ -216,10 +143,7 @@ class Codec(nn.Module):
         Raises:
             InputError: ``x`` is not such a batch, or its latent is not finite.
         """
-        strings = [
-            [c.latent.coder.encode(c.latent, c.step_codes) for c in coded]
-            for coded in self._encode(x).values()
-        ]
+        strings = [[c.string for c in coded] for coded in self.encode(x).values()]
         return {"strings": strings, "shape": torch.Size(x.shape[-2:])}
 
     @torch.no_grad()
@@ -234,9 +158,9 @@ class Codec(nn.Module):
         Raises:
             BitstreamError: the strings are not those of such images and this codec.
         """
-        size = self._check_size(shape)
-        self._check_strings(strings)
-        coded = [self._decode(image, size)[0] for image in zip(*strings)]
+        size = self.check_size(shape)
+        self.check_strings(strings)
+        coded = [self.decode(image, size)[0] for image in zip(*strings)]
         return {"x_hat": self._synthesize(coded, size)}
 
     # -- files -----------------------------------------------------------------------------------
@@ -252,8 +176,7 @@ class Codec(nn.Module):
         out = self.compress(x)
         height, width = out["shape"]
         strings = tuple(string for [string] in out["strings"])
-        hashes = self._weights_hash, self._table_hash
-        data = Container(self.settings, width, height, *hashes, strings).to_bytes()
+        data = Container(self.settings, width, height, *self.identity.hashes, strings).to_bytes()
         write_whole(path, data)
         return len(data)
 
@@ -282,20 +205,20 @@ class Codec(nn.Module):
         """
         data = _read(path)
         container = self._container(data)
-        size = self._check_size((container.height, container.width))
-        latents = [(c.latent, c.step_codes) for c in self._decode(container.strings, size)]
+        size = self.check_size((container.height, container.width))
+        latents = [(c.latent, c.step_codes) for c in self.decode(container.strings, size)]
         return explain(container, len(data), self._adapter.stride, latents)
 
     def _container(self, data: bytes) -> Container:
-        container = Container.from_bytes(data, self._string_count)
-        self._check_container(container)
+        container = Container.from_bytes(data, self.string_count)
+        self.identity.check(container.identity)
         return container
 
     # -- encoder ---------------------------------------------------------------------------------
 
-    def _encode(self, x: Tensor) -> dict[str, list[_Coded]]:
+    def encode(self, x: Tensor) -> dict[str, list[Coded]]:
         """For each latent, in the order of the strings, its coded form in each image."""
-        _check_images(x)
+        check_images(x)
         parameter = next(self.model.parameters())
         x = x.to(parameter.device)
         y = self._analysis(self._padded(x).to(parameter.dtype))
@@ -323,7 +246,7 @@ class Codec(nn.Module):
         with _low_precision(x.device, wanted=self.effort is not None and self.effort.draft):
             return self._adapter.analysis(x).float()
 
-    def _encode_side(self, aim: Aim, z: NDArray[np.float32]) -> tuple[_Coded, NDArray]:
+    def _encode_side(self, aim: Aim, z: NDArray[np.float32]) -> tuple[Coded, NDArray]:
         """The side latent of one image, and what its hyper-synthesis says of the main latent."""
         prior = channel_prior(self._adapter.side_density, z.shape)
         side = self._side.quantize(z.ravel(), prior)
@@ -334,10 +257,10 @@ class Codec(nn.Module):
             moved = problem.features(decode_step(code))
             before, after = (self._nearest(aim, f).bits().sum() for f in (plain, moved))
             if after < before:
-                return _Coded(side, [code]), moved
-        return _Coded(side, [NO_SHIFT]), plain
+                return Coded(side, [code]), moved
+        return Coded(side, [NO_SHIFT]), plain
 
-    def _search_points(self, aim: Aim, given: Any, effort: Effort) -> _Coded:
+    def _search_points(self, aim: Aim, given: Any, effort: Effort) -> Coded:
         """The main latent of one image with the least rate and distortion of several."""
         choice = self._annealer.choose(aim, given, effort)
         latents = [
@@ -349,7 +272,7 @@ class Codec(nn.Module):
         coded = self._shift(latents, aim.x.expand(len(latents), -1, -1, -1))
         if len(coded) == 1:
             return coded[0]
-        costs = [self._annealer.cost(aim, c.latent.bits().sum(), self._moved([c])) for c in coded]
+        costs = [self._annealer.cost(aim, c.latent.bits().sum(), self.moved([c])) for c in coded]
         return coded[int(np.argmin(costs))]
 
     def _nearest(self, aim: Aim, given: Any) -> Latent:
@@ -361,38 +284,39 @@ class Codec(nn.Module):
         self._adapter.walk(given, quantizer)
         return quantizer.latent()
 
-    def _shift(self, latents: list[Latent], x: Tensor) -> list[_Coded]:
+    def _shift(self, latents: list[Latent], x: Tensor) -> list[Coded]:
         """Main latents of images ``x`` with the step codes of their shifts."""
         direction = self.settings.direction
         if self.search is None:
-            return [_Coded(latent, [NO_SHIFT] * DIRECTIONS[direction]) for latent in latents]
+            return [Coded(latent, [NO_SHIFT] * DIRECTIONS[direction]) for latent in latents]
         codes = self.search.main(self.shift_problem(latents, x, direction))
-        return [_Coded(*pair) for pair in zip(latents, codes)]
+        return [Coded(*pair) for pair in zip(latents, codes)]
 
     def shift_problem(self, latents: Sequence[Latent], x: Tensor, direction: str) -> ShiftProblem:
         """What a search of step sizes solves for main latents of images ``x`` (B, 3, H, W)."""
         x = x.to(next(self.model.parameters()))
         directions = _directions(latents, x, direction)
         synthesis = self._draft if self.effort else self._image
-        pixels = self._padded(x).shape[-2] // latents[0].prior.shape[1]
+        local = self._adapter.local
+        pixels = self._padded(x).shape[-2] // latents[0].prior.shape[1] if local else 0
         return ShiftProblem(synthesis, self._hats(latents, x), directions, x.float(), pixels)
 
     @torch.no_grad()
     def latents(self, x: Tensor) -> list[Latent]:
         """The main latents that :meth:`compress` codes for images (B, 3, H, W)."""
-        return [coded.latent for coded in self._encode(x)["y"]]
+        return [coded.latent for coded in self.encode(x)["y"]]
 
     # -- decoder ---------------------------------------------------------------------------------
 
-    def _decode(self, strings: Sequence[bytes], size: tuple[int, int]) -> list[_Coded]:
-        """The latents of one image from its strings, in the same order."""
+    def decode(self, strings: Sequence[bytes], size: tuple[int, int]) -> list[Coded]:
+        """The latents of one image (H, W) from its strings, in the same order."""
         sides = []
         height, width = (-(-side // self._adapter.stride) for side in size)
         if isinstance(self._adapter, SideAdapter):
             shape = (self._adapter.side_density.levels, height, width)
             side_prior = channel_prior(self._adapter.side_density, shape)
             side, [code] = self._side.decode(strings[1], side_prior)
-            sides = [_Coded(side, [code])]
+            sides = [Coded(side, [code])]
             shifted = side.hat
             if code != NO_SHIFT:
                 shifted = shifted + decode_step(code) * side.directions(self._side_direction)[0]
@@ -403,16 +327,20 @@ class Codec(nn.Module):
         steps, scales = DIRECTIONS[self.settings.direction], self.settings.scales
         reader = Reader(self._main, strings[0], main_shape, steps, scales)
         self._adapter.walk(given, reader)
-        return [_Coded(reader.latent(), reader.step_codes), *sides]
+        return [Coded(reader.latent(), reader.step_codes), *sides]
 
     # -- both sides ------------------------------------------------------------------------------
 
-    def _synthesize(self, coded: Sequence[_Coded], size: Sequence[int]) -> Tensor:
+    def _synthesize(self, coded: Sequence[Coded], size: Sequence[int]) -> Tensor:
         """Images (B, 3, H, W) of main latents, shifted by their steps."""
-        y_hat = self._moved(coded)
-        return self._image(y_hat, exact=not self.settings.portable)[..., : size[0], : size[1]]
+        image = self.reconstruct(self.moved(coded)).clamp(0, 1).contiguous()
+        return image[..., : size[0], : size[1]]
 
-    def _moved(self, coded: Sequence[_Coded]) -> Tensor:
+    def reconstruct(self, y_hat: Tensor) -> Tensor:
+        """What the model makes of main latents: images (B, 3, H, W), padded and not clipped."""
+        return self._raw(y_hat, exact=not self.settings.portable)
+
+    def moved(self, coded: Sequence[Coded]) -> Tensor:
         """Main latents (B, M, h, w), shifted by their steps."""
         latents, like = [c.latent for c in coded], next(self.model.parameters())
         y_hat = self._hats(latents, like)
@@ -458,15 +386,16 @@ class Codec(nn.Module):
             y_hat = y_hat.contiguous(memory_format=torch.channels_last)
             return self._adapter.synthesis(y_hat).float()
 
-    def _image(self, y_hat: Tensor, exact: bool = False) -> Tensor:
-        """Images in [0, 1], padding included, of main latents.
+    def _image(self, y_hat: Tensor) -> Tensor:
+        """Images in [0, 1], padding included, of main latents."""
+        return self._raw(y_hat).clamp(0, 1).contiguous()
 
-        With channels last, as above; ``exact`` computes as the model itself does.
-        """
+    def _raw(self, y_hat: Tensor, exact: bool = False) -> Tensor:
+        """With channels last, as above; ``exact`` computes as the model itself does."""
         y_hat = y_hat.to(next(self.model.parameters()).dtype)
         if not exact:
             y_hat = y_hat.contiguous(memory_format=torch.channels_last)
-        return self._adapter.synthesis(y_hat).float().clamp(0, 1).contiguous()
+        return self._adapter.synthesis(y_hat).float()
 
     # -- tables ----------------------------------------------------------------------------------
 
@@ -517,10 +446,16 @@ class Codec(nn.Module):
     # -- checks ----------------------------------------------------------------------------------
 
     @property
-    def _string_count(self) -> int:
+    def identity(self) -> Identity:
+        """What a stream must have been written with."""
+        return Identity(self.settings, self._weights_hash, self._table_hash)
+
+    @property
+    def string_count(self) -> int:
+        """Strings per image: one for each latent."""
         return len(self._coders)
 
-    def _check_size(self, shape: Sequence[int]) -> tuple[int, int]:
+    def check_size(self, shape: Sequence[int]) -> tuple[int, int]:
         height, width = (int(side) for side in shape)
         if min(height, width) < 1 or height * width > self.max_pixels:
             raise BitstreamError(
@@ -529,29 +464,12 @@ class Codec(nn.Module):
             )
         return height, width
 
-    def _check_strings(self, strings: Sequence[Sequence[bytes]]) -> None:
+    def check_strings(self, strings: Sequence[Sequence[bytes]]) -> None:
         counts = {len(per_image) for per_image in strings}
-        if len(strings) != self._string_count or len(counts) != 1 or counts == {0}:
+        if len(strings) != self.string_count or len(counts) != 1 or counts == {0}:
             raise BitstreamError(
-                f"this codec writes {self._string_count} lists of strings, one string per image "
+                f"this codec writes {self.string_count} lists of strings, one string per image "
                 f"each; got lists of {[len(per_image) for per_image in strings]}"
-            )
-
-    def _check_container(self, container: Container) -> None:
-        theirs, ours = asdict(container.settings), asdict(self.settings)
-        differing = [f"{k}={v!r}, not {ours[k]!r}" for k, v in theirs.items() if v != ours[k]]
-        if differing:
-            raise BitstreamError(f"written by a codec with {' and '.join(differing)}: wrap it so")
-        if container.weights_hash != self._weights_hash:
-            raise BitstreamError(
-                "written by another model: its weights hash is "
-                f"{container.weights_hash.hex()}, this model's {self._weights_hash.hex()}"
-            )
-        if container.table_hash != self._table_hash:
-            raise BitstreamError(
-                "written with other probability tables (table hash "
-                f"{container.table_hash.hex()}, here {self._table_hash.hex()}): load the "
-                "encoder's state_dict, which carries its tables"
             )
 
 
@@ -568,7 +486,7 @@ def _read(path: str | os.PathLike[str]) -> bytes:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _check_images(x: Tensor) -> None:
+def check_images(x: Tensor) -> None:
     if not isinstance(x, Tensor) or x.dim() != 4 or x.shape[1] != 3 or not x.numel():
         what = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
         raise InputError(f"expected images (B, 3, H, W), got {what}")

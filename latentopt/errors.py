@@ -17,6 +17,14 @@ class BitstreamError(LatentoptError):
     """A stream that this codec cannot decode: corrupt, truncated, foreign, or of another codec."""
 
 
+class TruncatedError(BitstreamError):
+    """A video that ends early. Its ``frames`` whole frames have been decoded before."""
+
+    def __init__(self, frames: int):
+        super().__init__(f"truncated: the video ends after {frames} whole frames")
+        self.frames = frames
+
+
 class WeightsError(LatentoptError):
     """Weights that are missing, unreadable, or of another architecture."""
 

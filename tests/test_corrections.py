@@ -211,7 +211,7 @@ def test_corrections_are_used_and_each_image_has_its_own(family: str) -> None:
     codec = latentopt.wrap(tiny(FAMILIES[family], gain=20.0), "oct", shift=False, scales=True)
     x = torch.cat([photo(96, 96), photo(96, 96, seed=1) * 0.2])
     with torch.no_grad():
-        coded = [c.latent.corrections for c in codec._encode(x)["y"]]
+        coded = [c.latent.corrections for c in codec.encode(x)["y"]]
     assert all(c.shape == (12,) and np.abs(c).max() <= MAX_CORRECTION for c in coded)
     assert any(c.any() for c in coded) and not np.array_equal(*coded)
     out = codec.compress(x)
@@ -225,7 +225,7 @@ def test_a_stream_is_its_likelihoods_and_its_corrections(family: str) -> None:
     codec = latentopt.wrap(tiny(FAMILIES[family]), "hex", shift=False, scales=True)
     x = photo(128, 192)
     with torch.no_grad():
-        [coded] = codec._encode(x)["y"]
+        [coded] = codec.encode(x)["y"]
     bits = -float(codec(x)["likelihoods"]["y"].double().log2().sum())
     bits += CORRECTION_BITS[coded.latent.corrections + MAX_CORRECTION].sum()
     length = 8 * len(codec.compress(x)["strings"][0][0])

@@ -1,7 +1,13 @@
 """Bitstreams: packing of latents into vectors, the entropy coder, step sizes, the file format."""
 
 from latentopt.coding.choice import Vectors
-from latentopt.coding.container import Container, Settings, write_whole
+from latentopt.coding.container import (
+    Container,
+    Identity,
+    Settings,
+    write_whole,
+    writing_whole,
+)
 from latentopt.coding.latent import (
     CORRECTION_BITS,
     MAX_COORDINATE,
@@ -17,16 +23,21 @@ from latentopt.coding.latent import (
 from latentopt.coding.packing import Part, pack
 from latentopt.coding.shipped import ship_tables
 from latentopt.coding.steps import DIRECTIONS, NO_SHIFT, decode_step, encode_step
+from latentopt.coding.stream import KEY, PREDICTED, Header, end_record, frame_record, frame_records
 
 __all__ = [
     "CORRECTION_BITS",
     "DIRECTIONS",
+    "KEY",
     "MAX_COORDINATE",
     "MAX_CORRECTION",
     "NO_SHIFT",
+    "PREDICTED",
     "SPLITS",
     "Coding",
     "Container",
+    "Header",
+    "Identity",
     "Latent",
     "LatentCoder",
     "Part",
@@ -37,7 +48,11 @@ __all__ = [
     "Vectors",
     "decode_step",
     "encode_step",
+    "end_record",
+    "frame_record",
+    "frame_records",
     "pack",
     "ship_tables",
     "write_whole",
+    "writing_whole",
 ]

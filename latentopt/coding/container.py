@@ -17,8 +17,11 @@ With at most one length that is 24 bytes beyond the strings for any string below
 import os
 import tempfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from latentopt.coding.steps import DIRECTIONS
 from latentopt.errors import BitstreamError, InputError
@@ -63,6 +66,38 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """What decides whether a codec can read a stream."""
+
+    settings: Settings
+    weights_hash: bytes  # (4,)
+    table_hash: bytes  # (4,)
+
+    @property
+    def hashes(self) -> tuple[bytes, bytes]:
+        return self.weights_hash, self.table_hash
+
+    def check(self, theirs: "Identity") -> None:
+        """Raises BitstreamError, which says what differs, unless a stream is of this codec."""
+        ours = asdict(self.settings)
+        settings = asdict(theirs.settings).items()
+        differing = [f"{k}={v!r}, not {ours[k]!r}" for k, v in settings if v != ours[k]]
+        if differing:
+            raise BitstreamError(f"written by a codec with {' and '.join(differing)}: wrap it so")
+        if theirs.weights_hash != self.weights_hash:
+            raise BitstreamError(
+                "written by another model: its weights hash is "
+                f"{theirs.weights_hash.hex()}, this model's {self.weights_hash.hex()}"
+            )
+        if theirs.table_hash != self.table_hash:
+            raise BitstreamError(
+                "written with other probability tables (table hash "
+                f"{theirs.table_hash.hex()}, here {self.table_hash.hex()}): load the "
+                "encoder's state_dict, which carries its tables"
+            )
+
+
+@dataclass(frozen=True)
 class Container:
     """One coded image. ``strings`` as in ``codec.compress``, for a single image."""
 
@@ -73,14 +108,16 @@ class Container:
     table_hash: bytes  # (4,)
     strings: tuple[bytes, ...]
 
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.settings, self.weights_hash, self.table_hash)
+
     def to_bytes(self) -> bytes:
         if max(self.width, self.height) > MAX_SIDE:
             raise InputError(f"{self.width}x{self.height}: the format holds up to 65535 a side")
         head = MAGIC + bytes([VERSION, self.settings.to_byte()])
         head += self.width.to_bytes(2, "little") + self.height.to_bytes(2, "little")
-        head += self.weights_hash + self.table_hash
-        head += b"".join(_leb128(len(string)) for string in self.strings[:-1])
-        body = head + b"".join(self.strings)
+        body = head + self.weights_hash + self.table_hash + join_strings(self.strings)
         return body + zlib.crc32(body).to_bytes(_CRC, "little")
 
     @staticmethod
@@ -108,14 +145,20 @@ class Container:
             height,
             body[9:13],
             body[13:17],
-            _split(body[_FIXED:], string_count or 1),
+            split_strings(body[_FIXED:], string_count or 1),
         )
 
 
-def _split(rest: bytes, count: int) -> tuple[bytes, ...]:
+def join_strings(strings: tuple[bytes, ...]) -> bytes:
+    """The LEB128 length of each string but the last, then the strings."""
+    return b"".join(leb128(len(string)) for string in strings[:-1]) + b"".join(strings)
+
+
+def split_strings(rest: bytes, count: int) -> tuple[bytes, ...]:
+    """The mirror of :func:`join_strings`; BitstreamError where the lengths do not fit."""
     lengths, position = [], 0
     for _ in range(count - 1):
-        length, position = _read_leb128(rest, position)
+        length, position = read_leb128(rest, position)
         lengths.append(length)
     strings = []
     for length in lengths:
@@ -126,7 +169,7 @@ def _split(rest: bytes, count: int) -> tuple[bytes, ...]:
     return (*strings, rest[position:])
 
 
-def _leb128(value: int) -> bytes:
+def leb128(value: int) -> bytes:
     out = bytearray()
     while True:
         value, low = value >> 7, value & 0x7F
@@ -135,7 +178,7 @@ def _leb128(value: int) -> bytes:
             return bytes(out)
 
 
-def _read_leb128(data: bytes, position: int) -> tuple[int, int]:
+def read_leb128(data: bytes, position: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 35, 7):
         if position >= len(data):
@@ -148,7 +191,20 @@ def _read_leb128(data: bytes, position: int) -> tuple[int, int]:
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file whole or not at all: to a temporary neighbour, then rename.
+    """Write a file whole or not at all.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    with writing_whole(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def writing_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file that appears when the block ends, and not at all where it raises.
+
+    It is a temporary neighbour until then.
 
     Raises:
         InputError: the place cannot be written.
@@ -160,7 +216,7 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException as error:

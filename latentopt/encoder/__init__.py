@@ -1,5 +1,6 @@
 """What only the encoder does: choices and searches. Nothing here is needed to decode."""
 
+from latentopt.encoder.ahead import Ahead
 from latentopt.encoder.annealer import Aim, Annealer, Choice
 from latentopt.encoder.correction import fit_corrections
 from latentopt.encoder.presets import PRESETS, Effort, Preset, get_preset
@@ -20,6 +21,7 @@ from latentopt.encoder.side import SideProblem
 __all__ = [
     "PRESETS",
     "SEARCHES",
+    "Ahead",
     "Aim",
     "Annealer",
     "Choice",

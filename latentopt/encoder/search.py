@@ -35,7 +35,7 @@ class ShiftProblem:
     directions: Tensor  # (B, K, M, h, w)
     x: Tensor  # (B, 3, H, W)
     pixels: int
-    """Rows of the synthesized image per row of the latent."""
+    """Rows of the synthesized image per row of the latent; 0 if rows cannot be cut out."""
 
     @property
     def nothing(self) -> Codes:
@@ -51,6 +51,8 @@ class ShiftProblem:
 
     def band(self, share: float) -> "ShiftProblem":
         """The same problem on the middle rows of the image, about this share of them."""
+        if not self.pixels:
+            return self
         rows = self.y_hat.shape[-2]
         first = int(rows * (1 - share) / 2)
         latent = slice(first, rows - first)

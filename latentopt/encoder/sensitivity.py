@@ -46,7 +46,8 @@ def measure(adapter: Adapter, synthesis: Callable[[Tensor], Tensor]) -> Sensitiv
     latent, prior = adapter.draw(rng, _SIZE)
     like = next(adapter.model.parameters())
     y = torch.from_numpy(latent).to(like).reshape(1, *prior.shape)
-    squared = probe(synthesis, y, _PROBES, rng)
+    with adapter.alone():
+        squared = probe(synthesis, y, _PROBES, rng)
     density = adapter.main_density
     spreads = np.array([density.spread(level) for level in range(density.levels)])
     less_rate, more_error = _price_of_a_step(spreads)

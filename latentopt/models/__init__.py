@@ -11,8 +11,10 @@ from latentopt.models.context import ContextAdapter
 from latentopt.models.factorized import FactorizedAdapter
 from latentopt.models.hyperprior import MeanScaleAdapter, ScaleAdapter
 from latentopt.models.registry import adapter_class
+from latentopt.models.ssf import ScaleSpaceFlowAdapter
 from latentopt.models.stepped import with_step
 from latentopt.models.tree import TreeAdapter
+from latentopt.models.video import PredictedAdapter, VideoAdapter
 
 __all__ = [
     "Adapter",
@@ -21,9 +23,12 @@ __all__ = [
     "FactorizedAdapter",
     "MeanScaleAdapter",
     "Parameters",
+    "PredictedAdapter",
     "ScaleAdapter",
+    "ScaleSpaceFlowAdapter",
     "SideAdapter",
     "TreeAdapter",
+    "VideoAdapter",
     "adapter_class",
     "channel_prior",
     "with_step",

@@ -4,6 +4,7 @@ import copy
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +73,8 @@ class Adapter(ABC):
 
     contextual = False
     """Whether entropy parameters depend on what was decoded before."""
+    local = True
+    """Whether some rows of a latent can be synthesized alone."""
 
     @abstractmethod
     def prior(self, given: Any, y: NDArray[np.floating]) -> Prior:
@@ -104,6 +107,11 @@ class Adapter(ABC):
     def synthesis_parts(self) -> list[nn.Module]:
         """The modules of the synthesis; the whole model where they are not known."""
         return [self.model] if self._synthesis else [self.model.g_s]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Within it, networks that see other frames or latents get neutral ones in their place."""
+        yield
 
     def weights_digest(self) -> bytes:
         """SHA-256 of the weights that the decoder uses, whatever device they are on."""

@@ -7,6 +7,7 @@ from compressai.models import (
     MeanScaleHyperprior,
     ScaleHyperprior,
 )
+from compressai.models.video import ScaleSpaceFlow
 from torch import nn
 
 from latentopt.errors import UnsupportedModelError
@@ -15,17 +16,20 @@ from latentopt.models.context import ContextAdapter
 from latentopt.models.factorized import FactorizedAdapter
 from latentopt.models.hyperprior import MeanScaleAdapter, ScaleAdapter
 from latentopt.models.invcompress import InvCompressAdapter, is_invcompress
+from latentopt.models.ssf import ScaleSpaceFlowAdapter
 from latentopt.models.tree import TreeAdapter, is_tree
+from latentopt.models.video import VideoAdapter
 
-_ADAPTERS: dict[type[CompressionModel], type[Adapter]] = {
+_ADAPTERS: dict[type[CompressionModel], type[Adapter] | type[VideoAdapter]] = {
     FactorizedPrior: FactorizedAdapter,
     JointAutoregressiveHierarchicalPriors: ContextAdapter,
     MeanScaleHyperprior: MeanScaleAdapter,
     ScaleHyperprior: ScaleAdapter,
+    ScaleSpaceFlow: ScaleSpaceFlowAdapter,
 }
 
 
-def adapter_class(model: nn.Module) -> type[Adapter]:
+def adapter_class(model: nn.Module) -> type[Adapter] | type[VideoAdapter]:
     """The adapter of a model's family.
 
     A subclass counts as its parent as long as it codes in the same way, that is, as long as it has
