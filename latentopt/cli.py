@@ -1,4 +1,4 @@
-"""The `latentopt` command: encode an image to a file, decode it, see what it holds, measure gains.
+"""The `latentopt` command: encode an image or a clip to a file, decode it, see what it holds, measure gains.
 
 PyTorch and CompressAI take seconds to import, so each command imports what it needs once its
 arguments are known to be good.
@@ -7,21 +7,24 @@ arguments are known to be good.
 import argparse
 import math
 import os
+import re
 import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from latentopt import __version__
-from latentopt.errors import BitstreamError, InputError, LatentoptError
+from latentopt.errors import BitstreamError, InputError, LatentoptError, TruncatedError
 
 if TYPE_CHECKING:
-    from latentopt.codec import Codec
-    from latentopt.coding import Container
+    from torch import Tensor
+
+    from latentopt.coding import Container, Settings
 
 QUANTS = ("int", "hex", "oct", "d4", "e8", "auto")
 SHIFTS = ("secant", "grid", "none")
@@ -39,13 +42,15 @@ _EPILOG = """examples:
 _ENCODE_EPILOG = """examples:
   latentopt encode photo.png -o photo.lo --codec tiny-mbt2018-mean --quality 3
   latentopt encode photo.png -o photo.lo --codec tiny-mbt2018-mean --quality 3 --preset best
+  latentopt encode clip.y4m -o clip.lov --codec tiny-ssf2020 --quality 3 --gop 8
 
 A preset is a choice of the options --quant, --shift, --direction and --scales, and of how long to
 search; options that are given as well prevail."""
-_DECODE_EPILOG = """example:
+_DECODE_EPILOG = """examples:
   latentopt decode photo.lo -o decoded.png --codec tiny-mbt2018-mean --quality 3
+  latentopt decode clip.lov -o decoded.y4m --codec tiny-ssf2020 --quality 3
 
-The file records lattice, direction, tables, scales and portability; the model is yours to name."""
+A clip is written as .y4m, .mp4, .mkv, .yuv or, without a suffix, a folder of PNG. The file records lattice, direction, tables, scales and portability; the model is yours to name."""
 _INFO_EPILOG = """example:
   latentopt info photo.lo"""
 _EXPLAIN_EPILOG = """example:
@@ -62,6 +67,8 @@ What is added is kept in $LATENTOPT_HOME, or else in ~/.local/share/latentopt.""
 
 _NOISY = r"(torch|compressai|torchquad|autoray|PIL)\b"
 _SLOW = ("slow", "best")  # presets of many steps, worth a bar of their own
+_GOP = 8
+_CLIP_OPTIONS = ("gop", "parts", "ahead", "size", "rate")
 _STAGES = 5  # libraries, input, model, tables, coding: the same for both directions
 
 
@@ -89,23 +96,51 @@ def _encode(args: argparse.Namespace) -> int:
     _check_output(args.output, [args.image, args.weights])
     with _progress() as stage:
         stage("loading libraries")
-        from latentopt.bench.images import read_image
+        from latentopt import zoo
 
-        stage("reading the image")
-        _check_size(args.image)
-        x = read_image(args.image)  # (1, 3, H, W)
-        codec = _codec(args, stage, **_choices(args))
-        if args.preset in _SLOW and codec.effort:
-            codec.effort = replace(codec.effort, progress=sys.stderr.isatty())
-        stage("encoding")
-        size = codec.save(args.output, x)
-    height, width = x.shape[-2:]
-    print(f"{size} bytes, {8 * size / (width * height):.4f} bpp: {args.output}")
+        encode = _encode_clip if zoo.is_video(args.codec) else _encode_image
+        print(f"{encode(args, stage)}: {args.output}")
     return 0
 
 
+def _encode_image(args: argparse.Namespace, stage: Callable[[str], None]) -> str:
+    from latentopt.bench.images import read_image
+
+    _refuse(args, _CLIP_OPTIONS, "for video codecs")
+    stage("reading the image")
+    _check_size(args.image)
+    x = read_image(args.image)  # (1, 3, H, W)
+    codec = _codec(args, stage, **_choices(args))
+    if args.preset in _SLOW and codec.effort:
+        codec.effort = replace(codec.effort, progress=sys.stderr.isatty())
+    stage("encoding")
+    size = codec.save(args.output, x)
+    height, width = x.shape[-2:]
+    return f"{size} bytes, {8 * size / (width * height):.4f} bpp"
+
+
+def _encode_clip(args: argparse.Namespace, stage: Callable[[str], None]) -> str:
+    from latentopt.clips import open_clip
+    from latentopt.encoder import Ahead
+
+    stage("reading the clip")
+    with open_clip(args.image, size=args.size, rate=args.rate) as clip:
+        codec = _codec(args, stage, parts=args.parts, **_choices(args))
+        codec.gop = args.gop or _GOP
+        codec.ahead = Ahead() if args.ahead else None
+        stage("encoding")
+        with _frames(clip.count) as done:
+            size, frames = codec.save(args.output, clip, clip.format.rate, lambda _: done())
+    pixels = clip.format.width * clip.format.height * frames
+    return f"{frames} frames, {size} bytes, {8 * size / pixels:.4f} bpp"
+
+
 def _decode(args: argparse.Namespace) -> int:
-    _check_output(args.output, [args.file, args.weights])
+    _check_output(args.output, [args.file, args.weights], folder=_is_video(args.file))
+    return (_decode_clip if _is_video(args.file) else _decode_image)(args)
+
+
+def _decode_image(args: argparse.Namespace) -> int:
     _check_png(args.output, "decode")
     with _progress() as stage:
         stage("loading libraries")
@@ -122,26 +157,101 @@ def _decode(args: argparse.Namespace) -> int:
     return 0
 
 
+def _decode_clip(args: argparse.Namespace) -> int:
+    """0, or 1 where the file ends early: what it holds is written, and stderr says so."""
+    with _progress() as stage:
+        stage("loading libraries")
+        from latentopt.clips import Format, write_clip
+        from latentopt.video import read_header
+        from latentopt.wrapping import wrap_for
+
+        stage("reading the file")
+        with _naming(args.file):
+            header = read_header(args.file)
+            codec = wrap_for(_model(args, stage), header)
+        stage("decoding")
+        found = Format(header.width, header.height, header.rate)
+        with _frames(None) as done, _naming(args.file):
+            clip = _Whole(codec.load(args.file), done)
+            frames = write_clip(args.output, clip, found)
+    print(f"{frames} frames {header.width}x{header.height}: {args.output}")
+    if clip.lost:
+        print(f"latentopt: {args.file}: {clip.lost}", file=sys.stderr)
+    return 1 if clip.lost else 0
+
+
+class _Whole:
+    """The whole frames of a file that may end early; ``lost`` says that it does."""
+
+    def __init__(self, frames: "Iterator[Tensor]", done: Callable[[], object]):
+        self._frames, self._done = frames, done
+        self.lost: TruncatedError | None = None
+
+    def __iter__(self) -> "Iterator[Tensor]":
+        try:
+            for frame in self._frames:
+                yield frame
+                self._done()
+        except TruncatedError as error:
+            if not error.frames:
+                raise
+            self.lost = error
+
+
 def _info(args: argparse.Namespace) -> int:
-    data, container = _read(args.file)
+    for name, value in (_clip_fields if _is_video(args.file) else _image_fields)(args.file).items():
+        print(f"{name + ':':16}{value}")
+    return 0
+
+
+def _image_fields(path: Path) -> dict[str, object]:
+    data, container = _read(path)
     settings = container.settings
-    fields = {
-        "file": f"{args.file}, {len(data)} bytes",
+    return {
+        "file": f"{path}, {len(data)} bytes",
         "format version": data[3],
         "image size": f"{container.width}x{container.height}",
-        "lattice": settings.quant,
-        "pmf": settings.pmf,
-        "direction": settings.direction,
-        "portable": "yes" if settings.portable else "no",
-        "scales": "corrected" if settings.scales else "the model's",
+        **_setting_fields(settings),
         "weights hash": container.weights_hash.hex(),
         "table hash": container.table_hash.hex(),
         "payload": f"{sum(map(len, container.strings))} bytes",
         "rate": f"{8 * len(data) / (container.width * container.height):.4f} bpp",
     }
-    for name, value in fields.items():
-        print(f"{name + ':':16}{value}")
-    return 0
+
+
+def _clip_fields(path: Path) -> dict[str, object]:
+    from latentopt.video import count_frames, read_header
+
+    with _naming(path):
+        header = read_header(path)
+        keys, predicted, whole = count_frames(path)
+    size = path.stat().st_size
+    pixels = header.width * header.height * max(keys + predicted, 1)
+    parts = {
+        f"part {i} {name}": value
+        for i, settings in enumerate(header.settings)
+        for name, value in _setting_fields(settings).items()
+    }
+    return {
+        "file": f"{path}, {size} bytes",
+        "frame size": f"{header.width}x{header.height}",
+        "frame rate": f"{float(header.rate):g} per second",
+        "frames": f"{keys} key, {predicted} predicted{'' if whole else '; the file ends early'}",
+        **parts,
+        "weights hash": header.weights_hash.hex(),
+        "table hash": header.table_hash.hex(),
+        "rate": f"{8 * size / pixels:.4f} bpp",
+    }
+
+
+def _setting_fields(settings: "Settings") -> dict[str, object]:
+    return {
+        "lattice": settings.quant,
+        "pmf": settings.pmf,
+        "direction": settings.direction,
+        "portable": "yes" if settings.portable else "no",
+        "scales": "corrected" if settings.scales else "the model's",
+    }
 
 
 def _explain(args: argparse.Namespace) -> int:
@@ -186,19 +296,28 @@ def _choices(args: argparse.Namespace) -> dict[str, Any]:
     return {**given, "shift": False if args.shift == "none" else args.shift}
 
 
-def _codec(args: argparse.Namespace, stage: Callable[[str], None], **choices: Any) -> "Codec":
+def _codec(args: argparse.Namespace, stage: Callable[[str], None], **choices: Any) -> Any:
     """The model that the arguments name, wrapped with these ``choices``."""
+    from latentopt import wrap
+
+    return wrap(_model(args, stage), **choices)
+
+
+def _model(args: argparse.Namespace, stage: Callable[[str], None]) -> Any:
+    """The model that the arguments name, where they say."""
     import torch
 
-    from latentopt import wrap, zoo
+    from latentopt import zoo
     from latentopt.models import with_step
 
     if args.device == "cuda" and not torch.cuda.is_available():
         raise InputError("device cuda: PyTorch sees no GPU here; use cpu")
     stage("loading the model")
-    model = with_step(zoo.load(args.codec, args.quality, args.weights), args.step)
+    model = zoo.load(args.codec, args.quality, args.weights)
+    if args.step != 1:
+        model = with_step(model, args.step)
     stage("building tables")
-    return wrap(model.to(args.device), **choices)
+    return model.to(args.device)
 
 
 @contextmanager
@@ -217,6 +336,24 @@ def _progress() -> Iterator[Callable[[str], None]]:
             bar.set_description_str(name)
 
         yield stage
+
+
+@contextmanager
+def _frames(count: int | None) -> Iterator[Callable[[], object]]:
+    """A bar of frames on a terminal's stderr; the yielded function counts one."""
+    from tqdm import tqdm
+
+    with tqdm(total=count, unit="frame", position=1, disable=None, leave=False) as bar:
+        yield bar.update
+
+
+def _is_video(path: Path) -> bool:
+    """Whether a coded file is one of frames; what cannot be read is for others to complain of."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(3) == b"\xacLV"
+    except OSError:
+        return False
 
 
 def _read(path: Path) -> tuple[bytes, "Container"]:
@@ -243,16 +380,19 @@ def _naming(path: Path) -> Iterator[None]:
 # -- checks, made before the expensive work ------------------------------------------------------
 
 
-def _check_output(path: Path, inputs: Sequence[Path | None]) -> None:
-    """Refuse an output that could not be written, or whose writing would destroy something."""
+def _check_output(path: Path, inputs: Sequence[Path | None], folder: bool = False) -> None:
+    """Refuse an output that could not be written, or whose writing would destroy something.
+
+    ``folder``: it may be one.
+    """
     # os.path rather than Path, whose questions raise on names that are too long
     for source in inputs:
         both = source and os.path.exists(path) and os.path.exists(source)
         if both and os.path.samefile(path, str(source)):
             raise InputError(f"{path}: is an input too; give the output another name")
-    if os.path.isdir(path):
+    if os.path.isdir(path) and not folder:
         raise InputError(f"cannot write {path}: it is a folder; name a file in it")
-    if os.path.exists(path) and not os.path.isfile(path):
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         raise InputError(f"cannot write {path}: it is not a regular file")
     if os.path.exists(path) and not os.access(path, os.W_OK):
         raise InputError(f"cannot write {path}: it is write-protected")
@@ -268,6 +408,13 @@ def _check_output(path: Path, inputs: Sequence[Path | None]) -> None:
 def _check_png(path: Path, command: str) -> None:
     if path.suffix.lower() != ".png":
         raise InputError(f"{path}: {command} writes PNG; give the output a name in .png")
+
+
+def _refuse(args: argparse.Namespace, options: Sequence[str], why: str) -> None:
+    """Refuse options that were given and mean nothing here."""
+    given = [name for name in options if getattr(args, name)]
+    if given:
+        raise InputError(f"--{given[0]} is {why}, and {args.codec} is not one")
 
 
 def _check_size(path: Path) -> None:
@@ -297,15 +444,19 @@ class _Parser(argparse.ArgumentParser):
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="latentopt",
-        description="Code images with trained neural codecs, made better without retraining.",
+        description="Code images and video with trained neural codecs, made better without retraining.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"latentopt {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_encode(_command(commands, "encode", _encode, "code an image to a file", _ENCODE_EPILOG))
-    _add_decode(_command(commands, "decode", _decode, "decode a file to a PNG", _DECODE_EPILOG))
+    _add_encode(
+        _command(commands, "encode", _encode, "code an image or a clip to a file", _ENCODE_EPILOG)
+    )
+    _add_decode(
+        _command(commands, "decode", _decode, "decode a file to a PNG or a clip", _DECODE_EPILOG)
+    )
     _add_info(_command(commands, "info", _info, "show the header of a file", _INFO_EPILOG))
     explain = _command(
         commands, "explain", _explain, "show where the bits of a file went", _EXPLAIN_EPILOG
@@ -347,7 +498,7 @@ def _command(
 
 def _add_encode(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("image", type=Path, metavar="IMG", help="8-bit image: PNG, JPEG, WebP, PPM, TIFF, …")
+    add("image", type=Path, metavar="IN", help="8-bit image: PNG, JPEG, WebP, …; or a clip")
     add("-o", "--output", type=Path, required=True, metavar="F", help="file to write")
     _add_model(parser)
     add("--preset", choices=PRESETS, help="what to spend for fewer bytes (default: none)")
@@ -366,12 +517,19 @@ def _add_encode(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="faster, but the file decodes only on a machine like this one",
     )
+    clip = parser.add_argument_group("video codecs")
+    add = clip.add_argument
+    add("--gop", type=_count, metavar="N", help=f"frames per key frame (default: {_GOP})")
+    add("--parts", type=_names, metavar="P,P", help="what is searched (default: image,residual)")
+    add("--ahead", action="store_true", help="choose shifts with the next frame's cost in view")
+    add("--size", type=_size, metavar="WxH", help="of raw .yuv, unless its name says")
+    add("--rate", type=Fraction, metavar="FPS", help="frames per second, unless the file says")
 
 
 def _add_decode(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("file", type=Path, metavar="F", help="file that encode wrote")
-    add("-o", "--output", type=Path, required=True, metavar="IMG.png", help="PNG to write")
+    add("-o", "--output", type=Path, required=True, metavar="OUT", help="PNG, or clip, to write")
     _add_model(parser)
 
 
@@ -404,6 +562,23 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "decode with the one of encode (default: 1)",
     )
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where it runs (default: cpu)")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of frames")
+    return int(text)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 352x288")
+    return int(found[1]), int(found[2])
 
 
 def _positive(text: str) -> float:

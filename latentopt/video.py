@@ -33,7 +33,7 @@ from latentopt.coding import (
     writing_whole,
 )
 from latentopt.encoder import Ahead
-from latentopt.errors import BitstreamError, InputError
+from latentopt.errors import BitstreamError, InputError, TruncatedError
 from latentopt.models import VideoAdapter
 
 KEY_PART = "image"
@@ -360,6 +360,25 @@ def _nth(frames: Sequence[Mapping[str, Any]], i: int) -> Iterator[dict[str, list
     """The strings of clip ``i`` of a batch, frame by frame."""
     for frame in frames:
         yield {name: [strings[i] for strings in part] for name, part in frame.items()}
+
+
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """The header of a video file; errors as :meth:`VideoCodec.load`."""
+    with _reading(path) as file:
+        return Header.read(file)
+
+
+def count_frames(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
+    """Key frames and predicted frames of a video file, and whether it is whole."""
+    counts = [0, 0]
+    with _reading(path) as file:
+        Header.read(file)
+        try:
+            for kind, _ in frame_records(file, (1, 1)):
+                counts[kind] += 1
+        except TruncatedError:
+            return counts[KEY], counts[PREDICTED], False
+    return counts[KEY], counts[PREDICTED], True
 
 
 @contextmanager

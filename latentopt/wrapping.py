@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from latentopt.codec import Codec
-from latentopt.coding import DIRECTIONS, Settings
+from latentopt.coding import DIRECTIONS, Header, Settings
 from latentopt.encoder import Effort, Preset, StepSearch, get_preset, get_search
-from latentopt.errors import InputError
+from latentopt.errors import BitstreamError, InputError
 from latentopt.lattices import get as get_rule
 from latentopt.models import Adapter, VideoAdapter, adapter_class
 from latentopt.video import VideoCodec
@@ -93,6 +93,24 @@ def wrap(
     if parts is not None:
         raise InputError("parts are those of a video codec, and this is an image codec")
     return choice.codec(made)
+
+
+def wrap_for(model: nn.Module, header: Header) -> VideoCodec:
+    """The codec that reads a video file with this header, whatever its parts were coded with.
+
+    Raises:
+        UnsupportedModelError: the model is not of a video codec that is supported.
+        BitstreamError: the file was not written by such a model.
+    """
+    portable = all(settings.portable for settings in header.settings)
+    adapter = adapter_class(model)(copy.deepcopy(model), portable)
+    if not isinstance(adapter, VideoAdapter) or len(adapter.parts) != len(header.settings):
+        raise BitstreamError(f"a video of {len(header.settings)} parts is not one of this model's")
+    parts = zip(adapter.parts.items(), header.settings)
+    codecs = {name: Codec(part, settings, None).eval() for (name, part), settings in parts}
+    codec = VideoCodec(adapter, codecs, adapter.searched).eval()
+    codec.check(header)
+    return codec
 
 
 def _video(adapter: VideoAdapter, choice: "_Choice", searched: Sequence[str]) -> VideoCodec:
