@@ -15,6 +15,7 @@ from latentopt.bench.evaluate import Plan, evaluate, quality_points
 from latentopt.bench.plots import plot_gains
 from latentopt.bench.summary import write_summary
 from latentopt.errors import LatentoptError
+from latentopt.zoo.embedded import EMBEDDED
 
 CONFIGS = ("baseline", "hex", "oct", "oct+shift", "fast", "default")
 PHOTOGRAPHS = 3
@@ -33,7 +34,7 @@ def measure(codec: str) -> pd.DataFrame:
 def main() -> int:
     """0, or 2 with one line on stderr."""
     try:
-        rows = pd.concat([measure(codec) for codec in zoo.names() if codec.startswith("tiny-")])
+        rows = pd.concat([measure(c) for c in EMBEDDED.names() if not zoo.is_video(c)])
     except LatentoptError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -12,6 +12,7 @@ from torch import nn
 
 import latentopt
 from latentopt import zoo
+from latentopt.zoo.embedded import EMBEDDED
 
 _SHARED = "../shared/weights"
 _TRAINED = {"q2": 0.0035, "1": 0.0018, "2": 0.0035, "3": 0.0067, "4": 0.013}
@@ -32,7 +33,7 @@ def main() -> None:
     for i in "1234":
         model = zoo.load("mbt2018-mean", weights=f"{_SHARED}/lab-mean-{i}.pt")
         print(f"| lab-mean-{i} | {estimated(model):.4f} | {_TRAINED[i]} |")
-    for codec in (name for name in zoo.names() if name.startswith("tiny-")):
+    for codec in (c for c in EMBEDDED.names() if not zoo.is_video(c)):
         for quality in zoo.qualities(codec):
             model = zoo.load(codec, quality)
             known = zoo.lmbda(codec, quality)

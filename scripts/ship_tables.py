@@ -5,7 +5,11 @@ Gaussian codec, and the factorized priors of the embedded codecs. Tables that ar
 are, since streams depend on them bit for bit; those that no embedded codec uses any more go.
 """
 
+from typing import Any
+
+from compressai.entropy_models import EntropyBottleneck, GaussianConditional
 from compressai.models.base import get_scale_table
+from torch import nn
 from tqdm import tqdm
 
 from latentopt import zoo
@@ -23,12 +27,16 @@ def densities() -> list[tuple[Density, list[str]]]:
     ]
     for codec, quality in ((c, q) for c in EMBEDDED.names() for q in EMBEDDED.qualities(c)):
         model = zoo.load(codec, quality)
-        side = hasattr(model, "gaussian_conditional")
-        density = FactorizedDensity(model.entropy_bottleneck)
-        found.append((density, ["int"] if side else list(RULES)))
-        if not side:
-            found.append((RescaledDensity(density), ["auto"]))
+        side = bool(_of_kind(model, GaussianConditional))
+        for density in map(FactorizedDensity, _of_kind(model, EntropyBottleneck)):
+            found.append((density, ["int"] if side else list(RULES)))
+            if not side:
+                found.append((RescaledDensity(density), ["auto"]))
     return found
+
+
+def _of_kind(model: nn.Module, kind: type) -> list[Any]:
+    return [module for module in model.modules() if isinstance(module, kind)]
 
 
 def main() -> None:

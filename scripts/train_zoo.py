@@ -12,20 +12,21 @@ import math
 import os
 import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from compressai.entropy_models import EntropyModel
+from compressai.entropy_models import EntropyBottleneck, EntropyModel
 from compressai.models import CompressionModel
-from compressai.zoo.image import model_architectures
 from PIL import Image
 from pytorch_optimizer import SOAP
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from tqdm import tqdm
 
+from latentopt.zoo.architectures import CLASSES
 from latentopt.zoo.embedded import EMBEDDED, write_embedded
 
 HERE = Path(__file__).parent
@@ -78,6 +79,12 @@ class Photographs:
 def _resized(image: Image.Image, scale: float) -> Image.Image:
     size = tuple(round(n * scale) for n in image.size)
     return image if scale == 1 else image.resize(size, Image.Resampling.LANCZOS)
+
+
+def split(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The photographs to train on, and those held out for validation."""
+    files = sorted(folder.glob("*.png"))
+    return [f for i, f in enumerate(files) if i % HELD_OUT], files[::HELD_OUT]
 
 
 def validation_images(files: list[Path]) -> list[Tensor]:
@@ -141,10 +148,14 @@ def inherit(model: nn.Module, donor: nn.Module, batch: Tensor) -> None:
 
 
 @torch.no_grad()
-def validate(model: CompressionModel, images: list[Tensor]) -> tuple[float, float]:
-    """Mean bpp and mean squared error over the validation images, rounding as a codec does."""
+def validate(
+    model: CompressionModel,
+    samples: list[Any],
+    measure: Callable[[dict[str, Any], Any], tuple[Tensor, Tensor]],
+) -> tuple[float, float]:
+    """Mean bpp and mean squared error over the validation samples, rounding as a codec does."""
     model.eval()
-    rd = [rate_and_distortion(model(x), x) for x in images]
+    rd = [measure(model(x), x) for x in samples]
     model.train()
     bpp, mse = (float(torch.stack(column).mean()) for column in zip(*rd))
     return bpp, mse
@@ -152,17 +163,20 @@ def validate(model: CompressionModel, images: list[Tensor]) -> tuple[float, floa
 
 def fit_quantiles(model: CompressionModel, steps: int = 400) -> None:
     """Medians and tails of the factorized density, which its tables are centred and cut by."""
-    quantiles = [p for n, p in model.named_parameters() if n.endswith(".quantiles")]
+    densities = [m for m in model.modules() if isinstance(m, EntropyBottleneck)]
+    quantiles = [density.quantiles for density in densities]
     adam = torch.optim.Adam(quantiles, lr=0.05)
     for step in range(steps):
         adam.param_groups[0]["lr"] = 0.05 * (1 - step / steps) + 1e-4
         adam.zero_grad()
-        model.aux_loss().backward()
+        sum(density.loss() for density in densities).backward()
         adam.step()
 
 
 class Run:
     """One codec in training: what a resumed process must find again."""
+
+    measure = staticmethod(rate_and_distortion)
 
     def __init__(self, codec: str, quality: int, args: argparse.Namespace) -> None:
         self.codec, self.quality = codec, quality
@@ -171,30 +185,37 @@ class Run:
         self.device = torch.device(args.device)
         self.layout = getattr(torch, self.config.get("memory_format", "channels_last"))
         torch.manual_seed(self.config["seed"])
-        files = sorted(args.data.glob("*.png"))
-        self.data = Photographs(
-            [f for i, f in enumerate(files) if i % HELD_OUT],
-            self.config["crop"],
-            self.config["batch"],
-            self.config["seed"],
-        )
-        self.images = [
-            x.to(self.device, memory_format=self.layout)
-            for x in validation_images(files[::HELD_OUT])
-        ]
+        training, held_out = split(args.data)
+        self.data = self.samples(training)
+        self.held_out = [self._placed(x) for x in self.validation_samples(held_out)]
         self.model = self._new_model(args.runs)
         self.optimizer = self._optimizer()
         self.step, self.seconds, self.best = 0, 0.0, math.inf
         if self.path.is_file():
             self._load()
 
+    def samples(self, files: list[Path]) -> Photographs:
+        """What ``next()`` gives batches of to train on."""
+        config = self.config
+        return Photographs(files, config["crop"], config["batch"], config["seed"])
+
+    def validation_samples(self, files: list[Path]) -> list[Any]:
+        """What the model and `measure` take, the same in every run."""
+        return validation_images(files)
+
+    def _placed(self, x: Any) -> Any:
+        """A sample, a tensor or a list of them, where and as the model wants it."""
+        if isinstance(x, list):
+            return [self._placed(frame) for frame in x]
+        return x.to(self.device, memory_format=self.layout)
+
     def _new_model(self, runs: Path) -> CompressionModel:
-        cls = model_architectures[self.config["architecture"]]
+        cls = CLASSES[self.config["architecture"]]
         model = cls(*self.config["widths"])
         if "start" in self.config:
             codec, quality = self.config["start"]
             state = torch.load(runs / f"{codec}-{quality}.best.pt", weights_only=True)
-            donor_class = model_architectures[settings(codec, quality)["architecture"]]
+            donor_class = CLASSES[settings(codec, quality)["architecture"]]
             donor = donor_class.from_state_dict(state["model"])
             inherit(model, donor, self.data.next())
         entropy_in_float32(model)
@@ -202,8 +223,8 @@ class Run:
 
     def _optimizer(self) -> torch.optim.Optimizer:
         named = [(n, p) for n, p in self.model.named_parameters() if not n.endswith(".quantiles")]
-        density = [p for n, p in named if n.startswith("entropy_bottleneck.")]
-        others = [p for n, p in named if not n.startswith("entropy_bottleneck.")]
+        density = [p for n, p in named if "entropy_bottleneck." in n]
+        others = [p for n, p in named if "entropy_bottleneck." not in n]
         # The density's parameters are of the order of 1 and must move by as much.
         weights = [{"params": others, "factor": 1.0}, {"params": density, "factor": 10.0}]
         return SOAP(weights, weight_decay=0.0)
@@ -238,10 +259,10 @@ class Run:
         """One update; returns the loss λ·D + R."""
         for group in self.optimizer.param_groups:
             group["lr"] = group["factor"] * self.learning_rate()
-        x = self.data.next().to(self.device, memory_format=self.layout)
+        x = self._placed(self.data.next())
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             out = self.model(x)
-        bpp, mse = rate_and_distortion(out, x)
+        bpp, mse = self.measure(out, x)
         loss = self.config["lambda"] * mse + bpp
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -253,7 +274,7 @@ class Run:
     def check(self) -> str:
         """RD on the validation split, logged; the best weights are kept."""
         fit_quantiles(self.model)
-        bpp, mse = validate(self.model, self.images)
+        bpp, mse = validate(self.model, self.held_out, self.measure)
         loss = self.config["lambda"] * mse + bpp
         psnr = 10 * math.log10(255**2 / mse)
         self._log(bpp, psnr, loss)
@@ -300,7 +321,7 @@ def export(codec: str, quality: int, runs: Path) -> None:
     """Write the best weights so far into the package, with how they were made."""
     config = settings(codec, quality)
     best = torch.load(runs / f"{codec}-{quality}.best.pt", weights_only=True)
-    model = model_architectures[config["architecture"]].from_state_dict(best["model"]).eval()
+    model = CLASSES[config["architecture"]].from_state_dict(best["model"]).eval()
     made = {
         "architecture": config["architecture"],
         "quality": quality,
@@ -315,8 +336,8 @@ def export(codec: str, quality: int, runs: Path) -> None:
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(run: type[Run] = Run, description: str = __doc__) -> None:
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("codec")
     parser.add_argument("quality", type=int)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/clic"))
@@ -328,7 +349,7 @@ def main() -> None:
     args.runs.mkdir(parents=True, exist_ok=True)
     if args.export:
         return export(args.codec, args.quality, args.runs)
-    Run(args.codec, args.quality, args).train(args.check_every)
+    run(args.codec, args.quality, args).train(args.check_every)
 
 
 if __name__ == "__main__":

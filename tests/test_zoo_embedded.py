@@ -23,6 +23,7 @@ from latentopt.zoo import embedded
 from latentopt.zoo.embedded import CODECS, EMBEDDED, write_embedded
 
 SHIPPED = [(name, quality) for name in CODECS for quality in EMBEDDED.qualities(name)]
+IMAGE_CODECS = [name for name in CODECS if not zoo.is_video(name)]  # the other: test_zoo_video.py
 WIDTHS = {"tiny-cheng2020-attn": (8,)}
 TABLES = ("_quantized_cdf", "_offset", "_cdf_length")
 
@@ -48,7 +49,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # -- files ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("codec", IMAGE_CODECS)
 def test_written_codecs_load_and_code(codec: str, shelf: Path) -> None:
     model = small(codec)
     file = written(model, shelf / f"{codec}-2.safetensors", codec)
@@ -186,11 +187,11 @@ def test_the_published_curve_is_the_architectures() -> None:
 
 def test_the_package_stays_small() -> None:
     sizes = {path.name: path.stat().st_size for path in EMBEDDED.path.glob("*")}
-    assert sum(sizes.values()) <= 30e6
+    assert sum(sizes.values()) <= 42e6
     assert set(sizes) == {EMBEDDED.file(*codec).name for codec in SHIPPED}
 
 
-@pytest.mark.parametrize(("name", "quality"), SHIPPED)
+@pytest.mark.parametrize(("name", "quality"), [one for one in SHIPPED if one[0] in IMAGE_CODECS])
 def test_a_shipped_codec(name: str, quality: int) -> None:
     recorded = embedded.metadata(name, quality)
     assert recorded["architecture"] == CODECS[name] and recorded["quality"] == str(quality)

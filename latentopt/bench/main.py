@@ -23,7 +23,7 @@ DEFAULT_CONFIGS = "baseline,int,hex,oct,oct+shift,fast,default"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options that `run` reads."""
     add = parser.add_argument
-    add("--codec", required=True, help=f"one of {', '.join(zoo.names())}")
+    add("--codec", required=True, help="an image codec that `latentopt zoo list` shows")
     add(
         "--data",
         default="kodak",
@@ -45,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, summarise, plot; raises LatentoptError on anything the user can fix."""
     codec = zoo.canonical(args.codec)
+    if zoo.is_video(codec):
+        raise InputError(f"{codec} codes video, and bdrate measures images: use an image codec")
     if args.threads is not None:
         if args.threads < 1:
             raise InputError(f"--threads {args.threads}: must be at least 1")

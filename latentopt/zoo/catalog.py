@@ -8,7 +8,7 @@ from typing import Protocol
 from compressai.models import CompressionModel
 
 from latentopt.errors import InputError
-from latentopt.zoo.architectures import CLASSES, spelling
+from latentopt.zoo.architectures import CLASSES, VIDEO, spelling
 from latentopt.zoo.embedded import EMBEDDED
 from latentopt.zoo.folder import Folder
 from latentopt.zoo.published import Published
@@ -89,6 +89,15 @@ def family(codec: str) -> str:
 def architecture(codec: str) -> type[CompressionModel]:
     """The CompressAI model class of a codec name."""
     return CLASSES[family(codec)]
+
+
+def is_video(codec: str) -> bool:
+    """Whether a codec takes lists of frames, each (B, 3, H, W), and not images.
+
+    >>> is_video("tiny-ssf2020"), is_video("mbt2018-mean")
+    (True, False)
+    """
+    return family(codec) in VIDEO
 
 
 def qualities(codec: str, metric: str = "mse") -> tuple[int, ...]:

@@ -66,9 +66,12 @@ def load_checkpoint(path: Path, family: str) -> CompressionModel:
 
 
 def _scale_table(state: Mapping[str, Tensor]) -> Tensor | None:
-    """The stored one: CompressAI computes its own in float32, in which machines differ."""
-    table = state.get("gaussian_conditional.scale_table")
-    return table if table is not None and table.numel() else None
+    """The stored one: CompressAI computes its own in float32, in which machines differ.
+
+    A video codec stores the same for each of its latents.
+    """
+    stored = (v for k, v in state.items() if k.endswith("gaussian_conditional.scale_table"))
+    return next((table for table in stored if table.numel()), None)
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -115,6 +118,8 @@ def _check_finite(model: CompressionModel, path: Path, family: str) -> None:
 
 def _looks_like(state: Mapping[str, Tensor]) -> str | None:
     """Codec name whose parameter names and shapes these are, as far as they tell."""
+    if "motion_encoder.0.weight" in state:
+        return "ssf2020"
     if "g_a.0.weight" not in state or "g_a.6.weight" not in state:
         return "a cheng2020 codec" if any("g_a.0.conv1" in k for k in state) else None
     if any(k.startswith("context_prediction") for k in state):

@@ -13,7 +13,13 @@ from latentopt.zoo.precision import bytes_, halves, repeated
 
 CODECS = {
     f"tiny-{architecture}": architecture
-    for architecture in ("bmshj2018-factorized", "mbt2018-mean", "mbt2018", "cheng2020-attn")
+    for architecture in (
+        "bmshj2018-factorized",
+        "mbt2018-mean",
+        "mbt2018",
+        "cheng2020-attn",
+        "ssf2020",
+    )
 }
 """Architecture of each embedded codec."""
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 from compressai.zoo.image import model_urls
+from compressai.zoo.video import model_urls as video_urls
 
 from latentopt.errors import InputError, WeightsError
-from latentopt.zoo.architectures import CLASSES
+from latentopt.zoo.architectures import CLASSES, VIDEO
 from latentopt.zoo.download import fetch
 
 _LAMBDAS = (0.0018, 0.0035, 0.0067, 0.0130, 0.0250, 0.0483, 0.0932, 0.1800)
@@ -35,8 +36,8 @@ class Published:
         return "cached" if here else "downloadable"
 
     def lmbda(self, name: str, quality: int, metric: str = "mse") -> float | None:
-        """As CompressAI's documentation lists them; those for MS-SSIM weigh another error."""
-        return _LAMBDAS[quality - 1] if metric == "mse" else None
+        """As CompressAI's documentation lists them: for image codecs trained for squared error."""
+        return _LAMBDAS[quality - 1] if metric == "mse" and name not in VIDEO else None
 
     def checkpoint(self, name: str, quality: int, metric: str = "mse") -> Path:
         """The local copy of the weights, downloaded on first use.
@@ -66,7 +67,7 @@ class Published:
 
 
 def _urls(name: str, metric: str) -> dict[int, str]:
-    return model_urls.get(name, {}).get(metric, {})
+    return (video_urls if name in VIDEO else model_urls).get(name, {}).get(metric, {})
 
 
 def _url(name: str, quality: int, metric: str) -> str:
