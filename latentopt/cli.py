@@ -1,4 +1,4 @@
-"""The `latentopt` command: encode an image or a clip to a file, decode it, see what it holds, measure gains.
+"""The `latentopt` command: encode an image or a clip, decode it, see what it holds, measure gains.
 
 PyTorch and CompressAI take seconds to import, so each command imports what it needs once its
 arguments are known to be good.
@@ -50,7 +50,8 @@ _DECODE_EPILOG = """examples:
   latentopt decode photo.lo -o decoded.png --codec tiny-mbt2018-mean --quality 3
   latentopt decode clip.lov -o decoded.y4m --codec tiny-ssf2020 --quality 3
 
-A clip is written as .y4m, .mp4, .mkv, .yuv or, without a suffix, a folder of PNG. The file records lattice, direction, tables, scales and portability; the model is yours to name."""
+A clip is written as .y4m, .mp4, .mkv, .yuv or, without a suffix, a folder of PNG.
+The file records lattice, direction, tables, scales and portability; the model is yours to name."""
 _INFO_EPILOG = """example:
   latentopt info photo.lo"""
 _EXPLAIN_EPILOG = """example:
@@ -444,19 +445,15 @@ class _Parser(argparse.ArgumentParser):
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="latentopt",
-        description="Code images and video with trained neural codecs, made better without retraining.",
+        description="Code images and video with trained neural codecs, made better, not retrained.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"latentopt {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_encode(
-        _command(commands, "encode", _encode, "code an image or a clip to a file", _ENCODE_EPILOG)
-    )
-    _add_decode(
-        _command(commands, "decode", _decode, "decode a file to a PNG or a clip", _DECODE_EPILOG)
-    )
+    _add_encode(_command(commands, "encode", _encode, "code an image or a clip", _ENCODE_EPILOG))
+    _add_decode(_command(commands, "decode", _decode, "decode to a PNG or a clip", _DECODE_EPILOG))
     _add_info(_command(commands, "info", _info, "show the header of a file", _INFO_EPILOG))
     explain = _command(
         commands, "explain", _explain, "show where the bits of a file went", _EXPLAIN_EPILOG

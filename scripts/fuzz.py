@@ -80,7 +80,7 @@ def main() -> int:
     for i in tqdm(range(args.count), disable=None):
         _, codec, data = victims[i % len(victims)]
         kind = i // len(victims) % 3
-        broken = damage(data, kind, codec._string_count, generator)
+        broken = damage(data, kind, codec.string_count, generator)
         start = time.perf_counter()
         try:
             x_hat = codec.load_bytes(broken)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from latentopt import zoo
 from latentopt.bench.images import read_image
+from latentopt.zoo.video import SmallScaleSpaceFlow
 
 SHARED = Path("../shared")
 
@@ -48,6 +49,32 @@ def tiny(family: type[nn.Module], seed: int = 0, gain: float = 8.0) -> nn.Module
         model.h_s[-1 if isinstance(model, MeanScaleHyperprior) else -2].bias.data += 0.8
     model.update(force=True, update_quantiles=True)
     return model.eval()
+
+
+def tiny_flow(seed: int = 0) -> nn.Module:
+    """A small scale-space-flow codec, as above."""
+    model = SmallScaleSpaceFlow(hidden=6, latent=9, motion=8, hyper=7)
+    generator = np.random.default_rng(seed)
+    for name, parameter in model.named_parameters():
+        shape = tuple(parameter.shape)
+        if parameter.dim() == 4:
+            weight = generator.standard_normal(shape) / np.sqrt(shape[1] * 25)
+            parameter.data = torch.from_numpy(weight).float()
+        elif "entropy_bottleneck" in name and "bias" in name:
+            parameter.data = torch.from_numpy(generator.uniform(-0.5, 0.5, shape)).float()
+        elif name.endswith("bias"):
+            parameter.data = torch.zeros(shape)
+    for part in ("img", "motion", "res"):
+        getattr(model, f"{part}_encoder")[-1].weight.data *= 4
+        getattr(model, f"{part}_hyperprior").hyper_decoder_scale.deconv3.bias.data += 0.6
+    model.update(force=True, update_quantiles=True)
+    return model.eval()
+
+
+def moving(frames: int, height: int = 75, width: int = 130, batch: int = 1) -> list[Tensor]:
+    """A photo that moves by a pixel and a half a frame, each (batch, 3, height, width)."""
+    scene = photo(height + frames, width + 2 * frames, batch)
+    return [scene[..., i : i + height, 2 * i : 2 * i + width] for i in range(frames)]
 
 
 FAMILIES = {

@@ -285,7 +285,7 @@ def test_an_effort_works_in_inference_mode(tiny_mean: nn.Module) -> None:
 def test_random_strings_are_a_bitstream_error(family: str, main: bytes, side: bytes) -> None:
     codec = cached(family, "slow")
     assert codec.settings.scales and codec.settings.direction == "split"
-    strings = [[main], [side]][: codec._string_count]
+    strings = [[main], [side]][: codec.string_count]
     try:
         x_hat = codec.decompress(strings, (64, 64))["x_hat"]
     except BitstreamError:
