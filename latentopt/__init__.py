@@ -49,6 +49,7 @@ _HOMES = {  # the others are errors
 _ROOMS = {
     "bench",
     "calibration",
+    "clips",
     "codec",
     "coding",
     "encoder",

@@ -1,0 +1,29 @@
+"""Files and folders that are written whole or not at all."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from latentopt.errors import InputError
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A neighbour's name to make a file or folder at, which becomes ``path`` when all went well.
+
+    A file at ``path`` is replaced; of folders only an empty one, lest unrelated files vanish.
+    """
+    if path.is_dir() and any(path.iterdir()):
+        raise InputError(f"{path} is a folder with files in it: remove it or name another")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        temporary.unlink(missing_ok=True)
+        raise
