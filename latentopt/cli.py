@@ -256,6 +256,8 @@ def _setting_fields(settings: "Settings") -> dict[str, object]:
 
 
 def _explain(args: argparse.Namespace) -> int:
+    if _is_video(args.file):
+        raise InputError(f"{args.file}: is a video, and explain is for images; use info")
     if args.plot:
         _check_output(args.plot, [args.file, args.weights])
         _check_png(args.plot, "explain")
@@ -517,7 +519,12 @@ def _add_encode(parser: argparse.ArgumentParser) -> None:
     clip = parser.add_argument_group("video codecs")
     add = clip.add_argument
     add("--gop", type=_count, metavar="N", help=f"frames per key frame (default: {_GOP})")
-    add("--parts", type=_names, metavar="P,P", help="what is searched (default: image,residual)")
+    add(
+        "--parts",
+        type=_names,
+        metavar="P,P",
+        help="of image, motion, residual: what to search",
+    )
     add("--ahead", action="store_true", help="choose shifts with the next frame's cost in view")
     add("--size", type=_size, metavar="WxH", help="of raw .yuv, unless its name says")
     add("--rate", type=Fraction, metavar="FPS", help="frames per second, unless the file says")

@@ -68,8 +68,8 @@ def wrap(
             ``adapter(model, portable)``, for example a class of ``latentopt.models`` with other
             transforms (docs/your-own-codec.md).
         parts: of a video codec, which latents all this is for: of ``image`` (the key frame),
-            ``motion`` and ``residual``; the first and the last unless given. The others are
-            rounded as ever.
+            ``motion`` and ``residual``; unless given, all with an ``effort`` (also a preset's),
+            and else, as in the paper, all but motion. The others are rounded as ever.
 
     Returns:
         A :class:`latentopt.codec.Codec`, or :class:`latentopt.video.VideoCodec` for a video codec.
@@ -89,7 +89,7 @@ def wrap(
     choice = _Choice(preset, given, pmf, portable, lmbda)
     made = make(copy.deepcopy(model), portable)
     if isinstance(made, VideoAdapter):
-        return _video(made, choice, made.searched if parts is None else parts)
+        return _video(made, choice, choice.parts(made) if parts is None else parts)
     if parts is not None:
         raise InputError("parts are those of a video codec, and this is an image codec")
     return choice.codec(made)
@@ -134,6 +134,11 @@ class _Choice:
     pmf: str
     portable: bool
     lmbda: float | None
+
+    def parts(self, adapter: VideoAdapter) -> Sequence[str]:
+        """Those of a video codec that this is for: all, where points are searched."""
+        searching = self.given["effort"] or (self.preset and get_preset(self.preset).effort)
+        return list(adapter.parts) if searching else adapter.searched
 
     def codec(self, adapter: Adapter) -> Codec:
         """The codec of one image, or of one part of a video."""

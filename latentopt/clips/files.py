@@ -13,8 +13,8 @@ from latentopt.clips.clip import Clip, Format, Source
 from latentopt.clips.container import LOSSLESS, VISUALLY_LOSSLESS, open_container
 from latentopt.clips.pictures import IMAGES, open_folder, open_pictures, png_writer
 from latentopt.clips.raw import open_y4m, open_yuv, y4m_writer, yuv_writer
-from latentopt.clips.whole import whole
 from latentopt.errors import InputError
+from latentopt.whole import whole
 
 Writer = Callable[[Path, Format], AbstractContextManager[Callable[[Tensor], object]]]
 

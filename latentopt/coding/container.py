@@ -15,7 +15,6 @@ With at most one length that is 24 bytes beyond the strings for any string below
 """
 
 import os
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from typing import BinaryIO
 from latentopt.coding.steps import DIRECTIONS
 from latentopt.errors import BitstreamError, InputError
 from latentopt.lattices import RULES
+from latentopt.whole import whole
 
 MAGIC = b"\xacLO"
 VERSION = 1
@@ -204,29 +204,11 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
 def writing_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A file that appears when the block ends, and not at all where it raises.
 
-    It is a temporary neighbour until then.
-
     Raises:
         InputError: the place cannot be written.
     """
-    path = Path(path)
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with whole(Path(path)) as temporary, temporary.open("wb") as file:
+            yield file
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException as error:
-        os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise InputError(f"cannot write {path}: {error.strerror}") from error
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

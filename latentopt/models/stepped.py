@@ -13,6 +13,7 @@ from latentopt.models.context import ContextAdapter
 from latentopt.models.invcompress import InvCompressAdapter
 from latentopt.models.registry import adapter_class
 from latentopt.models.tree import TreeAdapter
+from latentopt.models.video import VideoAdapter
 
 
 def with_step(model: nn.Module, step: float) -> nn.Module:
@@ -32,7 +33,7 @@ def with_step(model: nn.Module, step: float) -> nn.Module:
     adapter = adapter_class(model)
     if step == 1:
         return model
-    if issubclass(adapter, InvCompressAdapter | TreeAdapter):
+    if issubclass(adapter, InvCompressAdapter | TreeAdapter | VideoAdapter):
         name = type(model).__qualname__
         raise UnsupportedModelError(f"{name} cannot be measured at other steps: use step 1 only")
     stepped: Any = copy.deepcopy(model)
