@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import FAMILIES, photo, tiny
+from conftest import FAMILIES, moving, photo, tiny, tiny_flow
 
 import latentopt
 from latentopt.coding import LatentCoder, Prior
@@ -52,6 +52,13 @@ def test_files_of_the_past_still_decode(family: str) -> None:
     assert float((x_hat * 255 - expected).abs().max()) < 1
 
 
+def test_videos_of_the_past_still_decode() -> None:
+    codec = latentopt.wrap(tiny_flow(), "hex")
+    frames = torch.cat(list(codec.load(GOLDEN / "ssf2020.lov")))
+    expected = torch.from_numpy(np.load(GOLDEN / "ssf2020.npy")).float()
+    assert float((frames * 255 - expected).abs().max()) < 2  # the first frame's is in the third
+
+
 def write_goldens() -> None:
     strings = {}
     for name in LATTICES:
@@ -65,6 +72,10 @@ def write_goldens() -> None:
         codec.save(GOLDEN / f"{family}.lo", photo(40, 56))
         image = codec.load(GOLDEN / f"{family}.lo")
         np.save(GOLDEN / f"{family}.npy", (image * 255).round().byte().numpy())
+    flow = latentopt.wrap(tiny_flow(), "hex")
+    flow.save(GOLDEN / "ssf2020.lov", moving(3, 40, 56))
+    frames = torch.cat(list(flow.load(GOLDEN / "ssf2020.lov")))
+    np.save(GOLDEN / "ssf2020.npy", (frames * 255).round().byte().numpy())
 
 
 if __name__ == "__main__":
