@@ -79,16 +79,15 @@ class Annealer:
         """Anneal one image's latent; its entropy parameters follow from what is ``given``."""
         y = torch.from_numpy(aim.y.ravel()).to(aim.x.device)
         objective = self._objective(aim, effort)
-        corrections = self.corrections(given, aim.y.ravel())
-        fits = np.linspace(0, effort.schedule.steps, effort.refits + 2)[1:-1].astype(int)
-        field = None
+        fits = np.linspace(0, effort.schedule.steps, effort.refits + 2)[:-1].astype(int)
+        corrections, field = None, None
 
         def field_of(step: int, mean: Tensor) -> Field:
             nonlocal corrections, field
-            if step in fits:
-                corrections = self.corrections(given, mean.cpu().numpy())
             if field is None or step in fits or self._adapter.contextual:
                 prior = self._adapter.prior(given, mean.cpu().numpy())
+                if self._corrected and step in fits:
+                    corrections = fit_corrections(self._coder, prior, mean.cpu().numpy())
                 if corrections is not None:
                     prior = prior.corrected(self._coder.density, corrections)
                 scalar = self._adapter.contextual  # a walk packs other vectors than the estimate
@@ -97,6 +96,8 @@ class Annealer:
 
         with _Clock(effort) as clock:
             target = refine(objective, y, aim.y.shape, field_of, effort.schedule, clock)
+        if field is None:  # not a single step
+            corrections = self.corrections(given, aim.y.ravel())
         weight = objective.weight.cpu().numpy()
         return Choice(target.cpu().numpy(), weight, corrections)
 
