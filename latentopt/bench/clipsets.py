@@ -44,8 +44,7 @@ def sequence(path: Path) -> str:
     """
     stem = path.resolve().name if path.is_dir() else path.stem
     known = {name.lower(): name for name in paper_sequences()} | {"readysetgo": "ReadySteadyGo"}
-    first, *size = re.split(r"_(?=\d+x\d+)", stem, maxsplit=1)
-    return known.get(first.lower(), stem)
+    return known.get(re.sub(r"_\d+x\d+.*", "", stem).lower(), stem)
 
 
 def resolve(data: str) -> ClipSet:
@@ -67,9 +66,7 @@ def _from_path(path: Path) -> tuple[Path, ...]:
     found = _clips_in(path) if path.is_dir() else _clips_of(map(Path, glob(str(path))))
     if not found:
         what = "holds" if path.is_dir() else "names"
-        raise DataError(
-            f"{path} {what} no clip ({_KINDS}); known data sets: {', '.join(names())}"
-        )
+        raise DataError(f"{path} {what} no clip ({_KINDS}); known data sets: {', '.join(names())}")
     return found
 
 

@@ -82,7 +82,7 @@ class Plan:
     device: str = "cpu"
     batch_size: int = 1
     """Images of equal size coded together."""
-    medium: Medium = Images()
+    medium: Medium = field(default_factory=Images)
     """What the items are."""
 
     def __post_init__(self) -> None:
