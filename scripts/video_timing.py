@@ -12,6 +12,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,6 @@ from latentopt.bench import clipsets
 from latentopt.bench.configs import padded, parse
 from latentopt.bench.media import VideoBaseline
 from latentopt.clips import open_clip
-from latentopt.models.base import Scale
 
 CONFIGS = ("int", "hex", "oct", "shift", "oct+shift", "fast", "default")
 PAPER = {"hex": (1.024, 1.020), "oct": (1.033, 1.020), "shift": (5.984, 1.008)}
@@ -36,33 +36,48 @@ Pair = tuple[Tensor, Tensor]
 
 
 @torch.no_grad()
-def random_model() -> ScaleSpaceFlow:
-    """The codec in its published size, with random weights.
+def random_model(data: str) -> ScaleSpaceFlow:
+    """The codec in its published size, with random weights, fit to a clip as a trained one is.
 
-    Scaled so that latents and their scales spread as a trained codec's do: about 2 bits per element
-    of a latent at first, so that the coders have their usual work.
+    Channels of its latents spread over five octaves, and the scales say so: about 2 bits per
+    element, so that the coders have their usual work.
     """
     torch.manual_seed(0)
     model: Any = ScaleSpaceFlow().eval()
-    x = torch.rand(1, 3, 256, 256)
-    for name, image in (("img", x), ("motion", torch.cat([x, x], 1)), ("res", x - 0.5)):
-        encoder, prior = getattr(model, f"{name}_encoder"), getattr(model, f"{name}_hyperprior")
-        encoder.append(Scale(float(2 / encoder(image).std())))
-        z = prior.hyper_encoder(encoder(image)).round()
-        last = prior.hyper_decoder_scale.deconv3
-        last.weight *= 0.5 / prior.hyper_decoder_scale(z).std().clamp(min=1e-3)
-        last.bias.copy_(2 ** torch.linspace(-2.5, 2.5, len(last.bias)))
-    model.motion_decoder[-1].weight *= 0.01  # hardly any motion
+    model.motion_decoder[-1].weight *= 0.01  # hardly any motion: the reference is the prediction
+    key, x = padded_frames(clipsets.resolve(data).paths[0], 2)
+    spread(model.img_encoder, model.img_hyperprior, key)
+    reference = model.forward_keyframe(key)[0]
+    spread(model.motion_encoder, model.motion_hyperprior, torch.cat([x, reference], dim=1))
+    spread(model.res_encoder, model.res_hyperprior, x - reference)
     model.update()
     return model
+
+
+def spread(encoder: Any, hyperprior: Any, x: Tensor) -> None:
+    """Give each channel of a latent a standard deviation, and the hyperprior's scales the same."""
+    wanted = 2 ** torch.linspace(-2.5, 2.5, encoder[-1].out_channels)
+    y = encoder(x)
+    gain = wanted / y.std(dim=(0, 2, 3))
+    encoder[-1].bias.sub_(y.mean(dim=(0, 2, 3))).mul_(gain)
+    encoder[-1].weight.mul_(gain[:, None, None, None])
+    scales, means = hyperprior.hyper_decoder_scale.deconv3, hyperprior.hyper_decoder_mean[-1]
+    for last, bias in ((scales, wanted), (means, 0 * wanted)):
+        last.bias.copy_(bias)
+        last.weight.mul_(wanted[None, :, None, None])
+
+
+def padded_frames(path: Path, count: int) -> list[Tensor]:
+    """The first frames of a clip, each (1, 3, H, W), as the codec takes them."""
+    with open_clip(path, count=count) as clip:
+        return [padded(x, VideoBaseline.stride) for x in clip]
 
 
 @torch.no_grad()
 def pairs(model: ScaleSpaceFlow, data: str) -> Iterator[Pair]:
     """Second frames of the data set's clips, after first ones that CompressAI coded, then third."""
     for path in clipsets.resolve(data).paths:
-        with open_clip(path) as clip:
-            key, *frames = [padded(x, VideoBaseline.stride) for x in islice(clip, 3)]
+        key, *frames = padded_frames(path, 3)
         reference, _ = model.encode_keyframe(key)
         for x in frames:
             yield x, reference
@@ -134,7 +149,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.weights == "random":
-        model: Any = random_model()
+        model: Any = random_model(args.data)
     else:
         model = zoo.load(args.codec, args.quality, args.weights)
     frames = list(islice(pairs(model, args.data), args.limit))

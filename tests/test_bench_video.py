@@ -211,8 +211,8 @@ def test_uvg_is_found_or_said_where_to_put(nowhere: Path, monkeypatch: pytest.Mo
     for name in ("Beauty", "Bosphorus", "HoneyBee", "Jockey", "ReadySetGo", "ShakeNDry"):
         write_clip_folder(nowhere / "data" / "uvg" / name, frames=1)
     message = (
-        r"UVG's YachtRide not here and cannot be downloaded \(unpacking 7z archives needs one of "
-        r"no-such-tool.*put YachtRide_1920x1080_120fps_420_8bit_YUV.yuv .* into .*data/uvg"
+        r"UVG's YachtRide are not here and cannot be downloaded \(unpacking 7z archives needs one "
+        r"of no-such-tool.*put YachtRide_1920x1080_120fps_420_8bit_YUV.yuv .* into .*data/uvg"
     )
     with pytest.raises(DataError, match=message):
         resolve("uvg")
@@ -241,6 +241,7 @@ def test_uvg_is_downloaded_and_unpacked(nowhere: Path, monkeypatch: pytest.Monke
     broken.write_bytes(frame)
     assert resolve("uvg").names == tuple(uvg.SEQUENCES)
     assert {path.suffix for path in target.iterdir()} == {".yuv"}
+    assert Clips().size(resolve("uvg").paths[2]) == (1920, 1080)
 
 
 # -- the table per sequence ----------------------------------------------------------------------

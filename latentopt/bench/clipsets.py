@@ -93,7 +93,7 @@ def _uvg() -> tuple[Path, ...]:
         except OSError as error:
             missing = [s for s in uvg.SEQUENCES if s not in found]
             raise DataError(
-                f"UVG's {', '.join(missing)} not here and cannot be downloaded ({error}); put "
+                f"UVG's {', '.join(missing)} are not here and cannot be downloaded ({error}); put "
                 f"{uvg.file_name(name)} (or .y4m, or a folder of PNG called {name}) and its like "
                 f"into {target} (also looked in: {_listed(folders)})"
             ) from error

@@ -97,7 +97,7 @@ def run_plan(plan: Plan, out: Path, title: str, progress: bool = True) -> str:
 
 def _published(plan: Plan) -> RdCurve | None:
     known = datasets.published_set(plan.dataset.name)
-    if known is None or known.images != len(plan.dataset.paths):
+    if known is None or known.images != len(plan.dataset.paths) or not plan.medium.whole:
         return None
     if any(point.name.endswith("-ms-ssim") for point in plan.points):
         return None  # the published curves are of weights trained for MSE

@@ -39,6 +39,10 @@ class Medium(Protocol):
     def kinds(self) -> int:
         """Frames that a group needs for all that the codec can do."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether items are measured whole, as published curves are."""
+
     def resolve(self, data: str) -> Dataset:
         """The data set of that name or path; DataError where there is none."""
 
@@ -67,6 +71,7 @@ class Images:
 
     unit: ClassVar[str] = "image"
     kinds: ClassVar[int] = 1
+    whole: ClassVar[bool] = True
 
     def resolve(self, data: str) -> Dataset:
         return datasets.resolve(data)
@@ -119,6 +124,10 @@ class Clips:
         if unknown or self.parts == ():
             named = f"unknown part {min(unknown)!r}" if unknown else "no part"
             raise InputError(f"parts: {named}; choose of {', '.join(PARTS)}")
+
+    @property
+    def whole(self) -> bool:
+        return self.frames is None
 
     def resolve(self, data: str) -> Dataset:
         return clipsets.resolve(data)

@@ -1,7 +1,7 @@
 """The UVG data set (https://ultravideo.fi): seven 1080p sequences, each a raw file in a 7z archive.
 
 A. Mercat, M. Viitanen, J. Vanne, "UVG dataset: 50/120fps 4K sequences for video codec analysis and
-development", ACM MMSys 2020; CC BY-NC 3.0. The site publishes no checksums: the unpacker checks
+development", ACM MMSys 2020; CC BY-NC. The site publishes no checksums: the unpacker checks
 those inside the archive.
 """
 
