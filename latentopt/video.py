@@ -241,6 +241,19 @@ class VideoCodec(nn.Module):
 
         return self._frame(reference, coded)
 
+    def decode_frame(
+        self,
+        strings: Mapping[str, Sequence[bytes]],
+        size: tuple[int, int],
+        reference: Tensor | None,
+    ) -> Tensor:
+        """Decode one frame (H, W) from the strings of its parts, for one clip; as :meth:`encode`.
+
+        ``reference`` is that of :meth:`encode_frame`, which a key frame has none of.
+        """
+        _, image = self._frame(reference, lambda name, codec: codec.decode(strings[name], size))
+        return image
+
     def restate(self, frame: Frame, reference: Tensor | None) -> tuple[Frame, Tensor]:
         """The frame and its reconstruction again, for other step sizes of its last part."""
         return self._frame(reference, lambda name, codec: frame[name])
@@ -262,10 +275,7 @@ class VideoCodec(nn.Module):
             elif reference is None:
                 raise BitstreamError("the first frame is not a key frame")
 
-            def coded(name: str, codec: Codec, strings: Any = strings) -> list[Coded]:
-                return codec.decode(strings[name], size)
-
-            _, reference = self._frame(reference, coded)
+            reference = self.decode_frame(strings, size, reference)
             yield reference
 
     def _frame(

@@ -102,7 +102,7 @@ def test_db_per_doubling_of_a_known_codec() -> None:
 
 def test_published_curves_are_ordered() -> None:
     for data in data_sets():
-        for codec in CODECS:
+        for codec in ["ssf2020"] if data == "uvg" else CODECS:
             curve = published_curve(codec, data)
             assert list(curve.bpp) == sorted(curve.bpp)
             assert list(curve.psnr_db) == sorted(curve.psnr_db)

@@ -148,7 +148,7 @@ def count_codings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
         return compress(self, x)
 
     monkeypatch.setattr(BaselineCodec, "compress", counting)
-    monkeypatch.setattr(harness, "_warm_up", lambda codec, device: None)
+    monkeypatch.setattr(harness, "_warm_up", lambda *_: None)
     return coded
 
 

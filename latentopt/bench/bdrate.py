@@ -5,7 +5,9 @@ the logarithm of the rate to base 10. ``cubic`` is the document's third-order po
 squares fit beyond four points); ``pchip`` is the piecewise cubic that later JVET practice uses.
 """
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -21,16 +23,26 @@ _Integral = Callable[[float, float], float]
 MIN_POINTS = 4
 
 
+@dataclass(frozen=True)
+class Rates:
+    """A range of rates, in the curve's unit."""
+
+    low: float = 0.0
+    high: float = math.inf
+
+
 def bd_rate(
     rate_a: Values,
     psnr_a: Values,
     rate_b: Values,
     psnr_b: Values,
     method: Method = "pchip",
+    rates: Rates | None = None,
 ) -> float:
     """Mean rate of curve b against curve a at equal PSNR, in percent (negative: b is smaller).
 
     Rates in any common unit (bpp, bytes), PSNR in dB; the order of the points does not matter.
+    With ``rates``, only the PSNR is compared at which curve a lies in that range.
 
     >>> a_bpp, db = [0.1, 0.2, 0.4, 0.8], [28.0, 31.0, 34.0, 37.0]
     >>> f"{bd_rate(a_bpp, db, [0.9 * r for r in a_bpp], db):.3f}"
@@ -38,7 +50,8 @@ def bd_rate(
     """
     log_a, q_a = _curve(rate_a, psnr_a, "first")
     log_b, q_b = _curve(rate_b, psnr_b, "second")
-    difference = _mean_difference(q_a, log_a, q_b, log_b, method, "PSNR")
+    psnr_range = _psnr_range(log_a, q_a, rates) if rates else (-math.inf, math.inf)
+    difference = _mean_difference(q_a, log_a, q_b, log_b, method, "PSNR", psnr_range)
     return float((10.0**difference - 1.0) * 100.0)
 
 
@@ -125,6 +138,21 @@ def _curve(
     return np.log10(r[order]), q[order]
 
 
+def _psnr_range(
+    log_rate: NDArray[np.float64], psnr: NDArray[np.float64], rates: Rates
+) -> tuple[float, float]:
+    """(low, high) of the PSNR at which a curve lies in a range of rates."""
+    _require_increasing(log_rate, "rate")
+    low, high = max(rates.low, 10 ** log_rate[0]), min(rates.high, 10 ** log_rate[-1])
+    if not low < high:
+        raise RateRangeError(
+            f"the first curve has no rates from {rates.low:g} to {rates.high:g}: it spans "
+            f"{_span(log_rate, 'rate')}"
+        )
+    psnr_of = PchipInterpolator(log_rate, psnr)
+    return float(psnr_of(np.log10(low))), float(psnr_of(np.log10(high)))
+
+
 def _mean_difference(
     x_a: NDArray[np.float64],
     y_a: NDArray[np.float64],
@@ -132,9 +160,10 @@ def _mean_difference(
     y_b: NDArray[np.float64],
     method: Method,
     axis: str,
+    within: tuple[float, float] = (-math.inf, math.inf),
 ) -> float:
-    """Mean of y_b(x) - y_a(x) over the x that both curves cover."""
-    low, high = max(x_a.min(), x_b.min()), min(x_a.max(), x_b.max())
+    """Mean of y_b(x) - y_a(x) over the x ``within`` a range that both curves cover."""
+    low, high = max(x_a.min(), x_b.min(), within[0]), min(x_a.max(), x_b.max(), within[1])
     if not low < high:
         raise RateRangeError(
             f"the curves share no {axis}: one spans {_span(x_a, axis)}, "

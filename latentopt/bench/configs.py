@@ -59,12 +59,19 @@ class Configuration:
         short = "+".join(options) if self.lattice == "int" else ""
         return short if short and short not in PRESETS else "+".join([self.lattice, *options])
 
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is CompressAI's own quantizer and coder."""
+        return self.lattice is None and self.preset is None
+
     def build(self, model: nn.Module) -> Codec:
-        """The codec of this configuration around a pretrained CompressAI model."""
+        """The codec of this configuration around a pretrained CompressAI image model."""
+        return BaselineCodec(model) if self.is_baseline else self.wrap(model)
+
+    def wrap(self, model: nn.Module, **more: Any) -> Any:
+        """The model as `latentopt.wrap` makes it, with ``more`` arguments than the name tells."""
         if self.preset:
-            return latentopt.wrap(model, preset=self.preset)
-        if self.lattice is None:
-            return BaselineCodec(model)
+            return latentopt.wrap(model, preset=self.preset, **more)
         has = self.options.__contains__
         return latentopt.wrap(
             model,
@@ -74,6 +81,7 @@ class Configuration:
             scales=has("scales"),
             effort=_REFINE if has("refine") else _RDO if has("rdo") else None,
             pmf="paper" if has("paper") else "exact",
+            **more,
         )
 
 
@@ -120,13 +128,17 @@ class BaselineCodec:
 
     def compress(self, x: Tensor) -> dict[str, Any]:
         """``strings`` and ``shape`` of images (B, 3, H, W) in [0, 1]."""
-        height, width = x.shape[-2:]
-        padding = (0, -width % self._stride, 0, -height % self._stride)
-        out = self._model.compress(F.pad(x, padding, mode="replicate"))
-        return {"strings": out["strings"], "shape": (out["shape"], (height, width))}
+        out = self._model.compress(padded(x, self._stride))
+        return {"strings": out["strings"], "shape": (out["shape"], x.shape[-2:])}
 
     def decompress(self, strings: Strings, shape: Any) -> dict[str, Tensor]:
         """``x_hat`` (B, 3, H, W), cropped to the original size."""
         latent_shape, (height, width) = shape
         x_hat = self._model.decompress(strings, latent_shape)["x_hat"]
         return {"x_hat": x_hat[..., :height, :width]}
+
+
+def padded(x: Tensor, stride: int) -> Tensor:
+    """Images (B, 3, H, W), right column and last row repeated up to a multiple of ``stride``."""
+    height, width = x.shape[-2:]
+    return F.pad(x, (0, -width % stride, 0, -height % stride), mode="replicate")

@@ -33,14 +33,19 @@ class Dataset:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """One distinct name per image: the file name, or the path where two files share it."""
-        short = [p.name for p in self.paths]
+        """One distinct name per item: `label`, or the path where two items share it."""
+        short = [self.label(p) for p in self.paths]
         return tuple(n if short.count(n) == 1 else str(p) for n, p in zip(short, self.paths))
 
+    @staticmethod
+    def label(path: Path) -> str:
+        """A short name: the file's."""
+        return path.name
+
     def first(self, n: int) -> "Dataset":
-        """The first ``n`` images."""
+        """The first ``n`` items."""
         if n < 1:
-            raise InputError(f"a data set of {n} images: needs at least 1")
+            raise InputError(f"the first {n} of a data set: needs at least 1")
         return replace(self, paths=self.paths[:n])
 
 
@@ -51,6 +56,14 @@ class PublishedSet:
     key: str
     """Name for `published.published_curve`."""
     images: int
+    """Or clips."""
+
+
+_PUBLISHED = {
+    "kodak": PublishedSet("kodak", 24),
+    "clic2020": PublishedSet("clic2020-professional", 41),
+    "uvg": PublishedSet("uvg", 7),
+}
 
 
 def published_set(data: str) -> PublishedSet | None:
@@ -59,8 +72,7 @@ def published_set(data: str) -> PublishedSet | None:
     >>> published_set("kodak")
     PublishedSet(key='kodak', images=24)
     """
-    known = _KNOWN.get(data)
-    return PublishedSet(known.published, known.full_size) if known else None
+    return _PUBLISHED.get(data)
 
 
 @dataclass(frozen=True)
@@ -68,14 +80,12 @@ class _Known:
     folders: tuple[str, ...]
     minimum: int
     """Fewer images than this in a folder: it is not the data set."""
-    full_size: int
-    published: str
 
 
 _KNOWN = {
-    "kodak": _Known(("kodak",), 24, 24, "kodak"),
+    "kodak": _Known(("kodak",), 24),
     # 28 of the 41 images circulate as a subset: usable, but not against published curves.
-    "clic2020": _Known(("clic2020", "clic"), 1, 41, "clic2020-professional"),
+    "clic2020": _Known(("clic2020", "clic"), 1),
 }
 
 
@@ -133,31 +143,33 @@ def _sample() -> Dataset:
 
 def _named(name: str) -> Dataset:
     known = _KNOWN[name]
-    for folder in _folders(known):
+    folders = [root / folder for root in roots() for folder in known.folders]
+    for folder in folders:
         if folder.is_dir():
             found = _images_in(folder)
             if len(found) >= known.minimum:
                 return Dataset(name, found)
-    target = _cache_root() / name
+    target = cache_root() / name
     try:
         _DOWNLOADS[name](target)
     except (OSError, zipfile.BadZipFile) as error:
-        looked = ", ".join(str(f) for f in _folders(known))
+        looked = ", ".join(str(f) for f in folders)
         raise DataError(
             f"data set {name} is not here and cannot be downloaded ({error}); put its "
-            f"{known.full_size} PNG files into {target} (also looked in: {looked})"
+            f"{_PUBLISHED[name].images} PNG files into {target} (also looked in: {looked})"
         ) from error
     return Dataset(name, _images_in(target))
 
 
-def _folders(known: _Known) -> list[Path]:
+def roots() -> list[Path]:
+    """Where data sets are looked for: $LATENTOPT_DATA, the user's cache, ../shared/data."""
     root = os.environ.get("LATENTOPT_DATA")
-    roots = [Path(root).expanduser()] if root else []
-    roots += [_cache_root(), Path("..") / "shared" / "data"]
-    return [r / folder for r in roots for folder in known.folders]
+    first = [Path(root).expanduser()] if root else []
+    return [*first, cache_root(), Path("..") / "shared" / "data"]
 
 
-def _cache_root() -> Path:
+def cache_root() -> Path:
+    """Where data sets are downloaded to: latentopt/data in $XDG_CACHE_HOME or ~/.cache."""
     cache_home = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache_home) if cache_home else Path.home() / ".cache") / "latentopt" / "data"
 

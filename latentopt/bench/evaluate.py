@@ -4,9 +4,12 @@
 
     rate point ─► model ─► step ─► configuration ─► codec
                                                       │
-    image ─► x ─► compress (timed) ─► strings ─► decompress (timed) ─► x̂ ─► 8 bit
-              │                          │                                    │
-              └──────────────────────────┴─► one CSV row: bytes, PSNR, …  ◄───┘
+    group of frames ─► compress (timed) ─► strings ─► decompress (timed) ─► 8 bit
+              │                               │                               │
+              └───────────────────────────────┴─► bytes, PSNR, …  ◄───────────┘
+
+An image is one group of one frame. A clip has several groups: its row holds the sum of bytes and
+means over frames.
 """
 
 import hashlib
@@ -14,10 +17,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import torch
@@ -25,15 +28,17 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from latentopt import __version__, zoo
-from latentopt.bench.configs import Codec, Configuration
+from latentopt.bench.configs import Configuration
 from latentopt.bench.datasets import Dataset
-from latentopt.bench.images import image_size, read_image, to_uint8
+from latentopt.bench.images import to_uint8
+from latentopt.bench.media import Images, Medium, coded_bytes
 from latentopt.bench.metrics import ms_ssim, psnr_db
 from latentopt.bench.results import Measurement, ResultsFile, Settings, read_rows
 from latentopt.errors import BitstreamError, InputError
 from latentopt.models import with_step
 
 _WARM_UP_SIDE = 192  # pixels
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def checkpoint_points(codec: str, paths: Iterable[str | Path]) -> list[RatePoint
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything to be measured: points × steps × configurations × images."""
+    """Everything to be measured: points × steps × configurations × items of the data set."""
 
     codec: str
     points: Sequence[RatePoint]
@@ -77,6 +82,8 @@ class Plan:
     device: str = "cpu"
     batch_size: int = 1
     """Images of equal size coded together."""
+    medium: Medium = field(default_factory=Images)
+    """What the items are."""
 
     def __post_init__(self) -> None:
         if not self.points or not self.configs or not self.steps:
@@ -94,14 +101,15 @@ class Plan:
 
 def evaluate(plan: Plan, csv_path: Path, progress: bool = True) -> pd.DataFrame:
     """Measure what ``csv_path`` does not hold yet; return the rows of this plan."""
-    settings = Settings(
-        plan.dataset.name, plan.device, torch.get_num_threads(), plan.batch_size, __version__
-    )
-    sizes = {name: image_size(p) for name, p in zip(plan.dataset.names, plan.dataset.paths)}
+    label = plan.medium.label(plan.dataset.name)
+    settings = Settings(label, plan.device, torch.get_num_threads(), plan.batch_size, __version__)
+    sizes = {name: plan.medium.size(p) for name, p in zip(plan.dataset.names, plan.dataset.paths)}
     total = len(plan.points) * len(plan.steps) * len(plan.configs) * len(sizes)
     with (
         ResultsFile(csv_path, settings) as results,
-        tqdm(total=total, unit="image", disable=not progress, mininterval=_refresh_s()) as bar,
+        tqdm(
+            total=total, unit=plan.medium.unit, disable=not progress, mininterval=_refresh_s()
+        ) as bar,
     ):
         for point in plan.points:
             _measure_point(plan, point, sizes, settings, results, bar)
@@ -132,8 +140,8 @@ def _measure_point(
             key: dict[str, Any] = dict(zip(("codec", "point", "step", "config"), cell))
             pending = [name for name in sizes if (*cell, name) not in results]
             bar.update(len(sizes) - len(pending))
-            for image in _measure_images(config, model, plan, pending, sizes):
-                results.append(Measurement(**key, **asdict(image), **shared))
+            for item in _measure_items(config, model, plan, pending, sizes):
+                results.append(Measurement(**key, **asdict(item), **shared))
                 bar.update()
 
 
@@ -150,8 +158,8 @@ def _shared_columns(settings: Settings, weights: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _CodedImage:
-    """The columns of `Measurement` that come from coding the image."""
+class _CodedItem:
+    """The columns of `Measurement` that come from coding the item."""
 
     image: str
     width: int
@@ -164,57 +172,85 @@ class _CodedImage:
     decode_s: float
 
 
-def _measure_images(
+@dataclass
+class _Tally:
+    """What is known of an item so far, frame by frame."""
+
+    bytes: int = 0
+    encode_s: float = 0.0
+    decode_s: float = 0.0
+    psnr_db: list[float] = field(default_factory=list)
+    ms_ssim: list[float] = field(default_factory=list)
+
+    def compare(self, x: Tensor, x_hat: Tensor) -> None:
+        """Count a frame (3, H, W) and what it was decoded to."""
+        original, restored = to_uint8(x), to_uint8(x_hat)
+        self.psnr_db.append(psnr_db(original, restored))
+        self.ms_ssim.append(ms_ssim(original, restored))
+
+    def item(self, name: str, size: tuple[int, int]) -> _CodedItem:
+        (width, height), frames = size, len(self.psnr_db)
+        return _CodedItem(
+            image=name,
+            width=width,
+            height=height,
+            bytes=self.bytes,
+            bpp=8.0 * self.bytes / (width * height * frames),
+            psnr_db=sum(self.psnr_db) / frames,
+            ms_ssim=sum(self.ms_ssim) / frames,
+            encode_s=self.encode_s / frames,
+            decode_s=self.decode_s / frames,
+        )
+
+
+def _measure_items(
     config: Configuration,
     model: nn.Module,
     plan: Plan,
     names: Sequence[str],
     sizes: dict[str, tuple[int, int]],
-) -> Iterator[_CodedImage]:
+) -> Iterator[_CodedItem]:
     if not names:
         return
-    codec = config.build(model)
-    _warm_up(codec, plan.device)
+    codec = plan.medium.build(config, model)
+    _warm_up(codec, plan.medium, plan.device)
     paths = dict(zip(plan.dataset.names, plan.dataset.paths))
     for batch in _batches(names, sizes, plan.batch_size):
-        x = torch.cat([read_image(paths[name]) for name in batch])
-        yield from _measure_batch(codec, batch, x, plan.device)
+        tallies = {name: _Tally() for name in batch}
+        for frames in plan.medium.groups([paths[name] for name in batch]):
+            _measure_group(codec, tallies, frames, plan)
+        yield from (tally.item(name, sizes[name]) for name, tally in tallies.items())
 
 
-def _measure_batch(
-    codec: Codec, names: Sequence[str], x: Tensor, device: str
-) -> Iterator[_CodedImage]:
+def _measure_group(
+    codec: Any, tallies: dict[str, _Tally], frames: list[Tensor], plan: Plan
+) -> None:
+    """Code a group of frames (B, 3, H, W), of one item per tally."""
+    medium, device = plan.medium, plan.device
+    on_device = [x.to(device) for x in frames]
     with torch.no_grad():
-        on_device = x.to(device)
-        coded, encode_s = _timed(lambda: codec.compress(on_device), device)
+        coded, encode_s = _timed(lambda: medium.compress(codec, on_device), device)
         # From the strings alone: what the encoder believes it will be decoded to is not measured.
-        decoded, decode_s = _timed(
-            lambda: codec.decompress(coded["strings"], coded["shape"]), device
-        )
-    x_hat = decoded["x_hat"].cpu()
+        decoded, decode_s = _timed(lambda: medium.decompress(codec, *coded), device)
+    restored = [x_hat.cpu() for x_hat in decoded]
+    for i, (name, tally) in enumerate(tallies.items()):
+        tally.bytes += coded_bytes(coded[0], i)
+        tally.encode_s += encode_s / len(tallies)
+        tally.decode_s += decode_s / len(tallies)
+        for x, x_hat in zip(frames, restored, strict=True):
+            _check_shape(name, x, x_hat)
+            tally.compare(x[i], x_hat[i])
+
+
+def _check_shape(name: str, x: Tensor, x_hat: Tensor) -> None:
     if x_hat.shape != x.shape:
         raise BitstreamError(
-            f"{names[0]}: decoded to shape {tuple(x_hat.shape)} from {tuple(x.shape)}: "
-            "the codec does not restore the image's size"
-        )
-    height, width = x.shape[-2:]
-    for i, name in enumerate(names):
-        original, restored = to_uint8(x[i]), to_uint8(x_hat[i])
-        size = sum(len(part[i]) for part in coded["strings"])
-        yield _CodedImage(
-            image=name,
-            width=width,
-            height=height,
-            bytes=size,
-            bpp=8.0 * size / (width * height),
-            psnr_db=psnr_db(original, restored),
-            ms_ssim=ms_ssim(original, restored),
-            encode_s=encode_s / len(names),
-            decode_s=decode_s / len(names),
+            f"{name}: decoded to shape {tuple(x_hat.shape)} from {tuple(x.shape)}: "
+            "the codec does not restore the size"
         )
 
 
-def _timed(work: Callable[[], dict[str, Any]], device: str) -> tuple[dict[str, Any], float]:
+def _timed(work: Callable[[], _T], device: str) -> tuple[_T, float]:
     """The result of ``work`` and its seconds; GPU kernels run on after the call returns."""
     _synchronize(device)
     start = time.perf_counter()
@@ -228,14 +264,12 @@ def _synchronize(device: str) -> None:
         torch.cuda.synchronize(device)
 
 
-def _warm_up(codec: Codec, device: str) -> None:
-    """Code one small image untimed, so that one-off set-up is not charged to the first image."""
-    noise = torch.rand(
-        1, 3, _WARM_UP_SIDE, _WARM_UP_SIDE, generator=torch.Generator().manual_seed(0)
-    )
+def _warm_up(codec: Any, medium: Medium, device: str) -> None:
+    """Code a small group untimed, so that one-off set-up is not charged to the first item."""
+    shape = (1, 3, _WARM_UP_SIDE, _WARM_UP_SIDE)
+    noise = torch.rand(*shape, generator=torch.Generator().manual_seed(0)).to(device)
     with torch.no_grad():
-        coded = codec.compress(noise.to(device))
-        codec.decompress(coded["strings"], coded["shape"])
+        medium.decompress(codec, *medium.compress(codec, [noise] * medium.kinds))
 
 
 def _batches(

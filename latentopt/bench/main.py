@@ -9,25 +9,28 @@ from pathlib import Path
 import torch
 
 from latentopt import zoo
-from latentopt.bench import datasets
+from latentopt.bench import clipsets, datasets
 from latentopt.bench.configs import parse_all
 from latentopt.bench.evaluate import Plan, RatePoint, checkpoint_points, evaluate, quality_points
+from latentopt.bench.media import DEFAULT_GOP, PARTS, Clips, Images, Medium
 from latentopt.bench.plots import plot_rd
 from latentopt.bench.published import RdCurve, published_curve
+from latentopt.bench.sequences import per_sequence, sequence_report
 from latentopt.bench.summary import write_summary
 from latentopt.errors import InputError, LatentoptError
 
 DEFAULT_CONFIGS = "baseline,int,hex,oct,oct+shift,fast,default"
+_VIDEO_OPTIONS = ("gop", "frames", "ahead", "parts")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options that `run` reads."""
     add = parser.add_argument
-    add("--codec", required=True, help="an image codec that `latentopt zoo list` shows")
+    add("--codec", required=True, help="one that `latentopt zoo list` shows")
     add(
         "--data",
-        default="kodak",
-        help=f"{', '.join(datasets.names())}, a folder, a file or a glob (default: kodak)",
+        help=f"{', '.join(datasets.names())}, a folder, a file or a glob (default: kodak); of a "
+        f"video codec {', '.join(clipsets.names())}, a clip, a folder or a glob (default: video)",
     )
     add("--weights", nargs="+", metavar="FILE", help="checkpoints, folders of them, or globs")
     add("--qualities", metavar="Q,Q", help="which of the codec's weights (default: all)")
@@ -36,22 +39,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--configs", default=DEFAULT_CONFIGS, help=f"comma-separated (default: {DEFAULT_CONFIGS})")
     add("--device", default="cpu", help="cpu (default) or cuda")
     add("--batch-size", type=int, default=1, help="images of equal size coded together")
-    add("--limit", type=int, metavar="N", help="only the first N images")
+    add("--limit", type=int, metavar="N", help="only the first N images or clips")
     add("--threads", type=int, help="CPU threads (default: PyTorch's choice)")
     add("--out", type=Path, help="output folder (default: results/CODEC-DATA)")
     add("--quiet", action="store_true", help="no progress bar")
+    video = parser.add_argument_group("of a video codec")
+    gop_help = f"frames from one key frame to the next (default: {DEFAULT_GOP})"
+    video.add_argument("--gop", type=int, metavar="N", help=gop_help)
+    video.add_argument("--frames", type=int, metavar="N", help="only the first N of each clip")
+    ahead_help = "choose step sizes of the shift with the next frame in view"
+    video.add_argument("--ahead", action="store_true", default=None, help=ahead_help)
+    parts_help = f"what the configurations are for, of {','.join(PARTS)} (default: wrap's choice)"
+    video.add_argument("--parts", metavar="P,P", help=parts_help)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, summarise, plot; raises LatentoptError on anything the user can fix."""
     codec = zoo.canonical(args.codec)
-    if zoo.is_video(codec):
-        raise InputError(f"{codec} codes video, and bdrate measures images: use an image codec")
     if args.threads is not None:
         if args.threads < 1:
             raise InputError(f"--threads {args.threads}: must be at least 1")
         torch.set_num_threads(args.threads)
-    dataset = datasets.resolve(args.data)
+    steps = _numbers(args.steps, "--steps")
+    medium = _medium(args, codec, steps)
+    data = args.data or ("video" if zoo.is_video(codec) else "kodak")
+    dataset = medium.resolve(data)
     if args.limit is not None:
         dataset = dataset.first(args.limit)
     plan = Plan(
@@ -59,12 +71,14 @@ def run(args: argparse.Namespace) -> int:
         points=_points(args, codec),
         configs=parse_all([c for c in args.configs.split(",") if c.strip()]),
         dataset=dataset,
-        steps=_numbers(args.steps, "--steps"),
+        steps=steps,
         device=args.device,
         batch_size=args.batch_size,
+        medium=medium,
     )
-    out = args.out or Path("results") / f"{codec}-{_slug(args.data)}"
-    print(run_plan(plan, out, title=f"{codec} on {args.data}", progress=not args.quiet))
+    label = medium.label(data)
+    out = args.out or Path("results") / f"{codec}-{_slug(label)}"
+    print(run_plan(plan, out, title=f"{codec} on {label}", progress=not args.quiet))
     print(f"Written to {out}")
     return 0
 
@@ -72,14 +86,18 @@ def run(args: argparse.Namespace) -> int:
 def run_plan(plan: Plan, out: Path, title: str, progress: bool = True) -> str:
     """Measure into out/measurements.csv, write summary and plot next to it; return the Markdown."""
     rows = evaluate(plan, out / "measurements.csv", progress)
-    text = write_summary(rows, out, title)
+    sections = []
+    if zoo.is_video(plan.codec):
+        sections = [sequence_report(rows)]
+        per_sequence(rows).to_csv(out / "sequences.csv", index=False)
+    text = write_summary(rows, out, title, sections)
     plot_rd(rows, out / "rd.png", title, _published(plan))
     return text
 
 
 def _published(plan: Plan) -> RdCurve | None:
     known = datasets.published_set(plan.dataset.name)
-    if known is None or known.images != len(plan.dataset.paths):
+    if known is None or known.images != len(plan.dataset.paths) or not plan.medium.whole:
         return None
     if any(point.name.endswith("-ms-ssim") for point in plan.points):
         return None  # the published curves are of weights trained for MSE
@@ -87,6 +105,25 @@ def _published(plan: Plan) -> RdCurve | None:
         return published_curve(zoo.family(plan.codec), known.key)
     except InputError:
         return None
+
+
+def _medium(args: argparse.Namespace, codec: str, steps: Sequence[float]) -> Medium:
+    """What the codec takes, coded as the options say."""
+    given = [name for name in _VIDEO_OPTIONS if getattr(args, name) is not None]
+    if not zoo.is_video(codec):
+        if given:
+            raise InputError(f"--{given[0]} is for video codecs, and {codec} codes images")
+        return Images()
+    if args.batch_size != 1:
+        raise InputError(f"--batch-size {args.batch_size}: clips are coded one at a time, use 1")
+    if set(steps) - {1.0}:
+        raise InputError(f"--steps {args.steps}: a video codec has no step but its own, use 1")
+    return Clips(
+        gop=DEFAULT_GOP if args.gop is None else args.gop,
+        frames=args.frames,
+        ahead=bool(args.ahead),
+        parts=None if args.parts is None else tuple(p for p in args.parts.split(",") if p),
+    )
 
 
 def _points(args: argparse.Namespace, codec: str) -> list[RatePoint]:

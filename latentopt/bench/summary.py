@@ -236,10 +236,11 @@ def _reading(row: dict[Hashable, Any], curve: RdCurve, images: int) -> dict[str,
     return line | {"rate_vs_published_percent": percent}
 
 
-def report(rows: pd.DataFrame, title: str) -> str:
-    """All tables as Markdown, and what a reader must know of them."""
+def report(rows: pd.DataFrame, title: str, sections: Sequence[str] = ()) -> str:
+    """All tables as Markdown, ``sections`` among them, and what a reader must know of them."""
     measured, used = rows["image"].nunique(), complete_rows(rows)["image"].nunique()
     parts = [f"# {title}", "## Against the baseline", _table(summarise(rows), _SUMMARY_COLUMNS)]
+    parts += sections
     published = against_published(rows)
     if not published.empty:
         read = published["rate_vs_published_percent"].notna().any()
@@ -261,16 +262,18 @@ def report(rows: pd.DataFrame, title: str) -> str:
 
 _NOTE = (
     "Negative rates and positive dB are gains. Rates are bytes really written; quality is that of "
-    "the 8-bit image decoded from them. Bjøntegaard differences are of the data-set means of bpp "
-    "and of PSNR (or of MS-SSIM, in dB) over log10 rate; times are per image, their ratios medians "
-    "over the images."
+    "the 8-bit image decoded from them, of a clip the mean over its frames. Bjøntegaard "
+    "differences are of the data-set means of bpp and of PSNR (or of MS-SSIM, in dB) over log10 "
+    "rate; times are per image or frame, their ratios medians over the images or clips."
 )
 
 
-def write_summary(rows: pd.DataFrame, folder: Path, title: str) -> str:
+def write_summary(
+    rows: pd.DataFrame, folder: Path, title: str, sections: Sequence[str] = ()
+) -> str:
     """Write summary.md and summary.csv, means.csv and published.csv; return the Markdown."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = report(rows, title)
+    text = report(rows, title, sections)
     (folder / "summary.md").write_text(text, encoding="utf-8")
     summarise(rows).to_csv(folder / "summary.csv", index=False)
     means(rows).to_csv(folder / "means.csv", index=False)

@@ -25,8 +25,9 @@ def with_step(model: nn.Module, step: float) -> nn.Module:
 
     Raises:
         InputError: the step is not a positive number.
-        UnsupportedModelError: the model's class has no adapter, or keeps its transforms elsewhere
-            than in ``g_a`` and ``g_s`` or its densities elsewhere than its zoo's classes do.
+        UnsupportedModelError: the model is a video codec, its class has no adapter, or it keeps
+            its transforms elsewhere than in ``g_a`` and ``g_s`` or its densities elsewhere than its
+            zoo's classes do.
     """
     if not (math.isfinite(step) and step > 0):
         raise InputError(f"step {step}: it must be a positive number")
