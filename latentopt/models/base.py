@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,15 +16,40 @@ from torch import Tensor, nn
 
 from latentopt.coding import Prior
 from latentopt.errors import UnsupportedModelError
-from latentopt.pmf import Density, FactorizedDensity, GaussianDensity
+from latentopt.pmf import Density, FactorizedDensity, ScaleDensity
 
 Transform = Callable[[Any, Tensor], Tensor]
 
-Code = Callable[[NDArray[np.int64], NDArray[np.int16], NDArray[np.floating]], NDArray[np.floating]]
-"""Codes one group of elements: (places, levels, centres), (k,) each, to the decoded values (k,)."""
 
-Leaf = Callable[[NDArray[np.int64], NDArray, NDArray], NDArray[np.floating]]
-"""Codes one group of elements: (places, scales, means), (k,) each, to the decoded values (k,)."""
+class Code(Protocol):
+    """Codes one group of elements."""
+
+    def __call__(
+        self,
+        index: NDArray[np.int64],
+        levels: NDArray[np.int16],
+        centres: NDArray[np.floating],
+        steps: NDArray[np.floating] | None = None,
+        /,
+    ) -> NDArray[np.floating]:
+        """Places, levels, centres and quantization steps, (k,) each, to the decoded values (k,)."""
+
+
+class Leaf(Protocol):
+    """Codes one group of elements."""
+
+    def __call__(
+        self,
+        index: NDArray[np.int64],
+        scales: NDArray,
+        means: NDArray,
+        steps: NDArray | None = None,
+        /,
+    ) -> NDArray[np.floating]:
+        """Places, scales, means and quantization steps, (k,) each, to the decoded values (k,).
+
+        Scales are those of the residual, (value - mean) / step; means are in latent units.
+        """
 
 
 class Adapter(ABC):
@@ -140,21 +165,25 @@ class ChannelAdapter(Adapter):
 
     def draw(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.floating], Prior]:
         prior = channel_prior(self.main_density, (self.main_density.levels, size, size))
-        return self.main_density.draw(prior.levels, rng) + prior.centres, prior
+        return prior.values(self.main_density.draw(prior.levels, rng)), prior
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What the hyper-synthesis says of each element of the main latent."""
+    """What the hyper-synthesis says of each element of the main latent; as for a :class:`Leaf`."""
 
     scales: NDArray[np.floating]  # (M, h, w) or (n,)
     means: NDArray[np.floating]  # likewise
+    steps: NDArray[np.floating] | None = None  # likewise, where the codec has steps
 
 
 class SideAdapter(Adapter):
-    """A family whose main latent is Gaussian given a side latent, itself of a factorized prior."""
+    """A family whose main latent has a scale and a mean for each element, given a side latent.
 
-    main_density: GaussianDensity
+    The side latent itself has a factorized prior.
+    """
+
+    main_density: ScaleDensity
     side_density: FactorizedDensity
 
     @abstractmethod
@@ -178,7 +207,13 @@ class SideAdapter(Adapter):
 
     def walk(self, features: NDArray, code: Code) -> None:
         """Code the main latent group by group, calling ``code`` for each."""
-        self.visit(features, lambda places, s, m: code(places, self.levels(s), m))
+
+        def leaf(
+            index: NDArray[np.int64], scales: NDArray, means: NDArray, steps: NDArray | None = None
+        ) -> NDArray[np.floating]:
+            return code(index, self.levels(scales), means, steps)
+
+        self.visit(features, leaf)
 
     def levels(self, scales: NDArray) -> NDArray[np.int16]:
         """Level of each scale: the first table entry that is not below it, as in CompressAI."""
@@ -188,7 +223,8 @@ class SideAdapter(Adapter):
     def prior(self, given: NDArray, y: NDArray[np.floating]) -> Prior:
         parameters = self.estimate(given, y)
         levels = self.levels(parameters.scales.ravel())
-        return Prior(self.main_shape(given), levels, parameters.means.ravel())
+        steps = None if parameters.steps is None else parameters.steps.ravel()
+        return Prior(self.main_shape(given), levels, parameters.means.ravel(), steps)
 
     def draw(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.floating], Prior]:
         side = channel_prior(self.side_density, (self.side_density.levels, size, size))
@@ -196,7 +232,7 @@ class SideAdapter(Adapter):
         features = self.features(z_hat, side.shape)
         nothing = np.zeros(int(np.prod(self.main_shape(features))), np.float32)
         prior = self.prior(features, nothing)
-        return self.main_density.draw(prior.levels, rng) + prior.centres, prior
+        return prior.values(self.main_density.draw(prior.levels, rng)), prior
 
     @abstractmethod
     def estimate(self, features: NDArray, y: NDArray) -> Parameters:
@@ -204,6 +240,36 @@ class SideAdapter(Adapter):
 
         Where they depend on what was decoded before, ``y`` itself stands for it.
         """
+
+
+class Recorder:
+    """A :class:`Leaf` that notes the entropy parameters it is given.
+
+    What stands for the decoded latent is ``y`` (n,).
+    """
+
+    def __init__(self, y: NDArray[np.floating]):
+        self._y, self._found = y, np.ones((3, len(y)))
+        self._has_steps = False
+
+    def __call__(
+        self,
+        index: NDArray[np.int64],
+        scales: NDArray,
+        means: NDArray,
+        steps: NDArray | None = None,
+        /,
+    ) -> NDArray[np.floating]:
+        self._found[:2, index] = scales, means
+        if steps is not None:
+            self._found[2, index], self._has_steps = steps, True
+        return self._y[index]
+
+    @property
+    def parameters(self) -> Parameters:
+        """What was noted, (n,) each."""
+        scales, means, steps = self._found
+        return Parameters(scales, means, steps if self._has_steps else None)
 
 
 class Scale(nn.Module):
