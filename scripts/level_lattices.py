@@ -1,9 +1,10 @@
 """Which lattice is best at which spread: the table behind quant="auto".
 
-For Gaussians (or Laplace densities) of many spreads, and for two weights of the error (bits per squared unit: about what
-elements of little and of much rate have in trained codecs), each lattice's points are chosen by
-rate and distortion, priced with the tables that the coder would use, and decoded at the best
-multiple of the point. Printed is rate + weight * error per element, less that of ``int``.
+For Gaussians (or Laplace densities) of many spreads, and for two weights of the error (bits per
+squared unit: about what elements of little and of much rate have in trained codecs), each lattice's
+points are chosen by rate and distortion, priced with the tables that the coder would use, and
+decoded at the best multiple of the point. Printed is rate + weight * error per element, less that
+of ``int``.
 
     python scripts/level_lattices.py [--density laplace]
 """

@@ -365,7 +365,7 @@ class Coding(ABC):
 
     @abstractmethod
     def _points(self, parts: Sequence[Part], index: NDArray[np.int64], prior: Prior) -> list[Ints]:
-        """Coordinates of the vectors of a group, whose elements' entropy parameters are ``prior``."""
+        """Coordinates of the vectors of a group, given its elements' entropy parameters."""
 
     def latent(self) -> Latent:
         """The whole latent, once all its elements have been coded."""

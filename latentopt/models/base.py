@@ -3,9 +3,10 @@
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -132,6 +133,26 @@ class Adapter(ABC):
     def synthesis_parts(self) -> list[nn.Module]:
         """The modules of the synthesis; the whole model where they are not known."""
         return [self.model] if self._synthesis else [self.model.g_s]
+
+    exact = False
+    """Whether what is decoded must be the same on all machines: where it selects tables of what is
+    coded later, as in video codecs whose entropy parameters depend on the frame before."""
+
+    def reconstruct(self, y_hat: Tensor) -> Tensor:
+        """:meth:`synthesis` of what later tables depend on: in float64 on the CPU."""
+        twin = copy.copy(self)
+        twin.model = self._exact_model
+        return twin.synthesis(y_hat.cpu().double())
+
+    @cached_property
+    def _exact_model(self) -> nn.Module:
+        return cpu_copy(self.model)
+
+    def forget(self) -> None:
+        """Drop what was derived from the weights and kept: all cached properties."""
+        for name in list(vars(self)):
+            if isinstance(getattr(type(self), name, None), cached_property):
+                del vars(self)[name]
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -272,13 +293,22 @@ class Recorder:
         return Parameters(scales, means, steps if self._has_steps else None)
 
 
+class Networks(nn.Module):
+    """Some of a model's modules, under their own names; they stay the model's own."""
+
+    def __init__(self, model: nn.Module, names: Iterable[str]):
+        super().__init__()
+        for name in names:
+            setattr(self, name, getattr(model, name))
+
+
 class Scale(nn.Module):
     """Multiplies by a constant."""
 
-    def __init__(self, factor: float):
+    def __init__(self, factor: float | Tensor):
         super().__init__()
         self.factor: Tensor
-        self.register_buffer("factor", torch.tensor(factor))
+        self.register_buffer("factor", torch.as_tensor(factor))
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.factor

@@ -28,7 +28,6 @@ class ScaleAdapter(SideAdapter):
     def refresh(self) -> None:
         self.side_density = FactorizedDensity(self.model.entropy_bottleneck)
         self.main_density = GaussianDensity(scale_table(self.model.gaussian_conditional))
-        self.__dict__.pop("_portable", None)
 
     @cached_property
     def _portable(self) -> nn.Module:

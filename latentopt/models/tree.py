@@ -50,8 +50,6 @@ class TreeAdapter(SideAdapter):
         self._hyper = codec["hyper"]
         self.side_density = FactorizedDensity(self._hyper.entropy_bottleneck)
         self.main_density = GaussianDensity(scale_table(codec["y"]))
-        for name in ("_exact", "_exact_h_s"):
-            self.__dict__.pop(name, None)
 
     @property
     def contextual(self) -> bool:  # type: ignore[override]
