@@ -109,6 +109,8 @@ def _load(model: nn.Module, path: Path) -> None:
         raise WeightsError(f"cannot read {path}: {error.strerror}") from error
     except Exception as error:  # whatever unpickling meets
         raise WeightsError(f"{path} is no checkpoint: {error}") from error
+    if not isinstance(state, dict):
+        raise WeightsError(f"{path} is no checkpoint: it holds a {type(state).__name__}")
     for key in ("state_dict", "net"):  # where training scripts put it
         state = state.get(key, state)
     state = {name.removeprefix("module."): value for name, value in state.items()}
