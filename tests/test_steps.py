@@ -1,5 +1,6 @@
 """Quantization steps per element: what goes on the lattice is (values - centres) / steps."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,9 @@ class Drawn:
         self.model: Any = torch.nn.Linear(1, 1)
         self.main_density = GaussianDensity(np.array([1.0]), tails=())
         self._step = step
+
+    def alone(self) -> Any:
+        return nullcontext()
 
     def draw(self, rng: np.random.Generator, size: int) -> tuple[NDArray, Prior]:
         n = 40 * 40
