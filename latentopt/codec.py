@@ -394,7 +394,7 @@ class Codec(nn.Module):
 
     def _draft(self, y_hat: Tensor) -> Tensor:
         """:meth:`_image` for the encoder's searches: differentiable, in low precision."""
-        y_hat = y_hat.to(next(self.model.parameters()).dtype)
+        y_hat = y_hat.to(next(self.model.parameters()))
         with _low_precision(y_hat.device):
             y_hat = y_hat.contiguous(memory_format=torch.channels_last)
             return self._adapter.synthesis(y_hat).float()

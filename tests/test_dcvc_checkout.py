@@ -4,6 +4,7 @@ The checkout is that of github.com/microsoft/DCVC; weights are random, as in scr
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,19 @@ def test_bytes_are_near_the_codecs_own_estimates(models: dict[str, Any]) -> None
         assert row.exact in (None, True)
         ratio = row.written / row.estimated
         assert 0.97 < ratio < (1.006 if "drawn" in row.what else 1.15), str(row)
+
+
+def test_the_examples_of_the_documentation(
+    repo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = Path("docs/dcvc.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    monkeypatch.chdir(tmp_path)
+    space: dict[str, Any] = {"repo": os.path.abspath(repo), "x": X, "frames": [X, X.roll(1, -1)]}
+    for block in blocks:
+        exec(block, space)
+    assert torch.equal(space["x_hat"], space["codec"](X)["x_hat"])
+    assert len(space["decoded"]) == 2
 
 
 # -- loading ---------------------------------------------------------------------------------------
