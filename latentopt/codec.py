@@ -338,16 +338,29 @@ class Codec(nn.Module):
 
     def reconstruct(self, y_hat: Tensor) -> Tensor:
         """What the model makes of main latents: images (B, 3, H, W), padded and not clipped."""
+        if self._adapter.exact:
+            return self._adapter.reconstruct(y_hat)
         return self._raw(y_hat, exact=not self.settings.portable)
 
     def moved(self, coded: Sequence[Coded]) -> Tensor:
         """Main latents (B, M, h, w), shifted by their steps."""
+        if self._adapter.exact:
+            return torch.cat([self._exactly(one) for one in coded])
         latents, like = [c.latent for c in coded], next(self.model.parameters())
         y_hat = self._hats(latents, like)
         if all(code == NO_SHIFT for c in coded for code in c.step_codes):
             return y_hat
         rho = [[decode_step(code) for code in c.step_codes] for c in coded]
         return shifted(y_hat, _directions(latents, like, self.settings.direction), rho)
+
+    def _exactly(self, coded: Coded) -> Tensor:
+        """:meth:`moved` of one image in float64, where all machines agree."""
+        latent = coded.latent
+        y_hat = latent.hat.astype(np.float64)
+        for codes, name in ((self._offsets, OFFSETS), (coded.step_codes, self.settings.direction)):
+            if any(codes):
+                y_hat += np.array([decode_step(code) for code in codes]) @ latent.directions(name)
+        return torch.from_numpy(y_hat).reshape(1, *latent.prior.shape)
 
     def _hats(self, latents: Sequence[Latent], like: Tensor) -> Tensor:
         """Main latents (B, M, h, w) before their images' shifts, at their offsets."""
@@ -381,7 +394,7 @@ class Codec(nn.Module):
 
     def _draft(self, y_hat: Tensor) -> Tensor:
         """:meth:`_image` for the encoder's searches: differentiable, in low precision."""
-        y_hat = y_hat.to(next(self.model.parameters()).dtype)
+        y_hat = y_hat.to(next(self.model.parameters()))
         with _low_precision(y_hat.device):
             y_hat = y_hat.contiguous(memory_format=torch.channels_last)
             return self._adapter.synthesis(y_hat).float()
@@ -407,6 +420,7 @@ class Codec(nn.Module):
 
     def _build_tables(self, dumped: Sequence[Ints | None] = _BUILD) -> None:
         """What is derived from the weights; tables as ``dumped``, where given."""
+        self._adapter.forget()
         self._adapter.refresh()
         self._weights_hash = self._adapter.weights_digest()[:4]
         density, pmf = self._adapter.main_density, self.settings.pmf

@@ -411,4 +411,5 @@ def _with_next(frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor | None
 
 def _pictures(images: Sequence[Tensor], size: Sequence[int]) -> Tensor:
     """Reconstructions as (B, 3, H, W) in [0, 1], without their padding."""
-    return torch.cat(list(images)).clamp(0, 1)[..., : size[0], : size[1]].contiguous()
+    whole = torch.cat(list(images)).float().clamp(0, 1)
+    return whole[..., : size[0], : size[1]].contiguous()

@@ -1,11 +1,12 @@
 """Which lattice is best at which spread: the table behind quant="auto".
 
-For Gaussians of many spreads, and for two weights of the error (bits per squared unit: about what
-elements of little and of much rate have in trained codecs), each lattice's points are chosen by
-rate and distortion, priced with the tables that the coder would use, and decoded at the best
-multiple of the point. Printed is rate + weight * error per element, less that of ``int``.
+For Gaussians (or Laplace densities) of many spreads, and for two weights of the error (bits per
+squared unit: about what elements of little and of much rate have in trained codecs), each lattice's
+points are chosen by rate and distortion, priced with the tables that the coder would use, and
+decoded at the best multiple of the point. Printed is rate + weight * error per element, less that
+of ``int``.
 
-    python scripts/level_lattices.py
+    python scripts/level_lattices.py [--density laplace]
 """
 
 import argparse
@@ -15,17 +16,24 @@ import torch
 
 from latentopt.coding import Vectors
 from latentopt.lattices import LATTICES, Lattice
-from latentopt.pmf import CoordinateBits, GaussianDensity, build_table
+from latentopt.pmf import (
+    CoordinateBits,
+    GaussianDensity,
+    LaplaceDensity,
+    ScaleDensity,
+    build_table,
+)
 
 SPREADS = [0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.5, 3.0, 10.0]
 WEIGHTS = [4.0, 8.0]
+DENSITIES: dict[str, type[ScaleDensity]] = {"gaussian": GaussianDensity, "laplace": LaplaceDensity}
 
 
 def cost(
-    lattice: Lattice, bits: CoordinateBits, density: GaussianDensity, level: int,
+    lattice: Lattice, bits: CoordinateBits, density: ScaleDensity, level: int,
     samples: torch.Tensor, weight: float,
 ) -> float:  # fmt: skip
-    """Rate + weight * squared error per element of Gaussian ``samples`` (n,)."""
+    """Rate + weight * squared error per element of ``samples`` (n,)."""
     target = samples.reshape(-1, lattice.dim)
     levels = torch.full((len(target),), level)
     vectors = Vectors(lattice, bits, levels, torch.full_like(target, weight))
@@ -41,16 +49,19 @@ def cost(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=480_000)
+    parser.add_argument("--density", choices=list(DENSITIES), default="gaussian")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    density = GaussianDensity(np.array(SPREADS))
+    kind = DENSITIES[args.density]
+    density = kind(np.array(SPREADS) / kind.deviation)
     prices = {name: CoordinateBits(density, lattice) for name, lattice in LATTICES.items()}
-    generator = torch.Generator().manual_seed(0)
+    generator = np.random.default_rng(0)
     for weight in WEIGHTS:
         print(f"\n| weight {weight:g}, spread | int | {' | '.join(list(LATTICES)[1:])} |")
         print(f"|{' --- |' * (len(LATTICES) + 1)}")
         for level, spread in enumerate(SPREADS):
-            samples = spread * torch.randn(args.samples, generator=generator)
+            drawn = density.draw(np.full(args.samples, level), generator)
+            samples = torch.from_numpy(drawn).float()
             costs = [
                 cost(lattice, prices[name], density, level, samples, weight)
                 for name, lattice in LATTICES.items()

@@ -1,8 +1,9 @@
 """Write the tables of all embedded codecs into the package: latentopt/coding/tables/*.npz.
 
 One file per density: the Gaussians of CompressAI's scale table on every lattice, which serve every
-Gaussian codec, and the factorized priors of the embedded codecs. Tables that are there stay as they
-are, since streams depend on them bit for bit; those that no embedded codec uses any more go.
+Gaussian codec, the Laplace densities of DCVC's, and the factorized priors of the embedded codecs.
+Tables that are there stay as they are, since streams depend on them bit for bit; those that no
+embedded codec uses any more go.
 """
 
 from typing import Any
@@ -16,14 +17,22 @@ from latentopt import zoo
 from latentopt.coding import LatentCoder, ship_tables
 from latentopt.coding.shipped import FOLDER
 from latentopt.lattices import RULES
-from latentopt.pmf import Density, FactorizedDensity, GaussianDensity, RescaledDensity
+from latentopt.models.dcvc_net import SCALES
+from latentopt.pmf import (
+    Density,
+    FactorizedDensity,
+    GaussianDensity,
+    LaplaceDensity,
+    RescaledDensity,
+)
 from latentopt.zoo.embedded import EMBEDDED
 
 
 def densities() -> list[tuple[Density, list[str]]]:
     """Each density that ships, and the lattices that a latent of its kind may use."""
     found: list[tuple[Density, list[str]]] = [
-        (GaussianDensity(get_scale_table().double().numpy()), list(RULES))
+        (GaussianDensity(get_scale_table().double().numpy()), list(RULES)),
+        (LaplaceDensity(SCALES), list(RULES)),
     ]
     for codec, quality in ((c, q) for c in EMBEDDED.names() for q in EMBEDDED.qualities(c)):
         model = zoo.load(codec, quality)

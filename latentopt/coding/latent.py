@@ -2,6 +2,9 @@
 
 values - centres ──► pack ──► nearest point ──► m ──► tables ──► symbols ──► ANS ──► string
 values ◄── + centres ◄── unpack ◄── units * m ◄── m ◄── tables ◄── symbols ◄── ANS ◄── string
+
+Where a codec has a quantization step for each element (DCVC), what goes on the lattice is
+(values - centres) / steps, and comes back times the steps.
 """
 
 import hashlib
@@ -65,6 +68,24 @@ class Prior:
     shape: tuple[int, ...]  # (M, h, w)
     levels: NDArray[np.int16]  # (n,) which table codes each element
     centres: NDArray[np.floating]  # (n,) mean or median, what the residual is taken from
+    steps: NDArray[np.floating] | None = None
+    """(n,) latent units per unit of the lattice, positive; None: 1 for all."""
+
+    def residual(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        """What goes on the lattice, (n,), for a latent ``values`` (n,)."""
+        residual = values - self.centres
+        return residual if self.steps is None else residual / self.steps
+
+    def values(self, residual: NDArray[np.floating]) -> NDArray[np.floating]:
+        """The latent (n,) of a residual on the lattice: the inverse of :meth:`residual`."""
+        return self.scaled(residual) + self.centres
+
+    def scaled(self, residual: NDArray[np.floating], power: int = 1) -> NDArray[np.floating]:
+        """What (..., n) a change of the residual is in latent units; with 2, its square.
+
+        A squared error in latent units, too, is worth so much more on the lattice.
+        """
+        return residual if self.steps is None else residual * self.steps**power
 
     def corrected(self, density: Density, corrections: NDArray[np.int32]) -> "Prior":
         """With each channel's scales corrected by so many levels (M,)."""
@@ -106,7 +127,7 @@ class Latent:
 
     @cached_property
     def residual(self) -> NDArray[np.floating]:
-        """(n,) the points in latent units, each element at its own place."""
+        """(n,) the lattice's points, each element at its own place."""
         flat = np.empty_like(self.prior.centres)
         for part, m in self._vectors():
             _put_points(flat, part, m)
@@ -115,13 +136,16 @@ class Latent:
     @property
     def hat(self) -> NDArray[np.floating]:
         """(n,) the reconstructed latent, before any shift."""
-        return self.residual + self.prior.centres
+        return self.prior.values(self.residual)
 
     def directions(self, name: str) -> Floats:
-        """(k, n) which ways shifts go: gradient of -log density, or sign, of the residual."""
+        """(k, n) which ways shifts go: gradient of -log density, or sign, of the residual.
+
+        A shift is one of the residual; here it is in latent units.
+        """
         if name == "density":
-            return self._gradient()[None]
-        sign = np.sign(self.residual).astype(np.float64)
+            return self.prior.scaled(self._gradient())[None]
+        sign = self.prior.scaled(np.sign(self.residual).astype(np.float64))
         if name == "sign":
             return sign[None]
         part = np.searchsorted(SPLITS, self.coder.spreads)[self.prior.levels]
@@ -204,7 +228,7 @@ class LatentCoder:
             InputError: a value is NaN, infinite or absurdly large.
         """
         quantizer = Quantizer(self, values, prior.shape)
-        quantizer(np.arange(len(values)), prior.levels, prior.centres)
+        quantizer(np.arange(len(values)), prior.levels, prior.centres, prior.steps)
         return quantizer.latent()
 
     def nearest(self, part: Part, residual: NDArray[np.floating]) -> Ints:
@@ -270,7 +294,7 @@ class LatentCoder:
             BitstreamError: ``string`` does not fit the prior exactly.
         """
         reader = Reader(self, string, prior.shape, steps)
-        reader(np.arange(len(prior.levels)), prior.levels, prior.centres)
+        reader(np.arange(len(prior.levels)), prior.levels, prior.centres, prior.steps)
         return reader.latent(), reader.step_codes
 
     def dump(self) -> Ints:
@@ -315,45 +339,51 @@ class Coding(ABC):
         self._groups: list[Group] = []
 
     def __call__(
-        self, index: NDArray[np.int64], levels: NDArray[np.int16], centres: NDArray[np.floating]
+        self,
+        index: NDArray[np.int64],
+        levels: NDArray[np.int16],
+        centres: NDArray[np.floating],
+        steps: NDArray[np.floating] | None = None,
     ) -> NDArray[np.floating]:
-        """One group, each argument (k,): places in the flattened latent, levels and centres.
+        """One group, each argument (k,): places in the flattened latent, levels, centres, steps.
 
         Returns the decoded elements (k,), before any shift: what later groups may depend on.
         """
         if self._corrections is not None:
-            steps = self._corrections[index // int(np.prod(self._shape[1:]))]
-            levels = self._coder.density.rescaled(levels, steps).astype(np.int16)
+            wider = self._corrections[index // int(np.prod(self._shape[1:]))]
+            levels = self._coder.density.rescaled(levels, wider).astype(np.int16)
+        prior = Prior((len(index),), levels, centres, steps)
         parts = pack(levels, self._coder.lattices)
-        chosen = self._points(parts, index, centres)
-        hat = np.empty_like(centres)
+        chosen = self._points(parts, index, prior)
+        points = np.empty_like(centres)
         for part, m in zip(parts, chosen):
-            _put_points(hat, part, m)
-        self._seen.append((index, Prior((len(index),), levels, centres)))
+            _put_points(points, part, m)
+        self._seen.append((index, prior))
         placed = [Part(part.lattice, index[part.index], part.runs) for part in parts]
         self._groups.append(Group(placed, chosen))
-        return hat + centres
+        return prior.values(points)
 
     @abstractmethod
-    def _points(
-        self, parts: Sequence[Part], index: NDArray[np.int64], centres: NDArray[np.floating]
-    ) -> list[Ints]:
-        """Coordinates of the vectors of a group."""
+    def _points(self, parts: Sequence[Part], index: NDArray[np.int64], prior: Prior) -> list[Ints]:
+        """Coordinates of the vectors of a group, given its elements' entropy parameters."""
 
     def latent(self) -> Latent:
         """The whole latent, once all its elements have been coded."""
-        n = int(np.prod(self._shape))
-        levels, centres = np.empty(n, np.int16), np.empty(n, self._seen[0][1].centres.dtype)
+        n, first = int(np.prod(self._shape)), self._seen[0][1]
+        levels, centres = np.empty(n, np.int16), np.empty(n, first.centres.dtype)
+        steps = None if first.steps is None else np.ones(n, first.steps.dtype)
         for index, prior in self._seen:
             levels[index], centres[index] = prior.levels, prior.centres
-        prior = Prior(self._shape, levels, centres)
+            if steps is not None:
+                steps[index] = prior.steps
+        prior = Prior(self._shape, levels, centres, steps)
         return Latent(self._coder, prior, self._groups, self._corrections)
 
 
 class Quantizer(Coding):
     """The encoder's side: chooses lattice points for the ``values`` (n,).
 
-    They are the nearest ones, or with ``weight`` (n,), bits per squared unit, the cheapest.
+    They are the nearest ones, or with ``weight`` (n,), bits per squared latent unit, the cheapest.
     """
 
     def __init__(
@@ -367,13 +397,11 @@ class Quantizer(Coding):
         super().__init__(coder, shape, corrections)
         self._values, self._weight = values, weight
 
-    def _points(
-        self, parts: Sequence[Part], index: NDArray[np.int64], centres: NDArray[np.floating]
-    ) -> list[Ints]:
-        residual = self._values[index] - centres
+    def _points(self, parts: Sequence[Part], index: NDArray[np.int64], prior: Prior) -> list[Ints]:
+        residual = prior.residual(self._values[index])
         if self._weight is None:
             return [self._coder.nearest(part, residual) for part in parts]
-        weight = self._weight[index]
+        weight = prior.scaled(self._weight[index], power=2)
         return [self._coder.cheapest(part, residual, weight) for part in parts]
 
 
@@ -399,9 +427,7 @@ class Reader(Coding):
             corrections = self._decoder.run(_CORRECTIONS, shape[0]) - MAX_CORRECTION
         super().__init__(coder, shape, corrections)
 
-    def _points(
-        self, parts: Sequence[Part], index: NDArray[np.int64], centres: NDArray[np.floating]
-    ) -> list[Ints]:
+    def _points(self, parts: Sequence[Part], index: NDArray[np.int64], prior: Prior) -> list[Ints]:
         chosen, masks = [], []
         for part in parts:
             pieces = [
@@ -421,7 +447,7 @@ class Reader(Coding):
 
 
 def _put_points(flat: NDArray[np.floating], part: Part, m: Ints) -> None:
-    """Write the points of ``part`` into a latent (n,), in latent units."""
+    """Write the points of ``part`` into a residual (n,)."""
     flat[part.index] = m * np.array(part.lattice.units, dtype=flat.dtype)
 
 

@@ -24,7 +24,7 @@ def fit_corrections(
     """
     density, bits = coder.density, coder.prices(LATTICES["int"])
     plane = int(np.prod(prior.shape[1:]))
-    k = np.clip(np.rint(values - prior.centres), -_REACH, _REACH).astype(np.int64)
+    k = np.clip(np.rint(prior.residual(values)), -_REACH, _REACH).astype(np.int64)
     channel = np.arange(len(k)) // plane
     pair, k, count = _histogram(channel * density.levels + prior.levels, k)
     channel, levels = np.divmod(pair, density.levels)

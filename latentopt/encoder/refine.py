@@ -88,9 +88,12 @@ class Field:
     ):
         device = values.device
         self._centres = torch.from_numpy(prior.centres).to(values)
+        self._steps = None if prior.steps is None else torch.from_numpy(prior.steps).to(values)
         lattices = coder.scalars if scalar else coder.lattices
         wide = coder.spreads >= _QUIET
-        residual = (values - self._centres).cpu().numpy()
+        residual = self._residual(values).cpu().numpy()
+        if self._steps is not None:
+            weight = weight * self._steps**2
         self._vectors = []
         for part in pack(prior.levels, lattices):
             active = wide[part.levels] | (np.abs(residual[part.index]) > _OUTLIER).any(axis=1)
@@ -100,10 +103,16 @@ class Field:
 
     def mean(self, target: Tensor, temperature: float) -> Tensor:
         """Expected latent (n,) at a temperature in bits."""
-        residual, out = target - self._centres, self._centres.clone()
+        residual, out = self._residual(target), self._centres.clone()
         for index, vectors in self._vectors:
-            out[index] += vectors.mean(residual[index], temperature)
+            mean = vectors.mean(residual[index], temperature)
+            out[index] += mean if self._steps is None else mean * self._steps[index]
         return out
+
+    def _residual(self, values: Tensor) -> Tensor:
+        """See :meth:`latentopt.coding.Prior.residual`."""
+        residual = values - self._centres
+        return residual if self._steps is None else residual / self._steps
 
 
 def refine(

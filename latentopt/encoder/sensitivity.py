@@ -52,7 +52,7 @@ def measure(adapter: Adapter, synthesis: Callable[[Tensor], Tensor]) -> Sensitiv
     spreads = np.array([density.spread(level) for level in range(density.levels)])
     less_rate, more_error = _price_of_a_step(spreads)
     plane = len(prior.levels) // prior.shape[0]
-    errors = np.repeat(squared, plane) @ more_error[prior.levels]
+    errors = prior.scaled(np.repeat(squared, plane), power=2) @ more_error[prior.levels]
     trade = float(less_rate[prior.levels].sum() / max(errors, 1e-30))
     return Sensitivity(squared, trade)
 

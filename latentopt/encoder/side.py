@@ -1,6 +1,6 @@
 """The side latent's shift: what it does to the rate of the main latent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -35,31 +35,32 @@ class SideProblem:
 
     def bits(self, rho: float) -> float:
         """Rate of a sample of the main latent's elements, rounded to integers, after a shift."""
-        return self._cost(*self._sampled(self.features(rho)))
+        return self._cost(self._sampled(self.features(rho)))
 
     def linearised_bits(self, probe: float) -> Callable[[float], float]:
         """A cheap stand-in for :meth:`bits`: parameters on the secant through 0 and ``probe``."""
         shape = self._side.prior.shape
         there = self._adapter.features(self._shifted(probe), shape, draft=True)
-        scales, means = self._sampled(self.features(0.0))
-        far_scales, far_means = self._sampled(there)
-        scale_change, mean_change = far_scales - scales, far_means - means
+        here, far = self._sampled(self.features(0.0)), self._sampled(there)
 
         def along(rho: float) -> float:
             t = rho / probe if probe else 0.0
-            return self._cost(scales + t * scale_change, means + t * mean_change)
+            return self._cost([a + t * (b - a) for a, b in zip(here, far)])
 
         return along
 
-    def _sampled(self, features: NDArray) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """Scales and means of a sample of the elements."""
-        parameters = self._adapter.estimate(features, self._y)
-        return _sample(parameters.scales), _sample(parameters.means)
+    def _sampled(self, features: NDArray) -> list[NDArray[np.floating]]:
+        """Scales and means of a sample of the elements, and steps where the codec has them."""
+        found = self._adapter.estimate(features, self._y)
+        arrays = (found.scales, found.means, found.steps)
+        return [_sample(array) for array in arrays if array is not None]
 
-    def _cost(self, scales: NDArray[np.floating], means: NDArray[np.floating]) -> float:
+    def _cost(self, parameters: Sequence[NDArray[np.floating]]) -> float:
+        """Bits of the sample, given what :meth:`_sampled` returns."""
         density = self._adapter.main_density
-        residual = _sample(self._y) - means
-        return density.integer_bits(np.maximum(scales, density.spread(0)), residual)
+        scales, means, *steps = parameters
+        residual = (_sample(self._y) - means) / (steps[0] if steps else 1)
+        return density.integer_bits(np.maximum(scales, density.scales[0]), residual)
 
     @cached_property
     def scale(self) -> float:

@@ -7,7 +7,10 @@ from latentopt.models.base import (
     SideAdapter,
     channel_prior,
 )
+from latentopt.models.checkout import load_dcvc
 from latentopt.models.context import ContextAdapter
+from latentopt.models.dcvc import DualPriorAdapter, FourPartAdapter, intra
+from latentopt.models.dcvc_net import DCVCAdapter
 from latentopt.models.factorized import FactorizedAdapter
 from latentopt.models.hyperprior import MeanScaleAdapter, ScaleAdapter
 from latentopt.models.registry import adapter_class
@@ -20,7 +23,10 @@ __all__ = [
     "Adapter",
     "ChannelAdapter",
     "ContextAdapter",
+    "DCVCAdapter",
+    "DualPriorAdapter",
     "FactorizedAdapter",
+    "FourPartAdapter",
     "MeanScaleAdapter",
     "Parameters",
     "PredictedAdapter",
@@ -31,5 +37,7 @@ __all__ = [
     "VideoAdapter",
     "adapter_class",
     "channel_prior",
+    "intra",
+    "load_dcvc",
     "with_step",
 ]

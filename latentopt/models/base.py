@@ -3,10 +3,11 @@
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,15 +17,40 @@ from torch import Tensor, nn
 
 from latentopt.coding import Prior
 from latentopt.errors import UnsupportedModelError
-from latentopt.pmf import Density, FactorizedDensity, GaussianDensity
+from latentopt.pmf import Density, FactorizedDensity, ScaleDensity
 
 Transform = Callable[[Any, Tensor], Tensor]
 
-Code = Callable[[NDArray[np.int64], NDArray[np.int16], NDArray[np.floating]], NDArray[np.floating]]
-"""Codes one group of elements: (places, levels, centres), (k,) each, to the decoded values (k,)."""
 
-Leaf = Callable[[NDArray[np.int64], NDArray, NDArray], NDArray[np.floating]]
-"""Codes one group of elements: (places, scales, means), (k,) each, to the decoded values (k,)."""
+class Code(Protocol):
+    """Codes one group of elements."""
+
+    def __call__(
+        self,
+        index: NDArray[np.int64],
+        levels: NDArray[np.int16],
+        centres: NDArray[np.floating],
+        steps: NDArray[np.floating] | None = None,
+        /,
+    ) -> NDArray[np.floating]:
+        """Places, levels, centres and quantization steps, (k,) each, to the decoded values (k,)."""
+
+
+class Leaf(Protocol):
+    """Codes one group of elements."""
+
+    def __call__(
+        self,
+        index: NDArray[np.int64],
+        scales: NDArray,
+        means: NDArray,
+        steps: NDArray | None = None,
+        /,
+    ) -> NDArray[np.floating]:
+        """Places, scales, means and quantization steps, (k,) each, to the decoded values (k,).
+
+        Scales are those of the residual, (value - mean) / step; means are in latent units.
+        """
 
 
 class Adapter(ABC):
@@ -108,6 +134,26 @@ class Adapter(ABC):
         """The modules of the synthesis; the whole model where they are not known."""
         return [self.model] if self._synthesis else [self.model.g_s]
 
+    exact = False
+    """Whether what is decoded must be the same on all machines: where it selects tables of what is
+    coded later, as in video codecs whose entropy parameters depend on the frame before."""
+
+    def reconstruct(self, y_hat: Tensor) -> Tensor:
+        """:meth:`synthesis` of what later tables depend on: in float64 on the CPU."""
+        twin = copy.copy(self)
+        twin.model = self._exact_model
+        return twin.synthesis(y_hat.cpu().double())
+
+    @cached_property
+    def _exact_model(self) -> nn.Module:
+        return cpu_copy(self.model)
+
+    def forget(self) -> None:
+        """Drop what was derived from the weights and kept: all cached properties."""
+        for name in list(vars(self)):
+            if isinstance(getattr(type(self), name, None), cached_property):
+                del vars(self)[name]
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Within it, networks that see other frames or latents get neutral ones in their place."""
@@ -140,21 +186,25 @@ class ChannelAdapter(Adapter):
 
     def draw(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.floating], Prior]:
         prior = channel_prior(self.main_density, (self.main_density.levels, size, size))
-        return self.main_density.draw(prior.levels, rng) + prior.centres, prior
+        return prior.values(self.main_density.draw(prior.levels, rng)), prior
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What the hyper-synthesis says of each element of the main latent."""
+    """What the hyper-synthesis says of each element of the main latent; as for a :class:`Leaf`."""
 
     scales: NDArray[np.floating]  # (M, h, w) or (n,)
     means: NDArray[np.floating]  # likewise
+    steps: NDArray[np.floating] | None = None  # likewise, where the codec has steps
 
 
 class SideAdapter(Adapter):
-    """A family whose main latent is Gaussian given a side latent, itself of a factorized prior."""
+    """A family whose main latent has a scale and a mean for each element, given a side latent.
 
-    main_density: GaussianDensity
+    The side latent itself has a factorized prior.
+    """
+
+    main_density: ScaleDensity
     side_density: FactorizedDensity
 
     @abstractmethod
@@ -178,7 +228,13 @@ class SideAdapter(Adapter):
 
     def walk(self, features: NDArray, code: Code) -> None:
         """Code the main latent group by group, calling ``code`` for each."""
-        self.visit(features, lambda places, s, m: code(places, self.levels(s), m))
+
+        def leaf(
+            index: NDArray[np.int64], scales: NDArray, means: NDArray, steps: NDArray | None = None
+        ) -> NDArray[np.floating]:
+            return code(index, self.levels(scales), means, steps)
+
+        self.visit(features, leaf)
 
     def levels(self, scales: NDArray) -> NDArray[np.int16]:
         """Level of each scale: the first table entry that is not below it, as in CompressAI."""
@@ -188,7 +244,8 @@ class SideAdapter(Adapter):
     def prior(self, given: NDArray, y: NDArray[np.floating]) -> Prior:
         parameters = self.estimate(given, y)
         levels = self.levels(parameters.scales.ravel())
-        return Prior(self.main_shape(given), levels, parameters.means.ravel())
+        steps = None if parameters.steps is None else parameters.steps.ravel()
+        return Prior(self.main_shape(given), levels, parameters.means.ravel(), steps)
 
     def draw(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.floating], Prior]:
         side = channel_prior(self.side_density, (self.side_density.levels, size, size))
@@ -196,7 +253,7 @@ class SideAdapter(Adapter):
         features = self.features(z_hat, side.shape)
         nothing = np.zeros(int(np.prod(self.main_shape(features))), np.float32)
         prior = self.prior(features, nothing)
-        return self.main_density.draw(prior.levels, rng) + prior.centres, prior
+        return prior.values(self.main_density.draw(prior.levels, rng)), prior
 
     @abstractmethod
     def estimate(self, features: NDArray, y: NDArray) -> Parameters:
@@ -206,13 +263,52 @@ class SideAdapter(Adapter):
         """
 
 
+class Recorder:
+    """A :class:`Leaf` that notes the entropy parameters it is given.
+
+    What stands for the decoded latent is ``y`` (n,).
+    """
+
+    def __init__(self, y: NDArray[np.floating]):
+        self._y, self._found = y, np.ones((3, len(y)))
+        self._has_steps = False
+
+    def __call__(
+        self,
+        index: NDArray[np.int64],
+        scales: NDArray,
+        means: NDArray,
+        steps: NDArray | None = None,
+        /,
+    ) -> NDArray[np.floating]:
+        self._found[:2, index] = scales, means
+        if steps is not None:
+            self._found[2, index], self._has_steps = steps, True
+        return self._y[index]
+
+    @property
+    def parameters(self) -> Parameters:
+        """What was noted, (n,) each."""
+        scales, means, steps = self._found
+        return Parameters(scales, means, steps if self._has_steps else None)
+
+
+class Networks(nn.Module):
+    """Some of a model's modules, under their own names; they stay the model's own."""
+
+    def __init__(self, model: nn.Module, names: Iterable[str]):
+        super().__init__()
+        for name in names:
+            setattr(self, name, getattr(model, name))
+
+
 class Scale(nn.Module):
     """Multiplies by a constant."""
 
-    def __init__(self, factor: float):
+    def __init__(self, factor: float | Tensor):
         super().__init__()
         self.factor: Tensor
-        self.register_buffer("factor", torch.tensor(factor))
+        self.register_buffer("factor", torch.as_tensor(factor))
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.factor

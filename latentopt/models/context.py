@@ -138,7 +138,6 @@ class ContextAdapter(ScaleAdapter):
     def refresh(self) -> None:
         super().refresh()
         Wavefront.of(self.model.context_prediction)  # refuse now what cannot be walked
-        self.__dict__.pop("_context", None)
 
     def decoder_parts(self) -> list[nn.Module]:
         context = [self.model.context_prediction, self.model.entropy_parameters]

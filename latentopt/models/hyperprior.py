@@ -28,7 +28,6 @@ class ScaleAdapter(SideAdapter):
     def refresh(self) -> None:
         self.side_density = FactorizedDensity(self.model.entropy_bottleneck)
         self.main_density = GaussianDensity(scale_table(self.model.gaussian_conditional))
-        self.__dict__.pop("_portable", None)
 
     @cached_property
     def _portable(self) -> nn.Module:
@@ -76,7 +75,9 @@ class MeanScaleAdapter(ScaleAdapter):
         last = max(i for i, layer in enumerate(layers) if not isinstance(layer, Scale))
         head = layers[last]
         splits = isinstance(head, nn.Conv2d) and head.groups == 1
-        return _SplitHead(layers, last) if splits else cpu_copy(self.model.h_s)
+        if splits and not self.exact:
+            return _SplitHead(layers, last)
+        return cpu_copy(self.model.h_s)
 
     def hyper_analysis(self, y: Tensor) -> Tensor:
         return self.model.h_a(y)

@@ -13,6 +13,8 @@ from torch import nn
 from latentopt.errors import UnsupportedModelError
 from latentopt.models.base import Adapter
 from latentopt.models.context import ContextAdapter
+from latentopt.models.dcvc import intra_class
+from latentopt.models.dcvc_net import is_dcvc_net
 from latentopt.models.factorized import FactorizedAdapter
 from latentopt.models.hyperprior import MeanScaleAdapter, ScaleAdapter
 from latentopt.models.invcompress import InvCompressAdapter, is_invcompress
@@ -42,6 +44,14 @@ def adapter_class(model: nn.Module) -> type[Adapter] | type[VideoAdapter]:
         return TreeAdapter
     if is_invcompress(model):
         return InvCompressAdapter
+    if is_dcvc_net(model):
+        raise UnsupportedModelError(
+            "DCVC_net codes predicted frames only: give it a codec for key frames with "
+            "wrap(model, adapter=latentopt.models.dcvc_net.video(key)), docs/dcvc.md"
+        )
+    dcvc_intra = intra_class(model)
+    if dcvc_intra:
+        return dcvc_intra
     for family, adapter in _ADAPTERS.items():
         if isinstance(model, family) and type(model).compress is family.compress:
             return adapter

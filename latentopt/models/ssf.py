@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latentopt.models.base import Leaf, Parameters, SideAdapter, cpu_copy, scale_table
-from latentopt.models.video import PredictedAdapter, VideoAdapter
+from latentopt.models.video import PredictedAdapter, VideoAdapter, texture
 from latentopt.pmf import FactorizedDensity, GaussianDensity
 
 Warp = Callable[[Tensor, Tensor], Tensor]
@@ -113,7 +112,8 @@ class MotionAdapter(PartAdapter, PredictedAdapter):
 
     def synthesis(self, y_hat: Tensor) -> Tensor:
         motion = self.model.decoder(y_hat)
-        reference = _texture(motion) if self._known is None else self._known.to(motion.device)
+        alone = self._known is None
+        reference = texture(motion.shape[-2:], motion) if alone else self._known.to(motion.device)
         return self._warp(reference, motion)
 
 
@@ -157,11 +157,3 @@ class ScaleSpaceFlowAdapter(VideoAdapter):
             "motion": MotionAdapter(motion, portable, warp),
             "residual": ResidualAdapter(residual, portable, motion, warp),
         }
-
-
-def _texture(like: Tensor) -> Tensor:
-    """An image (B, 3, H, W) for probing what motion changes: smooth noise, always the same."""
-    height, width = like.shape[-2:]
-    coarse = torch.rand(1, 3, height // 8, width // 8, generator=torch.Generator().manual_seed(0))
-    image = F.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=False)
-    return image.to(like).expand(len(like), -1, -1, -1)

@@ -10,6 +10,7 @@ from torch import nn
 from latentopt.errors import InputError, UnsupportedModelError
 from latentopt.models.base import Scale, SideAdapter
 from latentopt.models.context import ContextAdapter
+from latentopt.models.dcvc import IntraAdapter
 from latentopt.models.invcompress import InvCompressAdapter
 from latentopt.models.registry import adapter_class
 from latentopt.models.tree import TreeAdapter
@@ -34,7 +35,7 @@ def with_step(model: nn.Module, step: float) -> nn.Module:
     adapter = adapter_class(model)
     if step == 1:
         return model
-    if issubclass(adapter, InvCompressAdapter | TreeAdapter | VideoAdapter):
+    if issubclass(adapter, InvCompressAdapter | TreeAdapter | IntraAdapter | VideoAdapter):
         name = type(model).__qualname__
         raise UnsupportedModelError(f"{name} cannot be measured at other steps: use step 1 only")
     stepped: Any = copy.deepcopy(model)

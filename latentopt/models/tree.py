@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latentopt.errors import UnsupportedModelError
-from latentopt.models.base import Leaf, Parameters, SideAdapter, cpu_copy, scale_table
+from latentopt.models.base import Leaf, Parameters, Recorder, SideAdapter, cpu_copy, scale_table
 from latentopt.models.context import ContextModel, as_numpy
 from latentopt.pmf import FactorizedDensity, GaussianDensity
 
@@ -50,8 +50,6 @@ class TreeAdapter(SideAdapter):
         self._hyper = codec["hyper"]
         self.side_density = FactorizedDensity(self._hyper.entropy_bottleneck)
         self.main_density = GaussianDensity(scale_table(codec["y"]))
-        for name in ("_exact", "_exact_h_s"):
-            self.__dict__.pop(name, None)
 
     @property
     def contextual(self) -> bool:  # type: ignore[override]
@@ -90,15 +88,10 @@ class TreeAdapter(SideAdapter):
         self._visit(self._exact, torch.from_numpy(features), leaf)
 
     def estimate(self, features: NDArray, y: NDArray) -> Parameters:
-        found = np.empty((2, len(y)))
-
-        def leaf(index: NDArray, scales: NDArray, means: NDArray) -> NDArray:
-            found[:, index] = scales, means
-            return y[index]
-
+        recorder = Recorder(y)
         given = torch.from_numpy(features).to(next(self.model.parameters()))
-        self._visit(self.model.latent_codec["y"], given, leaf)
-        return Parameters(*found)
+        self._visit(self.model.latent_codec["y"], given, recorder)
+        return recorder.parameters
 
     def _visit(self, codec: nn.Module, given: Tensor, leaf: Leaf) -> None:
         shape = (channels(codec, given[None]), *given.shape[1:])

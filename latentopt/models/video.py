@@ -1,10 +1,12 @@
 """Video codecs: a key frame, then frames predicted from the one before, each in a few latents."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentopt.models.base import SideAdapter
@@ -64,3 +66,11 @@ class VideoAdapter(ABC):
     def parts(self) -> dict[str, SideAdapter]:
         """All latents by name, the key frame's first."""
         return {"image": self.key, **self.predicted}
+
+
+def texture(size: Sequence[int], like: Tensor) -> Tensor:
+    """An image (B, 3, H, W) for probing what motion changes: smooth noise, always the same."""
+    coarse_size = [side // 8 for side in size]
+    coarse = torch.rand(1, 3, *coarse_size, generator=torch.Generator().manual_seed(0))
+    image = F.interpolate(coarse, size=tuple(size), mode="bilinear", align_corners=False)
+    return image.to(like).expand(len(like), -1, -1, -1)

@@ -2,7 +2,14 @@
 
 from latentopt.pmf.cells import cell_probabilities
 from latentopt.pmf.counts import PRECISION, TOTAL, Counts
-from latentopt.pmf.densities import Density, FactorizedDensity, GaussianDensity, RescaledDensity
+from latentopt.pmf.densities import (
+    Density,
+    FactorizedDensity,
+    GaussianDensity,
+    LaplaceDensity,
+    RescaledDensity,
+    ScaleDensity,
+)
 from latentopt.pmf.rates import CoordinateBits
 from latentopt.pmf.tables import JointTable, ProductTable, Table, build_paper_table, build_table
 
@@ -15,8 +22,10 @@ __all__ = [
     "FactorizedDensity",
     "GaussianDensity",
     "JointTable",
+    "LaplaceDensity",
     "ProductTable",
     "RescaledDensity",
+    "ScaleDensity",
     "Table",
     "build_paper_table",
     "build_table",

@@ -1,0 +1,120 @@
+"""Codecs of the DCVC family from a checkout of Microsoft's repository that the user has.
+
+Their code is no package: each family's folder holds a top-level package ``src`` of its own. So a
+class is imported with that folder on ``sys.path``, and ``src`` is forgotten afterwards: then one
+process can load several families. None of their code is part of latentopt.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from latentopt.errors import InputError, WeightsError
+
+_PACKAGE = "src"
+
+
+@dataclass(frozen=True)
+class _Public:
+    """Where a family's class is."""
+
+    module: str
+    name: str
+
+
+FAMILIES = {
+    "DCVC": _Public("src.models.DCVC_net", "DCVC_net"),
+    "DCVC-HEM": _Public("src.models.image_model", "IntraNoAR"),
+    "DCVC-DC": _Public("src.models.image_model", "IntraNoAR"),
+}
+
+
+def load_dcvc(
+    repo: str | os.PathLike[str],
+    family: str,
+    checkpoint: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> nn.Module:
+    """A codec of the DCVC family, in eval mode.
+
+    Args:
+        repo: the checkout: the repository's root, its ``DCVC-family``, or the family's folder.
+        family: ``"DCVC"`` (``DCVC_net``, predicted frames), ``"DCVC-HEM"`` or ``"DCVC-DC"``
+            (``IntraNoAR``).
+        checkpoint: file with its weights; without one they are random.
+        options: for the class, such as ``N``.
+
+    Raises:
+        InputError: there is no such family, folder or class, or it cannot be imported.
+        WeightsError: the checkpoint is missing, unreadable, or of another architecture.
+    """
+    if family not in FAMILIES:
+        raise InputError(f"unknown family {family!r}: choose {', '.join(FAMILIES)}")
+    public = FAMILIES[family]
+    with _importing(_folder(Path(repo), family, public)) as folder:
+        try:
+            model = getattr(importlib.import_module(public.module), public.name)(**options)
+        except (ImportError, AttributeError, TypeError) as error:
+            where = f"{public.name} from {public.module} in {folder}"
+            raise InputError(f"cannot make {where}: {error}") from error
+    if checkpoint is not None:
+        _load(model, Path(checkpoint))
+    return model.eval()
+
+
+def _folder(repo: Path, family: str, public: _Public) -> Path:
+    """The folder that holds the family's package."""
+    file = Path(*public.module.split(".")).with_suffix(".py")
+    candidates = [repo / "DCVC-family" / family, repo / family, repo]
+    for folder in candidates:
+        if (folder / file).is_file():
+            return folder.resolve()
+    raise InputError(
+        f"no {family} in {repo}: expected {file} in one of {', '.join(map(str, candidates))}; "
+        "clone https://github.com/microsoft/DCVC and give its path"
+    )
+
+
+@contextmanager
+def _importing(folder: Path) -> Iterator[Path]:
+    """Within it, ``src`` is the package in ``folder``."""
+    others = _forget()
+    sys.path.insert(0, str(folder))
+    try:
+        yield folder
+    finally:
+        sys.path.remove(str(folder))
+        _forget()
+        sys.modules.update(others)
+
+
+def _forget() -> dict[str, Any]:
+    """Remove the package and its modules from those imported; returns them."""
+    names = [name for name in sys.modules if name.split(".")[0] == _PACKAGE]
+    return {name: sys.modules.pop(name) for name in names}
+
+
+def _load(model: nn.Module, path: Path) -> None:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror}") from error
+    except Exception as error:  # whatever unpickling meets
+        raise WeightsError(f"{path} is no checkpoint: {error}") from error
+    if not isinstance(state, dict):
+        raise WeightsError(f"{path} is no checkpoint: it holds a {type(state).__name__}")
+    for key in ("state_dict", "net"):  # where training scripts put it
+        state = state.get(key, state)
+    state = {name.removeprefix("module."): value for name, value in state.items()}
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise WeightsError(f"{path} is not of {type(model).__name__}: {error}") from error

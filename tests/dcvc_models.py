@@ -1,0 +1,178 @@
+"""Small codecs of our own with the structure of DCVC's: the same attributes, the same data flow."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+SIDE, MAIN = 4, 8  # channels of side and main latents
+
+
+class Layer(nn.Module):
+    """One of a bit estimator: softplus(h) x + b, and tanh(a) tanh of that."""
+
+    def __init__(self, channels: int, last: bool = False):
+        super().__init__()
+        self.h = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.b = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.a = None if last else nn.Parameter(torch.zeros(1, channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x * nn.functional.softplus(self.h) + self.b
+        return x if self.a is None else x + torch.tanh(x) * torch.tanh(self.a)
+
+
+class BitEstimator(nn.Module):
+    def __init__(self, channels: int):
+        super().__init__()
+        self.f1, self.f2, self.f3 = (Layer(channels) for _ in range(3))
+        self.f4 = Layer(channels, last=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Cumulative distribution at x (B, C, h, w)."""
+        return torch.sigmoid(self.f4(self.f3(self.f2(self.f1(x)))))
+
+
+def down(channels_in: int, channels_out: int, times: int) -> nn.Sequential:
+    """Halve the size so many times."""
+    layers: list[nn.Module] = []
+    for k in range(times):
+        conv = nn.Conv2d(channels_in if k == 0 else channels_out, channels_out, 3, 2, 1)
+        layers += [conv, nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers[:-1])
+
+
+def up(channels_in: int, channels_out: int, times: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for k in range(times):
+        wide = nn.Conv2d(
+            channels_in, (channels_out if k == times - 1 else channels_in) * 4, 3, 1, 1
+        )
+        layers += [wide, nn.PixelShuffle(2), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers[:-1])
+
+
+class Intra(nn.Module):
+    """What both intra codecs have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refine = nn.Conv2d(4, 3, 3, padding=1)
+        self.hyper_enc, self.hyper_dec = down(MAIN, SIDE, 2), up(SIDE, 2 * MAIN, 2)
+        self.y_prior_fusion = nn.Conv2d(2 * MAIN, 3 * MAIN, 3, padding=1)
+        self.bit_estimator_z = BitEstimator(SIDE)
+
+
+class DualPrior(Intra):
+    """As ``IntraNoAR`` of DCVC-HEM."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enc, self.dec = down(3, MAIN, 4), up(MAIN, 4, 4)
+        self.y_spatial_prior = nn.Conv2d(4 * MAIN, 2 * MAIN, 3, padding=1)
+        self.q_basic = nn.Parameter(torch.linspace(0.4, 1.5, MAIN).reshape(1, MAIN, 1, 1))
+        self.q_scale = nn.Parameter(torch.tensor([1.5, 1.0, 0.7]).reshape(3, 1, 1, 1))
+
+
+class Scaled(nn.Module):
+    """A transform that multiplies by a step in its middle."""
+
+    def __init__(self, first: nn.Module, second: nn.Module):
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, x: Tensor, step: Tensor) -> Tensor:
+        return self.second(self.first(x) * step)
+
+
+class FourPart(Intra):
+    """As ``IntraNoAR`` of DCVC-DC."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enc = Scaled(down(3, 4, 1), down(4, MAIN, 3))
+        self.dec = Scaled(up(MAIN, 4, 3), up(4, 4, 1))
+        for k in (1, 2, 3):
+            setattr(self, f"y_spatial_prior_adaptor_{k}", nn.Conv2d(4 * MAIN, 3 * MAIN, 1))
+        self.y_spatial_prior = nn.Conv2d(3 * MAIN, 2 * MAIN, 3, padding=1)
+        for name in ("enc", "dec"):
+            basic = torch.linspace(0.5, 1.5, 4).reshape(1, 4, 1, 1)
+            setattr(self, f"q_basic_{name}", nn.Parameter(basic))
+            scales = torch.tensor([1.5, 0.7]).reshape(2, 1, 1, 1)
+            setattr(self, f"q_scale_{name}", nn.Parameter(scales))
+
+
+class Masked(nn.Conv2d):
+    def __init__(self, channels: int):
+        super().__init__(channels, 2 * channels, 5, padding=2)
+        self.mask: Tensor
+        self.register_buffer("mask", torch.ones_like(self.weight))
+        self.mask[:, :, 2, 2:] = 0
+        self.mask[:, :, 3:] = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x, self.weight * self.mask, self.bias)
+
+
+class Flow(nn.Module):
+    """Stands for an optical flow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Conv2d(6, 2, 3, padding=1)
+
+    def forward(self, x: Tensor, reference: Tensor) -> Tensor:
+        return self.net(torch.cat([x, reference], dim=1))
+
+
+class Predicted(nn.Module):
+    """As ``DCVC_net``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opticFlow = Flow()
+        self.mvEncoder, self.mvDecoder_part1 = down(2, MAIN, 4), up(MAIN, 2, 4)
+        self.mvDecoder_part2 = nn.Conv2d(5, 2, 3, padding=1)
+        self.feature_extract = nn.Conv2d(3, 4, 3, padding=1)
+        self.context_refine = nn.Conv2d(4, 4, 3, padding=1)
+        self.contextualEncoder = down(7, MAIN, 4)
+        self.contextualDecoder_part1 = up(MAIN, 4, 4)
+        self.contextualDecoder_part2 = nn.Conv2d(8, 3, 3, padding=1)
+        self.temporalPriorEncoder = down(4, MAIN, 4)
+        self.priorEncoder, self.mvpriorEncoder = down(MAIN, SIDE, 2), down(MAIN, SIDE, 2)
+        self.priorDecoder, self.mvpriorDecoder = up(SIDE, MAIN, 2), up(SIDE, 2 * MAIN, 2)
+        for suffix in ("", "_mv"):
+            setattr(self, f"bitEstimator_z{suffix}", BitEstimator(SIDE))
+            setattr(self, f"auto_regressive{suffix}", Masked(MAIN))
+            layers = (nn.Conv2d(4 * MAIN, 3 * MAIN, 1), nn.LeakyReLU(0.2, inplace=True))
+            head = nn.Sequential(*layers, nn.Conv2d(3 * MAIN, 2 * MAIN, 1))
+            setattr(self, f"entropy_parameters{suffix}", head)
+
+
+def lively(family: type[nn.Module], seed: int = 0) -> Any:
+    """Weights that are the same everywhere, latents and entropy parameters of many levels."""
+    model: Any = family()
+    rng = np.random.default_rng(seed)
+    for name, parameter in model.named_parameters():
+        shape = tuple(parameter.shape)
+        if name.endswith(("weight", "bias")):
+            fan_in = np.prod(shape[1:]) if len(shape) > 1 else 100
+            parameter.data = torch.from_numpy(rng.normal(0, 1 / np.sqrt(fan_in), shape)).float()
+        elif name.endswith((".a", ".b")):
+            parameter.data = torch.from_numpy(rng.uniform(-0.3, 0.3, shape)).float()
+    scales = torch.linspace(0.1, 4, MAIN)
+    if isinstance(model, Intra):
+        transform = model.enc.second if isinstance(model, FourPart) else model.enc
+        transform[-1].weight.data *= 12
+        model.y_prior_fusion.bias.data[:MAIN] += 1.2
+        model.y_prior_fusion.bias.data[MAIN : 2 * MAIN] += scales
+        part = MAIN if isinstance(model, FourPart) else MAIN // 2
+        model.y_spatial_prior.bias.data[:part] += scales[:part]
+        if isinstance(model, DualPrior):
+            model.y_spatial_prior.bias.data[MAIN : MAIN + part] += scales[part:]
+    else:
+        for encoder, suffix in (("contextualEncoder", ""), ("mvEncoder", "_mv")):
+            getattr(model, encoder)[-1].weight.data *= 12
+            getattr(model, f"entropy_parameters{suffix}")[-1].bias.data[MAIN:] += scales
+    return model.eval()
