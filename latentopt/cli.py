@@ -70,6 +70,7 @@ _NOISY = r"(torch|compressai|torchquad|autoray|PIL)\b"
 _SLOW = ("slow", "best")  # presets of many steps, worth a bar of their own
 _GOP = 8
 _CLIP_OPTIONS = ("gop", "parts", "ahead", "size", "rate")
+_DCVC = ("DCVC-HEM", "DCVC-DC")  # families with an image codec
 _STAGES = 5  # libraries, input, model, tables, coding: the same for both directions
 
 
@@ -99,7 +100,8 @@ def _encode(args: argparse.Namespace) -> int:
         stage("loading libraries")
         from latentopt import zoo
 
-        encode = _encode_clip if zoo.is_video(args.codec) else _encode_image
+        video = not args.dcvc_repo and zoo.is_video(args.codec)
+        encode = _encode_clip if video else _encode_image
         print(f"{encode(args, stage)}: {args.output}")
     return 0
 
@@ -302,8 +304,10 @@ def _choices(args: argparse.Namespace) -> dict[str, Any]:
 def _codec(args: argparse.Namespace, stage: Callable[[str], None], **choices: Any) -> Any:
     """The model that the arguments name, wrapped with these ``choices``."""
     from latentopt import wrap
+    from latentopt.models import intra
 
-    return wrap(_model(args, stage), **choices)
+    adapter = intra(q_index=args.q_index) if args.dcvc_repo else None
+    return wrap(_model(args, stage), adapter=adapter, **choices)
 
 
 def _model(args: argparse.Namespace, stage: Callable[[str], None]) -> Any:
@@ -311,12 +315,16 @@ def _model(args: argparse.Namespace, stage: Callable[[str], None]) -> Any:
     import torch
 
     from latentopt import zoo
-    from latentopt.models import with_step
+    from latentopt.models import load_dcvc, with_step
 
+    _check_dcvc(args)
     if args.device == "cuda" and not torch.cuda.is_available():
         raise InputError("device cuda: PyTorch sees no GPU here; use cpu")
     stage("loading the model")
-    model = zoo.load(args.codec, args.quality, args.weights)
+    if args.dcvc_repo:
+        model = load_dcvc(args.dcvc_repo, args.codec.upper(), args.weights)
+    else:
+        model = zoo.load(args.codec, args.quality, args.weights)
     if args.step != 1:
         model = with_step(model, args.step)
     stage("building tables")
@@ -413,11 +421,21 @@ def _check_png(path: Path, command: str) -> None:
         raise InputError(f"{path}: {command} writes PNG; give the output a name in .png")
 
 
+def _check_dcvc(args: argparse.Namespace) -> None:
+    """Refuse what does not go with a checkout of DCVC, or goes with nothing else."""
+    if not args.dcvc_repo:
+        return _refuse(args, ["q_index"], "for --dcvc-repo")
+    if args.codec.upper() not in _DCVC:
+        raise InputError(f"--dcvc-repo: the codec is {' or '.join(_DCVC)}, not {args.codec}")
+    if not args.weights:
+        raise InputError("--dcvc-repo: name the checkpoint with --weights")
+
+
 def _refuse(args: argparse.Namespace, options: Sequence[str], why: str) -> None:
     """Refuse options that were given and mean nothing here."""
     given = [name for name in options if getattr(args, name)]
     if given:
-        raise InputError(f"--{given[0]} is {why}, and {args.codec} is not one")
+        raise InputError(f"--{given[0].replace('_', '-')} is {why}, and {args.codec} is not one")
 
 
 def _check_size(path: Path) -> None:
@@ -565,6 +583,13 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         help="quantization step multiplier: above 1 for fewer bits; "
         "decode with the one of encode (default: 1)",
     )
+    add(
+        "--dcvc-repo",
+        type=Path,
+        metavar="PATH",
+        help="checkout of microsoft/DCVC: see docs/dcvc.md",
+    )
+    add("--q-index", type=int, metavar="N", help="which rate of a DCVC checkpoint (default: 0)")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where it runs (default: cpu)")
 
 
