@@ -433,7 +433,8 @@ def _check_dcvc(args: argparse.Namespace) -> None:
 
 def _refuse(args: argparse.Namespace, options: Sequence[str], why: str) -> None:
     """Refuse options that were given and mean nothing here."""
-    given = [name for name in options if getattr(args, name)]
+    unset = (None, False)
+    given = [name for name in options if all(getattr(args, name) is not value for value in unset)]
     if given:
         raise InputError(f"--{given[0].replace('_', '-')} is {why}, and {args.codec} is not one")
 

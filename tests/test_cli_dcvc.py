@@ -44,7 +44,7 @@ def test_refused(model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
         ("DCVC-HEM or DCVC-DC, not mbt2018", "--codec", "mbt2018", *model[2:]),
         ("name the checkpoint", *model[:2], *model[4:], "--quality", "3"),
         ("no DCVC-DC", "--codec", "dcvc-dc", *model[2:]),
-        ("--q-index is for --dcvc-repo", "--codec", "mbt2018", *model[2:4], "--q-index", "1"),
+        ("--q-index is for --dcvc-repo", "--codec", "mbt2018", *model[2:4], "--q-index", "0"),
         ("at other steps", *model, "--step", "2"),
         ("q_index 9", *model, "--q-index", "9"),
     ):
