@@ -197,6 +197,8 @@ def test_families_do_not_mix(checkout: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_what_is_missing_is_named(checkout: Path) -> None:
     with pytest.raises(InputError, match="DCVC-family/DCVC,"):
         load_dcvc(checkout, "DCVC")
+    with pytest.raises(InputError, match="no DCVC-DC in"):  # and not the class that is there
+        load_dcvc(checkout / "DCVC-family" / "DCVC-HEM", "DCVC-DC")
     with pytest.raises(InputError, match="choose DCVC, DCVC-HEM, DCVC-DC"):
         load_dcvc(checkout, "DCVC-RT")
     with pytest.raises(InputError, match="unexpected keyword argument 'M'"):

@@ -73,7 +73,9 @@ def load_dcvc(
 def _folder(repo: Path, family: str, public: _Public) -> Path:
     """The folder that holds the family's package."""
     file = Path(*public.module.split(".")).with_suffix(".py")
-    candidates = [repo / "DCVC-family" / family, repo / family, repo]
+    candidates = [repo / "DCVC-family" / family, repo / family]
+    if repo.resolve().name not in FAMILIES.keys() - {family}:  # else a class of the same name
+        candidates.append(repo)
     for folder in candidates:
         if (folder / file).is_file():
             return folder.resolve()

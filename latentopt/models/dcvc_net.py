@@ -1,14 +1,14 @@
 """DCVC (Li et al. 2021): ``DCVC_net``, a codec of predicted frames with an autoregressive prior.
 
-    x, reference ─► opticFlow ─► mvEncoder ─► motion latent
-                                                  │
-    reference ─► feature_extract ─► warp ◄────────┘
+    x, reference ─► opticFlow ─► mvEncoder ─► motion latent ─► mvDecoder ─► flow
+                                                                              │
+    reference ─► feature_extract ─► warp ◄────────────────────────────────────┘
                                      │
-                              context_refine ─► context ─► temporalPriorEncoder ───┐
-                                                  │              and priorDecoder  │
-    x ─► contextualEncoder ◄──────────────────────┼─► residual latent ◄── scales, means ◄──┘
-                                                  ▼         │
-                                      contextualDecoder ◄───┘ ─► x_hat
+                              context_refine ─► context ─┬─► temporalPriorEncoder ─► scales, means
+                                                         │                               │
+    x ──────────────────────────► contextualEncoder ◄────┼───────► residual latent ◄─────┘
+                                                         │                │
+                                                         └──────► contextualDecoder ─► x_hat
 
 Both latents are Laplace given a side latent and a masked 5 x 5 context, and the residual's tables
 depend on the frame before, too. So where portable, all that the decoder computes is float64 on the
@@ -40,6 +40,22 @@ SCALES = np.geomspace(0.01, 16, 64)
 
 _STRIDE = 64  # pixels per element of a side latent
 _MAIN_STRIDE = 16
+
+ENCODERS = ("opticFlow", "mvEncoder", "mvpriorEncoder", "contextualEncoder", "priorEncoder")
+"""What only the encoder computes."""
+
+_WARPED = ("mvDecoder_part1", "mvDecoder_part2")
+_PRIOR = ("auto_regressive", "entropy_parameters", "bitEstimator_z")
+_MOTION = ("opticFlow", "mvEncoder", "mvpriorEncoder", "mvpriorDecoder", *_WARPED)
+_RESIDUAL = (
+    *("feature_extract", "context_refine", "temporalPriorEncoder", "contextualEncoder"),
+    *("priorEncoder", "priorDecoder", "contextualDecoder_part1", "contextualDecoder_part2"),
+    *_WARPED,
+)
+_NAMES = {
+    "motion": (*_MOTION, *(f"{name}_mv" for name in _PRIOR)),
+    "residual": (*_RESIDUAL, *_PRIOR),
+}
 
 
 class PartAdapter(PredictedAdapter):
@@ -189,23 +205,6 @@ class _Seen:
         """From the features of the frame before, warped."""
         context = networks.context_refine(feature)
         return _Seen(context, networks.temporalPriorEncoder(context))
-
-
-ENCODERS = ("opticFlow", "mvEncoder", "mvpriorEncoder", "contextualEncoder", "priorEncoder")
-"""What only the encoder computes."""
-
-_WARPED = ("mvDecoder_part1", "mvDecoder_part2")
-_PRIOR = ("auto_regressive", "entropy_parameters", "bitEstimator_z")
-_MOTION = ("opticFlow", "mvEncoder", "mvpriorEncoder", "mvpriorDecoder", *_WARPED)
-_RESIDUAL = (
-    *("feature_extract", "context_refine", "temporalPriorEncoder", "contextualEncoder"),
-    *("priorEncoder", "priorDecoder", "contextualDecoder_part1", "contextualDecoder_part2"),
-    *_WARPED,
-)
-_NAMES = {
-    "motion": (*_MOTION, *(f"{name}_mv" for name in _PRIOR)),
-    "residual": (*_RESIDUAL, *_PRIOR),
-}
 
 
 def is_dcvc_net(model: nn.Module) -> bool:

@@ -47,7 +47,7 @@ def adapter_class(model: nn.Module) -> type[Adapter] | type[VideoAdapter]:
     if is_dcvc_net(model):
         raise UnsupportedModelError(
             "DCVC_net codes predicted frames only: give it a codec for key frames with "
-            "wrap(model, adapter=latentopt.models.dcvc_net.video(key)), docs/dcvc.md"
+            "wrap(model, adapter=dcvc_net.video(key, adapter_class(key))): docs/dcvc.md"
         )
     dcvc_intra = intra_class(model)
     if dcvc_intra:
