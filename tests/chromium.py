@@ -67,6 +67,7 @@ class Browser:
     def __init__(self, reads: int, writes: int):
         self._reads, self._writes = reads, writes
         self._buffer, self._count, self._session = b"", 0, ""
+        self._runs_scripts = True
         self.events: list[dict[str, Any]] = []
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         attached = self.send("Target.attachToTarget", targetId=target, flatten=True)
@@ -79,7 +80,7 @@ class Browser:
         self.events.clear()
         self.send("Page.navigate", url=page.resolve().as_uri())
         self._wait(lambda: self._named("Page.loadEventFired"))
-        self.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        self._settle()
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page, awaited."""
@@ -96,7 +97,15 @@ class Browser:
         down = {"type": "keyDown", "text": text} if text else {"type": "rawKeyDown"}
         self.send("Input.dispatchKeyEvent", **down, **code)
         self.send("Input.dispatchKeyEvent", type="keyUp", **code)
-        self.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        self._settle()
+
+    def hover(self, selector: str) -> None:
+        """Move the mouse to the middle of an element."""
+        box = f"document.querySelector({selector!r}).getBoundingClientRect()"
+        place = f"(b => [b.x + b.width / 2, b.y + b.height / 2])({box})"
+        x, y = self.run(place)
+        self.send("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        self._settle()
 
     def resize(self, width: int, height: int, mobile: bool = False) -> None:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
@@ -110,6 +119,7 @@ class Browser:
     def scripts(self, allowed: bool) -> None:
         """Whether pages opened from now on may run scripts of their own."""
         self.send("Emulation.setScriptExecutionDisabled", value=not allowed)
+        self._runs_scripts = allowed
 
     def screenshot(self, path: Path) -> None:
         """Write a PNG of the whole page."""
@@ -141,6 +151,12 @@ class Browser:
         self.events.remove(answer)
         assert "error" not in answer, (method, answer["error"])
         return answer["result"]
+
+    def _settle(self) -> None:
+        """Wait until what was just done has been drawn; without scripts nothing changes."""
+        if self._runs_scripts:
+            frame = "requestAnimationFrame"
+            self.run(f"new Promise(done => {frame}(() => {frame}(done)))")
 
     def _named(self, method: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event.get("method") == method]

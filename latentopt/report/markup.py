@@ -1,6 +1,6 @@
 """HTML of the parts of a page; every text goes through `text`, which escapes it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from latentopt.report.slider import Comparison
@@ -43,6 +43,14 @@ def section(table: Table) -> str:
 </div>
 </section>
 """
+
+
+def chart(curves: Sequence[object]) -> str:
+    """Where the script draws curves."""
+    if not curves:
+        return "<p>No image was measured at every rate point with every configuration.</p>"
+    return """<noscript><p>The curves need JavaScript. Tables have their numbers.</p></noscript>
+<div id="chart" hidden></div>"""
 
 
 def slider(comparison: Comparison) -> str:

@@ -10,7 +10,7 @@ from string import Template
 
 import pandas as pd
 
-from latentopt.bench.evaluate import RatePoint, checkpoint_points
+from latentopt import zoo
 from latentopt.coding import write_whole
 from latentopt.errors import InputError, LatentoptError
 from latentopt.report import data, markup
@@ -37,8 +37,7 @@ def report(
     measured = list(rows["image"].unique())
     if image is not None and image not in measured:
         raise InputError(f"--image {image}: not measured; these are: {', '.join(measured)}")
-    points = checkpoint_points(rows["codec"].iloc[0], weights) if weights else []
-    comparison, reason = _try(rows, image or measured[0], points)
+    comparison, reason = _try(rows, image or measured[0], zoo.checkpoints(weights))
     shown = markup.slider(comparison) if comparison else markup.no_slider(str(reason))
     write_whole(output, page(rows, shown).encode("utf-8"))
     return reason
@@ -47,6 +46,7 @@ def report(
 def page(rows: pd.DataFrame, slider: str) -> str:
     """The HTML of measurements, with the HTML of a slider."""
     css, script = _asset("report.css"), _asset("report.js")
+    curves = data.chart(rows)
     *summaries, items = map(markup.section, tables(rows))
     return Template(_asset("template.html")).substitute(
         policy=_policy(css, script),
@@ -55,17 +55,18 @@ def page(rows: pd.DataFrame, slider: str) -> str:
         summaries="".join(summaries),
         slider=slider,
         items=items,
-        data=_json(data.chart(rows)),
+        chart=markup.chart(curves),
+        data=_json(curves),
         css=css,
         script=script,
     )
 
 
 def _try(
-    rows: pd.DataFrame, image: str, points: list[RatePoint]
+    rows: pd.DataFrame, image: str, weights: Sequence[Path]
 ) -> tuple[Comparison | None, str | None]:
     try:
-        return compare(rows, image, points), None
+        return compare(rows, image, weights), None
     except LatentoptError as error:
         return None, " ".join(str(error).split())
 

@@ -22,7 +22,12 @@ from torch import Tensor, nn
 
 from latentopt.bench import datasets
 from latentopt.bench.configs import BaselineCodec, parse
-from latentopt.bench.evaluate import RatePoint, quality_points, weights_hash
+from latentopt.bench.evaluate import (
+    RatePoint,
+    checkpoint_points,
+    quality_points,
+    weights_hash,
+)
 from latentopt.bench.images import read_image, to_uint8
 from latentopt.bench.media import coded_bytes
 from latentopt.bench.metrics import psnr_db
@@ -71,13 +76,13 @@ class Comparison:
     """How many pixels a side a position covers."""
 
 
-def compare(rows: pd.DataFrame, image: str, points: Sequence[RatePoint] = ()) -> Comparison:
+def compare(rows: pd.DataFrame, image: str, weights: Sequence[Path] = ()) -> Comparison:
     """Code an image of the measured data again.
 
     Args:
         rows: the measurements.
         image: its name in them.
-        points: rate points from checkpoints; none: those of the zoo that the rows name.
+        weights: checkpoints; none: those of the zoo that the rows name.
 
     Raises:
         LatentoptError: image, weights or configurations are not to be had; the message says which.
@@ -85,7 +90,8 @@ def compare(rows: pd.DataFrame, image: str, points: Sequence[RatePoint] = ()) ->
     if is_video(rows):
         raise InputError("the measurements are of video, and a slider compares single images")
     codec, config = _best(rows)
-    loads = {point.name: point for point in points or _zoo_points(codec, rows)}
+    points = checkpoint_points(codec, weights) if weights else _zoo_points(codec, rows)
+    loads = {point.name: point for point in points}
     point, step = _middle(rows, codec, set(loads))
     choice = Choice(codec, point, step, config, image)
     x = read_image(_path(rows, image))
@@ -96,9 +102,11 @@ def _best(rows: pd.DataFrame) -> tuple[str, str]:
     """Codec and configuration of the lowest BD-rate; the last ones where none has any."""
     if BASELINE not in set(rows["config"]):
         raise InputError("no baseline was measured, to compare with")
+    if set(rows["config"]) == {BASELINE}:
+        raise InputError("no configuration but the baseline was measured")
     gains = summarise(rows)
     if gains.empty:
-        raise InputError("no configuration but the baseline was measured")
+        raise InputError("no image was measured everywhere")
     percent = gains["bd_rate_pchip_percent"]
     best = gains.iloc[-1] if percent.isna().all() else gains.loc[percent.idxmin()]
     return str(best["codec"]), str(best["config"])

@@ -199,7 +199,7 @@ class Chart {
     const width = this.plot.clientWidth;
     if (!width) return;
     const height = Math.round(Math.min(460, Math.max(280, 0.55 * width)));
-    const frame = { left: 52, right: width - 12, top: 12, bottom: height - 44 };
+    const frame = { left: 60, right: width - 12, top: 12, bottom: height - 44 };
     const old = this.plot.querySelector("svg");
     const held = old && old.contains(document.activeElement);
     const label = `${this.curve.label}: ${QUANTITIES[this.view.y].axis} against ${QUANTITIES[this.view.x].axis}`;
@@ -449,7 +449,10 @@ function makeSlider(box, source) {
 
 // -- the page ------------------------------------------------------------------------------------
 
-new Chart(document.getElementById("chart"), JSON.parse(document.getElementById("data").textContent));
+if (document.getElementById("chart")) {
+  const curves = JSON.parse(document.getElementById("data").textContent);
+  new Chart(document.getElementById("chart"), curves);
+}
 for (const table of document.querySelectorAll("table.sortable")) {
   makeFilters(table); // first: it reads the headings that sorting makes buttons of
   makeSortable(table);
