@@ -30,7 +30,7 @@ from latentopt.bench.media import Clips, coded_bytes
 from latentopt.bench.results import Measurement, ResultsFile, Settings
 from latentopt.bench.summary import summarise
 from latentopt.cli import main
-from latentopt.errors import InputError, WeightsError
+from latentopt.errors import DataError, InputError, WeightsError
 from latentopt.report import data, report
 from latentopt.report.commands import commands
 from latentopt.report.slider import Comparison, compare
@@ -315,6 +315,10 @@ def test_why_there_is_no_slider(rows: pd.DataFrame, tmp_path: Path) -> None:
         compare(other, "a.png")
     with pytest.raises(WeightsError, match="--weights"):
         compare(rows[rows["point"] == "q1"].assign(point="mine"), "a.png")
+    with pytest.raises(DataError, match="is 200x180, and 768x512 was measured"):
+        compare(rows.assign(width=768, height=512), "a.png")
+    with pytest.raises(DataError, match=r"holds no c\.png here"):
+        compare(rows.replace("a.png", "c.png"), "c.png")
     with pytest.raises(InputError, match="no baseline"):
         compare(rows[rows["config"] == "oct"], "a.png")
     path = tmp_path / "other.pt"

@@ -94,7 +94,7 @@ def compare(rows: pd.DataFrame, image: str, weights: Sequence[Path] = ()) -> Com
     loads = {point.name: point for point in points}
     point, step = _middle(rows, codec, set(loads))
     choice = Choice(codec, point, step, config, image)
-    x = read_image(_path(rows, image))
+    x = _original(rows, image)
     return _coded(choice, x, _model(loads[point], rows, choice))
 
 
@@ -131,13 +131,20 @@ def _middle(rows: pd.DataFrame, codec: str, names: set[str]) -> tuple[str, float
     return str(middle["point"]), float(middle["step"])
 
 
-def _path(rows: pd.DataFrame, image: str) -> Path:
-    data = str(rows["data"].iloc[0])
+def _original(rows: pd.DataFrame, image: str) -> Tensor:
+    """The image (1, 3, H, W) that was measured; refuses one of another size."""
+    row = rows[rows["image"] == image].iloc[0]
+    data = str(row["data"])
     found = datasets.resolve(data)
     paths = dict(zip(found.names, found.paths))
     if image not in paths:
         raise DataError(f"{data} holds no {image} here")
-    return paths[image]
+    x = read_image(paths[image])
+    height, width = x.shape[-2:]
+    if (width, height) != (row["width"], row["height"]):
+        was = f"{row['width']}x{row['height']}"
+        raise DataError(f"{paths[image]} is {width}x{height}, and {was} was measured")
+    return x
 
 
 def _model(point: RatePoint, rows: pd.DataFrame, choice: Choice) -> nn.Module:
