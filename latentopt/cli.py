@@ -38,6 +38,7 @@ _EPILOG = """examples:
   latentopt decode photo.lo -o decoded.png --codec tiny-mbt2018-mean --quality 3
   latentopt explain photo.lo --codec tiny-mbt2018-mean --quality 3
   latentopt bdrate --codec tiny-mbt2018-mean --data kodak
+  latentopt report results/tiny-mbt2018-mean-kodak
   latentopt zoo list"""
 _ENCODE_EPILOG = """examples:
   latentopt encode photo.png -o photo.lo --codec tiny-mbt2018-mean --quality 3
@@ -58,6 +59,12 @@ _EXPLAIN_EPILOG = """example:
   latentopt explain photo.lo --codec tiny-mbt2018-mean --quality 3 --plot bits.png"""
 _BDRATE_EPILOG = """example:
   latentopt bdrate --codec tiny-mbt2018-mean --data kodak --configs baseline,oct,oct+shift"""
+_REPORT_EPILOG = """examples:
+  latentopt report results/tiny-mbt2018-mean-kodak
+  latentopt report results/mine -o mine.html --image kodim23.png --weights 'checkpoints/*.pt'
+
+The page needs nothing but a browser. Its slider codes one image again, where data and weights are
+to be had; else the page says why it has none."""
 _ZOO_EPILOG = """examples:
   latentopt zoo list
   latentopt zoo fetch mbt2018-mean 3
@@ -285,6 +292,22 @@ def _bdrate(args: argparse.Namespace) -> int:
     return run(args)
 
 
+def _report(args: argparse.Namespace) -> int:
+    output = args.output or args.folder / "report.html"
+    if args.folder.is_dir():  # else it is the folder that is wrong, not the output
+        _check_output(output, [args.folder / "measurements.csv", *args.weights])
+    with _progress() as stage:
+        stage("loading libraries")
+        from latentopt.report import report
+
+        stage("writing the page")
+        reason = report(args.folder, output, args.image, args.weights)
+    if reason:
+        print(f"latentopt: no slider: {reason}", file=sys.stderr)
+    print(output)
+    return 0
+
+
 def _zoo(args: argparse.Namespace) -> int:
     from latentopt.zoo.main import run
 
@@ -483,6 +506,10 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     bdrate = _command(
         commands, "bdrate", _bdrate, "measure rate savings on a data set", _BDRATE_EPILOG
     )
+    report = _command(
+        commands, "report", _report, "make one HTML page of what bdrate measured", _REPORT_EPILOG
+    )
+    _add_report(report)
     zoo = _command(commands, "zoo", _zoo, "list, fetch and add codecs", _ZOO_EPILOG)
     if "bdrate" in argv[:1]:  # its options list what the zoo has: an expensive import
         from latentopt.bench.main import add_arguments
@@ -565,6 +592,21 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
     add("file", type=Path, metavar="F", help="file that encode wrote")
     add("--plot", type=Path, metavar="P.png", help="PNG to write: where in the image the bits went")
     _add_model(parser)
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("folder", type=Path, metavar="DIR", help="folder that bdrate wrote")
+    add("-o", "--output", type=Path, metavar="P.html", help="page (default: DIR/report.html)")
+    add("--image", metavar="NAME", help="which image the slider shows (default: the first)")
+    add(
+        "--weights",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="checkpoints that were measured, folders of them, or globs",
+    )
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

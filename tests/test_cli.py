@@ -475,7 +475,9 @@ def test_choices_are_the_registries() -> None:
     assert tuple(PRESETS) == cli.PRESETS
 
 
-@pytest.mark.parametrize("command", ["", "encode", "decode", "info", "explain", "bdrate", "zoo"])
+@pytest.mark.parametrize(
+    "command", ["", "encode", "decode", "info", "explain", "bdrate", "report", "zoo"]
+)
 def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main([*command.split(), "--help"])

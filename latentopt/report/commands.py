@@ -1,0 +1,77 @@
+"""The commands that measure again what rows of the harness hold."""
+
+import re
+import shlex
+from collections.abc import Iterator
+
+import pandas as pd
+
+from latentopt.bench.datasets import published_set
+
+_CLIPS = re.compile(r"(.+)/gop(\d+)(?:/frames(\d+))?(/ahead)?(?:/([a-z+]+))?")
+_QUALITY = re.compile(r"q(\d+)(-ms-ssim)?")
+
+
+def commands(rows: pd.DataFrame) -> list[str]:
+    """One command line per codec, to be run where data and weights are."""
+    return [
+        shlex.join(_command(str(codec), part)) for codec, part in rows.groupby("codec", sort=False)
+    ]
+
+
+def clip_options(data: str) -> list[str] | None:
+    """The options that give a data label of clips (see `bench.media.Clips.label`), else None.
+
+    >>> clip_options("video/gop8/frames16/image+residual")
+    ['--data', 'video', '--gop', '8', '--frames', '16', '--parts', 'image,residual']
+    >>> clip_options("kodak")
+    """
+    found = _CLIPS.fullmatch(data)
+    if found is None:
+        return None
+    name, gop, frames, ahead, parts = found.groups()
+    options = ["--data", name, "--gop", gop]
+    options += ["--frames", frames] if frames else []
+    options += ["--ahead"] if ahead else []
+    return options + (["--parts", parts.replace("+", ",")] if parts else [])
+
+
+def quality(point: str) -> tuple[int, str] | None:
+    """The zoo's quality and metric of a rate point; None where it is a checkpoint's name.
+
+    >>> quality("q3"), quality("q3-ms-ssim"), quality("mine-2")
+    ((3, 'mse'), (3, 'ms-ssim'), None)
+    """
+    found = _QUALITY.fullmatch(point)
+    return (int(found[1]), "ms-ssim" if found[2] else "mse") if found else None
+
+
+def _command(codec: str, rows: pd.DataFrame) -> Iterator[str]:
+    data, threads = str(rows["data"].iloc[0]), str(rows["threads"].iloc[0])
+    yield from ("latentopt", "bdrate", "--codec", codec)
+    yield from clip_options(data) or ("--data", data)
+    yield from _weights([str(point) for point in rows["point"].unique()])
+    steps = [f"{step:g}" for step in rows["step"].unique()]
+    if steps != ["1"]:
+        yield from ("--steps", ",".join(steps))
+    yield from ("--configs", ",".join(rows["config"].unique()))
+    known = published_set(data)
+    if known and rows["image"].nunique() < known.images:
+        yield from ("--limit", str(rows["image"].nunique()))
+    if rows["device"].iloc[0] != "cpu":
+        yield from ("--device", str(rows["device"].iloc[0]))
+    if rows["batch_size"].iloc[0] != 1:
+        yield from ("--batch-size", str(rows["batch_size"].iloc[0]))
+    yield from ("--threads", threads)
+
+
+def _weights(points: list[str]) -> Iterator[str]:
+    """Qualities, or names of checkpoints: which folder they were in no row says."""
+    known = [quality(point) for point in points]
+    pairs = [pair for pair in known if pair]
+    if len(pairs) < len(known) or len({metric for _, metric in pairs}) > 1:
+        yield from ("--weights", *points)
+        return
+    yield from ("--qualities", ",".join(str(number) for number, _ in pairs))
+    if pairs[0][1] != "mse":
+        yield from ("--metric", pairs[0][1])

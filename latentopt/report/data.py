@@ -1,0 +1,156 @@
+"""What a harness folder measured, as plain data: facts in words, curves as JSON holds them."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from latentopt import zoo
+from latentopt.bench.bdrate import rate_at_equal_psnr
+from latentopt.bench.datasets import published_set
+from latentopt.bench.metrics import ms_ssim_db
+from latentopt.bench.published import RdCurve, published_curve
+from latentopt.bench.results import read_rows
+from latentopt.bench.summary import BASELINE, Curve, complete_rows, curves, means
+from latentopt.errors import InputError, RateRangeError
+from latentopt.report.commands import clip_options, commands
+
+MEASUREMENTS = "measurements.csv"
+"""The only file of a harness folder that a report needs."""
+
+
+def read_folder(folder: Path) -> pd.DataFrame:
+    """The measurements in a harness folder; InputError where there are none."""
+    path = folder / MEASUREMENTS
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; name one that `latentopt bdrate` wrote")
+    if not path.is_file():
+        raise InputError(f"{folder} holds no {MEASUREMENTS}; name what `latentopt bdrate` wrote")
+    rows = read_rows(path)
+    if rows.empty:
+        raise InputError(f"{path} holds no measurement yet; let `latentopt bdrate` finish")
+    return rows
+
+
+def is_video(rows: pd.DataFrame) -> bool:
+    """Whether the rows are of clips."""
+    return any(clip_options(data) is not None for data in rows["data"].unique())
+
+
+def title(rows: pd.DataFrame) -> str:
+    """Codecs and data."""
+    return f"{_listed(rows, 'codec')} on {_listed(rows, 'data')}"
+
+
+def facts(rows: pd.DataFrame) -> dict[str, str]:
+    """What was measured, in words."""
+    items, used = rows["image"].nunique(), complete_rows(rows)["image"].nunique()
+    left_out = "" if used == items else f"; means are of the {used} that were measured everywhere"
+    threads = ", ".join(str(n) for n in sorted(rows["threads"].unique()))
+    return {
+        "Codec": _listed(rows, "codec"),
+        "Data": _listed(rows, "data"),
+        "Clips" if is_video(rows) else "Images": f"{items}{left_out}",
+        "Rate points": _points(rows),
+        "Configurations": _listed(rows, "config"),
+        "latentopt": ", ".join(sorted(rows["latentopt"].unique())),
+        "Machine": f"{_listed(rows, 'device')}, {threads} CPU thread(s)",
+        "Reproduce": "\n".join(commands(rows)),
+    }
+
+
+def chart(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """For each curve its configurations' rate points, means over the data, lowest rate first.
+
+    A point has ``bpp``, ``psnr_db``, ``ms_ssim_db`` and ``rate_percent``, the rate against the
+    baseline's at equal PSNR; what is undefined is None.
+    """
+    return [
+        {
+            "label": f"{curve.codec}, {curve.label}",
+            "series": _series(curve),
+            "published": _published(curve, rows),
+        }
+        for curve in curves(means(rows))
+    ]
+
+
+def number(value: float) -> float | None:
+    """None for what JSON has no number for."""
+    return float(value) if math.isfinite(value) else None
+
+
+def point_name(point: str, step: float) -> str:
+    """
+    >>> point_name("q3", 1.0), point_name("q3", 1.4)
+    ('q3', 'q3, step 1.4')
+    """
+    return point if step == 1.0 else f"{point}, step {step:g}"
+
+
+def _series(curve: Curve) -> list[dict[str, Any]]:
+    base = curve.rows[curve.rows["config"] == BASELINE]
+    return [
+        {
+            "config": str(config),
+            "baseline": config == BASELINE,
+            "points": [_point(row, base) for row in part.sort_values("bpp").to_dict("records")],
+        }
+        for config, part in curve.rows.groupby("config", sort=False)
+    ]
+
+
+def _point(row: dict[Any, Any], base: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "name": point_name(row["point"], row["step"]),
+        "bpp": number(row["bpp"]),
+        "psnr_db": number(row["psnr_db"]),
+        "ms_ssim_db": number(ms_ssim_db(row["ms_ssim"])),
+        "rate_percent": _relative_rate(row, base),
+    }
+
+
+def _relative_rate(row: dict[Any, Any], base: pd.DataFrame) -> float | None:
+    at = row["bpp"], row["psnr_db"]
+    try:
+        return number(rate_at_equal_psnr(*at, base["bpp"].to_numpy(), base["psnr_db"].to_numpy()))
+    except RateRangeError:
+        return None
+
+
+def _published(curve: Curve, rows: pd.DataFrame) -> dict[str, Any] | None:
+    """The published curve of the codec, where it is of the same images and kind of weights."""
+    part = rows[rows["codec"] == curve.codec]
+    known = published_set(part["data"].iloc[0])
+    images = complete_rows(rows)["image"].nunique()
+    # the published curves are of weights trained for MSE
+    if known is None or known.images != images or part["point"].str.endswith("-ms-ssim").any():
+        return None
+    try:
+        found = published_curve(zoo.family(curve.codec), known.key)
+    except InputError:
+        return None
+    return {"label": f"{found.codec}, published", "points": _published_points(found)}
+
+
+def _published_points(curve: RdCurve) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": "published",
+            "bpp": bpp,
+            "psnr_db": psnr_db,
+            "ms_ssim_db": number(ms_ssim_db(ms_ssim)),
+            "rate_percent": None,
+        }
+        for bpp, psnr_db, ms_ssim in zip(curve.bpp, curve.psnr_db, curve.ms_ssim)
+    ]
+
+
+def _points(rows: pd.DataFrame) -> str:
+    pairs = rows[["point", "step"]].drop_duplicates().itertuples(index=False)
+    return ", ".join(point_name(point, step) for point, step in pairs)
+
+
+def _listed(rows: pd.DataFrame, column: str) -> str:
+    return ", ".join(str(value) for value in rows[column].unique())

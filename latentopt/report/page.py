@@ -1,0 +1,93 @@
+"""The page: measurements, tables and a comparison put into the template, with style and script."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import pandas as pd
+
+from latentopt import zoo
+from latentopt.coding import write_whole
+from latentopt.errors import InputError, LatentoptError
+from latentopt.report import data, markup
+from latentopt.report.slider import Comparison, compare
+from latentopt.report.tables import tables
+
+
+def report(
+    folder: Path, output: Path, image: str | None = None, weights: Sequence[Path] = ()
+) -> str | None:
+    """Write the page of a harness folder; returns why it has no slider, None where it has one.
+
+    Args:
+        folder: holds `measurements.csv`.
+        output: the HTML file.
+        image: which image the slider shows; None: the first.
+        weights: checkpoints that were measured, where they are not the zoo's.
+
+    Raises:
+        InputError: there are no measurements, none of that image, or no place for the page.
+        WeightsError: a checkpoint is not there.
+    """
+    rows = data.read_folder(folder)
+    measured = list(rows["image"].unique())
+    if image is not None and image not in measured:
+        raise InputError(f"--image {image}: not measured; these are: {', '.join(measured)}")
+    comparison, reason = _try(rows, image or measured[0], zoo.checkpoints(weights))
+    shown = markup.slider(comparison) if comparison else markup.no_slider(str(reason))
+    write_whole(output, page(rows, shown).encode("utf-8"))
+    return reason
+
+
+def page(rows: pd.DataFrame, slider: str) -> str:
+    """The HTML of measurements, with the HTML of a slider."""
+    css, script = _asset("report.css"), _asset("report.js")
+    curves = data.chart(rows)
+    *summaries, items = map(markup.section, tables(rows))
+    return Template(_asset("template.html")).substitute(
+        policy=_policy(css, script),
+        title=markup.text(data.title(rows)),
+        facts=markup.fact_list(data.facts(rows)),
+        summaries="".join(summaries),
+        slider=slider,
+        items=items,
+        chart=markup.chart(curves),
+        data=_json(curves),
+        css=css,
+        script=script,
+    )
+
+
+def _try(
+    rows: pd.DataFrame, image: str, weights: Sequence[Path]
+) -> tuple[Comparison | None, str | None]:
+    try:
+        return compare(rows, image, weights), None
+    except LatentoptError as error:
+        return None, " ".join(str(error).split())
+
+
+def _json(value: object) -> str:
+    """JSON that cannot end the element it stands in."""
+    return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
+
+
+def _policy(css: str, script: str) -> str:
+    """Nothing is fetched, and nothing runs but these two."""
+    return (
+        f"default-src 'none'; img-src data:; style-src {_hash(css)}; script-src {_hash(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(content: str) -> str:
+    digest = hashlib.sha256(content.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _asset(name: str) -> str:
+    return files("latentopt.report").joinpath(f"assets/{name}").read_text(encoding="utf-8")
