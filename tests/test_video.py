@@ -124,7 +124,7 @@ def test_groups_of_pictures(oct_codec: VideoCodec) -> None:
     assert all(torch.equal(a, b) for a, b in zip(group, whole[2:4]))
 
 
-@pytest.mark.parametrize("preset", ["paper", "fast", "default"])
+@pytest.mark.parametrize("preset", ["paper", "fast", "default", "slow"])
 def test_presets(flow: nn.Module, preset: str) -> None:
     codec = latentopt.wrap(flow, preset=preset, lmbda=0.01)
     frames = moving(3)

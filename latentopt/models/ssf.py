@@ -114,7 +114,7 @@ class MotionAdapter(PartAdapter, PredictedAdapter):
         motion = self.model.decoder(y_hat)
         alone = self._known is None
         reference = texture(motion.shape[-2:], motion) if alone else self._known.to(motion.device)
-        return self._warp(reference, motion)
+        return self._warp(reference.expand(len(motion), -1, -1, -1), motion)
 
 
 class ResidualAdapter(PartAdapter, PredictedAdapter):
@@ -143,7 +143,8 @@ class ResidualAdapter(PartAdapter, PredictedAdapter):
             motion = y_hat.new_zeros(batch, decoder[0].in_channels - channels, *plane)
             return decoder(torch.cat([y_hat, motion], dim=1))
         prediction, motion = self._known
-        return prediction + decoder(torch.cat([y_hat, motion.to(y_hat)], dim=1))
+        motion = motion.to(y_hat).expand(len(y_hat), -1, -1, -1)  # an encoder tries several y_hat
+        return prediction + decoder(torch.cat([y_hat, motion], dim=1))
 
 
 class ScaleSpaceFlowAdapter(VideoAdapter):
