@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from latentopt import zoo
-from latentopt.bench import main as command
 from latentopt.bench.images import write_png
 from latentopt.errors import InputError, WeightsError
 from latentopt.zoo.embedded import EMBEDDED, write_embedded
@@ -141,15 +140,6 @@ def test_weights_may_be_given(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="not the weights of ssf2020"):
         torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "w.pt")
         zoo.load(NAME, weights=tmp_path / "w.pt")
-
-
-def test_images_are_not_for_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_png(tmp_path / "x.png", photo(64, 64))
-    assert command.main(["--codec", NAME, "--data", str(tmp_path / "x.png")]) == 2
-    assert f"{NAME} codes video, and bdrate measures images" in capsys.readouterr().err
-
-
-# -- what is shipped -----------------------------------------------------------------------------
 
 
 def test_all_qualities_ship_and_are_small() -> None:
