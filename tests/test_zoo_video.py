@@ -142,6 +142,9 @@ def test_weights_may_be_given(tmp_path: Path) -> None:
         zoo.load(NAME, weights=tmp_path / "w.pt")
 
 
+# -- what is shipped -----------------------------------------------------------------------------
+
+
 def test_all_qualities_ship_and_are_small() -> None:
     assert QUALITIES == (1, 2, 3, 4)
     assert sum(EMBEDDED.file(NAME, quality).stat().st_size for quality in QUALITIES) <= 12e6
