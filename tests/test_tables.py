@@ -1,9 +1,11 @@
 """The runner of the paper's tables and figures, on toy data."""
 
+import doctest
 import json
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 import pytest
@@ -15,7 +17,19 @@ from latentopt.bench.images import write_png
 from latentopt.bench.results import read_rows
 from latentopt.lattices import LATTICES
 from tables import __main__ as command
-from tables import data, figure2, measured, report, subjects, table1, table3, table4, table5, table6
+from tables import (
+    data,
+    figure2,
+    measured,
+    probes,
+    report,
+    subjects,
+    table1,
+    table3,
+    table4,
+    table5,
+    table6,
+)
 from tables.experiment import Cell, Experiment, Request
 from tables.figure4c import PROBE, Figure4c, correlation
 from tables.subjects import Subject, resolve
@@ -191,3 +205,9 @@ def test_published_values_are_those_of_the_paper() -> None:
 
 def _rows(table: dict[str, list[float]]) -> dict[str, list[float]]:
     return {row: values for row, values in table.items() if row != "columns"}
+
+
+@pytest.mark.parametrize("module", [report, measured, probes])
+def test_examples(module: ModuleType) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted > 0 == found.failed
