@@ -15,6 +15,7 @@ from latentopt.bench.clipsets import resolve as resolve_clips
 from latentopt.errors import LatentoptError
 from tables import data, report
 from tables.experiment import Experiment, Request
+from tables.keep import keep
 from tables.subjects import resolve as resolve_codecs
 
 NAMES = (
@@ -45,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     add("--rows", type=Path, default=Path("results/tables/rows"), help="folder of measurements")
     add("--out", type=Path, default=Path("results/tables"), help="folder of the reports")
     add("--committed", type=Path, default=Path("docs/results"), help="measurements to start from")
+    add("--keep", action="store_true", help="then copy new measurements to the committed ones")
     add("--report", action="store_true", help="measure nothing")
     add("--quiet", action="store_true", help="no progress bars")
     return made
@@ -81,6 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             cells = list(experiment.cells(request))
             command = " ".join(["python -m tables", name, *options])
             print(report.write(experiment, cells, request, args.out, command))
+        for path in keep(args.rows, args.committed) if args.keep else []:
+            print(f"Kept {path}")
     except LatentoptError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

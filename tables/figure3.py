@@ -10,7 +10,7 @@ from tables.experiment import PAPER, Cell, Experiment, Request, missing
 from tables.figure4c import PROBE
 from tables.latents import View, plain, unit
 from tables.plots import canvas, save
-from tables.probes import probed
+from tables.probes import label, probed
 
 _DOTS = 4000
 
@@ -32,11 +32,12 @@ class Figure3(Experiment):
             if subject.missing:
                 yield from missing(subject, ["mean"], {}, "")
                 continue
-            found = probed(PROBE, subject, request)["correlation"]
-            yield Cell(subject.label, "mean", float(found.mean()), None, "")
-            yield Cell(subject.label, "least", float(found.min()), None, "")
-            yield Cell(subject.label, "greatest", float(found.max()), None, "")
-            yield Cell(subject.label, "negative", 100 * float((found < 0).mean()), None, "% of all")
+            rows = probed(PROBE, subject, request)
+            found, row = rows["correlation"], label(subject, rows, request)
+            yield Cell(row, "mean", float(found.mean()), None, "")
+            yield Cell(row, "least", float(found.min()), None, "")
+            yield Cell(row, "greatest", float(found.max()), None, "")
+            yield Cell(row, "negative", 100 * float((found < 0).mean()), None, "% of all")
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         here = [subject for subject in request.subjects if not subject.missing]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tables.experiment import PAPER, Cell, Experiment, Request, missing
 from tables.latents import View, best_alone, plain
 from tables.plots import canvas, save
-from tables.probes import Measure, Probe, curve, db, probed
+from tables.probes import Measure, Probe, curve, db, label, probed
 
 ALL = "all rate points"
 PUBLISHED = -0.76
@@ -41,11 +41,12 @@ PROBE = Probe("correlation", ("correlation", "gain_db"), prepare)
 
 def points(request: Request) -> pd.DataFrame:
     """Means over the images, per codec and rate point."""
-    of_codecs = [
-        curve(probed(PROBE, subject, request), PROBE.quantities).assign(label=subject.label)
-        for subject in request.subjects
-        if not subject.missing
-    ]
+    of_codecs = []
+    for subject in request.subjects:
+        if not subject.missing:
+            rows = probed(PROBE, subject, request)
+            means = curve(rows, PROBE.quantities)
+            of_codecs.append(means.assign(label=label(subject, rows, request)))
     return pd.concat(of_codecs) if of_codecs else pd.DataFrame(columns=["label", *PROBE.quantities])
 
 
@@ -64,9 +65,9 @@ class Figure4c(Experiment):
 
     def cells(self, request: Request) -> Iterator[Cell]:
         found = points(request)
-        for label, part in found.groupby("label", sort=False):
-            yield Cell(str(label), "correlation", float(part["correlation"].mean()), None, "")
-            yield Cell(str(label), "gain", float(part["gain_db"].mean()), None, "dB")
+        for name, part in found.groupby("label", sort=False):
+            yield Cell(str(name), "correlation", float(part["correlation"].mean()), None, "")
+            yield Cell(str(name), "gain", float(part["gain_db"].mean()), None, "dB")
         for subject in request.subjects:
             if subject.missing:
                 yield from missing(subject, ["correlation"], {}, "")
@@ -76,8 +77,8 @@ class Figure4c(Experiment):
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         figure, [axes] = canvas()
-        for label, part in points(request).groupby("label", sort=False):
-            axes.plot(part["correlation"], part["gain_db"], "o", label=label)
+        for name, part in points(request).groupby("label", sort=False):
+            axes.plot(part["correlation"], part["gain_db"], "o", label=name)
         axes.set(xlabel="correlation of the gradients", ylabel="gain of the shift, dB")
         axes.set_title(self.title)
         axes.legend()

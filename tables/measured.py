@@ -55,7 +55,7 @@ def seed(path: Path, plan: Plan, committed: Path) -> int:
     """Copy the committed rows that agree with a plan, weights and settings too; how many."""
     label = plan.medium.label(plan.dataset.name)
     settings = Settings(label, plan.device, torch.get_num_threads(), plan.batch_size, __version__)
-    agreeing = [row for row in _rows_in(committed) if _agrees(row, plan, settings)]
+    agreeing = [row for row in rows_in(committed) if _agrees(row, plan, settings)]
     hashes = {p.name: weights_hash(p.load()) for p in plan.points if agreeing}
     copied = 0
     with ResultsFile(path, settings) as results:
@@ -67,13 +67,17 @@ def seed(path: Path, plan: Plan, committed: Path) -> int:
     return copied
 
 
-def _rows_in(folder: Path) -> Iterator[Measurement]:
+def rows_in(folder: Path) -> Iterator[Measurement]:
     """The rows of all files of measurements in a folder, which may hold others."""
     for path in sorted(folder.glob("*.csv")):
-        with open(path, encoding="utf-8", newline="") as file:
-            header = next(csv.reader(file), [])
-        if tuple(header) == COLUMNS:
+        if is_measurements(path):
             yield from read_measurements(path)
+
+
+def is_measurements(path: Path) -> bool:
+    """Whether a CSV file holds rows of the harness."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return tuple(next(csv.reader(file), [])) == COLUMNS
 
 
 def _agrees(row: Measurement, plan: Plan, settings: Settings) -> bool:

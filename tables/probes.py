@@ -52,7 +52,14 @@ def probed(probe: Probe, subject: Subject, request: Request) -> pd.DataFrame:
     if request.run:
         _measure(path, probe, subject, request, weights)
     rows = _of(read(path, probe), subject, weights)
-    return rows[rows["image"].isin(request.dataset.names)]
+    return _complete(rows[rows["image"].isin(request.dataset.names)], subject)
+
+
+def _complete(rows: pd.DataFrame, subject: Subject) -> pd.DataFrame:
+    """Rows of the images that were measured at all rate points: means need equal sets."""
+    counts = rows["image"].value_counts()
+    whole = len(subject.points) * len(subject.steps)
+    return rows[rows["image"].isin(counts.index[counts == whole])]
 
 
 def _measure(
@@ -113,6 +120,12 @@ def _of(rows: pd.DataFrame, subject: Subject, weights: dict[str, str]) -> pd.Dat
 def curve(rows: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
     """Means over the images, one row per rate point."""
     return rows.groupby(["point", "step"], sort=False)[list(quantities)].mean()
+
+
+def label(subject: Subject, rows: pd.DataFrame, request: Request) -> str:
+    """The codec's name, and how many images there are where not all were measured."""
+    count, whole = rows["image"].nunique(), len(request.dataset.paths)
+    return subject.label if count == whole else f"{subject.label} ({count} of {whole})"
 
 
 def db(error: float, energy: float = 1.0) -> float:

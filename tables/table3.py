@@ -16,7 +16,7 @@ from latentopt.models import SideAdapter, adapter_class
 from tables.experiment import PAPER, Cell, Experiment, Request, attempt, missing
 from tables.latents import STEP_BITS, View, best_alone, plain, unit
 from tables.plots import bars
-from tables.probes import Measure, Probe, curve, db, probed
+from tables.probes import Measure, Probe, curve, db, label, probed
 
 ARCHITECTURE = "mbt2018-mean"
 ROWS = {"true gradients": "true", "latent shift": "density"}
@@ -124,15 +124,16 @@ class Table3(Experiment):
             if subject.missing:
                 yield from missing(subject, COLUMNS, {})
                 continue
-            means = curve(probed(PROBE, subject, request), PROBE.quantities)
+            rows = probed(PROBE, subject, request)
+            means = curve(rows, PROBE.quantities)
             if means.empty:
                 continue
             for row, name in ROWS.items():
                 published = PUBLISHED[row] if request.data == "kodak" else [None] * 4
-                label = f"{subject.label}: {row}"
+                place = f"{label(subject, rows, request)}: {row}"
                 found = _differences(means, name)
                 for k, (value, note) in enumerate(found):
-                    yield Cell(label, COLUMNS[k], value, published[k], UNITS[k], note)
+                    yield Cell(place, COLUMNS[k], value, published[k], UNITS[k], note)
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         bars([c for c in cells if c.unit == "%"], path, self.title)

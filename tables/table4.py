@@ -12,7 +12,7 @@ from latentopt.bench.bdrate import bd_psnr
 from tables.experiment import PAPER, Cell, Experiment, Request, attempt, missing
 from tables.latents import STEP_BITS, View, best_alone, plain, random_direction
 from tables.plots import bars
-from tables.probes import Measure, Probe, curve, db, probed
+from tables.probes import Measure, Probe, curve, db, label, probed
 
 COLUMNS = {"random": "random", "scalar": "scalar", "sign": "sign", "latent shift": "density"}
 """Column, and direction."""
@@ -84,6 +84,7 @@ class Table4(Experiment):
             means = curve(rows, probe(seeds).quantities)
             if means.empty:
                 continue
+            row = label(subject, rows, request)
             for column, name in COLUMNS.items():
                 share = 1 + np.log2(seeds) / STEP_BITS if name == "random" else 1.0
                 paid = (means["bpp"] + share * means["step_bpp"]).to_numpy()
@@ -91,7 +92,7 @@ class Table4(Experiment):
                 psnr = means[f"{name} psnr_db"].to_numpy()
                 value, note = attempt(partial(bd_psnr, *base, paid, psnr))
                 note = note or (f"of {seeds}" if name == "random" else "")
-                yield Cell(subject.label, column, value, published.get(column), "dB", note)
+                yield Cell(row, column, value, published.get(column), "dB", note)
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         bars(cells, path, self.title)

@@ -10,7 +10,7 @@ from latentopt.bench.bdrate import bd_psnr, bd_rate
 from tables.experiment import PAPER, Cell, Experiment, Request, attempt, missing
 from tables.latents import View, plain
 from tables.plots import bars
-from tables.probes import Measure, Probe, curve, db, probed
+from tables.probes import Measure, Probe, curve, db, label, probed
 
 LATTICES = ("hex", "oct", "e8")
 _QUANTITIES = ("bpp", "psnr_db", "snr_db")
@@ -60,13 +60,14 @@ class Table5(Experiment):
             if subject.missing:
                 yield from missing(subject, ["BD-rate"], {})
                 continue
-            means = curve(probed(PROBE, subject, request), PROBE.quantities)
+            rows = probed(PROBE, subject, request)
+            means = curve(rows, PROBE.quantities)
             if means.empty:
                 continue
             for name in LATTICES:
                 known = published.get(name, {})
                 for column, unit, found in _differences(means, name):
-                    row = f"{subject.label}: {name}"
+                    row = f"{label(subject, rows, request)}: {name}"
                     yield Cell(row, column, found[0], known.get(column), unit, found[1])
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:

@@ -32,6 +32,7 @@ from tables import (
 )
 from tables.experiment import Cell, Experiment, Request
 from tables.figure4c import PROBE, Figure4c, correlation
+from tables.keep import keep
 from tables.subjects import Subject, resolve
 
 CODEC = "tiny-bmshj2018-factorized"
@@ -83,6 +84,16 @@ def test_rows_of_other_weights_or_settings_are_not_reused(request_: Request) -> 
     elsewhere = replace(asked, rows=asked.rows.parent / "again", run=False)
     by_place(table1.EXPERIMENT, elsewhere)
     assert set(read_rows(elsewhere.rows / f"toy-{CODEC}.csv")["point"]) == {"q3", "q4"}
+
+
+def test_what_was_measured_is_kept_once(request_: Request) -> None:
+    asked = replace(request_, configs=("hex",))
+    by_place(table1.EXPERIMENT, asked)
+    (asked.rows / "table5-toy.csv").write_text("codec\n")
+    kept = [asked.committed / name for name in (f"tables-toy-{CODEC}.csv", "table5-toy.csv")]
+    assert set(keep(asked.rows, asked.committed)) == set(kept)
+    assert kept[0].read_text() == (asked.rows / f"toy-{CODEC}.csv").read_text()
+    assert keep(asked.rows, asked.committed) == [kept[1]]
 
 
 def test_codecs_without_weights_say_so(request_: Request) -> None:
