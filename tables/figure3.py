@@ -49,7 +49,9 @@ class Figure3(Experiment):
         histogram.legend()
         if here:
             model = here[0].points[0].load().to(request.device)
-            x, y = _elements(View(plain(model), read_image(request.dataset.paths[0])))
+            x, y = _elements(
+                View(plain(model), read_image(request.dataset.paths[0]).to(request.device))
+            )
             dots.plot(x, y, ".", markersize=2, alpha=0.5)
             dots.set_title(f"{here[0].label} {here[0].points[0].name}, {request.dataset.names[0]}")
         dots.set(xlabel="gradient of entropy / rms", ylabel="gradient of distortion / rms")
