@@ -70,19 +70,25 @@ def request_of(args: argparse.Namespace, video: bool) -> Request:
     )
 
 
+def command_of(name: str, args: argparse.Namespace) -> str:
+    """What measures the same elsewhere."""
+    options = ("data", "codecs", "configs", "limit", "seeds", "device", "threads")
+    usual = parser().parse_args([name])
+    given = {o: getattr(args, o) for o in options if getattr(args, o) != getattr(usual, o)}
+    words = [f"--{option} {value}" for option, value in given.items()]
+    return " ".join(["python -m tables", name, *words])
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """0, or 2 with one line on stderr."""
-    argv = sys.argv[1:] if argv is None else list(argv)
     args = parser().parse_args(argv)
     torch.set_num_threads(args.threads)
-    options = [word for word in argv if word not in (*NAMES, ALL)]
     try:
         for name in NAMES if ALL in args.names else args.names:
             experiment: Experiment = import_module(f"tables.{name}").EXPERIMENT
             request = request_of(args, experiment.medium == "video")
             cells = list(experiment.cells(request))
-            command = " ".join(["python -m tables", name, *options])
-            print(report.write(experiment, cells, request, args.out, command))
+            print(report.write(experiment, cells, request, args.out, command_of(name, args)))
         for path in keep(args.rows, args.committed) if args.keep else []:
             print(f"Kept {path}")
     except LatentoptError as error:

@@ -17,6 +17,8 @@ def keep(rows: Path, committed: Path) -> list[Path]:
     committed.mkdir(parents=True, exist_ok=True)
     written = []
     for path in sorted(rows.glob("*.csv")):
+        if len(path.read_text(encoding="utf-8").splitlines()) < 2:
+            continue
         shared = is_measurements(path) and not path.name.startswith("table")
         target = committed / f"{PREFIX * shared}{path.name}"
         if shared and not _append_new(path, target, committed):

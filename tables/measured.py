@@ -94,6 +94,8 @@ def difference(rows: pd.DataFrame, config: str, column: str) -> tuple[float, str
     pair = rows[rows["config"].isin([BASELINE, config])]
     if config not in set(pair["config"]):
         return math.nan, "not measured"
+    if pair.groupby("config")[["point", "step"]].nunique().nunique().max() > 1:
+        return math.nan, "measured in part"
     lines = summarise(pair)
     if lines.empty:
         return math.nan, "no image has all rate points"

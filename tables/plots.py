@@ -34,7 +34,8 @@ def bars(cells: Sequence[Cell], path: Path, title: str) -> None:
     axes.axhline(0.0, color="grey", linewidth=0.8)
     by_place = {(c.row, c.column): c for c in cells}
     for k, column in enumerate(columns):
-        found = [(i, by_place[row, column]) for i, row in enumerate(rows)]
+        places = [(i, (row, column)) for i, row in enumerate(rows)]
+        found = [(i, by_place[place]) for i, place in places if place in by_place]
         x = [i + (k + 1) / (len(columns) + 1) for i, _ in found]
         axes.bar(x, [c.measured for _, c in found], 0.8 / (len(columns) + 1), label=column)
         known = [(at, c.published) for at, (_, c) in zip(x, found) if c.published is not None]

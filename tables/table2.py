@@ -7,6 +7,7 @@ from latentopt.bench.configs import parse_all
 from latentopt.bench.evaluate import Plan, evaluate
 from latentopt.bench.media import Clips
 from latentopt.bench.published import paper_gain
+from latentopt.bench.results import read_rows
 from latentopt.bench.sequences import per_sequence
 from latentopt.bench.summary import BASELINE
 from tables.experiment import PAPER, Cell, Experiment, Request, missing
@@ -45,7 +46,11 @@ class Table2(Experiment):
                 medium=Clips(gop=GOP),
             )
             name = f"{slug(request.data)}-{slug(subject.label)}.csv"
-            found = per_sequence(evaluate(plan, request.rows / name, request.progress))
+            path = request.rows / name
+            if not request.run and not path.exists():
+                continue
+            rows = evaluate(plan, path, request.progress) if request.run else read_rows(path)
+            found = per_sequence(rows)
             columns = {config: column for column, config in COLUMNS.items()}
             for line in found.to_dict("records"):
                 sequence, config = str(line["sequence"]), str(line["config"])

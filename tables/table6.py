@@ -11,7 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from latentopt.bench.configs import parse, parse_all
 from latentopt.bench.evaluate import Plan, evaluate
 from latentopt.bench.images import read_image
-from latentopt.bench.summary import BASELINE
+from latentopt.bench.results import COLUMNS, read_rows
+from latentopt.bench.summary import BASELINE, complete_rows
 from tables.experiment import PAPER, Cell, Experiment, Request, missing
 from tables.measured import slug
 from tables.plots import bars
@@ -60,8 +61,8 @@ class Table6(Experiment):
                 yield from missing(subject, ["encode", "decode"], {}, "s")
                 continue
             rows = _timed(subject, request)
-            macs = _macs(subject, request)
             by_config = dict(tuple(rows.set_index("image").groupby("config")))
+            macs = _macs(subject, list(by_config), request)
             for row, config in CONFIGS.items():
                 if config not in by_config:
                     continue
@@ -105,15 +106,20 @@ def _timed(subject: Subject, request: Request) -> pd.DataFrame:
         device=request.device,
     )
     name = f"{Table6.name}-{slug(request.dataset.name)}-{slug(subject.label)}.csv"
-    return evaluate(plan, request.rows / name, request.progress)
+    path = request.rows / name
+    if request.run:
+        evaluate(plan, path, request.progress)
+    return complete_rows(read_rows(path)) if path.exists() else pd.DataFrame(columns=COLUMNS)
 
 
-def _macs(subject: Subject, request: Request) -> dict[str, tuple[float, float]]:
+def _macs(
+    subject: Subject, configs: Sequence[str], request: Request
+) -> dict[str, tuple[float, float]]:
     """Thousands of multiplications and additions per pixel, to encode and to decode."""
     model = subject.points[0].load()
     x = read_image(request.dataset.paths[0])
     found = {}
-    for config in _configs(request):
+    for config in configs:
         codec = parse(config).build(model)
         encode, out = _counted(lambda: codec.compress(x))  # noqa: B023
         decode, _ = _counted(lambda: codec.decompress(out["strings"], out["shape"]))  # noqa: B023

@@ -89,7 +89,8 @@ def test_rows_of_other_weights_or_settings_are_not_reused(request_: Request) -> 
 def test_what_was_measured_is_kept_once(request_: Request) -> None:
     asked = replace(request_, configs=("hex",))
     by_place(table1.EXPERIMENT, asked)
-    (asked.rows / "table5-toy.csv").write_text("codec\n")
+    (asked.rows / "table5-toy.csv").write_text("codec\na\n")
+    (asked.rows / "table4-toy.csv").write_text("codec\n")  # nothing measured yet
     kept = [asked.committed / name for name in (f"tables-toy-{CODEC}.csv", "table5-toy.csv")]
     assert set(keep(asked.rows, asked.committed)) == set(kept)
     assert kept[0].read_text() == (asked.rows / f"toy-{CODEC}.csv").read_text()
