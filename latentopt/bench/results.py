@@ -74,9 +74,9 @@ class ResultsFile:
     def __init__(self, path: Path, settings: Settings) -> None:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        _drop_partial_line(path)
+        drop_partial_line(path)
         if not path.exists() or path.stat().st_size == 0:
-            path.write_text(_line(COLUMNS), encoding="utf-8")
+            path.write_text(csv_line(COLUMNS), encoding="utf-8")
         self._done: set[Key] = set()
         self._weights: dict[tuple[str, str], str] = {}
         for row in read_measurements(path):
@@ -106,7 +106,7 @@ class ResultsFile:
             )
 
     def append(self, row: Measurement) -> None:
-        self._file.write(_line(asdict(row).values()))
+        self._file.write(csv_line(asdict(row).values()))
         self._file.flush()
         self._note(row)
 
@@ -157,13 +157,14 @@ def read_rows(path: Path) -> pd.DataFrame:
     return pd.DataFrame([asdict(row) for row in read_measurements(path)], columns=list(COLUMNS))
 
 
-def _line(values: Any) -> str:
+def csv_line(values: Any) -> str:
+    """Values as one line of CSV."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerow(values)
     return buffer.getvalue()
 
 
-def _drop_partial_line(path: Path) -> None:
+def drop_partial_line(path: Path) -> None:
     """Cut the file after its last newline: what follows was being written when a run died."""
     if path.exists():
         content = path.read_bytes()

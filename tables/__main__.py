@@ -1,0 +1,101 @@
+"""Measure a table or figure of the paper: `python -m tables table1 --data kodak --codecs tiny`.
+
+Runs resume where they were interrupted, and do not measure again what docs/results holds.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+import torch
+
+from latentopt.bench.clipsets import resolve as resolve_clips
+from latentopt.errors import LatentoptError
+from tables import data, report
+from tables.experiment import Experiment, Request
+from tables.keep import keep
+from tables.subjects import resolve as resolve_codecs
+
+NAMES = (
+    "table1",
+    "table2",
+    "table3",
+    "table4",
+    "table5",
+    "table6",
+    "figure2",
+    "figure3",
+    "figure4c",
+)
+ALL = "all"
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m tables", description=__doc__)
+    add = made.add_argument
+    add("names", nargs="+", choices=(*NAMES, ALL), metavar="NAME", help=f"{', '.join(NAMES)}, all")
+    add("--data", help="kodak (default), clic, or any that latentopt bdrate takes")
+    add("--codecs", default="tiny,lab,zoo", help="tiny, lab, zoo or codecs (default: all three)")
+    add("--configs", help="only these configurations are measured; all that were are shown")
+    add("--limit", type=int, metavar="N", help="only the first N images")
+    add("--seeds", type=int, help="random directions (default: 16, with --device cuda 1024)")
+    add("--device", default="cpu", help="cpu (default) or cuda")
+    add("--threads", type=int, default=1, help="CPU threads (default: 1, as in the paper)")
+    add("--rows", type=Path, default=Path("results/tables/rows"), help="folder of measurements")
+    add("--out", type=Path, default=Path("results/tables"), help="folder of the reports")
+    add("--committed", type=Path, default=Path("docs/results"), help="measurements to start from")
+    add("--keep", action="store_true", help="then copy new measurements to the committed ones")
+    add("--report", action="store_true", help="measure nothing")
+    add("--quiet", action="store_true", help="no progress bars")
+    return made
+
+
+def request_of(args: argparse.Namespace, video: bool) -> Request:
+    """What the arguments mean for an experiment on images or on video."""
+    name = args.data or ("video" if video else "kodak")
+    dataset = (resolve_clips if video else data.resolve)(name)
+    return Request(
+        name,
+        dataset.first(args.limit) if args.limit else dataset,
+        resolve_codecs(args.codecs.split(","), video),
+        args.rows,
+        args.committed,
+        configs=args.configs.split(",") if args.configs else None,
+        seeds=args.seeds or (1024 if args.device.startswith("cuda") else 16),
+        device=args.device,
+        run=not args.report,
+        progress=not args.quiet,
+    )
+
+
+def command_of(name: str, args: argparse.Namespace) -> str:
+    """What measures the same elsewhere."""
+    options = ("data", "codecs", "configs", "limit", "seeds", "device", "threads")
+    usual = parser().parse_args([name])
+    given = {o: getattr(args, o) for o in options if getattr(args, o) != getattr(usual, o)}
+    words = [f"--{option} {value}" for option, value in given.items()]
+    return " ".join(["python -m tables", name, *words])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0, or 2 with one line on stderr."""
+    args = parser().parse_args(argv)
+    torch.set_num_threads(args.threads)
+    try:
+        for name in NAMES if ALL in args.names else args.names:
+            experiment: Experiment = import_module(f"tables.{name}").EXPERIMENT
+            request = request_of(args, experiment.medium == "video")
+            cells = list(experiment.cells(request))
+            print(report.write(experiment, cells, request, args.out, command_of(name, args)))
+        for path in keep(args.rows, args.committed) if args.keep else []:
+            print(f"Kept {path}")
+    except LatentoptError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""What a table or figure is: cells, each with what was measured and what was published."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from latentopt.bench.datasets import Dataset
+from latentopt.errors import RateRangeError
+from tables.subjects import Subject
+
+PAPER = "arXiv 2501.01231"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table."""
+
+    row: str
+    column: str
+    measured: float = math.nan
+    """NaN where it was not measured; ``note`` says why."""
+    published: float | None = None
+    """The paper's number for the same architecture."""
+    unit: str = "%"
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for."""
+
+    data: str
+    """Name of the data set, as `tables.data.resolve` knows it."""
+    dataset: Dataset
+    subjects: Sequence[Subject]
+    rows: Path
+    """Folder of measurements, from which runs resume."""
+    committed: Path
+    """Folder of committed measurements, which are not measured again."""
+    configs: Sequence[str] | None = None
+    """Configurations to measure; None: all of the table's. All that were measured are shown."""
+    seeds: int = 1024
+    """Random directions (Table 4)."""
+    device: str = "cpu"
+    run: bool = True
+    """False: only report what was measured before."""
+    progress: bool = True
+
+
+class Experiment(ABC):
+    """A table or figure of the paper. Subclasses say how it is measured, instances what."""
+
+    name: str
+    """As on the command line."""
+    title: str
+    source: str
+    """Where the published numbers stand."""
+    notes: Sequence[str] = ()
+    """What a reader must know of the numbers."""
+    medium: ClassVar[str | None] = "image"
+    """What it is of: "image", "video", or None: of samples that it draws."""
+
+    @abstractmethod
+    def cells(self, request: Request) -> Iterator[Cell]:
+        """Measure what is missing, and give the cells."""
+
+    @abstractmethod
+    def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
+        """Save the plot as PNG."""
+
+
+def attempt(difference: Callable[[], float]) -> tuple[float, str]:
+    """A Bjøntegaard difference; or NaN, and why there is none."""
+    try:
+        return difference(), ""
+    except RateRangeError as error:
+        return math.nan, str(error)
+
+
+def missing(
+    subject: Subject, columns: Iterable[str], published: dict[str, float], unit: str = "%"
+) -> Iterator[Cell]:
+    """The cells of a codec whose weights are not here."""
+    for column in columns:
+        yield Cell(subject.label, column, math.nan, published.get(column), unit, subject.missing)

@@ -1,0 +1,114 @@
+"""What a run leaves behind: CSV, Markdown and a plot, with commit, machine and command."""
+
+import csv
+import math
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from latentopt.bench.evaluate import commit
+from tables.experiment import Cell, Experiment, Request
+from tables.measured import slug
+
+_DIGITS = {"%": 2, "dB": 4, "×": 2, "% of all": 1, "kMAC/pixel": 1}
+_SIGNED = ("%", "dB")
+
+
+def write(
+    experiment: Experiment, cells: Sequence[Cell], request: Request, out: Path, command: str
+) -> str:
+    """Write NAME-DATA.csv, .md and .png to the folder; return the Markdown."""
+    out.mkdir(parents=True, exist_ok=True)
+    stem = f"{experiment.name}-{slug(request.data)}" if experiment.medium else experiment.name
+    with open(out / f"{stem}.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["row", "column", "measured", "published", "unit", "note"])
+        for c in cells:
+            shown = "" if math.isnan(c.measured) else repr(c.measured)
+            published = "" if c.published is None else c.published
+            writer.writerow([c.row, c.column, shown, published, c.unit, c.note])
+    text = markdown(experiment, cells, request, command, f"{stem}.png")
+    (out / f"{stem}.md").write_text(text, encoding="utf-8")
+    experiment.plot(cells, request, out / f"{stem}.png")
+    return text
+
+
+def markdown(
+    experiment: Experiment, cells: Sequence[Cell], request: Request, command: str, plot: str
+) -> str:
+    """The report of one table."""
+    parts = [
+        f"# {experiment.name}: {experiment.title}",
+        f"Measured, in brackets what was published ({experiment.source}). Data: "
+        f"{_data(experiment, request)}.",
+        grid(cells),
+        *experiment.notes,
+        f"![{experiment.name}]({plot})",
+        f"```\n{command}\n```",
+        f"latentopt {commit() or 'outside git'}; {machine(request.device)}.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _data(experiment: Experiment, request: Request) -> str:
+    if experiment.medium is None:
+        return "samples drawn at random"
+    return f"{request.dataset.name}, {len(request.dataset.paths)} {experiment.medium}(s)"
+
+
+def grid(cells: Sequence[Cell]) -> str:
+    """A Markdown table of the cells, and what is to be said of some of them.
+
+    >>> print(grid([Cell("a", "hex", -1.234, -0.5), Cell("a", "oct", note="needs zoo weights")]))
+    | | hex, % | oct, % |
+    | --- | --- | --- |
+    | a | −1.23 (−0.50) | needs zoo weights |
+    """
+    rows = list(dict.fromkeys(c.row for c in cells))
+    columns = {c.column: c.unit for c in cells}
+    by_place = {(c.row, c.column): c for c in cells}
+    heads = [f"{name}, {unit}" if unit else name for name, unit in columns.items()]
+    lines = [f"| | {' | '.join(heads)} |", f"|{' --- |' * (len(heads) + 1)}"]
+    for row in rows:
+        own = [by_place[row, c] for c in columns if (row, c) in by_place]
+        said = {own[0].note} if len({c.note for c in own}) == 1 else set()
+        shown = [
+            _shown(by_place[row, c], said if k else set()) if (row, c) in by_place else ""
+            for k, c in enumerate(columns)
+        ]
+        lines.append(f"| {row} | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
+def _shown(cell: Cell, said: set[str]) -> str:
+    """One cell; its note, unless the row has ``said`` it."""
+    published = "" if cell.published is None else f"({_number(cell.published, cell.unit)})"
+    note = "" if cell.note in said else cell.note
+    if math.isnan(cell.measured):
+        parts = [note, published]
+    else:
+        parts = [_number(cell.measured, cell.unit), published, note]
+    return " ".join(part for part in parts if part)
+
+
+def _number(value: float, unit: str) -> str:
+    sign = "+" if unit in _SIGNED else ""
+    return f"{value:{sign}.{_DIGITS.get(unit, 3)}f}".replace("-", "−")
+
+
+def machine(device: str) -> str:
+    """The kind of machine, in words."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return f"{_cpu()}, {torch.get_num_threads()} thread(s)"
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,225 @@
+"""The runner of the paper's tables and figures, on toy data."""
+
+import doctest
+import json
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+import pytest
+import torch
+from conftest import SHARED, photo
+
+from latentopt.bench.datasets import Dataset
+from latentopt.bench.images import write_png
+from latentopt.bench.results import read_rows
+from latentopt.lattices import LATTICES
+from tables import __main__ as command
+from tables import (
+    data,
+    figure2,
+    measured,
+    probes,
+    report,
+    subjects,
+    table1,
+    table3,
+    table4,
+    table5,
+    table6,
+)
+from tables.experiment import Cell, Experiment, Request
+from tables.figure4c import PROBE, Figure4c, correlation
+from tables.keep import keep
+from tables.subjects import Subject, resolve
+
+CODEC = "tiny-bmshj2018-factorized"
+MEAN = "tiny-mbt2018-mean"
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> Request:
+    """Two small images, one embedded codec, nothing measured yet."""
+    paths = []
+    for seed in range(2):
+        paths.append(tmp_path / f"{seed}.png")
+        write_png(paths[-1], photo(161, 176, seed=seed))
+    dataset = Dataset("toy", tuple(paths))
+    rows, committed = tmp_path / "rows", tmp_path / "committed"
+    committed.mkdir()
+    return Request("toy", dataset, resolve([CODEC]), rows, committed, seeds=3, progress=False)
+
+
+def by_place(experiment: Experiment, request: Request) -> dict[tuple[str, str], Cell]:
+    return {(c.row, c.column): c for c in experiment.cells(request)}
+
+
+def test_table1_measures_resumes_and_reuses_what_is_committed(request_: Request) -> None:
+    asked = replace(request_, configs=("hex",))
+    cells = by_place(table1.EXPERIMENT, asked)
+    assert -20 < cells[CODEC, "hex"].measured < 20
+    assert cells[CODEC, "oct"].note == "not measured"
+    file = asked.rows / f"toy-{CODEC}.csv"
+    rows = file.read_text()
+    assert len(rows.splitlines()) == 1 + 4 * 2 * 2  # qualities, configurations, images
+    assert by_place(table1.EXPERIMENT, asked) == cells and file.read_text() == rows
+
+    (asked.committed / "kodak.csv").write_text(rows)
+    (asked.committed / "other.csv").write_text("not,measurements\n1,2\n")
+    elsewhere = replace(asked, rows=asked.rows.parent / "again", run=False)
+    again = by_place(table1.EXPERIMENT, elsewhere)
+    assert again[CODEC, "hex"] == cells[CODEC, "hex"]
+    assert read_rows(elsewhere.rows / file.name).equals(read_rows(file))
+
+
+def test_rows_of_other_weights_or_settings_are_not_reused(request_: Request) -> None:
+    asked = replace(request_, configs=("hex",))
+    by_place(table1.EXPERIMENT, asked)
+    rows = pd.read_csv(asked.rows / f"toy-{CODEC}.csv")
+    rows.loc[rows["point"] == "q1", "weights"] = "0" * 12
+    rows.loc[rows["point"] == "q2", "threads"] = 7
+    rows.to_csv(asked.committed / "kodak.csv", index=False)
+    elsewhere = replace(asked, rows=asked.rows.parent / "again", run=False)
+    by_place(table1.EXPERIMENT, elsewhere)
+    assert set(read_rows(elsewhere.rows / f"toy-{CODEC}.csv")["point"]) == {"q3", "q4"}
+
+
+def test_what_was_measured_is_kept_once(request_: Request) -> None:
+    asked = replace(request_, configs=("hex",))
+    by_place(table1.EXPERIMENT, asked)
+    (asked.rows / "table5-toy.csv").write_text("codec\na\n")
+    (asked.rows / "table4-toy.csv").write_text("codec\n")  # nothing measured yet
+    kept = [asked.committed / name for name in (f"tables-toy-{CODEC}.csv", "table5-toy.csv")]
+    assert set(keep(asked.rows, asked.committed)) == set(kept)
+    assert kept[0].read_text() == (asked.rows / f"toy-{CODEC}.csv").read_text()
+    assert keep(asked.rows, asked.committed) == [kept[1]]
+
+
+def test_codecs_without_weights_say_so(request_: Request) -> None:
+    absent = replace(request_, data="kodak", subjects=resolve(["zoo"]))
+    cells = by_place(table1.EXPERIMENT, absent)
+    assert cells["invcompress", "hex"].note == "needs invcompress weights"
+    assert cells["invcompress", "hex"].published == -0.21
+    labels = [s.label for s in absent.subjects]
+    assert labels[:2] == ["bmshj2018-factorized", "mbt2018-mean"]
+    text = report.grid(list(cells.values()))
+    assert "| invcompress | needs invcompress weights (−0.21) | (−0.55) |" in text
+
+
+def test_table4_orders_the_directions(request_: Request) -> None:
+    one = replace(request_, dataset=request_.dataset.first(1))
+    cells = by_place(table4.EXPERIMENT, one)
+    random, shift = cells[CODEC, "random"], cells[CODEC, "latent shift"]
+    assert random.note == "of 3" and random.measured < shift.measured
+
+
+@pytest.mark.parametrize("experiment", [table5.EXPERIMENT, Figure4c()])
+def test_probes_resume(experiment: Experiment, request_: Request) -> None:
+    cells = list(experiment.cells(request_))
+    assert all(c.measured == c.measured for c in cells if CODEC in c.row)
+    [file] = request_.rows.iterdir()
+    before = file.read_text()
+    file.write_text(before + CODEC)  # a run that was killed while it wrote
+    again = list(experiment.cells(replace(request_, run=False)))
+    assert [c.measured for c in again] == [c.measured for c in cells]
+    assert file.read_text() == before
+    plot = request_.rows.parent / "plot.png"
+    experiment.plot(cells, request_, plot)
+    assert plot.stat().st_size > 1000
+
+
+def test_table3_true_gradients_are_the_limit(request_: Request) -> None:
+    one = request_.dataset.first(1)
+    asked = replace(request_, dataset=one, subjects=resolve([MEAN, CODEC]))
+    cells = by_place(table3.EXPERIMENT, asked)
+    assert {row.split(":")[0] for row, _ in cells} == {MEAN}  # the other has no side latent
+    for column in ("side BD-rate", "main BD-rate"):
+        true, own = (cells[f"{MEAN}: {row}", column].measured for row in table3.ROWS)
+        assert true < own < 0.5
+    assert cells[f"{MEAN}: true gradients", "main BD-PSNR"].measured > 0.1
+
+
+def test_table6_counts_operations(request_: Request) -> None:
+    asked = replace(request_, configs=("hex", "shift"))
+    cells = by_place(table6.EXPERIMENT, asked)
+    macs = {row: cells[f"{CODEC}: {row}", "encode MACs"].measured for row in ("hex", "base")}
+    assert macs["hex"] == macs["base"] > 1  # lattices need no network
+    assert cells[f"{CODEC}: shift, secant", "encode MACs"].measured > 2 * macs["base"]
+    assert cells[f"{CODEC}: base", "encode ratio"].measured == 1
+
+
+def test_figure2_gains_are_those_of_the_second_moments() -> None:
+    found = figure2.measure(72_000)
+    uniform = found[found["source"] == "uniform"].set_index(["lattice", "rate"])["snr_db"]
+    plain = uniform["int"].iloc[0]
+    for name, lattice in LATTICES.items():
+        gain = -10 * torch.tensor(12 * lattice.second_moment).log10()
+        assert abs(uniform[name].iloc[0] - plain - float(gain)) < 0.05
+
+
+def test_correlation_has_a_sign() -> None:
+    a = torch.randn(100, generator=torch.Generator().manual_seed(0))
+    assert abs(correlation(a, -2 * a) + 1) < 1e-6
+    assert set(PROBE.quantities) == {"correlation", "gain_db"}
+
+
+def test_clic_is_what_was_held_out() -> None:
+    whole = Dataset("clic2020", tuple(Path(f"{i:02}.png") for i in range(28)))
+    assert [p.stem for p in data.held_out(whole).paths] == ["00", "07", "14", "21"]
+
+
+def test_names_of_groups_and_codecs() -> None:
+    assert [s.label for s in resolve(["tiny"])][:1] == [CODEC]
+    assert all(isinstance(s, Subject) and not s.missing for s in resolve([CODEC, MEAN]))
+    assert resolve(["mbt2018"])[0].missing in ("", subjects.NEEDS_ZOO)
+    assert measured.slug("a, b…c") == "a-b-c"
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    folders = ["--rows", str(tmp_path / "rows"), "--out", str(out), "--report"]
+    assert command.main(["table1", "figure3", "--data", "sample", "--codecs", CODEC, *folders]) == 0
+    assert {p.name for p in out.iterdir()} >= {"table1-sample.md", "table1-sample.csv"}
+    text = (out / "table1-sample.md").read_text()
+    assert "python -m tables table1 --data sample" in text and "thread(s)" in text
+    assert command.main(["table1", "--data", "nowhere", *folders]) == 2
+    assert "nowhere" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", command.NAMES)
+def test_every_experiment_says_what_it_is(name: str) -> None:
+    experiment = import_module(f"tables.{name}").EXPERIMENT
+    assert experiment.name == name and experiment.title and "arXiv" in experiment.source
+
+
+def test_published_values_are_those_of_the_paper() -> None:
+    if not SHARED.is_dir():
+        pytest.skip("../shared is absent")
+    paper = json.loads((SHARED / "reference/paper_tables.json").read_text())
+    for codec, row in paper["table1_bd_rate_percent"].items():
+        if codec != "columns":
+            kodak, clic = (table1.PUBLISHED[d][codec] for d in ("kodak", "clic"))
+            assert [*kodak, *clic] == row
+    for key, ours in (
+        ("table3_mbt2018_mean_kodak", table3.PUBLISHED),
+        ("table4_bd_psnr_db", table4.PUBLISHED),
+    ):
+        assert {row: list(v) for row, v in ours.items()} == _rows(paper[key])
+    lattices = table5.PUBLISHED["mbt2018-mean"]
+    assert {n: list(v.values()) for n, v in lattices.items()} == _rows(
+        paper["table5_mbt2018_mean_kodak"]
+    )
+    seconds = _rows(paper["table6_seconds"])
+    assert {c: list(v) for c, v in table6.PUBLISHED.items()}.items() <= seconds.items()
+
+
+def _rows(table: dict[str, list[float]]) -> dict[str, list[float]]:
+    return {row: values for row, values in table.items() if row != "columns"}
+
+
+@pytest.mark.parametrize("module", [report, measured, probes])
+def test_examples(module: ModuleType) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted > 0 == found.failed
