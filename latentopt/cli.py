@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from latentopt import __version__
 from latentopt.errors import BitstreamError, InputError, LatentoptError, TruncatedError
+from latentopt.whole import reading
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -392,10 +393,8 @@ def _is_video(path: Path) -> bool:
 
 def _read(path: Path) -> tuple[bytes, "Container"]:
     """A coded file's bytes and its header; the strings stay in one piece."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    with reading(path) as file:
+        data = file.read()
     from latentopt.coding import Container
 
     with _naming(path):

@@ -16,7 +16,6 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,6 +52,7 @@ from latentopt.lattices import RULES
 from latentopt.models import Adapter, ChannelAdapter, SideAdapter, channel_prior
 from latentopt.pmf import RescaledDensity
 from latentopt.pmf.tables import Ints
+from latentopt.whole import reading
 
 MAX_PIXELS = 1 << 26
 """Default limit on the size of images that a decoder accepts, 8192 x 8192."""
@@ -494,10 +494,8 @@ def _after_load(codec: Codec, _incompatible: object) -> None:
 
 
 def _read(path: str | os.PathLike[str]) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    with reading(path) as file:
+        return file.read()
 
 
 def check_images(x: Tensor) -> None:

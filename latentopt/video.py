@@ -13,10 +13,8 @@ what the decoder will have, shift included.
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from fractions import Fraction
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +33,7 @@ from latentopt.coding import (
 from latentopt.encoder import Ahead
 from latentopt.errors import BitstreamError, InputError, TruncatedError
 from latentopt.models import VideoAdapter
+from latentopt.whole import reading
 
 KEY_PART = "image"
 
@@ -182,17 +181,14 @@ class VideoCodec(nn.Module):
             BitstreamError: the file is corrupt, or of another codec; the message says which.
             InputError: the file cannot be read.
         """
-        with _reading(path) as file:
+        with reading(path) as file:
             header = Header.read(file)
             self.check(header)
-            yield from self._load(file, header)
-
-    def _load(self, file: BinaryIO, header: Header) -> Iterator[Tensor]:
-        size = self._check_size((header.height, header.width))
-        counts = (self._string_count([KEY_PART]), self._string_count(self._adapter.predicted))
-        records = (self._split(*record) for record in frame_records(file, counts))
-        for image in self._decode(records, size):
-            yield _pictures([image], size)
+            size = self._check_size((header.height, header.width))
+            counts = (self._string_count(is_key=True), self._string_count(is_key=False))
+            records = (self._split(*record) for record in frame_records(file, counts))
+            for image in self._decode(records, size):
+                yield _pictures([image], size)
 
     def _header(self, x: Tensor, rate: Fraction) -> Header:
         settings = tuple(codec.settings for codec in self._codecs.values())
@@ -274,7 +270,6 @@ class VideoCodec(nn.Module):
                 reference = None
             elif reference is None:
                 raise BitstreamError("the first frame is not a key frame")
-
             reference = self.decode_frame(strings, size, reference)
             yield reference
 
@@ -284,7 +279,7 @@ class VideoCodec(nn.Module):
         """One frame on either side; ``coded`` gives a part's latents, once it is conditioned."""
         frame: Frame = {}
         decoded: dict[str, Tensor] = {}
-        for name in [KEY_PART] if reference is None else self._adapter.predicted:
+        for name in self._names(is_key=reference is None):
             codec = self._part(name)
             if reference is not None:
                 self._adapter.predicted[name].condition(reference, decoded)
@@ -310,14 +305,18 @@ class VideoCodec(nn.Module):
         weights, tables = (hashlib.sha256(b"".join(hashes)).digest()[:4] for hashes in pairs)
         return weights, tables
 
-    def _string_count(self, names: Iterable[str]) -> int:
-        return sum(self._part(name).string_count for name in names)
+    def _names(self, is_key: bool) -> list[str]:
+        """The parts of a key frame, or of a predicted one, in the order of coding."""
+        return [KEY_PART] if is_key else list(self._adapter.predicted)
+
+    def _string_count(self, is_key: bool) -> int:
+        return sum(self._part(name).string_count for name in self._names(is_key))
 
     def _split(self, kind: int, strings: Sequence[bytes]) -> dict[str, Sequence[bytes]]:
         """A record's strings by part."""
         rest = iter(strings)
         found: dict[str, Sequence[bytes]] = {}
-        for name in [KEY_PART] if kind == KEY else self._adapter.predicted:
+        for name in self._names(is_key=kind == KEY):
             found[name] = [next(rest) for _ in range(self._part(name).string_count)]
         return found
 
@@ -374,14 +373,14 @@ def _nth(frames: Sequence[Mapping[str, Any]], i: int) -> Iterator[dict[str, list
 
 def read_header(path: str | os.PathLike[str]) -> Header:
     """The header of a video file; errors as :meth:`VideoCodec.load`."""
-    with _reading(path) as file:
+    with reading(path) as file:
         return Header.read(file)
 
 
 def count_frames(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
     """Key frames and predicted frames of a video file, and whether it is whole."""
     counts = [0, 0]
-    with _reading(path) as file:
+    with reading(path) as file:
         Header.read(file)
         try:
             for kind, _ in frame_records(file, (1, 1)):
@@ -389,15 +388,6 @@ def count_frames(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
         except TruncatedError:
             return counts[KEY], counts[PREDICTED], False
     return counts[KEY], counts[PREDICTED], True
-
-
-@contextmanager
-def _reading(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    try:
-        with Path(path).open("rb") as file:
-            yield file
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _with_next(frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor | None]]:

@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all."""
+"""Files and folders that are written whole or not at all, and files read."""
 
 import os
 import secrets
@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from latentopt.errors import InputError
 
@@ -27,3 +28,13 @@ def whole(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary)
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def reading(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file open for reading; InputError where it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            yield file
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
