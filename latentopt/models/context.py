@@ -7,6 +7,7 @@ of the context convolution lets through, so all positions with equal w + slope *
 The context sees the lattice points before any shift: the shift's direction needs the whole latent.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from latentopt.errors import UnsupportedModelError
-from latentopt.models.base import Leaf, Parameters, cpu_copy, flat_layers
+from latentopt.models.base import Leaf, Parameters, SideAdapter, cpu_copy, flat_layers
 from latentopt.models.hyperprior import ScaleAdapter
 
 
@@ -126,33 +127,25 @@ def as_numpy(x: Tensor) -> NDArray:
     return x.detach().cpu().to(torch.float64 if exact else torch.float32).numpy()
 
 
-class ContextAdapter(ScaleAdapter):
-    """CompressAI's ``JointAutoregressiveHierarchicalPriors`` (Minnen et al. 2018) and subclasses.
-
-    Everything that the walk computes feeds later scales, so all of it is float64 on the CPU where
-    ``portable``; otherwise float32, on the CPU too, since each step waits for the entropy coder.
-    """
+class WalkedAdapter(SideAdapter):
+    """A family whose main latent is walked in wavefronts."""
 
     contextual = True
+    scales_first = True
+    """Whether the head's outputs are scales and means, or means and scales."""
 
-    def refresh(self) -> None:
-        super().refresh()
-        Wavefront.of(self.model.context_prediction)  # refuse now what cannot be walked
-
-    def decoder_parts(self) -> list[nn.Module]:
-        context = [self.model.context_prediction, self.model.entropy_parameters]
-        return [*super().decoder_parts(), *context]
-
-    def hyper_analysis(self, y: Tensor) -> Tensor:
-        return self.model.h_a(y)
+    @property
+    @abstractmethod
+    def walked(self) -> tuple[Any, Any]:
+        """The masked convolution, and the head of the entropy parameters."""
 
     def main_shape(self, features: NDArray) -> tuple[int, ...]:
-        return (self.model.context_prediction.in_channels, *features.shape[1:])
+        return (self.walked[0].in_channels, *features.shape[1:])
 
     @cached_property
     def _context(self) -> ContextModel:
-        parts = self.model.context_prediction, self.model.entropy_parameters
-        return ContextModel(*(cpu_copy(part, self.dtype) for part in parts))
+        convolution, head = (cpu_copy(part, self.dtype) for part in self.walked)
+        return ContextModel(convolution, head if self.scales_first else _swapped(head))
 
     def visit(self, features: NDArray, leaf: Leaf) -> None:
         shape = self.main_shape(features)
@@ -160,10 +153,42 @@ class ContextAdapter(ScaleAdapter):
         self._context.walk(features, cells, leaf)
 
     def estimate(self, features: NDArray, y: NDArray) -> Parameters:
+        convolution, head = self.walked
         like = next(self.model.parameters())
         decoded = torch.from_numpy(y).reshape(1, *self.main_shape(features)).to(like)
-        context = self.model.context_prediction(decoded)
         given = torch.from_numpy(features)[None].to(like)
-        output = self.model.entropy_parameters(torch.cat([given, context], dim=1))
-        scales, means = output[0].float().cpu().numpy().reshape(2, -1)
-        return Parameters(scales, means)
+        output = head(torch.cat([given, convolution(decoded)], dim=1))
+        first, second = output[0].float().cpu().numpy().reshape(2, -1)
+        return Parameters(first, second) if self.scales_first else Parameters(second, first)
+
+
+class ContextAdapter(WalkedAdapter, ScaleAdapter):
+    """CompressAI's ``JointAutoregressiveHierarchicalPriors`` (Minnen et al. 2018) and subclasses.
+
+    Everything that the walk computes feeds later scales, so all of it is float64 on the CPU where
+    ``portable``; otherwise float32, on the CPU too, since each step waits for the entropy coder.
+    """
+
+    @property
+    def walked(self) -> tuple[Any, Any]:
+        return self.model.context_prediction, self.model.entropy_parameters
+
+    def refresh(self) -> None:
+        super().refresh()
+        Wavefront.of(self.model.context_prediction)  # refuse now what cannot be walked
+
+    def decoder_parts(self) -> list[nn.Module]:
+        return [*super().decoder_parts(), *self.walked]
+
+    def hyper_analysis(self, y: Tensor) -> Tensor:
+        return self.model.h_a(y)
+
+
+def _swapped(head: nn.Module) -> nn.Module:
+    """Networks of means and scales, in that order, with their last layer's outputs swapped."""
+    *_, last = flat_layers(head)
+    assert isinstance(last, nn.Conv2d) and last.bias is not None
+    half = last.out_channels // 2
+    last.weight.data = last.weight.data.roll(half, 0)
+    last.bias.data = last.bias.data.roll(half, 0)
+    return head

@@ -19,7 +19,6 @@ import copy
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,8 +28,8 @@ from torch import Tensor, nn
 
 from latentopt.coding import Prior
 from latentopt.errors import UnsupportedModelError
-from latentopt.models.base import Leaf, Networks, Parameters, SideAdapter, cpu_copy, flat_layers
-from latentopt.models.context import ContextModel, Wavefront, as_numpy
+from latentopt.models.base import Networks, SideAdapter
+from latentopt.models.context import WalkedAdapter, Wavefront, as_numpy
 from latentopt.models.dcvc import bit_estimator_density
 from latentopt.models.video import PredictedAdapter, VideoAdapter, texture
 from latentopt.pmf import LaplaceDensity
@@ -58,14 +57,14 @@ _NAMES = {
 }
 
 
-class PartAdapter(PredictedAdapter):
+class PartAdapter(WalkedAdapter, PredictedAdapter):
     """What the motion and the residual latent have in common.
 
     Args:
         model: the networks of the part, see :class:`Networks`.
     """
 
-    contextual = True
+    scales_first = False
     suffix: str
     """Of the names of a part's networks."""
 
@@ -73,13 +72,17 @@ class PartAdapter(PredictedAdapter):
     def stride(self) -> int:
         return _STRIDE
 
-    def _network(self, model: Any, name: str) -> Any:
-        return getattr(model, name + self.suffix)
+    def _network(self, name: str) -> Any:
+        return getattr(self.model, name + self.suffix)
+
+    @property
+    def walked(self) -> tuple[Any, Any]:
+        return self._network("auto_regressive"), self._network("entropy_parameters")
 
     def refresh(self) -> None:
-        self.side_density = bit_estimator_density(self._network(self.model, "bitEstimator_z"))
+        self.side_density = bit_estimator_density(self._network("bitEstimator_z"))
         self.main_density = LaplaceDensity(SCALES)
-        Wavefront.of(self._network(self.model, "auto_regressive"))  # refuse what cannot be walked
+        Wavefront.of(self.walked[0])  # refuse what cannot be walked
 
     def decoder_parts(self) -> list[nn.Module]:
         return [module for name, module in self.model.named_children() if name not in ENCODERS]
@@ -97,30 +100,6 @@ class PartAdapter(PredictedAdapter):
         networks = self.model if draft else self._decoder
         z_hat = torch.from_numpy(side).reshape(1, *shape)
         return as_numpy(self._given(networks, z_hat.to(next(networks.parameters())))[0])
-
-    def main_shape(self, features: NDArray) -> tuple[int, ...]:
-        channels = self._network(self.model, "auto_regressive").in_channels
-        return (channels, *features.shape[1:])
-
-    @cached_property
-    def _context(self) -> ContextModel:
-        convolution = cpu_copy(self._network(self.model, "auto_regressive"), self.dtype)
-        head = cpu_copy(self._network(self.model, "entropy_parameters"), self.dtype)
-        return ContextModel(convolution, _scales_first(head))
-
-    def visit(self, features: NDArray, leaf: Leaf) -> None:
-        shape = self.main_shape(features)
-        cells = np.arange(np.prod(shape)).reshape(shape)
-        self._context.walk(features, cells, leaf)
-
-    def estimate(self, features: NDArray, y: NDArray) -> Parameters:
-        like = next(self.model.parameters())
-        decoded = torch.from_numpy(y).reshape(1, *self.main_shape(features)).to(like)
-        context = self._network(self.model, "auto_regressive")(decoded)
-        given = torch.from_numpy(features)[None].to(like)
-        output = self._network(self.model, "entropy_parameters")(torch.cat([given, context], dim=1))
-        means, scales = output[0].float().cpu().numpy().reshape(2, -1)
-        return Parameters(scales, means)
 
     def draw(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.floating], Prior]:
         with self.alone():  # what is known is of another size
@@ -275,13 +254,3 @@ def _motion(networks: Any, y_hat: Tensor, reference: Tensor) -> Tensor:
     """Refined flow (B, 2, H, W) of a decoded motion latent."""
     flow = networks.mvDecoder_part1(y_hat)
     return networks.mvDecoder_part2(torch.cat([flow, reference], dim=1)) + flow
-
-
-def _scales_first(head: nn.Module) -> nn.Module:
-    """Networks of means and scales, in that order, with their last layer's outputs swapped."""
-    *_, last = flat_layers(head)
-    assert isinstance(last, nn.Conv2d) and last.bias is not None
-    half = last.out_channels // 2
-    last.weight.data = last.weight.data.roll(half, 0)
-    last.bias.data = last.bias.data.roll(half, 0)
-    return head
