@@ -11,9 +11,8 @@ from pathlib import Path
 
 import torch
 
-from latentopt.bench.clipsets import resolve as resolve_clips
 from latentopt.errors import LatentoptError
-from tables import data, report
+from tables import data, jobs, report
 from tables.experiment import Experiment, Request
 from tables.keep import keep
 from tables.subjects import resolve as resolve_codecs
@@ -27,6 +26,7 @@ NAMES = (
     "table6",
     "figure2",
     "figure3",
+    "figure4",
     "figure4c",
 )
 ALL = "all"
@@ -40,6 +40,8 @@ def parser() -> argparse.ArgumentParser:
     add("--codecs", default="tiny,lab,zoo", help="tiny, lab, zoo or codecs (default: all three)")
     add("--configs", help="only these configurations are measured; all that were are shown")
     add("--limit", type=int, metavar="N", help="only the first N images")
+    add("--jobs", type=int, default=1, metavar="N", help="processes that share the images")
+    add("--share", metavar="K/N", help="measure only the K-th of N shares of the images")
     add("--seeds", type=int, help="random directions (default: 16, with --device cuda 1024)")
     add("--device", default="cpu", help="cpu (default) or cuda")
     add("--threads", type=int, default=1, help="CPU threads (default: 1, as in the paper)")
@@ -54,11 +56,13 @@ def parser() -> argparse.ArgumentParser:
 
 def request_of(args: argparse.Namespace, video: bool) -> Request:
     """What the arguments mean for an experiment on images or on video."""
-    name = args.data or ("video" if video else "kodak")
-    dataset = (resolve_clips if video else data.resolve)(name)
+    name = args.data or (data.VIDEO if video else "kodak")
+    dataset = (data.resolve_clips if video else data.resolve)(name)
+    if args.limit:
+        dataset = dataset.first(args.limit)
     return Request(
         name,
-        dataset.first(args.limit) if args.limit else dataset,
+        data.share(dataset, args.share) if args.share else dataset,
         resolve_codecs(args.codecs.split(","), video),
         args.rows,
         args.committed,
@@ -83,18 +87,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     """0, or 2 with one line on stderr."""
     args = parser().parse_args(argv)
     torch.set_num_threads(args.threads)
+    torch.backends.cudnn.allow_tf32 = False  # on a GPU too, differences of 0.001 dB are measured
     try:
+        if args.jobs > 1 and not args.report:
+            given = sys.argv[1:] if argv is None else argv
+            jobs.measure(given, args.jobs, args.threads, args.rows)
         for name in NAMES if ALL in args.names else args.names:
-            experiment: Experiment = import_module(f"tables.{name}").EXPERIMENT
-            request = request_of(args, experiment.medium == "video")
-            cells = list(experiment.cells(request))
-            print(report.write(experiment, cells, request, args.out, command_of(name, args)))
-        for path in keep(args.rows, args.committed) if args.keep else []:
+            _run(name, args)
+        for path in keep(args.rows, args.committed) if args.keep and not args.share else []:
             print(f"Kept {path}")
     except LatentoptError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _run(name: str, args: argparse.Namespace) -> None:
+    """Measure and report one table; of a share, only measure what can be shared."""
+    experiment: Experiment = import_module(f"tables.{name}").EXPERIMENT
+    if args.share and experiment.alone:
+        return
+    request = request_of(args, experiment.medium == "video")
+    if not request.dataset.paths:
+        return  # more processes than images
+    cells = list(experiment.cells(request))
+    if not args.share:
+        print(report.write(experiment, cells, request, args.out, command_of(name, args)))
 
 
 if __name__ == "__main__":

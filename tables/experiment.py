@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -62,6 +62,8 @@ class Experiment(ABC):
     """What a reader must know of the numbers."""
     medium: ClassVar[str | None] = "image"
     """What it is of: "image", "video", or None: of samples that it draws."""
+    alone: ClassVar[bool] = False
+    """Whether it is not to be shared among processes: it takes the time, or next to none."""
 
     @abstractmethod
     def cells(self, request: Request) -> Iterator[Cell]:
@@ -81,8 +83,8 @@ def attempt(difference: Callable[[], float]) -> tuple[float, str]:
 
 
 def missing(
-    subject: Subject, columns: Iterable[str], published: dict[str, float], unit: str = "%"
+    subject: Subject, columns: Mapping[str, str], published: Mapping[str, float]
 ) -> Iterator[Cell]:
-    """The cells of a codec whose weights are not here."""
-    for column in columns:
+    """The cells of a codec whose weights are not here; ``columns`` have units."""
+    for column, unit in columns.items():
         yield Cell(subject.label, column, math.nan, published.get(column), unit, subject.missing)

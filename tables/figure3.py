@@ -30,7 +30,7 @@ class Figure3(Experiment):
     def cells(self, request: Request) -> Iterator[Cell]:
         for subject in request.subjects:
             if subject.missing:
-                yield from missing(subject, ["mean"], {}, "")
+                yield from missing(subject, {"mean": ""}, {})
                 continue
             rows = probed(PROBE, subject, request)
             found, row = rows["correlation"], label(subject, rows, request)

@@ -70,7 +70,7 @@ class Figure4c(Experiment):
             yield Cell(str(name), "gain", float(part["gain_db"].mean()), None, "dB")
         for subject in request.subjects:
             if subject.missing:
-                yield from missing(subject, ["correlation"], {}, "")
+                yield from missing(subject, {"correlation": ""}, {})
         enough = len(found) > 2
         value = np.corrcoef(found["correlation"], found["gain_db"])[0, 1] if enough else math.nan
         yield Cell(ALL, "correlation", float(value), PUBLISHED, "", f"of {len(found)} dots")

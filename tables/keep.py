@@ -1,32 +1,64 @@
-"""Move what was measured to where it is committed, so that other checkouts start from it."""
+"""Move what was measured: from shares of the work together, and to where it is committed."""
 
 import shutil
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from latentopt.bench.results import COLUMNS, Measurement, csv_line, read_measurements
+from latentopt.bench.results import (
+    COLUMNS,
+    Measurement,
+    csv_line,
+    drop_partial_line,
+    read_measurements,
+)
 from tables.measured import is_measurements, rows_in
 
 PREFIX = "tables-"
 """Of files with rows of the harness that no other committed file has."""
 
 
+def gather(share: Path, rows: Path) -> list[Path]:
+    """Append to the files of ``rows`` the lines that only those of a ``share`` have."""
+    rows.mkdir(parents=True, exist_ok=True)
+    for path in share.glob("*.csv"):
+        drop_partial_line(path)
+    return [target for path, target in _pairs(share, rows) if _append_lines(path, target)]
+
+
 def keep(rows: Path, committed: Path) -> list[Path]:
     """Copy the files of ``rows`` to ``committed``, without what is there; those written."""
     committed.mkdir(parents=True, exist_ok=True)
     written = []
-    for path in sorted(rows.glob("*.csv")):
-        if len(path.read_text(encoding="utf-8").splitlines()) < 2:
-            continue
-        shared = is_measurements(path) and not path.name.startswith("table")
-        target = committed / f"{PREFIX * shared}{path.name}"
-        if shared and not _append_new(path, target, committed):
-            continue
-        if not shared:
+    for path, target in _pairs(rows, committed):
+        if not is_measurements(path):
+            changed = _append_lines(path, target)
+        elif path.name.startswith("table"):  # times of one machine, which are not mixed
+            changed = not target.exists() or target.read_bytes() != path.read_bytes()
             shutil.copyfile(path, target)
-        written.append(target)
+        else:
+            target = target.with_name(PREFIX + target.name)
+            changed = _append_new(path, target, committed)
+        written += [target] * changed
     return written
+
+
+def _pairs(source: Path, target: Path) -> Iterable[tuple[Path, Path]]:
+    """The files that hold more than a header, and where they go."""
+    for path in sorted(source.glob("*.csv")):
+        if len(path.read_text(encoding="utf-8").splitlines()) > 1:
+            yield path, target / path.name
+
+
+def _append_lines(path: Path, target: Path) -> bool:
+    """Append the lines that the target does not have; whether there are any."""
+    header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    before = target.read_text(encoding="utf-8") if target.exists() else header
+    known = set(before.splitlines(keepends=True))
+    new = [line for line in lines if line not in known]
+    if new:
+        target.write_text(before + "".join(new), encoding="utf-8")
+    return bool(new)
 
 
 def _append_new(path: Path, target: Path, committed: Path) -> bool:
@@ -40,7 +72,8 @@ def _append_new(path: Path, target: Path, committed: Path) -> bool:
 
 
 def _key(row: Measurement) -> tuple[object, ...]:
-    return row.data, row.codec, row.point, row.step, row.config, row.image, row.weights
+    place = row.codec, row.point, row.step, row.config, row.image
+    return *place, row.data, row.weights, row.device, row.threads
 
 
 def _text(rows: Iterable[Measurement]) -> str:

@@ -12,6 +12,7 @@ import torch
 from latentopt import __version__
 from latentopt.bench.configs import parse_all
 from latentopt.bench.evaluate import Plan, evaluate, weights_hash
+from latentopt.bench.media import Images, Medium
 from latentopt.bench.results import (
     COLUMNS,
     Measurement,
@@ -25,11 +26,21 @@ from tables.experiment import Request
 from tables.subjects import Subject
 
 
-def rows_of(subject: Subject, configs: Sequence[str], request: Request) -> pd.DataFrame:
+def rows_of(
+    subject: Subject, configs: Sequence[str], request: Request, medium: Medium | None = None
+) -> pd.DataFrame:
     """All rows of a codec on the data: what is missing of the configurations is measured."""
     wanted = [c for c in configs if request.configs is None or c in (BASELINE, *request.configs)]
-    plan = _plan(subject, wanted, request)
-    path = request.rows / f"{slug(request.dataset.name)}-{slug(subject.label)}.csv"
+    plan = Plan(
+        subject.codec,
+        subject.points,
+        parse_all(wanted),
+        request.dataset,
+        steps=subject.steps,
+        device=request.device,
+        medium=medium or Images(),
+    )
+    path = request.rows / f"{stem(subject, request)}.csv"
     seed(path, plan, request.committed)
     if request.run:
         evaluate(plan, path, request.progress)
@@ -38,17 +49,6 @@ def rows_of(subject: Subject, configs: Sequence[str], request: Request) -> pd.Da
         [p.name for p in subject.points]
     )
     return rows[here & (rows["codec"] == subject.codec) & rows["step"].isin(subject.steps)]
-
-
-def _plan(subject: Subject, configs: Sequence[str], request: Request) -> Plan:
-    return Plan(
-        subject.codec,
-        subject.points,
-        parse_all(configs),
-        request.dataset,
-        steps=subject.steps,
-        device=request.device,
-    )
 
 
 def seed(path: Path, plan: Plan, committed: Path) -> int:
@@ -103,6 +103,12 @@ def difference(rows: pd.DataFrame, config: str, column: str) -> tuple[float, str
     whole = rows["image"].nunique()
     note = f"{images} of {whole} images" if images < whole else ""
     return value, note if value == value else str(lines["reason"].iloc[0])
+
+
+def stem(subject: Subject, request: Request) -> str:
+    """Of the name of a file with measurements, whose settings are all the same."""
+    device = "" if request.device == "cpu" else f"-{slug(request.device)}"
+    return f"{slug(request.dataset.name)}-{slug(subject.label)}{device}"
 
 
 def slug(text: str) -> str:

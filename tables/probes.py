@@ -45,7 +45,7 @@ class Probe:
 
 def probed(probe: Probe, subject: Subject, request: Request) -> pd.DataFrame:
     """One row per rate point, step and image of a codec; what is missing is measured."""
-    name = f"{probe.name}-{slug(request.dataset.name)}-{slug(subject.label)}.csv"
+    name = file_name(probe, subject, request)
     path = request.rows / name
     _start(path, probe, request.committed / name)
     weights = {point.name: weights_hash(point.load()) for point in subject.points}
@@ -53,6 +53,10 @@ def probed(probe: Probe, subject: Subject, request: Request) -> pd.DataFrame:
         _measure(path, probe, subject, request, weights)
     rows = _of(read(path, probe), subject, weights)
     return _complete(rows[rows["image"].isin(request.dataset.names)], subject)
+
+
+def file_name(probe: Probe, subject: Subject, request: Request) -> str:
+    return f"{probe.name}-{slug(request.dataset.name)}-{slug(subject.label)}.csv"
 
 
 def _complete(rows: pd.DataFrame, subject: Subject) -> pd.DataFrame:

@@ -21,7 +21,8 @@ def write(
 ) -> str:
     """Write NAME-DATA.csv, .md and .png to the folder; return the Markdown."""
     out.mkdir(parents=True, exist_ok=True)
-    stem = f"{experiment.name}-{slug(request.data)}" if experiment.medium else experiment.name
+    of = [request.data, *([] if request.device == "cpu" else [request.device])]
+    stem = "-".join([experiment.name, *map(slug, of if experiment.medium else [])])
     with open(out / f"{stem}.csv", "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["row", "column", "measured", "published", "unit", "note"])

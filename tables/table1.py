@@ -60,7 +60,7 @@ class Table1(Experiment):
                 zip(_HEADS, PUBLISHED.get(request.data, {}).get(subject.architecture, ()))
             )
             if subject.missing:
-                yield from missing(subject, COLUMNS, published)
+                yield from missing(subject, dict.fromkeys(COLUMNS, "%"), published)
                 continue
             rows = rows_of(subject, [BASELINE, *COLUMNS.values()], request)
             for column, config in COLUMNS.items():

@@ -3,20 +3,18 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from latentopt.bench.configs import parse_all
-from latentopt.bench.evaluate import Plan, evaluate
 from latentopt.bench.media import Clips
 from latentopt.bench.published import paper_gain
-from latentopt.bench.results import read_rows
 from latentopt.bench.sequences import per_sequence
 from latentopt.bench.summary import BASELINE
 from tables.experiment import PAPER, Cell, Experiment, Request, missing
-from tables.measured import slug
+from tables.measured import rows_of
 from tables.plots import bars
 
 COLUMNS = {"hex": "hex", "oct": "oct", "shift": "shift", "join": "oct+shift"}
 OURS = {"e8": "e8", "fast": "fast", "default": "default"}
-"""Column and configuration of the paper, whose values `bench.published` has; and ours."""
+ALL = {**COLUMNS, **OURS}
+"""Column and configuration: of the paper, whose values `bench.published` has; ours; and both."""
 
 GOP = 8
 """Frames from one key frame to the next, as in the paper."""
@@ -34,35 +32,19 @@ class Table2(Experiment):
     def cells(self, request: Request) -> Iterator[Cell]:
         for subject in request.subjects:
             if subject.missing:
-                yield from missing(subject, {**COLUMNS, **OURS}, {})
+                yield from missing(subject, dict.fromkeys(ALL, "%"), {})
                 continue
-            asked = request.configs
-            columns = {config: column for column, config in {**COLUMNS, **OURS}.items()}
-            configs = [c for c in columns if asked is None or c in asked]
-            plan = Plan(
-                subject.codec,
-                subject.points,
-                parse_all([BASELINE, *configs]),
-                request.dataset,
-                device=request.device,
-                medium=Clips(gop=GOP),
-            )
-            name = f"{slug(request.data)}-{slug(subject.label)}.csv"
-            path = request.rows / name
-            if not request.run and not path.exists():
-                continue
-            rows = evaluate(plan, path, request.progress) if request.run else read_rows(path)
-            found = per_sequence(rows)
-            for line in found.to_dict("records"):
+            configs = [BASELINE, *ALL.values()]
+            rows = rows_of(subject, configs, request, Clips(gop=GOP))
+            rows = rows[rows["config"].isin(configs)]
+            columns = {config: column for column, config in ALL.items()}
+            for line in per_sequence(rows).to_dict("records"):
                 sequence, config = str(line["sequence"]), str(line["config"])
-                if config not in columns:
-                    continue  # what was measured for something else
-                known = paper_gain(subject.architecture, sequence, config)
                 yield Cell(
                     f"{subject.label}: {sequence}",
                     columns[config],
                     float(line["bd_rate_percent"]),
-                    known,
+                    paper_gain(subject.architecture, sequence, config),
                     "%",
                     str(line["reason"]),
                 )

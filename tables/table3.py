@@ -20,8 +20,9 @@ from tables.probes import Measure, Probe, curve, db, label, probed
 
 ARCHITECTURE = "mbt2018-mean"
 ROWS = {"true gradients": "true", "latent shift": "density"}
-COLUMNS = ("side BD-rate", "main BD-PSNR", "main BD-rate", "main+side BD-rate")
-UNITS = ("%", "dB", "%", "%")
+COLUMNS = {"side BD-rate": "%", "main BD-PSNR": "dB", "main BD-rate": "%", "main+side BD-rate": "%"}
+"""Column and unit."""
+
 PUBLISHED = {
     "true gradients": (-1.011, 1.3972, -25.139, -26.15),
     "latent shift": (-0.031, 0.0705, -1.27, -1.301),
@@ -132,8 +133,8 @@ class Table3(Experiment):
                 published = PUBLISHED[row] if request.data == "kodak" else [None] * 4
                 place = f"{label(subject, rows, request)}: {row}"
                 found = _differences(means, name)
-                for k, (value, note) in enumerate(found):
-                    yield Cell(place, COLUMNS[k], value, published[k], UNITS[k], note)
+                for column, theirs, (value, note) in zip(COLUMNS, published, found):
+                    yield Cell(place, column, value, theirs, COLUMNS[column], note)
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         bars([c for c in cells if c.unit == "%"], path, self.title)

@@ -13,6 +13,9 @@ from tables.plots import bars
 from tables.probes import Measure, Probe, curve, db, label, probed
 
 LATTICES = ("hex", "oct", "e8")
+COLUMNS = {"BD-PSNR": "dB", "BD-SNR": "dB", "BD-rate": "%"}
+"""Column and unit."""
+
 _QUANTITIES = ("bpp", "psnr_db", "snr_db")
 PUBLISHED = {
     "mbt2018-mean": {
@@ -58,7 +61,7 @@ class Table5(Experiment):
         for subject in request.subjects:
             published = PUBLISHED.get(subject.architecture, {}) if request.data == "kodak" else {}
             if subject.missing:
-                yield from missing(subject, ["BD-rate"], {})
+                yield from missing(subject, COLUMNS, {})
                 continue
             rows = probed(PROBE, subject, request)
             means = curve(rows, PROBE.quantities)
@@ -66,21 +69,21 @@ class Table5(Experiment):
                 continue
             for name in LATTICES:
                 known = published.get(name, {})
-                for column, unit, found in _differences(means, name):
-                    row = f"{label(subject, rows, request)}: {name}"
-                    yield Cell(row, column, found[0], known.get(column), unit, found[1])
+                row = f"{label(subject, rows, request)}: {name}"
+                for column, found in zip(COLUMNS, _differences(means, name)):
+                    yield Cell(row, column, found[0], known.get(column), COLUMNS[column], found[1])
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         bars([c for c in cells if c.column == "BD-rate"], path, self.title)
 
 
-def _differences(means: pd.DataFrame, name: str) -> Iterator[tuple[str, str, tuple[float, str]]]:
-    """Column, unit and value of a lattice."""
+def _differences(means: pd.DataFrame, name: str) -> Iterator[tuple[float, str]]:
+    """What `COLUMNS` say, of a lattice."""
     base, psnr, snr = (means[f"int {q}"].to_numpy() for q in _QUANTITIES)
     own, own_psnr, own_snr = (means[f"{name} {q}"].to_numpy() for q in _QUANTITIES)
-    yield "BD-PSNR", "dB", attempt(lambda: bd_psnr(base, psnr, own, own_psnr))
-    yield "BD-SNR", "dB", attempt(lambda: bd_psnr(base, snr, own, own_snr))
-    yield "BD-rate", "%", attempt(lambda: bd_rate(base, psnr, own, own_psnr))
+    yield attempt(lambda: bd_psnr(base, psnr, own, own_psnr))
+    yield attempt(lambda: bd_psnr(base, snr, own, own_snr))
+    yield attempt(lambda: bd_rate(base, psnr, own, own_psnr))
 
 
 EXPERIMENT = Table5()

@@ -14,7 +14,7 @@ from latentopt.bench.images import read_image
 from latentopt.bench.results import COLUMNS, read_rows
 from latentopt.bench.summary import BASELINE, complete_rows
 from tables.experiment import PAPER, Cell, Experiment, Request, missing
-from tables.measured import slug
+from tables.measured import stem
 from tables.plots import bars
 from tables.subjects import Subject
 
@@ -48,6 +48,7 @@ class Table6(Experiment):
     name = "table6"
     title = "time and operations of encoder and decoder"
     source = f"{PAPER}, Table 6; ratios are of its seconds"
+    alone = True
     notes = (
         f"Medians over the first {IMAGES} images, lowest rate point. The baseline is CompressAI's "
         "own `compress` and `decompress`. MACs are those of all networks that run, counted by "
@@ -58,7 +59,7 @@ class Table6(Experiment):
         for subject in request.subjects:
             published = _published(subject.architecture)
             if subject.missing:
-                yield from missing(subject, ["encode", "decode"], {}, "s")
+                yield from missing(subject, {"encode": "s", "decode": "s"}, {})
                 continue
             rows = _timed(subject, request)
             by_config = dict(tuple(rows.set_index("image").groupby("config")))
@@ -105,8 +106,7 @@ def _timed(subject: Subject, request: Request) -> pd.DataFrame:
         request.dataset.first(IMAGES),
         device=request.device,
     )
-    name = f"{Table6.name}-{slug(request.dataset.name)}-{slug(subject.label)}.csv"
-    path = request.rows / name
+    path = request.rows / f"{Table6.name}-{stem(subject, request)}.csv"
     if request.run:
         evaluate(plan, path, request.progress)
     return complete_rows(read_rows(path)) if path.exists() else pd.DataFrame(columns=COLUMNS)

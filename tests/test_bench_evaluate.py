@@ -18,7 +18,14 @@ from latentopt.bench import evaluate as harness
 from latentopt.bench import main as command
 from latentopt.bench.configs import BaselineCodec, Configuration, parse, parse_all
 from latentopt.bench.datasets import Dataset
-from latentopt.bench.evaluate import Plan, RatePoint, checkpoint_points, evaluate, weights_hash
+from latentopt.bench.evaluate import (
+    Plan,
+    RatePoint,
+    checkpoint_points,
+    commit,
+    evaluate,
+    weights_hash,
+)
 from latentopt.bench.images import read_image
 from latentopt.bench.metrics import ms_ssim, psnr_db
 from latentopt.bench.plots import plot_rd
@@ -392,3 +399,11 @@ def test_the_baseline_of_a_codec_without_an_adapter() -> None:
     x = torch.rand(1, 3, 50, 70)
     out = baseline.compress(x)
     assert baseline.decompress(out["strings"], out["shape"])["x_hat"].shape == x.shape
+
+
+def test_commit_outside_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latentopt.bench.evaluate._git", lambda *_: "")
+    monkeypatch.delenv("LATENTOPT_COMMIT", raising=False)
+    assert commit() == ""
+    monkeypatch.setenv("LATENTOPT_COMMIT", "0123abc")
+    assert commit() == "0123abc"

@@ -13,6 +13,7 @@ means over frames.
 """
 
 import hashlib
+import os
 import subprocess
 import sys
 import time
@@ -312,10 +313,15 @@ def weights_hash(model: nn.Module) -> str:
 
 
 def commit() -> str:
-    """Short hash of the last commit of the package, "-dirty" if edited since; "" outside git."""
+    """Short hash of the last commit of the package, "-dirty" if edited since.
+
+    Outside git it is what $LATENTOPT_COMMIT says, for copies on other machines, else "".
+    """
     package = Path(__file__).resolve().parents[1]
     head = _git(package, "log", "-1", "--format=%h", "--", ".")
-    return f"{head}-dirty" if head and _git(package, "status", "--porcelain", "--", ".") else head
+    if not head:
+        return os.environ.get("LATENTOPT_COMMIT", "")
+    return f"{head}-dirty" if _git(package, "status", "--porcelain", "--", ".") else head
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -1,0 +1,85 @@
+"""Figures 4 and 8 to 11: what lattices and the shift gain at each quality of a codec."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from latentopt.bench.bdrate import db_per_doubling
+from latentopt.bench.summary import BASELINE, complete_rows, means
+from tables.experiment import PAPER, Cell, Experiment, Request, attempt, missing
+from tables.measured import rows_of
+from tables.plots import canvas, save
+
+COLUMNS = {"hex": "hex", "shift": "shift", "join": "hex+shift", "oct": "oct"}
+"""Column and configuration; the paper has the first three."""
+
+_BASE = ["bpp", "psnr_db"]
+
+
+class Figure4(Experiment):
+    """Rate at equal PSNR, per rate point: means over the images, read on the baseline's curve."""
+
+    name = "figure4"
+    title = "gain at each quality, in percent of the rate"
+    source = f"{PAPER}, Figures 4 (a, b) and 8 to 11, plots without numbers"
+    notes = (
+        "Rates are bytes written. A rate point is compared with the baseline's point of the same "
+        "quality; its difference in PSNR counts as rate by the slope of the baseline's curve "
+        "there, so that the first and the last quality have a gain too. `join` is hex+shift.",
+    )
+
+    def cells(self, request: Request) -> Iterator[Cell]:
+        for subject in request.subjects:
+            if subject.missing:
+                yield from missing(subject, {"bpp": "", **dict.fromkeys(COLUMNS, "%")}, {})
+                continue
+            rows = rows_of(subject, [BASELINE, *COLUMNS.values()], request)
+            for (point, step), found in _gains(rows).iterrows():
+                row = f"{subject.label} {point}" + f", step {step:g}" * (len(subject.steps) > 1)
+                yield Cell(row, "bpp", float(found["bpp"]), unit="")
+                for column, config in COLUMNS.items():
+                    note = "" if config in found else "not measured"
+                    yield Cell(row, column, float(found.get(config, math.nan)), note=note)
+
+    def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
+        """One panel per codec: gain over the baseline's rate."""
+        here = [subject for subject in request.subjects if not subject.missing]
+        figure, panels = canvas(max(1, len(here)), width=max(8.0, 4.0 * len(here)))
+        for subject, axes in zip(here, panels):
+            own = [c for c in cells if c.row.startswith(f"{subject.label} ")]
+            bpp = [c.measured for c in own if c.column == "bpp"]
+            for column in COLUMNS:
+                gains = [c.measured for c in own if c.column == column]
+                axes.plot(bpp, gains, marker=".", label=column)
+            axes.axhline(0.0, color="grey", linewidth=0.8)
+            axes.set(title=subject.label, xlabel="bits per pixel", ylabel="rate at equal PSNR, %")
+            axes.legend()
+        save(figure, path)
+
+
+def _gains(rows: pd.DataFrame) -> pd.DataFrame:
+    """Per rate point, lowest first, the baseline's bpp and what each configuration gains.
+
+    Without configurations that were measured at some of the points only.
+    """
+    rows = rows[rows["config"].isin([BASELINE, *COLUMNS.values()])]
+    table = means(complete_rows(rows)).set_index(["point", "step"])
+    base = table.loc[table["config"] == BASELINE, _BASE].sort_values("bpp")
+    found = base[["bpp"]].copy()
+    for config, part in table[table["config"] != BASELINE].groupby("config", sort=False):
+        if len(part) < len(base):
+            continue
+        found[config] = [_gain(part.loc[place], point, base) for place, point in base.iterrows()]
+    return found
+
+
+def _gain(own: pd.Series, point: pd.Series, base: pd.DataFrame) -> float:
+    """Percent of the rate at equal PSNR, by the tangent of the baseline's curve at its point."""
+    value, _ = attempt(lambda: db_per_doubling(point["psnr_db"], base["bpp"], base["psnr_db"]))
+    doublings = math.log2(own["bpp"] / point["bpp"]) - (own["psnr_db"] - point["psnr_db"]) / value
+    return 100 * (2**doublings - 1)
+
+
+EXPERIMENT = Figure4()
