@@ -74,17 +74,35 @@ class Experiment(ABC):
         """Save the plot as PNG."""
 
 
+class CodecExperiment(Experiment):
+    """An experiment with rows for each codec, or one that says why there are none."""
+
+    columns: Mapping[str, str]
+    """Column and unit."""
+
+    def cells(self, request: Request) -> Iterator[Cell]:
+        for subject in request.subjects:
+            if not subject.missing:
+                yield from self.cells_of(subject, request)
+                continue
+            known = self.published(subject, request)
+            for column, unit in self.columns.items():
+                yield Cell(
+                    subject.label, column, math.nan, known.get(column), unit, subject.missing
+                )
+
+    @abstractmethod
+    def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
+        """The cells of a codec that can be measured here."""
+
+    def published(self, subject: Subject, request: Request) -> Mapping[str, float]:
+        """What the paper has in a codec's row."""
+        return {}
+
+
 def attempt(difference: Callable[[], float]) -> tuple[float, str]:
     """A Bjøntegaard difference; or NaN, and why there is none."""
     try:
         return difference(), ""
     except RateRangeError as error:
         return math.nan, str(error)
-
-
-def missing(
-    subject: Subject, columns: Mapping[str, str], published: Mapping[str, float]
-) -> Iterator[Cell]:
-    """The cells of a codec whose weights are not here; ``columns`` have units."""
-    for column, unit in columns.items():
-        yield Cell(subject.label, column, math.nan, published.get(column), unit, subject.missing)

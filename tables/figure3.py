@@ -6,16 +6,17 @@ from pathlib import Path
 import torch
 
 from latentopt.bench.images import read_image
-from tables.experiment import PAPER, Cell, Experiment, Request, missing
+from tables.experiment import PAPER, Cell, CodecExperiment, Request
 from tables.figure4c import PROBE
 from tables.latents import View, plain, unit
 from tables.plots import canvas, save
 from tables.probes import label, probed
+from tables.subjects import Subject
 
 _DOTS = 4000
 
 
-class Figure3(Experiment):
+class Figure3(CodecExperiment):
     """Correlation of both gradients per image, of the lowest rate point."""
 
     name = "figure3"
@@ -27,17 +28,15 @@ class Figure3(Experiment):
         "Left in the plot: elements of the first image, of the first codec's lowest rate point.",
     )
 
-    def cells(self, request: Request) -> Iterator[Cell]:
-        for subject in request.subjects:
-            if subject.missing:
-                yield from missing(subject, {"mean": ""}, {})
-                continue
-            rows = probed(PROBE, subject, request)
-            found, row = rows["correlation"], label(subject, rows, request)
-            yield Cell(row, "mean", float(found.mean()), None, "")
-            yield Cell(row, "least", float(found.min()), None, "")
-            yield Cell(row, "greatest", float(found.max()), None, "")
-            yield Cell(row, "negative", 100 * float((found < 0).mean()), None, "% of all")
+    columns = dict.fromkeys(["mean"], "")
+
+    def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
+        rows = probed(PROBE, subject, request)
+        found, row = rows["correlation"], label(subject, rows, request)
+        yield Cell(row, "mean", float(found.mean()), None, "")
+        yield Cell(row, "least", float(found.min()), None, "")
+        yield Cell(row, "greatest", float(found.max()), None, "")
+        yield Cell(row, "negative", 100 * float((found < 0).mean()), None, "% of all")
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         here = [subject for subject in request.subjects if not subject.missing]

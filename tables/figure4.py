@@ -8,9 +8,10 @@ import pandas as pd
 
 from latentopt.bench.bdrate import db_per_doubling
 from latentopt.bench.summary import BASELINE, complete_rows, means
-from tables.experiment import PAPER, Cell, Experiment, Request, attempt, missing
+from tables.experiment import PAPER, Cell, CodecExperiment, Request, attempt
 from tables.measured import rows_of
 from tables.plots import canvas, save
+from tables.subjects import Subject
 
 COLUMNS = {"hex": "hex", "shift": "shift", "join": "hex+shift", "oct": "oct"}
 """Column and configuration; the paper has the first three."""
@@ -18,7 +19,7 @@ COLUMNS = {"hex": "hex", "shift": "shift", "join": "hex+shift", "oct": "oct"}
 _BASE = ["bpp", "psnr_db"]
 
 
-class Figure4(Experiment):
+class Figure4(CodecExperiment):
     """Rate at equal PSNR, per rate point: means over the images, read on the baseline's curve."""
 
     name = "figure4"
@@ -30,18 +31,16 @@ class Figure4(Experiment):
         "there, so that the first and the last quality have a gain too. `join` is hex+shift.",
     )
 
-    def cells(self, request: Request) -> Iterator[Cell]:
-        for subject in request.subjects:
-            if subject.missing:
-                yield from missing(subject, {"bpp": "", **dict.fromkeys(COLUMNS, "%")}, {})
-                continue
-            rows = rows_of(subject, [BASELINE, *COLUMNS.values()], request)
-            for (point, step), found in _gains(rows).iterrows():
-                row = f"{subject.label} {point}" + f", step {step:g}" * (len(subject.steps) > 1)
-                yield Cell(row, "bpp", float(found["bpp"]), unit="")
-                for column, config in COLUMNS.items():
-                    note = "" if config in found else "not measured"
-                    yield Cell(row, column, float(found.get(config, math.nan)), note=note)
+    columns = dict.fromkeys(["bpp"], "") | dict.fromkeys(COLUMNS, "%")
+
+    def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
+        rows = rows_of(subject, [BASELINE, *COLUMNS.values()], request)
+        for (point, step), found in _gains(rows).iterrows():
+            row = f"{subject.label} {point}" + f", step {step:g}" * (len(subject.steps) > 1)
+            yield Cell(row, "bpp", float(found["bpp"]), unit="")
+            for column, config in COLUMNS.items():
+                note = "" if config in found else "not measured"
+                yield Cell(row, column, float(found.get(config, math.nan)), note=note)
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         """One panel per codec: gain over the baseline's rate."""

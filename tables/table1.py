@@ -5,9 +5,10 @@ from pathlib import Path
 
 from latentopt.bench.summary import BASELINE
 from tables.data import CLIC
-from tables.experiment import PAPER, Cell, Experiment, Request, missing
+from tables.experiment import PAPER, Cell, CodecExperiment, Request
 from tables.measured import difference, rows_of
 from tables.plots import bars
+from tables.subjects import Subject
 
 COLUMNS = {
     "hex": "hex",
@@ -43,7 +44,7 @@ PUBLISHED: dict[str, dict[str, tuple[float, float, float]]] = {
 }
 
 
-class Table1(Experiment):
+class Table1(CodecExperiment):
     """BD-rate (pchip) of the means, against the codec's own quantizer and coder."""
 
     name = "table1"
@@ -54,18 +55,17 @@ class Table1(Experiment):
         "the CLIC 2020 photographs that the embedded codecs were not trained on.",
     )
 
-    def cells(self, request: Request) -> Iterator[Cell]:
-        for subject in request.subjects:
-            published = dict(
-                zip(_HEADS, PUBLISHED.get(request.data, {}).get(subject.architecture, ()))
-            )
-            if subject.missing:
-                yield from missing(subject, dict.fromkeys(COLUMNS, "%"), published)
-                continue
-            rows = rows_of(subject, [BASELINE, *COLUMNS.values()], request)
-            for column, config in COLUMNS.items():
-                value, note = difference(rows, config, "bd_rate_pchip_percent")
-                yield Cell(subject.label, column, value, published.get(column), "%", note)
+    columns = dict.fromkeys(COLUMNS, "%")
+
+    def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
+        published = self.published(subject, request)
+        rows = rows_of(subject, [BASELINE, *COLUMNS.values()], request)
+        for column, config in COLUMNS.items():
+            value, note = difference(rows, config, "bd_rate_pchip_percent")
+            yield Cell(subject.label, column, value, published.get(column), "%", note)
+
+    def published(self, subject: Subject, request: Request) -> dict[str, float]:
+        return dict(zip(_HEADS, PUBLISHED.get(request.data, {}).get(subject.architecture, ())))
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         bars(cells, path, self.title)

@@ -7,9 +7,10 @@ from latentopt.bench.media import Clips
 from latentopt.bench.published import paper_gain
 from latentopt.bench.sequences import per_sequence
 from latentopt.bench.summary import BASELINE
-from tables.experiment import PAPER, Cell, Experiment, Request, missing
+from tables.experiment import PAPER, Cell, CodecExperiment, Request
 from tables.measured import rows_of
 from tables.plots import bars
+from tables.subjects import Subject
 
 COLUMNS = {"hex": "hex", "oct": "oct", "shift": "shift", "join": "oct+shift"}
 OURS = {"e8": "e8", "fast": "fast", "default": "default"}
@@ -20,7 +21,7 @@ GOP = 8
 """Frames from one key frame to the next, as in the paper."""
 
 
-class Table2(Experiment):
+class Table2(CodecExperiment):
     """BD-rate (pchip) of each sequence, as docs/video-measuring.md says."""
 
     name = "table2"
@@ -29,25 +30,18 @@ class Table2(Experiment):
     medium = "video"
     notes = (f"Rates are bytes written, a key frame every {GOP} frames. `join` is oct+shift.",)
 
-    def cells(self, request: Request) -> Iterator[Cell]:
-        for subject in request.subjects:
-            if subject.missing:
-                yield from missing(subject, dict.fromkeys(ALL, "%"), {})
-                continue
-            configs = [BASELINE, *ALL.values()]
-            rows = rows_of(subject, configs, request, Clips(gop=GOP))
-            rows = rows[rows["config"].isin(configs)]
-            columns = {config: column for column, config in ALL.items()}
-            for line in per_sequence(rows).to_dict("records"):
-                sequence, config = str(line["sequence"]), str(line["config"])
-                yield Cell(
-                    f"{subject.label}: {sequence}",
-                    columns[config],
-                    float(line["bd_rate_percent"]),
-                    paper_gain(subject.architecture, sequence, config),
-                    "%",
-                    str(line["reason"]),
-                )
+    columns = dict.fromkeys(ALL, "%")
+
+    def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
+        configs = [BASELINE, *ALL.values()]
+        rows = rows_of(subject, configs, request, Clips(gop=GOP))
+        rows = rows[rows["config"].isin(configs)]
+        columns = {config: column for column, config in ALL.items()}
+        for line in per_sequence(rows).to_dict("records"):
+            sequence, config = str(line["sequence"]), str(line["config"])
+            value, reason = float(line["bd_rate_percent"]), str(line["reason"])
+            known = paper_gain(subject.architecture, sequence, config)
+            yield Cell(f"{subject.label}: {sequence}", columns[config], value, known, "%", reason)
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         bars(cells, path, self.title)

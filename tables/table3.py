@@ -1,6 +1,7 @@
 """Table 3: how far true gradients, which decoders do not know, would shift both latents."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from torch import Tensor, nn
 from latentopt.bench.bdrate import bd_psnr, bd_rate
 from latentopt.encoder.sensitivity import gradients
 from latentopt.models import SideAdapter, adapter_class
-from tables.experiment import PAPER, Cell, Experiment, Request, attempt, missing
+from tables.experiment import PAPER, Cell, CodecExperiment, Request, attempt
 from tables.latents import STEP_BITS, View, best_alone, plain, unit
 from tables.plots import bars
 from tables.probes import Measure, Probe, curve, db, label, probed
+from tables.subjects import Subject
 
 ARCHITECTURE = "mbt2018-mean"
 ROWS = {"true gradients": "true", "latent shift": "density"}
@@ -106,7 +108,7 @@ PROBE = Probe(
 )
 
 
-class Table3(Experiment):
+class Table3(CodecExperiment):
     """BD differences of the means, against rounding without shifts; step sizes are paid for."""
 
     name = "table3"
@@ -118,23 +120,22 @@ class Table3(Experiment):
         "are the best of six (main) and fourteen (side).",
     )
 
+    columns = COLUMNS
+
     def cells(self, request: Request) -> Iterator[Cell]:
-        for subject in request.subjects:
-            if subject.architecture != ARCHITECTURE:
-                continue
-            if subject.missing:
-                yield from missing(subject, COLUMNS, {})
-                continue
-            rows = probed(PROBE, subject, request)
-            means = curve(rows, PROBE.quantities)
-            if means.empty:
-                continue
-            for row, name in ROWS.items():
-                published = PUBLISHED[row] if request.data == "kodak" else [None] * 4
-                place = f"{label(subject, rows, request)}: {row}"
-                found = _differences(means, name)
-                for column, theirs, (value, note) in zip(COLUMNS, published, found):
-                    yield Cell(place, column, value, theirs, COLUMNS[column], note)
+        of_paper = [s for s in request.subjects if s.architecture == ARCHITECTURE]
+        return super().cells(replace(request, subjects=of_paper))
+
+    def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
+        rows = probed(PROBE, subject, request)
+        means = curve(rows, PROBE.quantities)
+        if means.empty:
+            return
+        for row, name in ROWS.items():
+            published = PUBLISHED[row] if request.data == "kodak" else [None] * len(COLUMNS)
+            place = f"{label(subject, rows, request)}: {row}"
+            for column, theirs, found in zip(COLUMNS, published, _differences(means, name)):
+                yield Cell(place, column, found[0], theirs, COLUMNS[column], found[1])
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         bars([c for c in cells if c.unit == "%"], path, self.title)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from latentopt.bench.bdrate import bd_psnr
-from tables.experiment import PAPER, Cell, Experiment, Request, attempt, missing
+from tables.experiment import PAPER, Cell, CodecExperiment, Request, attempt
 from tables.latents import STEP_BITS, View, best_alone, plain, random_direction
 from tables.plots import bars
 from tables.probes import Measure, Probe, curve, db, file_name, label, probed
@@ -63,7 +63,7 @@ def probe(seeds: int) -> Probe:
     return Probe(f"table4-{seeds}", quantities, partial(prepare, seeds=seeds))
 
 
-class Table4(Experiment):
+class Table4(CodecExperiment):
     """BD-PSNR of the means, against rounding; the step size, and the seed, are paid for."""
 
     name = "table4"
@@ -75,19 +75,20 @@ class Table4(Experiment):
         "six multiples of the closed form's.",
     )
 
-    def cells(self, request: Request) -> Iterator[Cell]:
-        for subject in request.subjects:
-            numbers = PUBLISHED.get(subject.architecture, ()) if request.data == "kodak" else ()
-            published = dict(zip(COLUMNS, numbers))
-            if subject.missing:
-                yield from missing(subject, dict.fromkeys(COLUMNS, "dB"), published)
-                continue
-            for seeds in _counts(subject, request):
-                asked = replace(request, run=request.run and seeds == request.seeds)
-                rows = probed(probe(seeds), subject, asked)
-                if not rows.empty:
-                    row = f"{label(subject, rows, request)}, best of {seeds}"
-                    yield from _row(row, seeds, curve(rows, probe(seeds).quantities), published)
+    columns = dict.fromkeys(COLUMNS, "dB")
+
+    def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
+        for seeds in _counts(subject, request):
+            asked = replace(request, run=request.run and seeds == request.seeds)
+            rows = probed(probe(seeds), subject, asked)
+            if not rows.empty:
+                row = f"{label(subject, rows, request)}, best of {seeds}"
+                means = curve(rows, probe(seeds).quantities)
+                yield from _row(row, seeds, means, self.published(subject, request))
+
+    def published(self, subject: Subject, request: Request) -> dict[str, float]:
+        numbers = PUBLISHED.get(subject.architecture, ()) if request.data == "kodak" else ()
+        return dict(zip(COLUMNS, numbers))
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         bars(cells, path, self.title)

@@ -7,10 +7,11 @@ import pandas as pd
 from torch import Tensor, nn
 
 from latentopt.bench.bdrate import bd_psnr, bd_rate
-from tables.experiment import PAPER, Cell, Experiment, Request, attempt, missing
+from tables.experiment import PAPER, Cell, CodecExperiment, Request, attempt
 from tables.latents import View, plain
 from tables.plots import bars
 from tables.probes import Measure, Probe, curve, db, label, probed
+from tables.subjects import Subject
 
 LATTICES = ("hex", "oct", "e8")
 COLUMNS = {"BD-PSNR": "dB", "BD-SNR": "dB", "BD-rate": "%"}
@@ -45,7 +46,7 @@ def prepare(model: nn.Module) -> Measure:
 PROBE = Probe("table5", tuple(f"{n} {q}" for n in ("int", *LATTICES) for q in _QUANTITIES), prepare)
 
 
-class Table5(Experiment):
+class Table5(CodecExperiment):
     """BD differences of the means, against rounding."""
 
     name = "table5"
@@ -57,21 +58,19 @@ class Table5(Experiment):
         "rounded to 8 bits.",
     )
 
-    def cells(self, request: Request) -> Iterator[Cell]:
-        for subject in request.subjects:
-            published = PUBLISHED.get(subject.architecture, {}) if request.data == "kodak" else {}
-            if subject.missing:
-                yield from missing(subject, COLUMNS, {})
-                continue
-            rows = probed(PROBE, subject, request)
-            means = curve(rows, PROBE.quantities)
-            if means.empty:
-                continue
-            for name in LATTICES:
-                known = published.get(name, {})
-                row = f"{label(subject, rows, request)}: {name}"
-                for column, found in zip(COLUMNS, _differences(means, name)):
-                    yield Cell(row, column, found[0], known.get(column), COLUMNS[column], found[1])
+    columns = COLUMNS
+
+    def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
+        published = PUBLISHED.get(subject.architecture, {}) if request.data == "kodak" else {}
+        rows = probed(PROBE, subject, request)
+        means = curve(rows, PROBE.quantities)
+        if means.empty:
+            return
+        for name in LATTICES:
+            known = published.get(name, {})
+            row = f"{label(subject, rows, request)}: {name}"
+            for column, found in zip(COLUMNS, _differences(means, name)):
+                yield Cell(row, column, found[0], known.get(column), COLUMNS[column], found[1])
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         bars([c for c in cells if c.column == "BD-rate"], path, self.title)

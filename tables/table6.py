@@ -13,7 +13,7 @@ from latentopt.bench.evaluate import Plan, evaluate
 from latentopt.bench.images import read_image
 from latentopt.bench.results import COLUMNS, read_rows
 from latentopt.bench.summary import BASELINE, complete_rows
-from tables.experiment import PAPER, Cell, Experiment, Request, missing
+from tables.experiment import PAPER, Cell, CodecExperiment, Request
 from tables.measured import stem
 from tables.plots import bars
 from tables.subjects import Subject
@@ -42,7 +42,7 @@ IMAGES = 4
 _Seconds = tuple[float | None, float | None]
 
 
-class Table6(Experiment):
+class Table6(CodecExperiment):
     """Medians over a few images at the lowest rate point, and ratios to the baseline's."""
 
     name = "table6"
@@ -55,24 +55,22 @@ class Table6(Experiment):
         "PyTorch. `shift` searches eight step sizes as the paper does.",
     )
 
-    def cells(self, request: Request) -> Iterator[Cell]:
-        for subject in request.subjects:
-            published = _published(subject.architecture)
-            if subject.missing:
-                yield from missing(subject, {"encode": "s", "decode": "s"}, {})
+    columns = dict.fromkeys(("encode", "decode"), "s")
+
+    def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
+        published = _published(subject.architecture)
+        base = published.get("base", (None, None))
+        rows = _timed(subject, request)
+        by_config = dict(tuple(rows.set_index("image").groupby("config")))
+        macs = _macs(subject, list(by_config), request)
+        for row, config in CONFIGS.items():
+            if config not in by_config:
                 continue
-            rows = _timed(subject, request)
-            by_config = dict(tuple(rows.set_index("image").groupby("config")))
-            macs = _macs(subject, list(by_config), request)
-            for row, config in CONFIGS.items():
-                if config not in by_config:
-                    continue
-                label, known = f"{subject.label}: {row}", published.get(row, (None, None))
-                base = published.get("base", (None, None))
-                for k, what in enumerate(("encode", "decode")):
-                    own, of = (by_config[c][f"{what}_s"] for c in (config, BASELINE))
-                    yield from _cells(label, what, own, of, (known[k], base[k]))
-                    yield Cell(label, f"{what} MACs", macs[config][k], None, "kMAC/pixel")
+            label, known = f"{subject.label}: {row}", published.get(row, (None, None))
+            for k, what in enumerate(("encode", "decode")):
+                own, of = (by_config[c][f"{what}_s"] for c in (config, BASELINE))
+                yield from _cells(label, what, own, of, (known[k], base[k]))
+                yield Cell(label, f"{what} MACs", macs[config][k], None, "kMAC/pixel")
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         bars([c for c in cells if c.unit == "×"], path, self.title)

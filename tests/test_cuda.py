@@ -33,6 +33,7 @@ def psnr_db(a: Tensor, b: Tensor) -> float:
     return float(-10 * (a.cpu() - b.cpu()).square().mean().log10())
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", CODECS)
 def test_streams_decode_on_gpu_and_cpu(name: str, kind: str) -> None:
