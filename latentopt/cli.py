@@ -115,7 +115,7 @@ def _encode(args: argparse.Namespace) -> int:
 
 
 def _encode_image(args: argparse.Namespace, stage: Callable[[str], None]) -> str:
-    from latentopt.bench.images import read_image
+    from latentopt.images import read_image
 
     _refuse(args, _CLIP_OPTIONS, "for video codecs")
     stage("reading the image")
@@ -155,7 +155,7 @@ def _decode_image(args: argparse.Namespace) -> int:
     _check_png(args.output, "decode")
     with _progress() as stage:
         stage("loading libraries")
-        from latentopt.bench.images import write_png
+        from latentopt.images import write_png
 
         stage("reading the file")
         data, container = _read(args.file)
@@ -463,9 +463,9 @@ def _refuse(args: argparse.Namespace, options: Sequence[str], why: str) -> None:
 
 def _check_size(path: Path) -> None:
     """Refuse an image that the format cannot hold, or that the decoder would refuse."""
-    from latentopt.bench.images import image_size
     from latentopt.codec import MAX_PIXELS
     from latentopt.coding.container import MAX_SIDE
+    from latentopt.images import image_size
 
     width, height = image_size(path)
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:

@@ -35,7 +35,6 @@ from latentopt.coding import (
     Reader,
     Settings,
     decode_step,
-    write_whole,
 )
 from latentopt.encoder import (
     Aim,
@@ -52,7 +51,7 @@ from latentopt.lattices import RULES
 from latentopt.models import Adapter, ChannelAdapter, SideAdapter, channel_prior
 from latentopt.pmf import RescaledDensity
 from latentopt.pmf.tables import Ints
-from latentopt.whole import reading
+from latentopt.whole import reading, write_whole
 
 MAX_PIXELS = 1 << 26
 """Default limit on the size of images that a decoder accepts, 8192 x 8192."""

@@ -28,12 +28,11 @@ from latentopt.coding import (
     end_record,
     frame_record,
     frame_records,
-    writing_whole,
 )
 from latentopt.encoder import Ahead
 from latentopt.errors import BitstreamError, InputError, TruncatedError
 from latentopt.models import VideoAdapter
-from latentopt.whole import reading
+from latentopt.whole import reading, writing_whole
 
 KEY_PART = "image"
 

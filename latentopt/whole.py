@@ -38,3 +38,27 @@ def reading(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield file
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    with writing_whole(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def writing_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file that appears when the block ends, and not at all where it raises.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    try:
+        with whole(Path(path)) as temporary, temporary.open("wb") as file:
+            yield file
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from error

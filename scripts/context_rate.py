@@ -17,8 +17,8 @@ from tqdm import tqdm
 import latentopt
 from latentopt import zoo
 from latentopt.bench import datasets
-from latentopt.bench.images import read_image
 from latentopt.coding import LatentCoder, Quantizer
+from latentopt.images import read_image
 from latentopt.lattices import RULES
 from latentopt.models import adapter_class, channel_prior
 

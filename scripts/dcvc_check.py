@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 import latentopt
 from latentopt.bench.datasets import resolve
-from latentopt.bench.images import read_image
 from latentopt.coding import LatentCoder, Quantizer
+from latentopt.images import read_image
 from latentopt.lattices import RULES
 from latentopt.models import SideAdapter, adapter_class, load_dcvc
 from latentopt.models.checkout import FAMILIES

@@ -19,9 +19,9 @@ from tqdm import tqdm
 import latentopt
 from latentopt import zoo
 from latentopt.bench import datasets
-from latentopt.bench.images import read_image
 from latentopt.bench.plots import plot_effort
 from latentopt.encoder import PRESETS, Effort
+from latentopt.images import read_image
 
 STEPS = [0, 1, 2, 3, 5, 10, 20, 30, 60, 100]
 

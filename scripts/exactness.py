@@ -16,7 +16,7 @@ from tqdm import tqdm
 import latentopt
 from latentopt import zoo
 from latentopt.bench import datasets
-from latentopt.bench.images import read_image, to_uint8
+from latentopt.images import read_image, to_uint8
 from latentopt.lattices import RULES
 
 CHECKPOINTS = {

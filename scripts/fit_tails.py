@@ -15,8 +15,8 @@ from scipy.special import ndtr
 
 from latentopt import zoo
 from latentopt.bench import datasets
-from latentopt.bench.images import read_image
 from latentopt.coding import LatentCoder
+from latentopt.images import read_image
 from latentopt.lattices import RULES
 from latentopt.models import adapter_class, channel_prior
 

@@ -31,8 +31,8 @@ from tqdm import tqdm
 import latentopt
 from latentopt import zoo
 from latentopt.bench.datasets import resolve
-from latentopt.bench.images import read_image
 from latentopt.coding import DIRECTIONS
+from latentopt.images import read_image
 from latentopt.lattices import RULES
 
 RANDOM = {

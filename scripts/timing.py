@@ -20,7 +20,7 @@ from tqdm import tqdm
 import latentopt
 from latentopt import zoo
 from latentopt.bench import datasets
-from latentopt.bench.images import read_image
+from latentopt.images import read_image
 from latentopt.models.base import Scale
 
 CONFIGS: dict[str, dict] = {

@@ -16,8 +16,8 @@ from torch.nn.functional import pad
 from tqdm import tqdm
 
 from latentopt import zoo
-from latentopt.bench.images import SUFFIXES, read_image, to_uint8
 from latentopt.bench.metrics import psnr_db
+from latentopt.images import SUFFIXES, read_image, to_uint8
 from latentopt.zoo.embedded import EMBEDDED
 
 STRIDE = 128  # of the side latents

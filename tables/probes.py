@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from latentopt.bench.evaluate import commit, weights_hash
-from latentopt.bench.images import read_image
 from latentopt.bench.results import csv_line, drop_partial_line
+from latentopt.images import read_image
 from latentopt.models import with_step
 from tables.experiment import Request
 from tables.measured import slug

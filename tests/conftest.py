@@ -15,7 +15,7 @@ from compressai.models import (
 from torch import Tensor, nn
 
 from latentopt import zoo
-from latentopt.bench.images import read_image
+from latentopt.images import read_image
 from latentopt.zoo.video import SmallScaleSpaceFlow
 
 SHARED = Path("../shared")

@@ -9,8 +9,8 @@ from PIL import Image
 
 from latentopt.bench import datasets
 from latentopt.bench.datasets import resolve
-from latentopt.bench.images import image_size, read_image
 from latentopt.errors import DataError, InputError
+from latentopt.images import image_size, read_image
 
 SHARED = Path("..") / "shared" / "data"
 

@@ -26,7 +26,6 @@ from latentopt.bench.evaluate import (
     evaluate,
     weights_hash,
 )
-from latentopt.bench.images import read_image
 from latentopt.bench.metrics import ms_ssim, psnr_db
 from latentopt.bench.plots import plot_rd
 from latentopt.bench.published import published_curve
@@ -34,6 +33,7 @@ from latentopt.bench.results import COLUMNS, read_rows
 from latentopt.bench.summary import against_published, curves, means, report, summarise
 from latentopt.encoder import PRESETS
 from latentopt.errors import BitstreamError, InputError
+from latentopt.images import read_image
 
 WEIGHTS = Path("..") / "shared" / "weights"
 KODAK = Path("..") / "shared" / "data" / "kodak"

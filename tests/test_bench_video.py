@@ -18,7 +18,6 @@ from latentopt.bench.bdrate import Rates, bd_rate
 from latentopt.bench.clipsets import ClipSet, resolve, sequence
 from latentopt.bench.configs import parse, parse_all
 from latentopt.bench.evaluate import Plan, RatePoint, evaluate
-from latentopt.bench.images import read_image, to_uint8, write_png
 from latentopt.bench.media import Clips, VideoBaseline, coded_bytes
 from latentopt.bench.metrics import psnr_db
 from latentopt.bench.published import paper_gain, published_curve
@@ -26,6 +25,7 @@ from latentopt.bench.results import COLUMNS, read_rows
 from latentopt.bench.sequences import AVERAGE, per_sequence, sequence_report
 from latentopt.encoder import Ahead
 from latentopt.errors import DataError, InputError, RateRangeError, UnsupportedModelError
+from latentopt.images import read_image, to_uint8, write_png
 from latentopt.models import with_step
 from latentopt.zoo.video import SmallScaleSpaceFlow
 

@@ -17,11 +17,11 @@ from PIL import Image
 
 import latentopt
 from latentopt import cli, wrap, zoo
-from latentopt.bench.images import read_image, to_uint8, write_png
 from latentopt.cli import main
 from latentopt.coding import DIRECTIONS, Settings
 from latentopt.coding.container import _PMFS, Container
 from latentopt.encoder import PRESETS, SEARCHES
+from latentopt.images import read_image, to_uint8, write_png
 from latentopt.lattices import RULES
 from latentopt.models import with_step
 
@@ -336,7 +336,7 @@ def test_outputs(
     image: Path, coded: Path, refused: Refused, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All are refused before any image or model is looked at."""
-    monkeypatch.setattr("latentopt.bench.images.read_image", None)
+    monkeypatch.setattr("latentopt.images.read_image", None)
     monkeypatch.setattr("latentopt.zoo.load", None)
     folder = image.parent
     (folder / "link.png").symlink_to(image)

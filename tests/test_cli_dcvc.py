@@ -7,8 +7,8 @@ import torch
 from conftest import photo
 from dcvc_models import DualPrior, lively
 
-from latentopt.bench.images import read_image, to_uint8, write_png
 from latentopt.cli import main
+from latentopt.images import read_image, to_uint8, write_png
 from latentopt.models import intra
 from latentopt.wrapping import wrap
 

@@ -12,9 +12,9 @@ from compressai.models import MeanScaleHyperprior
 from conftest import moving, photo, tiny, tiny_flow
 
 from latentopt import wrap
-from latentopt.bench.images import to_uint8, write_png
 from latentopt.cli import main
 from latentopt.clips import Format, open_clip, write_clip
+from latentopt.images import to_uint8, write_png
 
 CODEC = ["--codec", "tiny-ssf2020", "--weights"]
 

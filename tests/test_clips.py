@@ -415,9 +415,9 @@ def test_images_that_would_degrade_are_refused(tmp_path: Path) -> None:
         [(torch.tensor([1, 2, 3]) / 255).view(1, 3, 1, 1).expand(1, 3, 4, 4)],
     )
     Image.new("RGBA", (4, 4), (1, 2, 3, 254)).save(tmp_path / "glass.png")
-    refused(tmp_path / "glass.png", "no opaque image")
+    refused(tmp_path / "glass.png", "has transparent pixels")
     Image.fromarray(np.zeros((4, 4), np.uint16)).save(tmp_path / "deep.png")
-    refused(tmp_path / "deep.png", "8 bits per sample")
+    refused(tmp_path / "deep.png", "16 bits per sample")
     encoded_png(tmp_path / "deep_rgb.png", "rgb48be")
     refused(tmp_path / "deep_rgb.png", "16 bits")
     data = (tmp_path / "opaque.png").read_bytes()

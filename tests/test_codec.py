@@ -256,7 +256,7 @@ def _cached(family: str, quant: str) -> latentopt.Codec:
 @pytest.mark.parametrize("search", ["secant", "grid"])
 @pytest.mark.parametrize("direction", list(DIRECTIONS))
 def test_shift_never_costs_distortion(real_mean, kodak, search: str, direction: str) -> None:
-    from latentopt.bench.images import read_image
+    from latentopt.images import read_image
 
     plain = latentopt.wrap(real_mean, "int", shift=False)
     codec = latentopt.wrap(real_mean, "int", shift=search, direction=direction)

@@ -22,13 +22,13 @@ from latentopt.coding import (
     pack,
     ship_tables,
     shipped,
-    write_whole,
 )
 from latentopt.coding.ans import SymbolDecoder, SymbolEncoder, integer_bits
 from latentopt.coding.shipped import shipped_tables
 from latentopt.coding.steps import pack_steps, unpack_steps
 from latentopt.lattices import LATTICES, RULES
 from latentopt.pmf import Counts, GaussianDensity
+from latentopt.whole import write_whole
 
 SCALES = np.array([0.11, 0.3, 0.6, 0.9, 2.0, 9.0])
 CODERS = {name: LatentCoder(GaussianDensity(SCALES), RULES[name]) for name in LATTICES}

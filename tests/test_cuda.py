@@ -14,7 +14,7 @@ from latentopt import cli, zoo
 from latentopt.bench.configs import parse_all
 from latentopt.bench.datasets import Dataset
 from latentopt.bench.evaluate import Plan, evaluate, quality_points
-from latentopt.bench.images import read_image, write_png
+from latentopt.images import read_image, write_png
 from tables import figure4c, table3, table4, table5
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

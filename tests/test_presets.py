@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 import latentopt
 from latentopt import BitstreamError, InputError, zoo
-from latentopt.bench.images import read_image
 from latentopt.encoder import PRESETS, Effort, Preset, Schedule, get_preset
+from latentopt.images import read_image
 
 SHORT = Effort(Schedule(3, (2.0, 0.3), (0.3, 0.1)))
 SPENDING: dict[str, dict[str, Any]] = {

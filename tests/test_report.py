@@ -25,12 +25,12 @@ from latentopt import wrap, zoo
 from latentopt.bench import main as bdrate
 from latentopt.bench.configs import BaselineCodec
 from latentopt.bench.evaluate import weights_hash
-from latentopt.bench.images import read_image, write_png
 from latentopt.bench.media import Clips, coded_bytes
 from latentopt.bench.results import Measurement, ResultsFile, Settings
 from latentopt.bench.summary import summarise
 from latentopt.cli import main
 from latentopt.errors import DataError, InputError, WeightsError
+from latentopt.images import read_image, write_png
 from latentopt.report import data, report
 from latentopt.report.commands import commands
 from latentopt.report.slider import Comparison, compare

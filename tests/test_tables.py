@@ -13,8 +13,8 @@ import torch
 from conftest import SHARED, photo
 
 from latentopt.bench.datasets import Dataset
-from latentopt.bench.images import write_png
 from latentopt.bench.results import COLUMNS, read_rows
+from latentopt.images import write_png
 from latentopt.lattices import LATTICES
 from tables import __main__ as command
 from tables import (

@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool2d
 
 from latentopt import zoo
 from latentopt.bench.datasets import resolve
-from latentopt.bench.images import read_image
+from latentopt.images import read_image
 from latentopt.lattices import LATTICES
 
 

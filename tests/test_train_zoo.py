@@ -10,7 +10,7 @@ import torch
 from conftest import photo
 
 from latentopt import zoo
-from latentopt.bench.images import write_png
+from latentopt.images import write_png
 from latentopt.zoo.embedded import EMBEDDED
 from latentopt.zoo.folder import Folder
 

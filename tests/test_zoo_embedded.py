@@ -16,9 +16,9 @@ from latentopt.bench import main as command
 from latentopt.bench.configs import parse_all
 from latentopt.bench.datasets import Dataset
 from latentopt.bench.evaluate import Plan, quality_points
-from latentopt.bench.images import write_png
 from latentopt.bench.results import read_rows
 from latentopt.errors import InputError, WeightsError
+from latentopt.images import write_png
 from latentopt.zoo import embedded
 from latentopt.zoo.embedded import CODECS, EMBEDDED, write_embedded
 

@@ -12,8 +12,8 @@ from test_cli import Refused, pixels, run
 from test_zoo import Intruder
 
 from latentopt import zoo
-from latentopt.bench.images import write_png
 from latentopt.errors import InputError, WeightsError
+from latentopt.images import write_png
 from latentopt.zoo import catalog
 from latentopt.zoo.embedded import EMBEDDED
 

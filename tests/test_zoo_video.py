@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from latentopt import zoo
-from latentopt.bench.images import write_png
 from latentopt.errors import InputError, WeightsError
+from latentopt.images import write_png
 from latentopt.zoo.embedded import EMBEDDED, write_embedded
 from latentopt.zoo.video import PUBLISHED, PixelFlow, SmallScaleSpaceFlow, Widths
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import skimage
 
-from latentopt.bench.images import SUFFIXES, read_image, to_uint8
 from latentopt.errors import DataError, InputError
+from latentopt.images import SUFFIXES, read_image, to_uint8
 from latentopt.zoo.download import fetch
 
 _KODAK_URL = "https://r0k.us/graphics/kodak/kodak"

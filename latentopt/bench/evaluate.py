@@ -31,11 +31,11 @@ from tqdm import tqdm
 from latentopt import __version__, zoo
 from latentopt.bench.configs import Configuration
 from latentopt.bench.datasets import Dataset
-from latentopt.bench.images import to_uint8
 from latentopt.bench.media import Images, Medium, coded_bytes
 from latentopt.bench.metrics import ms_ssim, psnr_db
 from latentopt.bench.results import Measurement, ResultsFile, Settings, read_rows
 from latentopt.errors import BitstreamError, InputError
+from latentopt.images import to_uint8
 from latentopt.models import with_step
 
 _WARM_UP_SIDE = 192  # pixels

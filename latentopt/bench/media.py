@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from latentopt.bench import clipsets, datasets
 from latentopt.bench.configs import Configuration, padded
 from latentopt.bench.datasets import Dataset
-from latentopt.bench.images import image_size, read_image
 from latentopt.clips import open_clip
 from latentopt.encoder import Ahead
 from latentopt.errors import InputError
+from latentopt.images import image_size, read_image
 
 DEFAULT_GOP = 8
 """Frames from key frame to key frame, as in the paper."""

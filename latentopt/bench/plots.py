@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from latentopt.bench.bdrate import rate_at_equal_psnr
-from latentopt.bench.images import to_uint8
 from latentopt.bench.published import RdCurve
 from latentopt.bench.summary import BASELINE, Curve, curves, means, summarise
-from latentopt.coding import write_whole
 from latentopt.errors import RateRangeError
 from latentopt.explain import Explanation, largest
+from latentopt.images import to_uint8
+from latentopt.whole import write_whole
 
 _BARS = 16  # channels with a bar of their own
 

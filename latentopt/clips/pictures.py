@@ -1,4 +1,4 @@
-"""Images as frames: a folder of PNG, or a single image. RGB throughout, never converted."""
+"""Images as frames: a folder of PNG, or a single image. RGB throughout, no colour conversion."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from latentopt.clips.clip import DEFAULT_RATE, Format, Frames
-from latentopt.errors import InputError
+from latentopt.errors import DataError, InputError
+from latentopt.images import read_image, to_uint8
 
-IMAGES = (".png", ".bmp", ".jpg", ".jpeg", ".webp")  # what PIL reads without losing bits unsaid
-_OPAQUE = ("1", "L", "P", "RGB")
+IMAGES = (".png", ".bmp", ".jpg", ".jpeg", ".webp")  # those that frames are kept in
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def png_writer(folder: Path, format: Format) -> Iterator[Callable[[Tensor], None
     numbers = count()
 
     def put(x: Tensor) -> None:
-        pixels = (x[0] * 255).round().byte().permute(1, 2, 0).numpy()  # (H, W, 3)
+        pixels = to_uint8(x).permute(1, 2, 0).numpy()  # (H, W, 3)
         Image.fromarray(pixels).save(folder / f"{next(numbers):06d}.png")
 
     yield put
@@ -69,29 +67,8 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 
 def _read(path: Path) -> Tensor:
-    """(1, 3, H, W) in [0, 1], upright (EXIF rotation applied)."""
+    """(1, 3, H, W) in [0, 1]."""
     try:
-        with Image.open(path) as image:
-            _check(image, path)
-            pixels = np.array(ImageOps.exif_transpose(image).convert("RGB"))  # (H, W, 3)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a readable image ({error}); replace the file") from error
-    return torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).float() / 255
-
-
-def _check(image: Image.Image, path: Path) -> None:
-    """Refuse what a conversion to RGB would degrade without a word."""
-    # PIL opens PNG of 16 bits per colour as RGB and tells in the raw mode only.
-    deep = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
-    transparent = "transparency" in image.info or image.mode not in _OPAQUE
-    if deep or (transparent and not _is_opaque_rgba(image)):
-        raise InputError(
-            f"{path}: is no opaque image of 8 bits per sample (mode {image.mode}"
-            f"{', 16 bits' if deep else ''}); convert it to 8-bit RGB"
-        )
-    if getattr(image, "n_frames", 1) > 1 and image.format in ("PNG", "WEBP"):
-        raise InputError(f"{path}: is animated; convert it to a video or a folder of PNG")
-
-
-def _is_opaque_rgba(image: Image.Image) -> bool:
-    return image.mode in ("RGBA", "LA") and image.getchannel("A").getextrema() == (255, 255)
+        return read_image(path)
+    except DataError as error:
+        raise InputError(str(error)) from error

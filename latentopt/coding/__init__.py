@@ -5,8 +5,6 @@ from latentopt.coding.container import (
     Container,
     Identity,
     Settings,
-    write_whole,
-    writing_whole,
 )
 from latentopt.coding.latent import (
     CORRECTION_BITS,
@@ -53,6 +51,4 @@ __all__ = [
     "frame_records",
     "pack",
     "ship_tables",
-    "write_whole",
-    "writing_whole",
 ]

@@ -14,18 +14,12 @@
 With at most one length that is 24 bytes beyond the strings for any string below 2 MiB.
 """
 
-import os
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import BinaryIO
 
 from latentopt.coding.steps import DIRECTIONS
 from latentopt.errors import BitstreamError, InputError
 from latentopt.lattices import RULES
-from latentopt.whole import whole
 
 MAGIC = b"\xacLO"
 VERSION = 1
@@ -188,27 +182,3 @@ def read_leb128(data: bytes, position: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, position
     raise BitstreamError("a string length in the header is too long")
-
-
-def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        InputError: the place cannot be written.
-    """
-    with writing_whole(path) as file:
-        file.write(data)
-
-
-@contextmanager
-def writing_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file that appears when the block ends, and not at all where it raises.
-
-    Raises:
-        InputError: the place cannot be written.
-    """
-    try:
-        with whole(Path(path)) as temporary, temporary.open("wb") as file:
-            yield file
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from error

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from latentopt.coding.container import write_whole
 from latentopt.pmf import Density
 from latentopt.pmf.tables import Ints
+from latentopt.whole import write_whole
 
 FOLDER = Path(__file__).parent / "tables"
 

@@ -28,12 +28,12 @@ from latentopt.bench.evaluate import (
     quality_points,
     weights_hash,
 )
-from latentopt.bench.images import read_image, to_uint8
 from latentopt.bench.media import coded_bytes
 from latentopt.bench.metrics import psnr_db
 from latentopt.bench.summary import BASELINE, curves, means, summarise
 from latentopt.errors import DataError, InputError, WeightsError
 from latentopt.explain import Explanation
+from latentopt.images import read_image, to_uint8
 from latentopt.models import with_step
 from latentopt.report.commands import quality
 from latentopt.report.data import is_video

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from latentopt.bench.images import image_size, read_image, write_png
 from latentopt.errors import DataError, InputError
+from latentopt.images import image_size, read_image, write_png
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 
