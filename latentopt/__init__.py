@@ -55,6 +55,7 @@ _ROOMS = {
     "encoder",
     "errors",
     "explain",
+    "images",
     "lattices",
     "models",
     "pmf",
