@@ -7,6 +7,7 @@ CACHE  ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/latentopt
 KEY    := $(shell (cat pyproject.toml; $(PYTHON) -V) | cksum | cut -d' ' -f1)
 VENV   ?= $(CACHE)/venv-$(KEY)
 PY     := $(VENV)/bin/python
+JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 READY  := $(VENV)/.ready
 
 # The checkout's code runs, not an installed copy: several checkouts can share one environment.
@@ -28,8 +29,8 @@ bench: $(READY)
 	$(PY) scripts/timing.py
 
 tables: $(READY)
-	$(PY) -m tables all
-	$(PY) -m tables table1 --data clic
+	$(PY) -m tables all --jobs $(JOBS)
+	$(PY) -m tables table1 figure4 --data clic --jobs $(JOBS)
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

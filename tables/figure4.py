@@ -45,7 +45,7 @@ class Figure4(CodecExperiment):
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         """One panel per codec: gain over the baseline's rate."""
         here = [subject for subject in request.subjects if not subject.missing]
-        figure, panels = canvas(max(1, len(here)), width=max(8.0, 4.0 * len(here)))
+        figure, panels = canvas(max(1, len(here)), width=12)
         for subject, axes in zip(here, panels):
             own = [c for c in cells if c.row.startswith(f"{subject.label} ")]
             bpp = [c.measured for c in own if c.column == "bpp"]

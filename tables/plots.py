@@ -10,15 +10,21 @@ from matplotlib.figure import Figure
 
 from tables.experiment import Cell
 
+_ACROSS = 3
+
 
 def canvas(panels: int = 1, width: float = 8.0) -> tuple[Figure, list[Axes]]:
-    """A figure of panels side by side, without pyplot's global state."""
-    figure = Figure(figsize=(width, 5), layout="constrained")
+    """A figure of panels, three in a row at most, without pyplot's global state."""
+    across = min(panels, _ACROSS)
+    down = -(-panels // across)
+    figure = Figure(figsize=(width, 1 + 4 * down), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, panels, squeeze=False)[0]
-    for panel in axes:
+    axes = figure.subplots(down, across, squeeze=False).flatten()
+    for panel in axes[:panels]:
         panel.grid(alpha=0.3)
-    return figure, list(axes)
+    for spare in axes[panels:]:
+        spare.set_axis_off()
+    return figure, list(axes[:panels])
 
 
 def save(figure: Figure, path: Path) -> None:
