@@ -27,7 +27,6 @@ class Figure3(CodecExperiment):
         "and greatest over images and rate points, and the share of them that is negative. "
         "Left in the plot: elements of the first image, of the first codec's lowest rate point.",
     )
-
     columns = dict.fromkeys(["mean"], "")
 
     def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:

@@ -30,7 +30,6 @@ class Figure4(CodecExperiment):
         "quality; its difference in PSNR counts as rate by the slope of the baseline's curve "
         "there, so that the first and the last quality have a gain too. `join` is hex+shift.",
     )
-
     columns = dict.fromkeys(["bpp"], "") | dict.fromkeys(COLUMNS, "%")
 
     def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:

@@ -64,7 +64,6 @@ class Figure4c(CodecExperiment):
         "PSNR after one step along the former, less before. The last row has the coefficient "
         "between the two over all rate points of all codecs.",
     )
-
     columns = dict.fromkeys(["correlation"], "")
 
     def cells(self, request: Request) -> Iterator[Cell]:

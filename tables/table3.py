@@ -119,7 +119,6 @@ class Table3(CodecExperiment):
         "Side: one step along the gradient of the main latent's rate, or of the entropy. Steps "
         "are the best of six (main) and fourteen (side).",
     )
-
     columns = COLUMNS
 
     def cells(self, request: Request) -> Iterator[Cell]:

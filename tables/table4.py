@@ -74,7 +74,6 @@ class Table4(CodecExperiment):
         "size, and the seed. PSNR is of images not rounded to 8 bits, and steps are the best of "
         "six multiples of the closed form's.",
     )
-
     columns = dict.fromkeys(COLUMNS, "dB")
 
     def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:

@@ -57,7 +57,6 @@ class Table5(CodecExperiment):
         "latent's energy over its quantization error; PSNR is of the decoded image before it is "
         "rounded to 8 bits.",
     )
-
     columns = COLUMNS
 
     def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:

@@ -54,7 +54,6 @@ class Table6(CodecExperiment):
         "own `compress` and `decompress`. MACs are those of all networks that run, counted by "
         "PyTorch. `shift` searches eight step sizes as the paper does.",
     )
-
     columns = dict.fromkeys(("encode", "decode"), "s")
 
     def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
