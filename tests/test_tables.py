@@ -26,6 +26,7 @@ from tables import (
     report,
     subjects,
     table1,
+    table2,
     table3,
     table4,
     table5,
@@ -219,6 +220,16 @@ def test_correlation_has_a_sign() -> None:
 def test_clic_is_what_was_held_out() -> None:
     whole = Dataset("clic2020", tuple(Path(f"{i:02}.png") for i in range(28)))
     assert [p.stem for p in data.held_out(whole).paths] == ["00", "07", "14", "21"]
+
+
+def test_table2_starts_from_what_is_committed(shared: Path, tmp_path: Path) -> None:
+    clips = data.resolve_clips("video")
+    assert set(clips.names) == {"basketballpass_416x240", "coastguard_cif", "foreman_cif"}
+    codec = resolve(["tiny-ssf2020"], video=True)
+    request = Request("video", clips, codec, tmp_path, Path("docs/results"), run=False)
+    cells = by_place(table2.EXPERIMENT, request)
+    assert {column for _, column in cells} == set(table2.ALL)
+    assert cells["tiny-ssf2020: average curve", "default"].measured < -10
 
 
 def test_names_of_groups_and_codecs() -> None:
