@@ -16,8 +16,6 @@ from tables.subjects import Subject
 COLUMNS = {"hex": "hex", "shift": "shift", "join": "hex+shift", "oct": "oct"}
 """Column and configuration; the paper has the first three."""
 
-_BASE = ["bpp", "psnr_db"]
-
 
 class Figure4(CodecExperiment):
     """Rate at equal PSNR, per rate point: means over the images, read on the baseline's curve."""
@@ -34,12 +32,14 @@ class Figure4(CodecExperiment):
 
     def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
         rows = rows_of(subject, [BASELINE, *COLUMNS.values()], request)
-        for (point, step), found in _gains(rows).iterrows():
+        base = _means(rows, BASELINE)
+        gains = {column: _gains(rows, config) for column, config in COLUMNS.items()}
+        for place in base.sort_values("bpp").index:
+            point, step = place
             row = f"{subject.label} {point}" + f", step {step:g}" * (len(subject.steps) > 1)
-            yield Cell(row, "bpp", float(found["bpp"]), unit="")
-            for column, config in COLUMNS.items():
-                note = "" if config in found else "not measured"
-                yield Cell(row, column, float(found.get(config, math.nan)), note=note)
+            yield Cell(row, "bpp", float(base.loc[place, "bpp"]), unit="")
+            for column, (found, note) in gains.items():
+                yield Cell(row, column, float(found.get(place, math.nan)), note=note)
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         """One panel per codec: gain over the baseline's rate."""
@@ -57,20 +57,23 @@ class Figure4(CodecExperiment):
         save(figure, path)
 
 
-def _gains(rows: pd.DataFrame) -> pd.DataFrame:
-    """Per rate point, lowest first, the baseline's bpp and what each configuration gains.
+def _gains(rows: pd.DataFrame, config: str) -> tuple[pd.Series, str]:
+    """What a configuration gains per rate point, and what is to be said of it.
 
-    Without configurations that were measured at some of the points only.
+    Nothing where only some of the points were measured.
     """
-    rows = rows[rows["config"].isin([BASELINE, *COLUMNS.values()])]
-    table = means(complete_rows(rows)).set_index(["point", "step"])
-    base = table.loc[table["config"] == BASELINE, _BASE].sort_values("bpp")
-    found = base[["bpp"]].copy()
-    for config, part in table[table["config"] != BASELINE].groupby("config", sort=False):
-        if len(part) < len(base):
-            continue
-        found[config] = [_gain(part.loc[place], point, base) for place, point in base.iterrows()]
-    return found
+    pair = complete_rows(rows[rows["config"].isin([BASELINE, config])])
+    base, own = _means(pair, BASELINE), _means(pair, config)
+    if own.empty or len(own) < len(base):
+        return pd.Series(dtype=float), "not measured"
+    images, whole = pair["image"].nunique(), rows["image"].nunique()
+    gains = [_gain(own.loc[place], point, base) for place, point in base.iterrows()]
+    return pd.Series(gains, base.index), f"{images} of {whole} images" * (images < whole)
+
+
+def _means(rows: pd.DataFrame, config: str) -> pd.DataFrame:
+    """Rate and PSNR of a configuration per rate point."""
+    return means(rows[rows["config"] == config]).set_index(["point", "step"])[["bpp", "psnr_db"]]
 
 
 def _gain(own: pd.Series, point: pd.Series, base: pd.DataFrame) -> float:

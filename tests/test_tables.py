@@ -163,8 +163,13 @@ def test_gain_at_a_quality_is_by_the_slope_of_the_curve() -> None:
     rows = pd.concat([base, better]).assign(
         codec="c", step=1.0, image="x", bytes=1, ms_ssim=1.0, encode_s=1.0, decode_s=1.0
     )
-    gains = figure4._gains(rows)["hex"].to_numpy()
-    assert gains == pytest.approx(100 * (0.99 * 2**-0.1 - 1))  # 3 dB per doubling
+    gains, note = figure4._gains(rows, "hex")
+    assert gains.to_numpy() == pytest.approx(100 * (0.99 * 2**-0.1 - 1))  # 3 dB per doubling
+    assert note == "" and figure4._gains(rows, "oct")[1] == "not measured"
+    more = pd.concat([rows, rows[rows["config"] == "baseline"].assign(image="y")])
+    assert figure4._gains(more, "hex")[1] == "1 of 2 images"
+    part = rows[(rows["config"] == "baseline") | (rows["point"] != "b")]
+    assert figure4._gains(part, "hex")[1] == "not measured"
 
 
 @pytest.mark.parametrize("experiment", [table5.EXPERIMENT, Figure4c()])
