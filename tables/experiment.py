@@ -86,10 +86,7 @@ class CodecExperiment(Experiment):
                 yield from self.cells_of(subject, request)
                 continue
             known = self.published(subject, request)
-            for column, unit in self.columns.items():
-                yield Cell(
-                    subject.label, column, math.nan, known.get(column), unit, subject.missing
-                )
+            yield from missing(subject, self.columns, known)
 
     @abstractmethod
     def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
@@ -98,6 +95,14 @@ class CodecExperiment(Experiment):
     def published(self, subject: Subject, request: Request) -> Mapping[str, float]:
         """What the paper has in a codec's row."""
         return {}
+
+
+def missing(
+    subject: Subject, columns: Mapping[str, str], published: Mapping[str, float]
+) -> Iterator[Cell]:
+    """The cells of a codec whose weights are not here; ``columns`` have units."""
+    for column, unit in columns.items():
+        yield Cell(subject.label, column, math.nan, published.get(column), unit, subject.missing)
 
 
 def attempt(difference: Callable[[], float]) -> tuple[float, str]:

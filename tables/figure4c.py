@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +9,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from tables.experiment import PAPER, Cell, CodecExperiment, Request
+from tables.experiment import PAPER, Cell, Experiment, Request, missing
 from tables.latents import View, best_alone, plain
 from tables.plots import canvas, save
 from tables.probes import Measure, Probe, curve, db, label, probed
-from tables.subjects import Subject
 
 ALL = "all rate points"
 PUBLISHED = -0.76
@@ -52,7 +50,7 @@ def points(request: Request) -> pd.DataFrame:
     return pd.concat(of_codecs) if of_codecs else pd.DataFrame(columns=["label", *PROBE.quantities])
 
 
-class Figure4c(CodecExperiment):
+class Figure4c(Experiment):
     """One dot per codec and rate point: mean correlation, and mean gain of the shift in dB."""
 
     name = "figure4c"
@@ -64,20 +62,18 @@ class Figure4c(CodecExperiment):
         "PSNR after one step along the former, less before. The last row has the coefficient "
         "between the two over all rate points of all codecs.",
     )
-    columns = dict.fromkeys(["correlation"], "")
 
     def cells(self, request: Request) -> Iterator[Cell]:
-        yield from super().cells(request)
         found = points(request)
+        for name, part in found.groupby("label", sort=False):
+            yield Cell(str(name), "correlation", float(part["correlation"].mean()), None, "")
+            yield Cell(str(name), "gain", float(part["gain_db"].mean()), None, "dB")
+        for subject in request.subjects:
+            if subject.missing:
+                yield from missing(subject, {"correlation": ""}, {})
         enough = len(found) > 2
         value = np.corrcoef(found["correlation"], found["gain_db"])[0, 1] if enough else math.nan
         yield Cell(ALL, "correlation", float(value), PUBLISHED, "", f"of {len(found)} dots")
-
-    def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
-        found = points(replace(request, subjects=[subject]))
-        name = str(found["label"].iloc[0]) if len(found) else subject.label
-        yield Cell(name, "correlation", float(found["correlation"].mean()), None, "")
-        yield Cell(name, "gain", float(found["gain_db"].mean()), None, "dB")
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         figure, [axes] = canvas()

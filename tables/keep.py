@@ -18,12 +18,13 @@ PREFIX = "tables-"
 """Of files with rows of the harness that no other committed file has."""
 
 
-def gather(share: Path, rows: Path) -> list[Path]:
+def gather(share: Path, rows: Path) -> None:
     """Append to the files of ``rows`` the lines that only those of a ``share`` have."""
     rows.mkdir(parents=True, exist_ok=True)
     for path in share.glob("*.csv"):
         drop_partial_line(path)
-    return [target for path, target in _pairs(share, rows) if _append_lines(path, target)]
+    for path, target in _pairs(share, rows):
+        _append_lines(path, target)
 
 
 def keep(rows: Path, committed: Path) -> list[Path]:
