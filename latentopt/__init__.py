@@ -4,21 +4,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latentopt.calibration import calibrate
-    from latentopt.codec import Codec
-    from latentopt.coding import Container
+    from latentopt.bitstream import Container
+    from latentopt.codec.calibrate import calibrate
+    from latentopt.codec.image import Codec
+    from latentopt.codec.recipe import Recipe
+    from latentopt.codec.video import VideoCodec
+    from latentopt.codec.wrap import wrap
     from latentopt.errors import (
         BitstreamError,
         DataError,
         InputError,
         LatentoptError,
+        MissingExtraError,
         RateRangeError,
         TruncatedError,
         UnsupportedModelError,
         WeightsError,
     )
-    from latentopt.video import VideoCodec
-    from latentopt.wrapping import wrap
 
 __version__ = "0.1.0"
 
@@ -29,7 +31,9 @@ __all__ = [
     "DataError",
     "InputError",
     "LatentoptError",
+    "MissingExtraError",
     "RateRangeError",
+    "Recipe",
     "TruncatedError",
     "UnsupportedModelError",
     "VideoCodec",
@@ -40,27 +44,29 @@ __all__ = [
 ]
 
 _HOMES = {  # the others are errors
-    "Codec": "codec",
-    "Container": "coding",
-    "calibrate": "calibration",
-    "VideoCodec": "video",
-    "wrap": "wrapping",
+    "Codec": "codec.image",
+    "Container": "bitstream",
+    "VideoCodec": "codec.video",
+    "Recipe": "codec.recipe",
+    "calibrate": "codec.calibrate",
+    "wrap": "codec.wrap",
 }
 _ROOMS = {
+    "adapters",
     "bench",
-    "calibration",
-    "clips",
+    "bitstream",
+    "cli",
     "codec",
-    "coding",
+    "densities",
     "encoder",
     "errors",
-    "explain",
-    "images",
+    "latents",
     "lattices",
-    "models",
+    "media",
     "pmf",
-    "video",
-    "wrapping",
+    "quantizers",
+    "report",
+    "training",
     "zoo",
 }
 

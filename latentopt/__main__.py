@@ -2,7 +2,7 @@
 
 import sys
 
-from latentopt.cli import main
+from latentopt.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -35,3 +35,7 @@ class DataError(LatentoptError):
 
 class RateRangeError(LatentoptError, ValueError):
     """RD curves between which no Bjøntegaard difference is defined."""
+
+
+class MissingExtraError(LatentoptError, ImportError):
+    """An optional dependency is not installed."""

@@ -2,7 +2,7 @@
 
 import sys
 
-from latentopt.bench.main import main
+from latentopt.bench.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -16,11 +16,11 @@ from tqdm import tqdm
 
 import latentopt
 from latentopt import zoo
+from latentopt.adapters import adapter_class, channel_prior
 from latentopt.bench import datasets
-from latentopt.coding import LatentCoder, Quantizer
-from latentopt.images import read_image
+from latentopt.latents.lattice import LatentCoder, Quantizer
 from latentopt.lattices import RULES
-from latentopt.models import adapter_class, channel_prior
+from latentopt.media.images import read_image
 
 
 class RoundedContext(Quantizer):

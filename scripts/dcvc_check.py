@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import latentopt
+from latentopt.adapters import SideAdapter, adapter_class, load_dcvc
+from latentopt.adapters.checkout import FAMILIES
+from latentopt.adapters.dcvc_net import video
 from latentopt.bench.datasets import resolve
-from latentopt.coding import LatentCoder, Quantizer
-from latentopt.images import read_image
+from latentopt.densities import LaplaceDensity
+from latentopt.latents.lattice import LatentCoder, Quantizer
 from latentopt.lattices import RULES
-from latentopt.models import SideAdapter, adapter_class, load_dcvc
-from latentopt.models.checkout import FAMILIES
-from latentopt.models.dcvc_net import video
-from latentopt.pmf import LaplaceDensity
+from latentopt.media.images import read_image
 
 Formula = Callable[[Tensor, Tensor], Tensor]
 """A codec's own estimate of the bits of symbols, given their scales."""

@@ -21,9 +21,9 @@ from tqdm import tqdm
 import latentopt
 from latentopt import zoo
 from latentopt.bench import datasets
-from latentopt.coding import SPLITS, Latent
 from latentopt.encoder import Secant
-from latentopt.images import read_image
+from latentopt.latents.lattice import SPLITS, Latent
+from latentopt.media.images import read_image
 
 _WAYS = ("none", "spread", "channel", "cell")
 _GROUPS = 6

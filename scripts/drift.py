@@ -16,8 +16,8 @@ from torch import Tensor
 
 import latentopt
 from latentopt import zoo
-from latentopt.clips import open_clip
-from latentopt.video import VideoCodec
+from latentopt.codec.video import VideoCodec
+from latentopt.media.clips import open_clip
 
 
 def frames_of(path: Path, count: int) -> list[Tensor]:

@@ -20,8 +20,9 @@ import latentopt
 from latentopt import zoo
 from latentopt.bench import datasets
 from latentopt.bench.plots import plot_effort
-from latentopt.encoder import PRESETS, Effort
-from latentopt.images import read_image
+from latentopt.codec.recipe import PRESETS
+from latentopt.encoder import Effort
+from latentopt.media.images import read_image
 
 STEPS = [0, 1, 2, 3, 5, 10, 20, 30, 60, 100]
 

@@ -16,8 +16,8 @@ from tqdm import tqdm
 import latentopt
 from latentopt import zoo
 from latentopt.bench import datasets
-from latentopt.images import read_image, to_uint8
 from latentopt.lattices import RULES
+from latentopt.media.images import read_image, to_uint8
 
 CHECKPOINTS = {
     "../shared/weights/bmshj2018-factorized-q2.pt": "bmshj2018-factorized",

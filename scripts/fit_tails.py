@@ -1,4 +1,4 @@
-"""Fit the contamination of the Gaussians (latentopt.pmf.densities.TAILS) on CLIC photographs.
+"""Fit the contamination of the Gaussians (latentopt.densities.TAILS) on CLIC photographs.
 
 Run: python scripts/fit_tails.py [--weights ../shared/weights/lab-mean-*.pt]
 Counts how often each integer residual occurs at each level, prices the counts under every candidate
@@ -14,11 +14,11 @@ import torch
 from scipy.special import ndtr
 
 from latentopt import zoo
+from latentopt.adapters import adapter_class, channel_prior
 from latentopt.bench import datasets
-from latentopt.coding import LatentCoder
-from latentopt.images import read_image
+from latentopt.latents.lattice import LatentCoder
 from latentopt.lattices import RULES
-from latentopt.models import adapter_class, channel_prior
+from latentopt.media.images import read_image
 
 REACH = 1000
 RATIOS, WEIGHTS = (2.0, 2.5, 3.0, 4.0), (0.001, 0.002, 0.004, 0.008)

@@ -23,7 +23,7 @@ import latentopt
 from latentopt import BitstreamError, Container
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from conftest import FAMILIES, photo, tiny
+from support.models import FAMILIES, photo, tiny
 
 
 def damage(data: bytes, kind: int, strings: int, generator: np.random.Generator) -> bytes:

@@ -12,8 +12,9 @@ import argparse
 import numpy as np
 import torch
 
+from latentopt.densities import LaplaceDensity
 from latentopt.lattices import LATTICES, Lattice
-from latentopt.pmf import JointTable, LaplaceDensity, build_table, cell_probabilities
+from latentopt.pmf import JointTable, build_table, cell_probabilities
 from latentopt.pmf.tables import _Box
 
 SPREADS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4)

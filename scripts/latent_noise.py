@@ -17,7 +17,7 @@ from scipy.special import ndtr
 from torch import nn
 from tqdm import tqdm
 
-from latentopt.images import read_image
+from latentopt.media.images import read_image
 from tables import data, subjects
 from tables.latents import View, plain
 

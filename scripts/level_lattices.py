@@ -14,15 +14,11 @@ import argparse
 import numpy as np
 import torch
 
-from latentopt.coding import Vectors
+from latentopt.densities import GaussianDensity, LaplaceDensity, ScaleDensity
+from latentopt.encoder.choice import Vectors
+from latentopt.encoder.prices import CoordinateBits
 from latentopt.lattices import LATTICES, Lattice
-from latentopt.pmf import (
-    CoordinateBits,
-    GaussianDensity,
-    LaplaceDensity,
-    ScaleDensity,
-    build_table,
-)
+from latentopt.pmf import build_table
 
 SPREADS = [0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.5, 3.0, 10.0]
 WEIGHTS = [4.0, 8.0]

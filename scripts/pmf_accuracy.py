@@ -11,8 +11,9 @@ import torch
 from compressai.models.base import get_scale_table
 from tqdm import tqdm
 
+from latentopt.densities import GaussianDensity
 from latentopt.lattices import LATTICES, Lattice
-from latentopt.pmf import GaussianDensity, JointTable, build_table, cell_probabilities
+from latentopt.pmf import JointTable, build_table, cell_probabilities
 
 SCALES = (0.3, 0.5, 0.7, 0.85, 1.0)
 _BATCH = 1 << 20

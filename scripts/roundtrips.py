@@ -31,9 +31,9 @@ from tqdm import tqdm
 import latentopt
 from latentopt import zoo
 from latentopt.bench.datasets import resolve
-from latentopt.coding import DIRECTIONS
-from latentopt.images import read_image
+from latentopt.bitstream import DIRECTIONS
 from latentopt.lattices import RULES
+from latentopt.media.images import read_image
 
 RANDOM = {
     "mbt2018": lambda: JointAutoregressiveHierarchicalPriors(8, 12),

@@ -1,4 +1,4 @@
-"""Write the tables of all embedded codecs into the package: latentopt/coding/tables/*.npz.
+"""Write the tables of all embedded codecs into the package: latentopt/latents/lattice/tables/*.npz.
 
 One file per density: the Gaussians of CompressAI's scale table on every lattice, which serve every
 Gaussian codec, the Laplace densities of DCVC's, and the factorized priors of the embedded codecs.
@@ -14,17 +14,17 @@ from torch import nn
 from tqdm import tqdm
 
 from latentopt import zoo
-from latentopt.coding import LatentCoder, ship_tables
-from latentopt.coding.shipped import FOLDER
-from latentopt.lattices import RULES
-from latentopt.models.dcvc_net import SCALES
-from latentopt.pmf import (
+from latentopt.adapters.dcvc_net import SCALES
+from latentopt.densities import (
     Density,
     FactorizedDensity,
     GaussianDensity,
     LaplaceDensity,
     RescaledDensity,
 )
+from latentopt.latents.lattice import LatentCoder, ship_tables
+from latentopt.latents.lattice.shipped import FOLDER
+from latentopt.lattices import RULES
 from latentopt.zoo.embedded import EMBEDDED
 
 

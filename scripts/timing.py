@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 import latentopt
 from latentopt import zoo
+from latentopt.adapters.base import Scale
 from latentopt.bench import datasets
-from latentopt.images import read_image
-from latentopt.models.base import Scale
+from latentopt.media.images import read_image
 
 CONFIGS: dict[str, dict] = {
     "int": {"quant": "int", "shift": False, "portable": False},

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from latentopt import zoo
 from latentopt.bench.metrics import psnr_db
-from latentopt.images import SUFFIXES, read_image, to_uint8
+from latentopt.media.images import SUFFIXES, read_image, to_uint8
 from latentopt.zoo.embedded import EMBEDDED
 
 STRIDE = 128  # of the side latents

@@ -25,7 +25,7 @@ from latentopt import VideoCodec, zoo
 from latentopt.bench import clipsets
 from latentopt.bench.configs import padded, parse
 from latentopt.bench.media import VideoBaseline
-from latentopt.clips import open_clip
+from latentopt.media.clips import open_clip
 
 CONFIGS = ("int", "hex", "oct", "shift", "oct+shift", "fast", "default")
 PAPER = {"hex": (1.024, 1.020), "oct": (1.033, 1.020), "shift": (5.984, 1.008)}

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from latentopt.bench.bdrate import bd_psnr, bd_rate
+from latentopt.densities import GaussianDensity
 from latentopt.lattices import LATTICES, Lattice
-from latentopt.pmf import GaussianDensity, build_table
+from latentopt.pmf import build_table
 from tables.experiment import PAPER, Cell, Experiment, Request
 from tables.plots import canvas, save
 from tables.probes import db

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from latentopt.images import read_image
+from latentopt.media.images import read_image
 from tables.experiment import PAPER, Cell, CodecExperiment, Request
 from tables.figure4c import PROBE
 from tables.latents import View, plain, unit

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 import latentopt
 from latentopt.bench.configs import padded
-from latentopt.coding import NO_SHIFT, Latent, decode_step, encode_step
+from latentopt.bitstream import NO_SHIFT, decode_step, encode_step
 from latentopt.encoder import Secant, ShiftProblem
 from latentopt.encoder.sensitivity import gradients
+from latentopt.latents.lattice import Latent
 
 STEP_BITS = 8
 """What a step size costs."""

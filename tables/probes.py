@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from latentopt.adapters import with_step
 from latentopt.bench.evaluate import commit, weights_hash
 from latentopt.bench.results import csv_line, drop_partial_line
-from latentopt.images import read_image
-from latentopt.models import with_step
+from latentopt.media.images import read_image
 from tables.experiment import Request
 from tables.measured import slug
 from tables.subjects import Subject

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from latentopt.adapters import SideAdapter, adapter_class
 from latentopt.bench.bdrate import bd_psnr, bd_rate
 from latentopt.encoder.sensitivity import gradients
-from latentopt.models import SideAdapter, adapter_class
 from tables.experiment import PAPER, Cell, CodecExperiment, Request, attempt
 from tables.latents import STEP_BITS, View, best_alone, plain, unit
 from tables.plots import bars

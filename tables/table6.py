@@ -12,7 +12,7 @@ from latentopt.bench.configs import parse, parse_all
 from latentopt.bench.evaluate import Plan, evaluate
 from latentopt.bench.results import COLUMNS, read_rows
 from latentopt.bench.summary import BASELINE, complete_rows
-from latentopt.images import read_image
+from latentopt.media.images import read_image
 from tables.experiment import PAPER, Cell, CodecExperiment, Request
 from tables.measured import stem
 from tables.plots import bars

@@ -9,9 +9,9 @@ from pathlib import Path
 from latentopt.bench import uvg
 from latentopt.bench.datasets import Dataset, cache_root, roots
 from latentopt.bench.published import paper_sequences
-from latentopt.clips import READABLE
 from latentopt.errors import DataError
-from latentopt.images import SUFFIXES as IMAGES
+from latentopt.media.clips import READABLE
+from latentopt.media.images import SUFFIXES as IMAGES
 
 SUFFIXES = tuple(suffix for suffix in READABLE if suffix not in IMAGES)
 _KINDS = f"{', '.join(SUFFIXES)}, or a folder of PNG"

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import latentopt
-from latentopt.encoder import PRESETS, Effort, Schedule
+from latentopt.codec.recipe import PRESETS
+from latentopt.encoder import Effort, Schedule
 from latentopt.errors import InputError
 from latentopt.lattices import RULES
 

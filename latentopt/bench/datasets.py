@@ -15,8 +15,8 @@ import numpy as np
 import skimage
 
 from latentopt.errors import DataError, InputError
-from latentopt.images import SUFFIXES, read_image, to_uint8
-from latentopt.zoo.download import fetch
+from latentopt.media.download import fetch
+from latentopt.media.images import SUFFIXES, read_image, to_uint8
 
 _KODAK_URL = "https://r0k.us/graphics/kodak/kodak"
 _CLIC_URL = "https://data.vision.ee.ethz.ch/cvl/clic/professional_valid_2020.zip"

@@ -29,14 +29,14 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from latentopt import __version__, zoo
+from latentopt.adapters import with_step
 from latentopt.bench.configs import Configuration
 from latentopt.bench.datasets import Dataset
 from latentopt.bench.media import Images, Medium, coded_bytes
 from latentopt.bench.metrics import ms_ssim, psnr_db
 from latentopt.bench.results import Measurement, ResultsFile, Settings, read_rows
 from latentopt.errors import BitstreamError, InputError
-from latentopt.images import to_uint8
-from latentopt.models import with_step
+from latentopt.media.images import to_uint8
 
 _WARM_UP_SIDE = 192  # pixels
 _T = TypeVar("_T")

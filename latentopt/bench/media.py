@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from latentopt.bench import clipsets, datasets
 from latentopt.bench.configs import Configuration, padded
 from latentopt.bench.datasets import Dataset
-from latentopt.clips import open_clip
 from latentopt.encoder import Ahead
 from latentopt.errors import InputError
-from latentopt.images import image_size, read_image
+from latentopt.media.clips import open_clip
+from latentopt.media.images import image_size, read_image
 
 DEFAULT_GOP = 8
 """Frames from key frame to key frame, as in the paper."""
@@ -150,9 +150,7 @@ class Clips:
     def build(self, config: Configuration, model: nn.Module) -> Any:
         if config.is_baseline:
             return VideoBaseline(model)
-        codec = config.wrap(model, parts=self.parts)
-        codec.ahead = Ahead() if self.ahead else None
-        return codec
+        return config.wrap(model, parts=self.parts, ahead=Ahead() if self.ahead else None)
 
     def groups(self, paths: Sequence[Path]) -> Iterator[list[Tensor]]:
         [path] = paths

@@ -11,13 +11,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from latentopt.atomic import write_whole
 from latentopt.bench.bdrate import rate_at_equal_psnr
 from latentopt.bench.published import RdCurve
 from latentopt.bench.summary import BASELINE, Curve, curves, means, summarise
+from latentopt.codec.explain import Explanation, largest
 from latentopt.errors import RateRangeError
-from latentopt.explain import Explanation, largest
-from latentopt.images import to_uint8
-from latentopt.whole import write_whole
+from latentopt.media.images import to_uint8
 
 _BARS = 16  # channels with a bar of their own
 

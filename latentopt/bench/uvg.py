@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from latentopt.zoo.download import fetch
+from latentopt.media.download import fetch
 
 SEQUENCES = {
     "Beauty": "Beauty",

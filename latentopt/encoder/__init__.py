@@ -3,8 +3,8 @@
 from latentopt.encoder.ahead import Ahead
 from latentopt.encoder.annealer import Aim, Annealer, Choice
 from latentopt.encoder.correction import fit_corrections
-from latentopt.encoder.presets import PRESETS, Effort, Preset, get_preset
-from latentopt.encoder.refine import Field, Objective, Schedule, refine
+from latentopt.encoder.effort import Effort, Schedule
+from latentopt.encoder.refine import Field, Objective, refine
 from latentopt.encoder.search import (
     SEARCHES,
     Fit,
@@ -19,7 +19,6 @@ from latentopt.encoder.sensitivity import Sensitivity, measure
 from latentopt.encoder.side import SideProblem
 
 __all__ = [
-    "PRESETS",
     "SEARCHES",
     "Ahead",
     "Aim",
@@ -30,7 +29,6 @@ __all__ = [
     "Fit",
     "Grid",
     "Objective",
-    "Preset",
     "Schedule",
     "Secant",
     "Sensitivity",
@@ -38,7 +36,6 @@ __all__ = [
     "SideProblem",
     "StepSearch",
     "fit_corrections",
-    "get_preset",
     "get_search",
     "measure",
     "refine",

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from latentopt.coding import decode_step, encode_step
+from latentopt.bitstream import decode_step, encode_step
 
 
 class FrameCoder(Protocol):

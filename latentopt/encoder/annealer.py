@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from latentopt.coding import LatentCoder
+from latentopt.adapters import Adapter
 from latentopt.encoder.correction import fit_corrections
-from latentopt.encoder.presets import Effort
+from latentopt.encoder.effort import Effort
 from latentopt.encoder.refine import Field, Objective, refine
 from latentopt.encoder.sensitivity import Sensitivity, measure, probe
-from latentopt.models import Adapter
+from latentopt.latents.lattice import LatentCoder
 
 _LEAST_WEIGHT = 0.5
 """Bits per squared unit: what elements are worth at least that seem to change nothing."""

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from latentopt.coding import CORRECTION_BITS, MAX_CORRECTION, LatentCoder, Prior
+from latentopt.latents import Prior
+from latentopt.latents.lattice import CORRECTION_BITS, MAX_CORRECTION, LatentCoder
 from latentopt.lattices import LATTICES
 
 _REACH = 400  # residuals beyond it count as those at it

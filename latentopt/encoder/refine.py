@@ -24,30 +24,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentopt.coding import LatentCoder, Prior, pack
+from latentopt.encoder.effort import Schedule
 from latentopt.encoder.sensitivity import gradients
+from latentopt.latents import Prior
+from latentopt.latents.lattice import LatentCoder, pack
 
 _QUIET = 0.2  # spread below which a vector without outliers is all zero
 _OUTLIER = 0.4
 _REACH = 1.2  # latent units that a gradient may move a target: beyond, the error is not quadratic
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How the annealing goes: first and last values, between which they run geometrically."""
-
-    steps: int
-    temperature: tuple[float, float]  # bits
-    pace: tuple[float, float]  # share of the way to the new means
-    caution: float = 1.0
-    """How much more an error weighs than by itself, since those of all vectors add up. Of many
-    steps each sees what the one before did; few steps must foresee it."""
-
-    def at(self, step: int) -> tuple[float, float]:
-        """Temperature and pace of a step, counted from 0."""
-        share = step / max(1, self.steps - 1)
-        values = [a * (b / a) ** share for a, b in (self.temperature, self.pace)]
-        return values[0], values[1]
 
 
 @dataclass(frozen=True)

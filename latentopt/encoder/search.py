@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentopt.coding.steps import NO_SHIFT, decode_step, encode_step
+from latentopt.bitstream.steps import NO_SHIFT, decode_step, encode_step
 from latentopt.encoder.side import SideProblem
 from latentopt.errors import InputError
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from torch import Tensor
 
-from latentopt.models import Adapter
+from latentopt.adapters import Adapter
 
 _SIZE = 6  # elements of the last latent; the image has 96 to 384 pixels a side
 _PROBES = 4

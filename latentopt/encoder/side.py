@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from latentopt.coding import Latent
-from latentopt.models import SideAdapter
+from latentopt.adapters import SideAdapter
+from latentopt.latents.lattice import Latent
 
 _EVERY = 13  # of the elements, one in so many is enough to compare rates; prime to the row lengths
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchquad import GaussLegendre
 
+from latentopt.densities import Density, Floats
 from latentopt.lattices import Lattice, OuterPiece
-from latentopt.pmf.densities import Density, Floats
 
 NODES_PER_AXIS = 32
 """Gauss-Legendre nodes per outer coordinate and piece; 1e-13 at the smallest scale, 0.11."""

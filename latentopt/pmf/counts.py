@@ -8,7 +8,7 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from latentopt.pmf.densities import Floats
+from latentopt.densities import Floats
 
 PRECISION = 24
 TOTAL = 1 << PRECISION

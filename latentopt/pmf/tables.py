@@ -17,10 +17,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from latentopt.densities import RARE, Density, Floats
 from latentopt.lattices import Lattice
 from latentopt.pmf.cells import cell_probabilities
 from latentopt.pmf.counts import Counts
-from latentopt.pmf.densities import RARE, Density, Floats
 
 Ints = NDArray[np.int32]
 Mask = NDArray[np.bool_]

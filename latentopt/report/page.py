@@ -11,11 +11,11 @@ from string import Template
 import pandas as pd
 
 from latentopt import zoo
+from latentopt.atomic import write_whole
 from latentopt.errors import InputError, LatentoptError
 from latentopt.report import data, markup
 from latentopt.report.slider import Comparison, compare
 from latentopt.report.tables import tables
-from latentopt.whole import write_whole
 
 
 def report(

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from latentopt.adapters import with_step
 from latentopt.bench import datasets
 from latentopt.bench.configs import BaselineCodec, parse
 from latentopt.bench.evaluate import (
@@ -31,10 +32,9 @@ from latentopt.bench.evaluate import (
 from latentopt.bench.media import coded_bytes
 from latentopt.bench.metrics import psnr_db
 from latentopt.bench.summary import BASELINE, curves, means, summarise
+from latentopt.codec.explain import Explanation
 from latentopt.errors import DataError, InputError, WeightsError
-from latentopt.explain import Explanation
-from latentopt.images import read_image, to_uint8
-from latentopt.models import with_step
+from latentopt.media.images import read_image, to_uint8
 from latentopt.report.commands import quality
 from latentopt.report.data import is_video
 

@@ -3,7 +3,7 @@
 from compressai.models import CompressionModel
 from compressai.zoo.image import model_architectures
 
-from latentopt.zoo.video import SmallScaleSpaceFlow
+from latentopt.zoo.flow import SmallScaleSpaceFlow
 
 VIDEO: dict[str, type[CompressionModel]] = {"ssf2020": SmallScaleSpaceFlow}
 """Those that code lists of frames. The class reads state dicts of the published widths, too."""

@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from latentopt.atomic import write_whole
 from latentopt.errors import InputError, WeightsError
-from latentopt.whole import write_whole
 from latentopt.zoo.architectures import CLASSES
 
 _NAME = r"[a-z0-9][a-z0-9.-]*"

@@ -9,8 +9,8 @@ from compressai.zoo.image import model_urls
 from compressai.zoo.video import model_urls as video_urls
 
 from latentopt.errors import InputError, WeightsError
+from latentopt.media.download import fetch
 from latentopt.zoo.architectures import CLASSES, VIDEO
-from latentopt.zoo.download import fetch
 
 _LAMBDAS = (0.0018, 0.0035, 0.0067, 0.0130, 0.0250, 0.0483, 0.0932, 0.1800)
 

@@ -1,0 +1,294 @@
+"""DCVC's intra codecs: ``IntraNoAR`` of DCVC-HEM (Li et al. 2022) and of DCVC-DC (Li et al. 2023).
+
+    x ─► enc ─► y ─► hyper_enc ─► z ─► hyper_dec ─► y_prior_fusion ─► steps, scales, means
+                │                                                        │
+                └─► lattice points of the first pass ◄───────────────────┤
+                               │                                         │
+                      y_spatial_prior ◄──────────────────────────────────┘
+                               │
+                    scales, means of the next pass ─► its lattice points ─► ...
+
+The latent's channels are cut into parts and its positions into as many phases (HEM: two, of a
+checkerboard; DC: four, of 2 x 2 blocks). A pass codes one phase of each part, each another one, so
+that later passes see neighbours at all positions. Each element has a quantization step. Their code
+is Microsoft's, public and not a package: the classes are known by their structure
+(:mod:`latentopt.adapters.checkout` loads one).
+
+Scales get the level of CompressAI's table that is nearest in ratio, where DCVC's own coder takes
+the one below of 256: a quarter as many levels leave each enough elements to make vectors of, and
+the tables of CompressAI's ship with latentopt. The nearest of 64 is at most 6.3 % off, which costs
+0.002 bits per element, a quarter of what the next above (CompressAI's own rule) would.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from compressai.entropy_models import EntropyBottleneck
+from compressai.models.base import get_scale_table
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from latentopt.adapters.base import (
+    Leaf,
+    Networks,
+    Parameters,
+    Recorder,
+    Scale,
+    SideAdapter,
+    cpu_copy,
+)
+from latentopt.adapters.context import as_numpy
+from latentopt.densities import FactorizedDensity, GaussianDensity
+from latentopt.errors import InputError
+
+LEAST_STEP = 0.5
+"""DCVC's bound on the steps of quantization."""
+
+_STRIDE = 64  # pixels per element of the side latent
+_CODING = ("hyper_dec", "y_prior_fusion", "y_spatial_prior")
+_ALL = ("enc", "dec", "refine", "hyper_enc", "bit_estimator_z", *_CODING)
+_ADAPTORS = tuple(f"y_spatial_prior_adaptor_{k}" for k in (1, 2, 3))
+
+Scales = float | tuple[float, float]
+
+
+class IntraAdapter(SideAdapter):
+    """What both codecs have in common.
+
+    Args:
+        q_scale: multiplier of all steps, which sets the rate; see the subclasses.
+        q_index: or its index among those of the checkpoint; the first unless given.
+
+    Raises:
+        InputError: both are given, or the model has no such one.
+    """
+
+    contextual = True
+    passes: int
+    """Of coding, parts of the channels, and phases of the positions."""
+    coding: Sequence[str]
+    """Names of the networks that entropy parameters come from."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        portable: bool = True,
+        q_scale: Scales | None = None,
+        q_index: int | None = None,
+    ):
+        if q_scale is not None and q_index is not None:
+            raise InputError("give q_scale or q_index, not both")
+        self._q_scale, self._q_index = q_scale, q_index or 0
+        super().__init__(model, portable)
+
+    @property
+    def stride(self) -> int:
+        return _STRIDE
+
+    @property
+    @abstractmethod
+    def gain(self) -> Tensor:
+        """What the decoder multiplies by, per channel (1, C, 1, 1); from ``q_scale``."""
+
+    def refresh(self) -> None:
+        self.side_density = bit_estimator_density(self.model.bit_estimator_z)
+        self.main_density = GaussianDensity(get_scale_table().double().numpy())
+        scales = self.main_density.scales
+        self._bounds = np.sqrt(scales[:-1] * scales[1:])
+        _ = self.gain  # refuse now what does not exist
+
+    def decoder_parts(self) -> list[nn.Module]:
+        names = ("bit_estimator_z", *self.coding, "dec", "refine")
+        return [*(getattr(self.model, name) for name in names), Scale(self.gain)]
+
+    def levels(self, scales: NDArray) -> NDArray[np.int16]:
+        """Level of each scale: the nearest in ratio."""
+        return np.searchsorted(self._bounds, scales.astype(np.float64)).astype(np.int16)
+
+    def hyper_analysis(self, y: Tensor) -> Tensor:
+        return self.model.hyper_enc(y)
+
+    @cached_property
+    def _exact(self) -> Networks:
+        """The networks that encoder and decoder share."""
+        copied = cpu_copy(Networks(self.model, self.coding), self.dtype)
+        assert isinstance(copied, Networks)
+        return copied
+
+    def features(self, side: NDArray, shape: tuple[int, ...], draft: bool = False) -> NDArray:
+        networks: Any = self.model if draft else self._exact
+        z_hat = torch.from_numpy(side).reshape(1, *shape)
+        z_hat = z_hat.to(next(networks.hyper_dec.parameters()))
+        return as_numpy(networks.y_prior_fusion(networks.hyper_dec(z_hat))[0])
+
+    def main_shape(self, features: NDArray) -> tuple[int, ...]:
+        return (len(features) // 3, *features.shape[1:])
+
+    def visit(self, features: NDArray, leaf: Leaf) -> None:
+        self._visit(self._exact, torch.from_numpy(features)[None], leaf)
+
+    def estimate(self, features: NDArray, y: NDArray) -> Parameters:
+        recorder = Recorder(y)
+        given = torch.from_numpy(features)[None].to(next(self.model.parameters()))
+        self._visit(self.model, given, recorder)
+        return recorder.parameters
+
+    def _visit(self, networks: Any, given: Tensor, leaf: Leaf) -> None:
+        """The passes, given (1, 3 M, h, w) steps, scales and means of the side latent."""
+        raw_steps, scales, means = given.chunk(3, dim=1)
+        steps = raw_steps.clamp(min=LEAST_STEP)
+        pass_of = self._pass_of(means.shape[1:])
+        decoded = means.new_zeros(means.shape)  # in units of the steps
+        for k in range(self.passes):
+            if k:
+                scales, means = self._see(networks, k, decoded, given)
+            places = np.flatnonzero(pass_of == k)
+            index = torch.from_numpy(places).to(given.device)
+            own = [t.flatten()[index] for t in (scales, means * steps, steps)]
+            hat = leaf(places, *(as_numpy(t) for t in own))
+            decoded.view(-1)[index] = torch.from_numpy(hat).to(decoded) / own[2]
+
+    def _pass_of(self, shape: Sequence[int]) -> NDArray[np.int64]:
+        """(M h w,) which pass codes each element."""
+        channel, row, column = np.indices(tuple(shape))
+        part = channel * self.passes // shape[0]
+        return (-(part ^ self._phase(row, column)) % self.passes).ravel()
+
+    @abstractmethod
+    def _phase(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Phase of each position, 0 … passes-1."""
+
+    @abstractmethod
+    def _see(self, networks: Any, k: int, decoded: Tensor, given: Tensor) -> Sequence[Tensor]:
+        """Scales and means (1, M, h, w) of pass ``k``, from what is decoded, zero elsewhere."""
+
+
+class DualPriorAdapter(IntraAdapter):
+    """``IntraNoAR`` of DCVC-HEM: two passes; ``q_scale`` divides the latent in the encoder."""
+
+    passes, coding = 2, _CODING
+
+    @property
+    def gain(self) -> Tensor:
+        scale = self._q_scale
+        if scale is None:
+            scale = _chosen(self.model.q_scale, self._q_index)
+        return self.model.q_basic.detach().clamp(min=0.5) * _positive(scale)
+
+    def analysis(self, x: Tensor) -> Tensor:
+        return self.model.enc(x) / self.gain.to(x)
+
+    def synthesis(self, y_hat: Tensor) -> Tensor:
+        return self.model.refine(self.model.dec(y_hat * self.gain.to(y_hat)))
+
+    def _phase(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
+        return (row + column) % 2
+
+    def _see(self, networks: Any, k: int, decoded: Tensor, given: Tensor) -> Sequence[Tensor]:
+        steps, scales, means = given.chunk(3, dim=1)
+        seen = [decoded, means, scales, steps.clamp(min=LEAST_STEP)]
+        output = networks.y_spatial_prior(torch.cat(seen, dim=1))
+        parts = output.chunk(4, dim=1)  # scales and means of each half of the channels
+        return torch.cat(parts[0::2], dim=1), torch.cat(parts[1::2], dim=1)
+
+
+class FourPartAdapter(IntraAdapter):
+    """``IntraNoAR`` of DCVC-DC: four passes.
+
+    It has a ``q_scale`` for the encoder and one for the decoder, both inside of the transforms.
+    """
+
+    passes, coding = 4, (*_CODING, *_ADAPTORS)
+
+    @property
+    def gain(self) -> Tensor:
+        return self._gains[1]
+
+    @property
+    def _gains(self) -> list[Tensor]:
+        """Of encoder and decoder."""
+        model = self.model
+        if self._q_scale is None:
+            scales = [_chosen(q, self._q_index) for q in (model.q_scale_enc, model.q_scale_dec)]
+        else:
+            scales = list(self._q_scale if isinstance(self._q_scale, tuple) else ())
+            if len(scales) != 2:
+                raise InputError("DCVC-DC has two: q_scale=(of the encoder, of the decoder)")
+        basics = (model.q_basic_enc, model.q_basic_dec)
+        return [basic.detach() * _positive(scale) for basic, scale in zip(basics, scales)]
+
+    def analysis(self, x: Tensor) -> Tensor:
+        return self.model.enc(x, self._gains[0].to(x))
+
+    def synthesis(self, y_hat: Tensor) -> Tensor:
+        return self.model.refine(self.model.dec(y_hat, self.gain.to(y_hat)))
+
+    def _phase(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
+        return 2 * (row % 2) + column % 2
+
+    def _see(self, networks: Any, k: int, decoded: Tensor, given: Tensor) -> Sequence[Tensor]:
+        adaptor = getattr(networks, _ADAPTORS[k - 1])
+        output = networks.y_spatial_prior(adaptor(torch.cat([decoded, given], dim=1)))
+        return output.chunk(2, dim=1)
+
+
+def intra_class(model: nn.Module) -> type[IntraAdapter] | None:
+    """The adapter of an intra codec of the DCVC family, or of one built like it; else None."""
+    if not all(hasattr(model, name) for name in _ALL):
+        return None
+    if all(hasattr(model, name) for name in (*_ADAPTORS, "q_scale_enc", "q_scale_dec")):
+        return FourPartAdapter
+    return DualPriorAdapter if hasattr(model, "q_scale") else None
+
+
+def intra(
+    q_scale: Scales | None = None, q_index: int | None = None
+) -> Callable[[nn.Module, bool], IntraAdapter]:
+    """For ``latentopt.wrap(model, adapter=intra(...))``: an intra codec at another rate.
+
+    Args:
+        q_scale: DCVC-HEM's q_scale; for DCVC-DC a pair, the encoder's and the decoder's.
+        q_index: which one of the checkpoint's; the first unless one or the other is given.
+    """
+
+    def make(model: nn.Module, portable: bool) -> IntraAdapter:
+        family = intra_class(model)
+        if family is None:
+            raise InputError(f"{type(model).__qualname__} is no intra codec of the DCVC family")
+        return family(model, portable, q_scale, q_index)
+
+    return make
+
+
+def bit_estimator_density(estimator: Any) -> FactorizedDensity:
+    """The density of DCVC's ``BitEstimator``, which is CompressAI's bottleneck, one unit wide.
+
+    Its residual is taken from 0, as DCVC rounds side latents around 0.
+    """
+    layers = [estimator.f1, estimator.f2, estimator.f3, estimator.f4]
+    channels = layers[0].h.numel()
+    bottleneck = EntropyBottleneck(channels, filters=(1, 1, 1))
+    for i, layer in enumerate(layers):
+        bottleneck.matrices[i].data = layer.h.detach().reshape(-1, 1, 1)
+        bottleneck.biases[i].data = layer.b.detach().reshape(-1, 1, 1)
+        if layer.a is not None:
+            bottleneck.factors[i].data = layer.a.detach().reshape(-1, 1, 1)
+    bottleneck.quantiles.data.zero_()
+    return FactorizedDensity(bottleneck)
+
+
+def _chosen(scales: Tensor, index: int) -> float:
+    """One of a checkpoint's scales (n, 1, 1, 1)."""
+    if not 0 <= index < len(scales):
+        raise InputError(f"q_index {index}: the model has {len(scales)} scales")
+    return float(scales.detach().flatten()[index])
+
+
+def _positive(scale: Any) -> float:
+    if isinstance(scale, tuple) or not scale > 0:
+        raise InputError(f"q_scale {scale}: expected one positive number")
+    return float(scale)

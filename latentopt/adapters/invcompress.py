@@ -1,0 +1,30 @@
+"""InvCompress (Xie et al. 2021): mbt2018's entropy model around an invertible transform.
+
+Its public code (xyq7/InvCompress) is a fork of CompressAI, not a package, so the class is known by
+its structure: an autoregressive codec whose transforms are the methods ``g_a_func`` and
+``g_s_func``.
+"""
+
+from torch import nn
+
+from latentopt.adapters.context import ContextAdapter
+
+_ENTROPY_MODEL = ("h_a", "h_s", "context_prediction", "entropy_parameters", "gaussian_conditional")
+
+
+def is_invcompress(model: nn.Module) -> bool:
+    """Whether a model is InvCompress, or built like it."""
+    methods = all(callable(getattr(model, name, None)) for name in ("g_a_func", "g_s_func"))
+    return methods and all(hasattr(model, name) for name in _ENTROPY_MODEL)
+
+
+class InvCompressAdapter(ContextAdapter):
+    """The two methods as analysis and synthesis."""
+
+    def __init__(self, model: nn.Module, portable: bool = True):
+        super().__init__(
+            model,
+            portable,
+            analysis=lambda model, x: model.g_a_func(x),
+            synthesis=lambda model, y_hat: model.g_s_func(y_hat),
+        )

@@ -1,0 +1,64 @@
+"""Which adapter fits a model."""
+
+from compressai.models import (
+    CompressionModel,
+    FactorizedPrior,
+    JointAutoregressiveHierarchicalPriors,
+    MeanScaleHyperprior,
+    ScaleHyperprior,
+)
+from compressai.models.video import ScaleSpaceFlow
+from torch import nn
+
+from latentopt.adapters.base import Adapter
+from latentopt.adapters.context import ContextAdapter
+from latentopt.adapters.dcvc import intra_class
+from latentopt.adapters.dcvc_net import is_dcvc_net
+from latentopt.adapters.factorized import FactorizedAdapter
+from latentopt.adapters.hyperprior import MeanScaleAdapter, ScaleAdapter
+from latentopt.adapters.invcompress import InvCompressAdapter, is_invcompress
+from latentopt.adapters.predicted import VideoAdapter
+from latentopt.adapters.ssf import ScaleSpaceFlowAdapter
+from latentopt.adapters.tree import TreeAdapter, is_tree
+from latentopt.errors import UnsupportedModelError
+
+_ADAPTERS: dict[type[CompressionModel], type[Adapter] | type[VideoAdapter]] = {
+    FactorizedPrior: FactorizedAdapter,
+    JointAutoregressiveHierarchicalPriors: ContextAdapter,
+    MeanScaleHyperprior: MeanScaleAdapter,
+    ScaleHyperprior: ScaleAdapter,
+    ScaleSpaceFlow: ScaleSpaceFlowAdapter,
+}
+
+
+def adapter_class(model: nn.Module) -> type[Adapter] | type[VideoAdapter]:
+    """The adapter of a model's family.
+
+    A subclass counts as its parent as long as it codes in the same way, that is, as long as it has
+    not overridden ``compress``: autoregressive codecs inherit from MeanScaleHyperprior and have.
+
+    Raises:
+        UnsupportedModelError: there is none; the message names the class and what is supported.
+    """
+    if is_tree(model):
+        return TreeAdapter
+    if is_invcompress(model):
+        return InvCompressAdapter
+    if is_dcvc_net(model):
+        raise UnsupportedModelError(
+            "DCVC_net codes predicted frames only: give it a codec for key frames with "
+            "wrap(model, adapter=dcvc_net.video(key, adapter_class(key))): docs/dcvc.md"
+        )
+    dcvc_intra = intra_class(model)
+    if dcvc_intra:
+        return dcvc_intra
+    for family, adapter in _ADAPTERS.items():
+        if isinstance(model, family) and type(model).compress is family.compress:
+            return adapter
+    names = ", ".join(family.__name__ for family in _ADAPTERS)
+    raise UnsupportedModelError(
+        f"{type(model).__module__}.{type(model).__qualname__} has no adapter: supported are "
+        f"compressai.models' {names}, subclasses that keep their compress(), InvCompress, and "
+        "models assembled from compressai.latent_codecs. For a codec of your own, pass "
+        "wrap(model, adapter=...): docs/your-own-codec.md"
+    )

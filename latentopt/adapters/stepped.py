@@ -1,0 +1,66 @@
+"""A codec with another quantization step, as a model of its own: one checkpoint, several rates."""
+
+import copy
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from latentopt.adapters.base import Scale, SideAdapter
+from latentopt.adapters.context import ContextAdapter
+from latentopt.adapters.dcvc import IntraAdapter
+from latentopt.adapters.invcompress import InvCompressAdapter
+from latentopt.adapters.predicted import VideoAdapter
+from latentopt.adapters.registry import adapter_class
+from latentopt.adapters.tree import TreeAdapter
+from latentopt.errors import InputError, UnsupportedModelError
+
+
+def with_step(model: nn.Module, step: float) -> nn.Module:
+    """A copy of a CompressAI model whose main latent is quantized with that step.
+
+    Its latent is y / step, and its densities and networks are rescaled to match, so everything that
+    works on the original (its own ``compress``, ``latentopt.wrap``) works on the copy. A step of 1
+    returns the model itself.
+
+    Raises:
+        InputError: the step is not a positive number.
+        UnsupportedModelError: the model is a video codec, its class has no adapter, or it keeps
+            its transforms elsewhere than in ``g_a`` and ``g_s`` or its densities elsewhere than its
+            zoo's classes do.
+    """
+    if not (math.isfinite(step) and step > 0):
+        raise InputError(f"step {step}: it must be a positive number")
+    adapter = adapter_class(model)
+    if step == 1:
+        return model
+    if issubclass(adapter, InvCompressAdapter | TreeAdapter | IntraAdapter | VideoAdapter):
+        name = type(model).__qualname__
+        raise UnsupportedModelError(f"{name} cannot be measured at other steps: use step 1 only")
+    stepped: Any = copy.deepcopy(model)
+    stepped.g_a = nn.Sequential(stepped.g_a, Scale(1 / step))
+    stepped.g_s = nn.Sequential(Scale(step), stepped.g_s)
+    if issubclass(adapter, SideAdapter):
+        stepped.h_a = nn.Sequential(Scale(step), stepped.h_a)
+        last = "entropy_parameters" if issubclass(adapter, ContextAdapter) else "h_s"
+        setattr(stepped, last, nn.Sequential(getattr(stepped, last), Scale(1 / step)))
+        if issubclass(adapter, ContextAdapter):
+            stepped.context_prediction.weight.data.mul_(step)
+    else:
+        _rescale_density(stepped.entropy_bottleneck, step)
+    lmbda: Any = getattr(model, "lmbda", None)
+    if lmbda:
+        stepped.lmbda = lmbda / step**2  # as the error that a step makes goes with its square
+    stepped.to(next(model.parameters()).device)
+    stepped.update(force=True)
+    return stepped.eval()
+
+
+@torch.no_grad()
+def _rescale_density(bottleneck: Any, step: float) -> None:
+    """From the density of y to that of y / step: F(t) becomes F(step * t)."""
+    first = bottleneck.matrices[0]
+    slope = nn.functional.softplus(first.double()) * step
+    first.copy_(slope + torch.log(-torch.expm1(-slope)))  # the inverse of softplus
+    bottleneck.quantiles.div_(step)

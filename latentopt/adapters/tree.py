@@ -1,0 +1,199 @@
+"""Models assembled from ``compressai.latent_codecs``: the tree of codecs defines the order.
+
+The lattice goes where the ``GaussianConditionalLatentCodec`` leaves are (and in the raster-scan
+codec, which codes by itself). Everything above a leaf only decides what is coded when, and from
+which entropy parameters; this module walks it as the codecs' own ``decompress`` methods do.
+"""
+
+from functools import cached_property, singledispatch
+from typing import Any
+
+import numpy as np
+import torch
+from compressai.latent_codecs import (
+    ChannelGroupsLatentCodec,
+    CheckerboardLatentCodec,
+    GaussianConditionalLatentCodec,
+    HyperLatentCodec,
+    HyperpriorLatentCodec,
+    LatentCodec,
+    RasterScanLatentCodec,
+)
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from latentopt.adapters.base import Leaf, Parameters, Recorder, SideAdapter, cpu_copy, scale_table
+from latentopt.adapters.context import ContextModel, as_numpy
+from latentopt.densities import FactorizedDensity, GaussianDensity
+from latentopt.errors import UnsupportedModelError
+
+
+def is_tree(model: nn.Module) -> bool:
+    """Whether a model is assembled from latent codecs."""
+    return isinstance(getattr(model, "latent_codec", None), HyperpriorLatentCodec)
+
+
+class TreeAdapter(SideAdapter):
+    """A ``HyperpriorLatentCodec`` over any tree of the codecs that :func:`code` knows.
+
+    Raises:
+        UnsupportedModelError: the tree holds another kind of codec, or several scale tables.
+    """
+
+    def refresh(self) -> None:
+        codec = self.model.latent_codec
+        if not isinstance(codec["hyper"], HyperLatentCodec):
+            raise _unknown(codec["hyper"])
+        for part in codec["y"].modules():
+            if isinstance(part, LatentCodec) and not _is_known(type(part)):
+                raise _unknown(part)
+        self._hyper = codec["hyper"]
+        self.side_density = FactorizedDensity(self._hyper.entropy_bottleneck)
+        self.main_density = GaussianDensity(scale_table(codec["y"]))
+
+    @property
+    def contextual(self) -> bool:  # type: ignore[override]
+        """Whether the tree has more than one leaf, each of which sees those before."""
+        return not isinstance(self.model.latent_codec["y"], GaussianConditionalLatentCodec)
+
+    @property
+    def stride(self) -> int:
+        return getattr(self.model, "downsampling_factor", 64)
+
+    def decoder_parts(self) -> list[nn.Module]:
+        return [self.model.latent_codec, *self.synthesis_parts]
+
+    def hyper_analysis(self, y: Tensor) -> Tensor:
+        return self._hyper.h_a(y)
+
+    @cached_property
+    def _exact(self) -> nn.Module:
+        """The tree that encoder and decoder walk."""
+        return cpu_copy(self.model.latent_codec["y"], self.dtype)
+
+    @cached_property
+    def _exact_h_s(self) -> nn.Module:
+        return cpu_copy(self._hyper.h_s, self.dtype)
+
+    def features(self, side: NDArray, shape: tuple[int, ...], draft: bool = False) -> NDArray:
+        h_s = self._hyper.h_s if draft else self._exact_h_s
+        z_hat = torch.from_numpy(side).reshape(1, *shape).to(next(h_s.parameters()))
+        return as_numpy(h_s(z_hat)[0])
+
+    def main_shape(self, features: NDArray) -> tuple[int, ...]:
+        params = torch.from_numpy(features)[None].to(self.dtype)
+        return (channels(self._exact, params), *features.shape[1:])
+
+    def visit(self, features: NDArray, leaf: Leaf) -> None:
+        self._visit(self._exact, torch.from_numpy(features), leaf)
+
+    def estimate(self, features: NDArray, y: NDArray) -> Parameters:
+        recorder = Recorder(y)
+        given = torch.from_numpy(features).to(next(self.model.parameters()))
+        self._visit(self.model.latent_codec["y"], given, recorder)
+        return recorder.parameters
+
+    def _visit(self, codec: nn.Module, given: Tensor, leaf: Leaf) -> None:
+        shape = (channels(codec, given[None]), *given.shape[1:])
+        cells = torch.arange(int(np.prod(shape))).reshape(1, *shape)
+        code(codec, given[None], cells, leaf)
+
+
+@singledispatch
+def channels(codec: nn.Module, params: Tensor) -> int:
+    """Channels of the latent that a codec codes, given ``params`` (1, C, h, w)."""
+    raise _unknown(codec)
+
+
+@singledispatch
+def code(codec: nn.Module, params: Tensor, cells: Tensor, leaf: Leaf) -> Tensor:
+    """Code a latent (1, M, h, w) whose elements have the places ``cells``; returns it decoded."""
+    raise _unknown(codec)
+
+
+def _is_known(codec: Any) -> bool:
+    """Whether :func:`code` does what a codec's own ``compress`` does: not if that is another."""
+    family: Any = next((cls for cls in codec.__mro__ if cls in code.registry), object)
+    return family is not object and codec.compress is family.compress
+
+
+def _unknown(codec: object) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"no adapter for the latent codec {type(codec).__qualname__}: supported are trees of "
+        "HyperpriorLatentCodec, HyperLatentCodec, GaussianConditionalLatentCodec, "
+        "CheckerboardLatentCodec, ChannelGroupsLatentCodec and RasterScanLatentCodec"
+    )
+
+
+# -- Gaussian conditional: a leaf ------------------------------------------------------------------
+
+
+@code.register
+def _(codec: GaussianConditionalLatentCodec, params: Tensor, cells: Tensor, leaf: Leaf) -> Tensor:
+    scales, means = codec._chunk(codec.entropy_parameters(params))
+    means = torch.zeros_like(scales) if means is None else means
+    hat = leaf(cells.numpy().ravel(), _flat(scales), _flat(means))
+    return torch.from_numpy(hat).to(params).reshape(cells.shape)
+
+
+@channels.register
+def _(codec: GaussianConditionalLatentCodec, params: Tensor) -> int:
+    return codec.entropy_parameters(params).shape[1] // len(codec.chunks)
+
+
+# -- checkerboard: anchors, then the others with the anchors around them ---------------------------
+
+
+@code.register
+def _(codec: CheckerboardLatentCodec, params: Tensor, cells: Tensor, leaf: Leaf) -> Tensor:
+    halves = params.new_zeros(2, *cells.shape[:-1], cells.shape[-1] // 2)
+    given, places = codec.unembed(params), codec.unembed(cells)
+    for i in range(2):
+        context = codec.unembed(codec.context_prediction(codec.embed(halves)))[i]
+        if i == 0:
+            context = torch.zeros_like(context)
+        own = codec.entropy_parameters(codec.merge(context, given[i]))
+        halves[i] = code(codec.latent_codec["y"], own, places[i], leaf)
+    return codec.embed(halves)
+
+
+@channels.register
+def _(codec: CheckerboardLatentCodec, params: Tensor) -> int:
+    return codec.context_prediction.in_channels
+
+
+# -- channel groups: each given those before it ----------------------------------------------------
+
+
+@code.register
+def _(codec: ChannelGroupsLatentCodec, params: Tensor, cells: Tensor, leaf: Leaf) -> Tensor:
+    decoded = params.new_zeros(cells.shape)
+    groups = decoded.split(codec.groups, dim=1)
+    for k, own_cells in enumerate(cells.split(codec.groups, dim=1)):
+        own = codec._get_ctx_params(k, params, groups)
+        groups[k].copy_(code(codec.latent_codec[f"y{k}"], own, own_cells, leaf))
+    return decoded
+
+
+@channels.register
+def _(codec: ChannelGroupsLatentCodec, params: Tensor) -> int:
+    return sum(codec.groups)
+
+
+# -- raster scan: by wavefronts --------------------------------------------------------------------
+
+
+@code.register
+def _(codec: RasterScanLatentCodec, params: Tensor, cells: Tensor, leaf: Leaf) -> Tensor:
+    model = ContextModel(codec.context_prediction, codec.entropy_parameters)
+    decoded = model.walk(as_numpy(params[0]), cells[0].numpy(), leaf)
+    return torch.from_numpy(decoded)[None].to(params)
+
+
+@channels.register
+def _(codec: RasterScanLatentCodec, params: Tensor) -> int:
+    return codec.context_prediction.in_channels
+
+
+def _flat(x: Tensor) -> NDArray:
+    return x.detach().cpu().numpy().ravel()

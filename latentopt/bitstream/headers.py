@@ -1,0 +1,71 @@
+"""What a header says of the codec that wrote a stream: its settings, and what it must match."""
+
+from dataclasses import asdict, dataclass
+
+from latentopt.bitstream.steps import DIRECTIONS
+from latentopt.errors import BitstreamError
+from latentopt.lattices import RULES
+
+_QUANTS = list(RULES)
+_DIRECTIONS = list(DIRECTIONS)
+PMFS = ["exact", "paper"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the decoder's codec must have in common with the encoder's, besides the weights."""
+
+    quant: str
+    pmf: str
+    direction: str
+    portable: bool
+    scales: bool = False
+    """Whether each main latent comes with corrections of its scales, one per channel."""
+
+    def to_byte(self) -> int:
+        fields = _QUANTS.index(self.quant) | PMFS.index(self.pmf) << 3
+        flags = self.portable << 6 | self.scales << 7
+        return fields | _DIRECTIONS.index(self.direction) << 4 | flags
+
+    @staticmethod
+    def from_byte(value: int) -> "Settings":
+        try:
+            quant, pmf = _QUANTS[value & 7], PMFS[value >> 3 & 1]
+            direction, flags = _DIRECTIONS[value >> 4 & 3], (value >> 6 & 1, value >> 7)
+            return Settings(quant, pmf, direction, *map(bool, flags))
+        except IndexError:
+            raise BitstreamError(
+                f"settings byte {value:#04x} is unknown: written by a newer latentopt?"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What decides whether a codec can read a stream."""
+
+    settings: Settings
+    weights_hash: bytes  # (4,)
+    table_hash: bytes  # (4,)
+
+    @property
+    def hashes(self) -> tuple[bytes, bytes]:
+        return self.weights_hash, self.table_hash
+
+    def check(self, theirs: "Identity") -> None:
+        """Raises BitstreamError, which says what differs, unless a stream is of this codec."""
+        ours = asdict(self.settings)
+        settings = asdict(theirs.settings).items()
+        differing = [f"{k}={v!r}, not {ours[k]!r}" for k, v in settings if v != ours[k]]
+        if differing:
+            raise BitstreamError(f"written by a codec with {' and '.join(differing)}: wrap it so")
+        if theirs.weights_hash != self.weights_hash:
+            raise BitstreamError(
+                "written by another model: its weights hash is "
+                f"{theirs.weights_hash.hex()}, this model's {self.weights_hash.hex()}"
+            )
+        if theirs.table_hash != self.table_hash:
+            raise BitstreamError(
+                "written with other probability tables (table hash "
+                f"{theirs.table_hash.hex()}, here {self.table_hash.hex()}): load the "
+                "encoder's state_dict, which carries its tables"
+            )

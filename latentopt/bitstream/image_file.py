@@ -1,0 +1,80 @@
+"""The file format: a header that says what the decoder must match, the strings, a checksum.
+
+    offset  size  field
+    0       3     magic AC 4C 4F
+    3       1     format version
+    4       1     settings (see Settings)
+    5       2+2   image width, height (little-endian, as all integers)
+    9       4     weights hash
+    13      4     table hash
+    17      0-4   LEB128 length of each string but the last
+    …             strings, the last one up to the checksum
+    -4      4     CRC-32 of everything before
+
+With at most one length that is 24 bytes beyond the strings for any string below 2 MiB.
+"""
+
+import zlib
+from dataclasses import dataclass
+
+from latentopt.bitstream.headers import Identity, Settings
+from latentopt.bitstream.strings import join_strings, split_strings
+from latentopt.errors import BitstreamError, InputError
+
+MAGIC = b"\xacLO"
+VERSION = 1
+MAX_SIDE = 0xFFFF
+_FIXED = 17
+_CRC = 4
+
+
+@dataclass(frozen=True)
+class Container:
+    """One coded image. ``strings`` as in ``codec.compress``, for a single image."""
+
+    settings: Settings
+    width: int
+    height: int
+    weights_hash: bytes  # (4,)
+    table_hash: bytes  # (4,)
+    strings: tuple[bytes, ...]
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.settings, self.weights_hash, self.table_hash)
+
+    def to_bytes(self) -> bytes:
+        if max(self.width, self.height) > MAX_SIDE:
+            raise InputError(f"{self.width}x{self.height}: the format holds up to 65535 a side")
+        head = MAGIC + bytes([VERSION, self.settings.to_byte()])
+        head += self.width.to_bytes(2, "little") + self.height.to_bytes(2, "little")
+        body = head + self.weights_hash + self.table_hash + join_strings(self.strings)
+        return body + zlib.crc32(body).to_bytes(_CRC, "little")
+
+    @staticmethod
+    def from_bytes(data: bytes, string_count: int | None = None) -> "Container":
+        """Read a container; with ``string_count`` None the strings are left as one.
+
+        Raises:
+            BitstreamError: not such a file, of another version, truncated or corrupt.
+        """
+        if data[:3] != MAGIC[: len(data[:3])] or not data:
+            raise BitstreamError("not a latentopt file: the first bytes are not its magic number")
+        if len(data) < _FIXED + _CRC:
+            raise BitstreamError(f"truncated: {len(data)} bytes are fewer than a header")
+        if data[3] != VERSION:
+            raise BitstreamError(f"format version {data[3]}, but this latentopt reads {VERSION}")
+        body, crc = data[:-_CRC], data[-_CRC:]
+        if zlib.crc32(body).to_bytes(_CRC, "little") != crc:
+            raise BitstreamError("checksum mismatch: the file is truncated or corrupt")
+        width, height = (int.from_bytes(body[i : i + 2], "little") for i in (5, 7))
+        if not width or not height:
+            raise BitstreamError(f"image size {width}x{height} in the header")
+        return Container(
+            Settings.from_byte(body[4]),
+            width,
+            height,
+            body[9:13],
+            body[13:17],
+            split_strings(body[_FIXED:], string_count or 1),
+        )

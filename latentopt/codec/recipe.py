@@ -1,0 +1,195 @@
+"""Recipes: everything that an encoder does with a model, in one value. Presets are recipes."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict, Unpack
+
+from latentopt.bitstream import DIRECTIONS, Settings
+from latentopt.bitstream.headers import PMFS
+from latentopt.encoder import Ahead, Effort, Schedule, Secant, StepSearch, get_search
+from latentopt.encoder.search import Grid
+from latentopt.errors import InputError
+from latentopt.lattices import get as get_rule
+
+Shift = bool | str | StepSearch
+"""How to search the step sizes of the latent shift: not at all (False), as ``"secant"`` or
+``"grid"`` does (True: secant), or as an object of one's own does."""
+
+_SECANT = Secant()
+
+
+class MoreWords(TypedDict, total=False):
+    """What can be said of a :class:`Recipe` besides lattice and shift; None: nothing."""
+
+    direction: str | None
+    scales: bool | None
+    effort: Effort | None
+    lmbda: float | None
+    pmf: str | None
+    portable: bool | None
+    parts: Sequence[str] | None
+    gop: int | None
+    ahead: Ahead | None
+
+
+class Words(MoreWords, total=False):
+    """What can be said of a :class:`Recipe`; None: nothing."""
+
+    quant: str | None
+    shift: Shift | None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an encoder does with a model; of it, a file's header stores what a decoder needs.
+
+    >>> Recipe(quant="hex").but(shift=False, scales=True).settings.quant
+    'hex'
+    >>> PRESETS["fast"].effort.schedule.steps
+    1
+
+    Raises:
+        InputError: an unknown name, or two values that exclude each other.
+    """
+
+    quant: str = "oct"
+    """Lattice of the main latent: ``int``, ``hex``, ``oct``, ``d4``, ``e8``, or ``auto``: the best
+    one for each level."""
+    shift: StepSearch | None = _SECANT
+    """How step sizes of the latent shift are searched; None: there is no shift."""
+    direction: str = "density"
+    """Where to shift: ``density``, the gradient of -log density; ``sign``; or ``split``, sign with
+    a step size for each of six ranges of spread."""
+    scales: bool = False
+    """Correct the scales of each channel, per image."""
+    effort: Effort | None = None
+    """How long lattice points are searched by rate and distortion; None: the nearest are taken."""
+    lmbda: float | None = None
+    """Of lambda * 255^2 * MSE + bits per pixel, which an effort minimizes; None: the model's own
+    attribute ``lmbda``, where it has one, else estimated from its weights."""
+    pmf: str = "exact"
+    """Probability tables: ``exact``, or ``paper``: without rare centres."""
+    portable: bool = True
+    """Compute what selects tables in float64 on the CPU: a stream then decodes on any machine."""
+    parts: tuple[str, ...] | None = None
+    """Of a video codec, the latents that all this is for, of ``image`` (key frames), ``motion`` and
+    ``residual``; the others are rounded. None: all of them with an effort, else all but motion."""
+    gop: int | None = None
+    """Of a video codec, frames from one key frame to the next; None: only the first is one."""
+    ahead: Ahead | None = None
+    """Of a video codec, step sizes chosen with the next frame's cost in view."""
+    contextual: "Recipe | None" = None
+    """What to do instead with codecs whose entropy parameters depend on what was decoded before."""
+
+    def __post_init__(self) -> None:
+        get_rule(self.quant)
+        _check_name("direction", self.direction, DIRECTIONS)
+        _check_name("pmf", self.pmf, PMFS)
+        if self.pmf == "paper" and (self.effort or self.scales):
+            raise InputError("pmf='paper' excludes an encoder that chooses points: use pmf='exact'")
+        if self.lmbda is not None and not self.lmbda > 0:
+            raise InputError(f"lmbda {self.lmbda}: it must be a positive number")
+        if self.gop is not None and self.gop < 1:
+            raise InputError(f"gop {self.gop}: a key frame comes every 1 frame or more")
+
+    @property
+    def settings(self) -> Settings:
+        """What of it the decoder must know."""
+        return Settings(self.quant, self.pmf, self.direction, self.portable, self.scales)
+
+    @staticmethod
+    def reading(settings: Settings) -> "Recipe":
+        """A recipe for codecs that read streams with these settings, and write plain ones."""
+        return Recipe(
+            quant=settings.quant,
+            shift=None,
+            direction=settings.direction,
+            scales=settings.scales,
+            pmf=settings.pmf,
+            portable=settings.portable,
+        )
+
+    def but(self, **words: Unpack[Words]) -> "Recipe":
+        """The same but for what is given, that is, not None; for codecs with a context, too."""
+        changes: dict[str, Any] = {name: v for name, v in words.items() if v is not None}
+        if "shift" in changes:
+            changes["shift"] = _search(changes["shift"])
+        if "parts" in changes:
+            changes["parts"] = tuple(changes["parts"])
+        if self.contextual:
+            changes["contextual"] = replace(self.contextual, **changes)
+        return replace(self, **changes)
+
+    def fitting(self, contextual: bool) -> "Recipe":
+        """What it means for codecs with, or without, a context model."""
+        return self.contextual if contextual and self.contextual else self
+
+
+def get_preset(name: str) -> Recipe:
+    """The preset of that name.
+
+    Raises:
+        InputError: no such preset; the message lists the names.
+    """
+    _check_name("preset", name, PRESETS)
+    return PRESETS[name]
+
+
+def _search(shift: Shift) -> StepSearch | None:
+    if isinstance(shift, bool):
+        return get_search("secant") if shift else None
+    return get_search(shift) if isinstance(shift, str) else shift
+
+
+def _check_name(what: str, name: str, known: Iterable[str]) -> None:
+    if name not in (names := list(known)):
+        raise InputError(f"unknown {what} {name!r}: choose {', '.join(names)}")
+
+
+# -- presets: what an encoder spends and gets for it; decoding costs the same for all -------------
+
+_ONE = Effort(Schedule(1, (0.3, 0.3), (0.4, 0.4), caution=4), verify=False)
+_TWO = Effort(Schedule(2, (1.0, 0.5), (0.3, 0.3), caution=2))
+_TEN = Effort(Schedule(10, (2.0, 0.3), (0.25, 0.1)))
+_TENS = Effort(Schedule(30, (2.0, 0.3), (0.25, 0.05)), refits=1)
+_SIXTY = Effort(Schedule(60, (2.0, 0.1), (0.2, 0.03)), refits=2, draft=False)
+
+
+def _probed(effort: Effort) -> Effort:
+    """The same where random latents, drawn without a context, say little of the sensitivity."""
+    return replace(effort, probes=2, schedule=replace(effort.schedule, caution=1.5))
+
+
+# Where entropy parameters depend on what was decoded, the coding itself repacks the vectors that
+# were annealed, so integers keep more of it. Such codecs' own encoders take so long that ten steps
+# are not much.
+_SEARCHED = Recipe("int", Secant(), "split", scales=True)
+_PLAIN = Recipe("auto", None, scales=True)
+PRESETS = {
+    "paper": Recipe("oct", Grid()),
+    "fast": Recipe("auto", None, scales=True, effort=_ONE, contextual=_PLAIN),
+    "default": Recipe(
+        "auto",
+        None,
+        scales=True,
+        effort=_TWO,
+        contextual=Recipe("int", None, scales=True, effort=_probed(_TEN)),
+    ),
+    "slow": Recipe(
+        "auto",
+        Secant(),
+        "split",
+        scales=True,
+        effort=_TENS,
+        contextual=replace(_SEARCHED, effort=_probed(_TENS)),
+    ),
+    "best": Recipe(
+        "auto",
+        Secant(),
+        "split",
+        scales=True,
+        effort=_SIXTY,
+        contextual=replace(_SEARCHED, effort=_probed(_SIXTY)),
+    ),
+}
+"""By name, from the cheapest encoder but `paper` on; docs/measurements.md has times and gains."""

@@ -1,0 +1,194 @@
+"""`wrap`: from a trained model and a few words to a codec."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Protocol, Unpack, cast, overload
+
+import torch
+from torch import Tensor, nn
+
+from latentopt.adapters import Adapter, VideoAdapter, adapter_class
+from latentopt.bitstream import Header
+from latentopt.codec.image import Codec
+from latentopt.codec.recipe import MoreWords, Recipe, Shift, get_preset
+from latentopt.codec.video import VideoCodec
+from latentopt.encoder import Ahead, Effort
+from latentopt.errors import BitstreamError, InputError
+
+MakeAdapter = Callable[[nn.Module, bool], Adapter]
+MakeVideoAdapter = Callable[[nn.Module, bool], VideoAdapter]
+
+
+class VideoModel(Protocol):
+    """CompressAI's ``ScaleSpaceFlow``, as far as a type checker needs to tell it from others."""
+
+    def forward_prediction(self, x_ref: Tensor, motion_info: Tensor) -> object: ...
+
+
+class _Words(MoreWords, total=False):
+    preset: str | None
+    recipe: Recipe | None
+
+
+@overload
+def wrap(
+    model: VideoModel,
+    quant: str | None = None,
+    shift: Shift | None = None,
+    *,
+    adapter: None = None,
+    **words: Unpack[_Words],
+) -> VideoCodec: ...
+@overload
+def wrap(
+    model: nn.Module,
+    quant: str | None = None,
+    shift: Shift | None = None,
+    *,
+    adapter: MakeVideoAdapter,
+    **words: Unpack[_Words],
+) -> VideoCodec: ...
+@overload
+def wrap(
+    model: nn.Module,
+    quant: str | None = None,
+    shift: Shift | None = None,
+    *,
+    adapter: MakeAdapter | None = None,
+    **words: Unpack[_Words],
+) -> Codec: ...
+def wrap(
+    model: nn.Module | VideoModel,
+    quant: str | None = None,
+    shift: Shift | None = None,
+    *,
+    preset: str | None = None,
+    recipe: Recipe | None = None,
+    direction: str | None = None,
+    scales: bool | None = None,
+    effort: Effort | None = None,
+    lmbda: float | None = None,
+    pmf: str | None = None,
+    portable: bool | None = None,
+    adapter: MakeAdapter | MakeVideoAdapter | None = None,
+    parts: Sequence[str] | None = None,
+    gop: int | None = None,
+    ahead: Ahead | None = None,
+) -> Codec | VideoCodec:
+    """Make a trained codec compress better; the model itself is copied and left untouched.
+
+    >>> from compressai.models import FactorizedPrior
+    >>> codec = wrap(FactorizedPrior(8, 12).eval(), quant="hex")
+    >>> x = torch.rand(1, 3, 40, 50)
+    >>> out = codec.compress(x)
+    >>> rec = codec.decompress(out["strings"], out["shape"])["x_hat"]
+    >>> rec.shape == x.shape and torch.equal(rec, codec(x)["x_hat"])
+    True
+
+    Args:
+        model: an image codec of CompressAI's zoo, one assembled from its latent codecs,
+            InvCompress, or your own with an ``adapter``; or a video codec, ScaleSpaceFlow.
+        quant: lattice of the main latent: ``int``, ``hex``, ``oct`` (the default), ``d4``, ``e8``,
+            or ``auto``: the best one for each level.
+        shift: latent shift: False, True (the default: ``"secant"``), ``"grid"`` (the paper's
+            search), or an object of your own. The decoder takes any of them.
+        preset: ``paper``, ``fast``, ``default``, ``slow`` or ``best``: other values for the other
+            arguments that are not given, from what the encoder may spend.
+        recipe: the same as a value of your own.
+        direction, scales, effort, lmbda, pmf, portable, parts, gop, ahead: see :class:`Recipe`.
+        adapter: for a codec of your own, what makes its adapter: called as
+            ``adapter(model, portable)``, for example a class of ``latentopt.adapters`` with other
+            transforms (docs/your-own-codec.md).
+
+    Returns:
+        A :class:`Codec`, or a :class:`VideoCodec` for a video codec.
+
+    Raises:
+        UnsupportedModelError: the model's class has no adapter.
+        InputError: an unknown name among the arguments, or two that exclude each other.
+    """
+    if preset and recipe:
+        raise InputError("preset and recipe exclude each other: give one")
+    base = get_preset(preset) if preset else recipe or Recipe()
+    made = base.but(
+        quant=quant,
+        shift=shift,
+        direction=direction,
+        scales=scales,
+        effort=effort,
+        lmbda=lmbda,
+        pmf=pmf,
+        portable=portable,
+        parts=parts,
+        gop=gop,
+        ahead=ahead,
+    )
+    module = cast(nn.Module, model)
+    return _wrap(module, made, adapter or adapter_class(module))
+
+
+def wrap_image(model: nn.Module, recipe: Recipe, adapter: MakeAdapter | None = None) -> Codec:
+    """:func:`wrap` for an image codec; InputError where the model is of another kind."""
+    made = _wrap(model, recipe, adapter or adapter_class(model))
+    if not isinstance(made, Codec):
+        raise InputError(f"{type(model).__qualname__} is a video codec, and codes no images")
+    return made
+
+
+def wrap_video(model: nn.Module, recipe: Recipe) -> VideoCodec:
+    """:func:`wrap` for a video codec; InputError where the model is of another kind."""
+    made = _wrap(model, recipe, adapter_class(model))
+    if not isinstance(made, VideoCodec):
+        raise InputError(f"{type(model).__qualname__} is an image codec, and codes no video")
+    return made
+
+
+def wrap_for(model: nn.Module, header: Header) -> VideoCodec:
+    """The codec that reads a video file with this header, whatever its parts were coded with.
+
+    Raises:
+        UnsupportedModelError: the model is not of a video codec that is supported.
+        BitstreamError: the file was not written by such a model.
+    """
+    portable = all(settings.portable for settings in header.settings)
+    adapter = adapter_class(model)(copy.deepcopy(model), portable)
+    if not isinstance(adapter, VideoAdapter) or len(adapter.parts) != len(header.settings):
+        raise BitstreamError(f"a video of {len(header.settings)} parts is not one of this model's")
+    parts = zip(adapter.parts.items(), header.settings)
+    codecs = {name: Codec(part, Recipe.reading(settings)) for (name, part), settings in parts}
+    codec = VideoCodec(adapter, codecs, adapter.searched, Recipe()).eval()
+    codec.check(header)
+    return codec
+
+
+@torch.inference_mode(False)  # a copy made in it could not be differentiated
+def _wrap(
+    model: nn.Module, recipe: Recipe, make: MakeAdapter | MakeVideoAdapter
+) -> Codec | VideoCodec:
+    if recipe.lmbda is None:
+        recipe = recipe.but(lmbda=cast(float | None, getattr(model, "lmbda", None)))
+    adapter = make(copy.deepcopy(model), recipe.portable)
+    if isinstance(adapter, VideoAdapter):
+        return _video(adapter, recipe)
+    _refuse_for_images(recipe)
+    return Codec(adapter, recipe.fitting(adapter.contextual)).eval()
+
+
+def _video(adapter: VideoAdapter, recipe: Recipe) -> VideoCodec:
+    default = list(adapter.parts) if recipe.effort else adapter.searched
+    searched = default if recipe.parts is None else recipe.parts
+    unknown = set(searched) - set(adapter.parts)
+    if unknown:
+        raise InputError(f"unknown part {min(unknown)!r}: choose of {', '.join(adapter.parts)}")
+    plain = Recipe("int", None, lmbda=recipe.lmbda, portable=recipe.portable)
+    codecs = {
+        name: Codec(part, recipe.fitting(part.contextual) if name in searched else plain)
+        for name, part in adapter.parts.items()
+    }
+    return VideoCodec(adapter, codecs, [name for name in codecs if name in searched], recipe).eval()
+
+
+def _refuse_for_images(recipe: Recipe) -> None:
+    for name in ("parts", "gop", "ahead"):
+        if getattr(recipe, name) is not None:
+            raise InputError(f"{name} is for video codecs, and this is an image codec")

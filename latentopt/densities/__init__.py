@@ -1,0 +1,19 @@
+"""The codec's own densities of latents, per level, as float64 functions."""
+
+from latentopt.densities.base import RARE, TAIL, Density, Floats
+from latentopt.densities.factorized import FactorizedDensity
+from latentopt.densities.rescaled import WIDTHS, RescaledDensity
+from latentopt.densities.scale import GaussianDensity, LaplaceDensity, ScaleDensity
+
+__all__ = [
+    "RARE",
+    "TAIL",
+    "WIDTHS",
+    "Density",
+    "FactorizedDensity",
+    "Floats",
+    "GaussianDensity",
+    "LaplaceDensity",
+    "RescaledDensity",
+    "ScaleDensity",
+]

@@ -1,0 +1,67 @@
+"""Lattice points chosen by rate and distortion, hard or as expectations.
+
+The cost of a point c for a target u is, in bits, sum_j w_j (u_j - c_j)^2 + b_j(c_j): the weight w_j
+says how many bits a squared unit of error in that element is worth. Such a sum is minimized, and a
+random point with probability proportional to 2^(-cost / temperature) averaged, over all points with
+coordinates near the target's, two or three of each residue: exactly, and without listing them. See
+:meth:`latentopt.lattices.Lattice.cheapest`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentopt.encoder.prices import CoordinateBits
+from latentopt.lattices import Lattice
+
+_NEAR = 1.2  # latent units between candidates of one residue, below which there are three
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Vectors of one lattice, each of one level, whose points are to be chosen."""
+
+    lattice: Lattice
+    bits: CoordinateBits
+    levels: Tensor  # (n,)
+    weight: Tensor  # (n, v) bits per squared latent unit
+
+    def cheapest(self, target: Tensor) -> Tensor:
+        """Coordinates (n, v) of the points that cost least."""
+        m, cost = self._candidates(target)
+        low, which = cost.min(dim=0)  # (r, v, n)
+        residues = self.lattice.cheapest(low.permute(2, 1, 0)).T
+        m = m.gather(0, which[None])[0]
+        return m.gather(0, residues[None])[0].T
+
+    def mean(self, target: Tensor, temperature: float) -> Tensor:
+        """Expected points (n, v), in latent units, at a temperature in bits."""
+        m, cost = self._candidates(target)
+        log_weight = cost * (-0.6931472 / temperature)
+        top = log_weight.amax(dim=0)
+        weight = torch.exp(log_weight - top)
+        total = weight.sum(dim=0)  # (r, v, n)
+        of_residue = (m * weight).sum(dim=0) / total
+        residues = self.lattice.residue_marginals((top + torch.log(total)).permute(2, 1, 0))
+        return ((of_residue * residues.permute(2, 1, 0)).sum(dim=0) * self._units).T
+
+    @property
+    def _units(self) -> Tensor:
+        return torch.tensor(self.lattice.units, device=self.weight.device)[:, None]
+
+    def _candidates(self, target: Tensor) -> tuple[Tensor, Tensor]:
+        """A few near values of each residue and coordinate, and their costs: (k, r, v, n).
+
+        Vectors come last, as reductions over short last dimensions are slow.
+        """
+        modulus, u = self.lattice.modulus, target.T.contiguous()
+        residues = torch.arange(modulus, device=u.device)[:, None, None]
+        place = (u / self._units - residues) / modulus  # (r, v, n)
+        if modulus * min(self.lattice.units) < _NEAR:
+            whole = torch.stack([torch.round(place) + k for k in (-1, 0, 1)])
+        else:
+            whole = torch.stack([torch.floor(place) + k for k in (0, 1)])
+        m = whole * modulus + residues
+        error = u - m * self._units
+        return m, self.weight.T * error**2 + self.bits(self.levels, m)

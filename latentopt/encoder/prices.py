@@ -1,0 +1,49 @@
+"""What a coordinate of a lattice point costs, for choices among many points.
+
+In the product form the cost of a point is a sum over its coordinates, up to a constant per level,
+whether its table is a product or a joint one. A choice needs no more than that; what was chosen is
+priced and coded with the tables themselves.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentopt.densities import Density
+from latentopt.lattices import Lattice
+from latentopt.pmf.cells import cell_probabilities
+
+_MAX_REACH = 2048  # in lattice units; beyond it a coordinate costs what it costs there
+_RAREST = 2.0**-30  # about what an escaped coordinate pays
+
+
+class CoordinateBits:
+    """-log2 of the mass of one coordinate, at every level of a density.
+
+    Args:
+        density: of the residual.
+        lattice: whose coordinates ``m`` are priced.
+    """
+
+    def __init__(self, density: Density, lattice: Lattice, device: torch.device | str = "cpu"):
+        supports = [density.support(level) for level in range(density.levels)]
+        widest = max(max(-low, high) for low, high in supports)
+        reach = int(min(widest / min(lattice.units) + 2, _MAX_REACH))
+        m = np.arange(-reach, reach + 1)
+        rows = []
+        for unit in lattice.distinct_units:
+            for level in range(density.levels):
+                if lattice.dim == 1:
+                    mass = cell_probabilities(density, level, lattice, m[:, None])
+                else:
+                    mass = unit * density.smoothed(level, m * unit, lattice.second_moment)
+                rows.append(-np.log2(np.maximum(mass, _RAREST)))
+        self._bits = torch.from_numpy(np.array(rows, dtype=np.float32).ravel()).to(device)
+        self._reach, self._levels = reach, density.levels
+        self._classes = torch.tensor(lattice.axis_class, device=device)
+
+    def __call__(self, levels: Tensor, m: Tensor) -> Tensor:
+        """Bits of integer-valued ``m`` (..., v, n), coordinates of vectors of ``levels`` (n,)."""
+        rows = levels + self._levels * self._classes[:, None]  # (v, n)
+        column = m.clamp(-self._reach, self._reach).to(torch.int64) + self._reach
+        return self._bits[rows * (2 * self._reach + 1) + column]

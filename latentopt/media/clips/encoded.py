@@ -1,0 +1,164 @@
+"""Compressed video by way of PyAV: read `.mp4`, `.mkv` and their kin, write H.264 and FFV1.
+
+FFmpeg delivers planes; the colours are ours (color.py), so that all files go one way.
+"""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+import torch
+from av.error import FFmpegError
+from av.video.plane import VideoPlane
+from av.video.stream import VideoStream
+from torch import Tensor
+
+from latentopt.errors import InputError
+from latentopt.media.clips.clip import DEFAULT_RATE, Format, Frames
+from latentopt.media.clips.color import BT709, Colours, rgb_to_yuv420, yuv420_to_rgb
+from latentopt.media.clips.truncated import refuse_truncated
+
+# ISO/IEC 23091-2 codes, as FFmpeg's AVCOL_SPC_*. 2: not said.
+_WEIGHTS = {
+    1: (BT709.red, BT709.blue),
+    2: (BT709.red, BT709.blue),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+}
+_LIMITED, _FULL = 1, 2  # AVCOL_RANGE_*
+_PLANAR_420 = ("yuv420p", "yuvj420p")
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """The first video stream of a file."""
+
+    path: Path
+    format: Format
+    count: int | None
+
+    def frames(self, start: int) -> Frames:
+        with closing(_decoded(self.path)) as frames:
+            for frame in islice(frames, start, None):
+                yield _to_rgb(frame, self.path)
+
+
+def open_container(path: Path) -> VideoFile:
+    """Any file that FFmpeg reads as video; its first frame is decoded to see that it can be."""
+    refuse_truncated(path)
+    with closing(_decoded(path)) as frames:
+        first = next(frames, None)
+    if first is None:
+        raise InputError(f"{path}: holds no video frame")
+    height, width = _to_rgb(first, path).shape[-2:]
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
+        return VideoFile(path, Format(width, height, rate), stream.frames or None)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How a suffix is written."""
+
+    container: str
+    codec: str
+    options: dict[str, str] = field(default_factory=dict)
+    even_sides: bool = False
+
+    @contextmanager
+    def writer(self, path: Path, format: Format) -> Iterator[Callable[[Tensor], None]]:
+        """Gives what appends a frame, (1, 3, H, W) in [0, 1]."""
+        if self.even_sides and (format.width % 2 or format.height % 2):
+            raise InputError(
+                f"{format.width}x{format.height}: H.264 with 4:2:0 chroma needs even sides; "
+                "write .mkv, .y4m or a folder of PNG"
+            )
+        with av.open(path, "w", format=self.container) as container:
+            stream = cast(
+                VideoStream,
+                container.add_stream(self.codec, rate=format.rate, options=self.options),
+            )
+            stream.width, stream.height, stream.pix_fmt = format.width, format.height, "yuv420p"
+            stream.codec_context.colorspace = 1
+            stream.codec_context.color_range = _LIMITED
+            written = 0
+
+            def put(x: Tensor) -> None:
+                nonlocal written
+                frame = _to_frame(x)
+                frame.pts, frame.time_base = written, 1 / format.rate
+                container.mux(stream.encode(frame))
+                written += 1
+
+            yield put
+            container.mux(stream.encode())
+
+
+# Level 1 has no slices, with which FFmpeg before 7.1.1 loses the last chroma of odd widths.
+LOSSLESS = Encoder("matroska", "ffv1", {"level": "1"})
+VISUALLY_LOSSLESS = Encoder("mp4", "libx264", {"crf": "12", "preset": "medium"}, even_sides=True)
+
+
+def _decoded(path: Path) -> Generator[av.VideoFrame, None, None]:
+    try:
+        with _opened(path) as container:
+            if not container.streams.video:
+                raise InputError(f"{path}: holds no video, only other streams")
+            yield from container.decode(container.streams.video[0])
+    except FFmpegError as error:
+        raise InputError(
+            f"{path}: cannot be decoded ({error.strerror}): no video, damaged or truncated; "
+            "replace the file"
+        ) from error
+
+
+def _opened(path: Path) -> av.container.InputContainer:
+    return av.open(path, metadata_errors="replace")  # titles in old encodings are no obstacle
+
+
+def _to_rgb(frame: av.VideoFrame, path: Path) -> Tensor:
+    """(1, 3, H, W) in [0, 1], upright."""
+    if any(component.is_alpha for component in frame.format.components):
+        raise InputError(f"{path}: has an alpha channel ({frame.format.name}); flatten it first")
+    if frame.format.is_rgb or frame.format.has_palette:
+        pixels = torch.from_numpy(frame.to_ndarray(format="rgb24"))  # (H, W, 3)
+        x = pixels.permute(2, 0, 1).unsqueeze(0).float() / 255
+    else:
+        x = _from_planes(frame, path)
+    # Recorded by a camera held sideways; PyAV tells since version 14.1.
+    return torch.rot90(x, round(getattr(frame, "rotation", 0) / 90), (-2, -1))
+
+
+def _from_planes(frame: av.VideoFrame, path: Path) -> Tensor:
+    if frame.colorspace not in _WEIGHTS:
+        raise InputError(
+            f"{path}: has a colour matrix that is not supported (code {frame.colorspace}); "
+            "convert it to BT.709"
+        )
+    planar = frame if frame.format.name in _PLANAR_420 else frame.reformat(format="yuv420p")
+    red, blue = _WEIGHTS[frame.colorspace]
+    full_range = planar.format.name == "yuvj420p" or planar.color_range == _FULL
+    y, u, v = (torch.from_numpy(_samples(plane).copy())[None, None] for plane in planar.planes)
+    return yuv420_to_rgb(y, u, v, Colours(red, blue, full_range)).clamp_(0, 1)
+
+
+def _to_frame(x: Tensor) -> av.VideoFrame:
+    frame = av.VideoFrame(x.shape[-1], x.shape[-2], "yuv420p")
+    for plane, samples in zip(frame.planes, rgb_to_yuv420(x)):
+        _samples(plane)[:] = samples[0, 0].numpy()
+    return frame
+
+
+def _samples(plane: VideoPlane) -> np.ndarray:
+    """The plane's own memory, (height, width) uint8, without the padding of its lines."""
+    lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return lines[: plane.height, : plane.width]

@@ -1,0 +1,127 @@
+"""Read and write 8-bit RGB images as tensors, refusing what that would silently degrade."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from latentopt.atomic import write_whole
+from latentopt.errors import DataError, InputError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
+
+_OPAQUE = ("1", "L", "P", "RGB")
+_ALPHA = ("LA", "PA", "RGBA")
+_REFUSED = {
+    "CMYK": "is CMYK; convert it to RGB with its colour profile first",
+    "F": "holds floating-point samples; tone-map it to 8-bit RGB first",
+    "I": "has more than 8 bits per sample; convert it to 8-bit RGB first",
+}
+_EIGHT_BITS = "has 16 bits per sample; convert it to 8-bit RGB first"
+
+
+def read_image(path: str | Path) -> Tensor:
+    """The image as a (1, 3, H, W) float32 tensor in [0, 1], upright (EXIF rotation applied).
+
+    Grey and palette images become RGB. An alpha channel is dropped where it is fully opaque and
+    refused elsewhere; 16-bit, floating-point, CMYK and animated images are refused (DataError).
+    """
+    path = Path(path)
+    with _opened(path) as image:
+        upright = ImageOps.exif_transpose(image)
+        pixels = np.array(_to_rgb(upright, path), dtype=np.uint8)  # (H, W, 3)
+    return torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).float() / 255.0
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """(width, height) in pixels as `read_image` would return it, without decoding the pixels."""
+    with _opened(Path(path)) as image:
+        width, height = image.size
+        sideways = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # EXIF orientation
+    return (height, width) if sideways else (width, height)
+
+
+def write_png(path: str | Path, x_hat: Tensor) -> None:
+    """Write a (3, H, W) or (1, 3, H, W) image in [0, 1] as 8-bit PNG: whole, or not at all."""
+    path = Path(path)
+    image = Image.fromarray(to_uint8(x_hat).permute(1, 2, 0).cpu().numpy(), "RGB")
+    png = io.BytesIO()
+    try:
+        image.save(png, format="PNG")
+        write_whole(path, png.getvalue())
+    except (OSError, InputError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be written ({reason})") from error
+
+
+def to_uint8(x: Tensor) -> Tensor:
+    """(3, H, W) uint8 of one image in [0, 1]: clamped, then rounded to the nearest level."""
+    if x.ndim == 4 and x.shape[0] == 1:
+        x = x[0]
+    if x.ndim != 3 or x.shape[0] != 3:
+        raise InputError(f"an RGB image has shape (3, H, W), this one {tuple(x.shape)}")
+    if not torch.isfinite(x).all():
+        raise InputError("the image holds NaN or infinity: the codec's output is broken")
+    return (x.detach().clamp(0.0, 1.0) * 255.0).round().to(torch.uint8)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The image, its kind checked; PIL's own failures inside the block become DataError."""
+    try:
+        with Image.open(path) as image:
+            reason = _refusal(image)
+            if reason:
+                raise DataError(f"{path}: {reason}")
+            yield image
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such image file") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path}: too large to open safely ({error}); cut it into tiles") from error
+    except (OSError, SyntaxError, ValueError) as error:  # PIL raises SyntaxError on broken PNG
+        raise DataError(f"{path}: not a readable image ({error}); replace the file") from error
+
+
+def _refusal(image: Image.Image) -> str | None:
+    if image.mode in _REFUSED:
+        return _REFUSED[image.mode]
+    if image.mode.startswith("I;") or _sixteen_bit(image):
+        return _EIGHT_BITS
+    if image.mode not in _OPAQUE + _ALPHA:
+        return f"is of mode {image.mode}; convert it to 8-bit RGB first"
+    # An MPO is a phone's JPEG with a second view of the same scene; its first frame is the photo.
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+        return f"holds {getattr(image, 'n_frames', 1)} frames; extract one first"
+    return None
+
+
+def _sixteen_bit(image: Image.Image) -> bool:
+    """Whether PIL would cut 16-bit colour samples down to 8 bits without saying so."""
+    if image.format in ("PNG", "TIFF"):
+        return any(re.search(r";(16|32)", str(tile[3])) for tile in getattr(image, "tile", ()))
+    if image.format == "PPM":  # the decoder's arguments are (raw mode, largest sample)
+        return any(
+            isinstance(arg, int) and arg > 255
+            for tile in getattr(image, "tile", ())
+            if tile[0] != "raw" and isinstance(tile[3], tuple)
+            for arg in tile[3]
+        )
+    return False
+
+
+def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
+    if image.mode in _ALPHA or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        if np.asarray(rgba.getchannel("A")).min() < 255:
+            raise DataError(
+                f"{path}: has transparent pixels, which the codec cannot represent; "
+                "flatten it onto a background first"
+            )
+        return rgba.convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,88 @@
+"""Golden bitstreams: they freeze the format. A change here breaks every file already written.
+
+`python tests/test_golden.py` writes the goldens anew; do that only with a new format version.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.dcvc_models import DualPrior, lively
+from support.models import FAMILIES, moving, photo, tiny, tiny_flow
+
+import latentopt
+from latentopt.densities import GaussianDensity
+from latentopt.latents import Prior
+from latentopt.latents.lattice import LatentCoder
+from latentopt.lattices import LATTICES, RULES
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+SCALES = np.array([0.11, 0.25, 0.55, 0.8, 1.3, 3.0, 20.0])
+MODELS = {
+    **{name: lambda family=family: tiny(family) for name, family in FAMILIES.items()},
+    "dual-prior": lambda: lively(DualPrior),  # passes, and a step for each element
+}
+
+
+def golden_string(name: str, pmf: str = "exact") -> tuple[LatentCoder, Prior, bytes]:
+    """A latent of exact binary fractions, so that no platform rounds it otherwise."""
+    n = 700
+    levels = (np.arange(n) * 37 % len(SCALES)).astype(np.int16)
+    centres = (np.arange(n) % 9 - 4) / 4
+    values = centres + np.rint(SCALES[levels] * np.sin(np.arange(n)) * 3 * 64) / 64
+    values[5] += 1000
+    tails = {} if pmf == "exact" else {"tails": ()}
+    coder = LatentCoder(GaussianDensity(SCALES, **tails), RULES[name], pmf)
+    prior = Prior((1, 1, n), levels, centres)
+    return coder, prior, coder.encode(coder.quantize(values, prior), [42])
+
+
+@pytest.mark.parametrize("name", list(LATTICES))
+def test_strings_are_frozen(name: str) -> None:
+    frozen = json.loads((GOLDEN / "strings.json").read_text())
+    coder, prior, string = golden_string(name)
+    assert coder.digest().hex() == frozen[name]["tables"], "probability tables changed"
+    assert string.hex() == frozen[name]["string"], "the bitstream changed"
+    latent, codes = coder.decode(bytes.fromhex(frozen[name]["string"]), prior)
+    assert codes == [42]
+    assert float(latent.hat.sum()) == pytest.approx(frozen[name]["sum"], abs=1e-9)
+
+
+@pytest.mark.parametrize("family", MODELS)
+def test_files_of_the_past_still_decode(family: str) -> None:
+    codec = latentopt.wrap(MODELS[family](), "hex")
+    x_hat = codec.load(GOLDEN / f"{family}.lo")
+    expected = torch.from_numpy(np.load(GOLDEN / f"{family}.npy")).float()
+    assert float((x_hat * 255 - expected).abs().max()) < 1
+
+
+def test_videos_of_the_past_still_decode() -> None:
+    codec = latentopt.wrap(tiny_flow(), "hex")
+    frames = torch.cat(list(codec.load(GOLDEN / "ssf2020.lov")))
+    expected = torch.from_numpy(np.load(GOLDEN / "ssf2020.npy")).float()
+    assert float((frames * 255 - expected).abs().max()) < 2  # the first frame's is in the third
+
+
+def write_goldens() -> None:
+    strings = {}
+    for name in LATTICES:
+        coder, prior, string = golden_string(name)
+        latent, _ = coder.decode(string, prior)
+        digest, total = coder.digest().hex(), float(latent.hat.sum())
+        strings[name] = {"string": string.hex(), "tables": digest, "sum": total}
+    (GOLDEN / "strings.json").write_text(json.dumps(strings, indent=1) + "\n")
+    for family, make in MODELS.items():
+        codec = latentopt.wrap(make(), "hex")
+        codec.save(GOLDEN / f"{family}.lo", photo(40, 56))
+        image = codec.load(GOLDEN / f"{family}.lo")
+        np.save(GOLDEN / f"{family}.npy", (image * 255).round().byte().numpy())
+    flow = latentopt.wrap(tiny_flow(), "hex")
+    flow.save(GOLDEN / "ssf2020.lov", moving(3, 40, 56))
+    frames = torch.cat(list(flow.load(GOLDEN / "ssf2020.lov")))
+    np.save(GOLDEN / "ssf2020.npy", (frames * 255).round().byte().numpy())
+
+
+if __name__ == "__main__":
+    write_goldens()

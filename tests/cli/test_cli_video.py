@@ -1,0 +1,161 @@
+"""The command line on clips: what it writes and prints, what is left of a file that ends early."""
+
+import re
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+from compressai.models import MeanScaleHyperprior
+from support.models import moving, photo, tiny, tiny_flow
+
+from latentopt import wrap
+from latentopt.cli.main import main
+from latentopt.media.clips import Format, open_clip, write_clip
+from latentopt.media.images import to_uint8, write_png
+
+CODEC = ["--codec", "tiny-ssf2020", "--weights"]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "flow.pt"
+    torch.save(tiny_flow().state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Three frames, 70x50, as Y4M."""
+    path = tmp_path / "clip.y4m"
+    write_clip(path, moving(3, 50, 70), Format(70, 50, Fraction(30)))
+    return path
+
+
+@pytest.fixture
+def coded(clip: Path, weights: Path) -> Path:
+    path = clip.with_suffix(".lov")
+    assert run("encode", clip, "-o", path, *CODEC, weights, "--quant", "hex", "--gop", "2") == 0
+    return path
+
+
+def run(*argv: object) -> int:
+    return main([str(arg) for arg in argv])
+
+
+def frames(path: Path) -> list[torch.Tensor]:
+    """(3, H, W) uint8 each."""
+    with open_clip(path) as found:
+        return [to_uint8(x[0]) for x in found]
+
+
+def test_a_clip_goes_through(clip: Path, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    coded = clip.with_suffix(".lov")
+    assert run("encode", clip, "-o", coded, *CODEC, weights, "--quant", "hex", "--gop", "2") == 0
+    size = coded.stat().st_size
+    said = rf"3 frames, {size} bytes, {8 * size / (3 * 50 * 70):.4f} bpp: {re.escape(str(coded))}\n"
+    assert re.fullmatch(said, capsys.readouterr().out)
+    folder = clip.with_name("decoded")
+    assert run("decode", coded, "-o", folder, *CODEC, weights) == 0
+    assert capsys.readouterr().out == f"3 frames 70x50: {folder}\n"
+    codec = wrap(tiny_flow(), "hex", True, gop=2)
+    with open_clip(clip) as source:
+        expected = [to_uint8(x[0]) for x in codec(list(source))["x_hat"]]
+    assert all(torch.equal(a, b) for a, b in zip(frames(folder), expected, strict=True))
+
+
+def test_a_fresh_process_decodes(coded: Path, weights: Path, tmp_path: Path) -> None:
+    argv = ["decode", coded, "-o", tmp_path / "out.y4m", *CODEC, weights]
+    subprocess.run([sys.executable, "-m", "latentopt", *map(str, argv)], check=True)
+    assert run("decode", coded, "-o", tmp_path / "again.y4m", *CODEC, weights) == 0
+    with open_clip(tmp_path / "out.y4m") as found:
+        assert found.format == Format(70, 50, Fraction(30)) and len(found) == 3
+    difference = [
+        (a.int() - b.int()).abs().max()
+        for a, b in zip(frames(tmp_path / "out.y4m"), frames(tmp_path / "again.y4m"))
+    ]
+    assert max(difference) <= 2  # another number of threads sums in another order
+
+
+def test_info(coded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert run("info", coded) == 0
+    out = capsys.readouterr().out
+    assert "frames:         2 key, 1 predicted\n" in out
+    assert "frame rate:     30 per second\n" in out
+    assert "part 0 lattice: hex\n" in out and "part 1 lattice: int\n" in out
+
+
+def test_a_file_that_ends_early(
+    coded: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = tmp_path / "cut.lov"
+    cut.write_bytes(coded.read_bytes()[:-12])
+    capsys.readouterr()
+    assert run("decode", cut, "-o", tmp_path / "frames", *CODEC, weights) == 1
+    out, err = capsys.readouterr()
+    assert out == f"2 frames 70x50: {tmp_path / 'frames'}\n"
+    assert err == f"latentopt: {cut}: truncated: the video ends after 2 whole frames\n"
+    assert len(frames(tmp_path / "frames")) == 2
+    assert run("info", cut) == 0
+    assert "1 key, 1 predicted; the file ends early" in capsys.readouterr().out
+    cut.write_bytes(coded.read_bytes()[:50])
+    assert run("decode", cut, "-o", tmp_path / "none.y4m", *CODEC, weights) == 2
+    assert not (tmp_path / "none.y4m").exists()
+
+
+def test_options_reach_the_codec(clip: Path, weights: Path, tmp_path: Path) -> None:
+    def size(*options: str) -> int:
+        path = tmp_path / "x.lov"
+        assert run("encode", clip, "-o", path, *CODEC, weights, *options) == 0
+        return path.stat().st_size
+
+    assert size("--gop", "1") != size("--gop", "3")
+    assert size("--quant", "e8") != size("--quant", "e8", "--parts", "image,motion,residual")
+    size("--shift", "secant", "--ahead")
+    size("--preset", "fast")
+
+
+def test_raw_video(weights: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "clip.yuv"
+    write_clip(raw, moving(2, 32, 48), Format(48, 32, Fraction(25)))
+    argv = ["encode", raw, "-o", tmp_path / "x.lov", *CODEC, weights]
+    assert run(*argv) == 2
+    assert run(*argv, "--size", "48x32", "--rate", "12") == 0
+
+
+def test_refused(
+    clip: Path, coded: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_png(tmp_path / "x.png", photo(50, 70))
+    mean = tmp_path / "mean.pt"
+    torch.save(tiny(MeanScaleHyperprior).state_dict(), mean)
+    image = ["--codec", "mbt2018-mean", "--weights", mean]
+    lov, y4m = tmp_path / "y.lov", tmp_path / "y.y4m"
+    for message, *argv in (
+        ("--gop is for video codecs", "encode", tmp_path / "x.png", "-o", lov, *image, "--gop", 8),
+        ("not a number of frames", "encode", clip, "-o", lov, *CODEC, weights, "--gop", "0"),
+        ("unknown part 'x'", "encode", clip, "-o", lov, *CODEC, weights, "--parts", "x"),
+        ("not a size", "encode", clip, "-o", lov, *CODEC, weights, "--size", "7"),
+        ("input too", "encode", clip, "-o", clip, *CODEC, weights),
+        ("no adapter|not one of this model's", "decode", coded, "-o", y4m, *image),
+        ("explain is for images", "explain", coded, *CODEC, weights),
+        (
+            "at other steps",
+            "encode",
+            clip,
+            "-o",
+            lov,
+            *CODEC,
+            weights,
+            "--step",
+            "2",
+        ),
+    ):
+        capsys.readouterr()
+        assert run(*argv) == 2
+        err = capsys.readouterr().err
+        assert re.search(message, err), err
+    assert not lov.exists() and not y4m.exists()
