@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 
 from latentopt.bitstream.steps import DIRECTIONS
 from latentopt.errors import BitstreamError
-from latentopt.lattices import RULES
 
-_QUANTS = list(RULES)
+QUANTS = ("int", "hex", "oct", "d4", "e8", "auto")
+"""Lattices, in the order of their number in the bitstream; those that `latentopt.lattices` has."""
 _DIRECTIONS = list(DIRECTIONS)
 PMFS = ["exact", "paper"]
 
@@ -23,14 +23,14 @@ class Settings:
     """Whether each main latent comes with corrections of its scales, one per channel."""
 
     def to_byte(self) -> int:
-        fields = _QUANTS.index(self.quant) | PMFS.index(self.pmf) << 3
+        fields = QUANTS.index(self.quant) | PMFS.index(self.pmf) << 3
         flags = self.portable << 6 | self.scales << 7
         return fields | _DIRECTIONS.index(self.direction) << 4 | flags
 
     @staticmethod
     def from_byte(value: int) -> "Settings":
         try:
-            quant, pmf = _QUANTS[value & 7], PMFS[value >> 3 & 1]
+            quant, pmf = QUANTS[value & 7], PMFS[value >> 3 & 1]
             direction, flags = _DIRECTIONS[value >> 4 & 3], (value >> 6 & 1, value >> 7)
             return Settings(quant, pmf, direction, *map(bool, flags))
         except IndexError:

@@ -17,12 +17,14 @@
 A file that ends early still has its whole frames; one that was finished says so by its last record.
 """
 
+import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO
 
+from latentopt.atomic import reading
 from latentopt.bitstream.headers import Identity, Settings
 from latentopt.bitstream.image_file import MAX_SIDE
 from latentopt.bitstream.strings import join_strings, leb128, read_leb128, split_strings
@@ -96,6 +98,35 @@ class Header:
             body[-8:-4],
             body[-4:],
         )
+
+
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """The header of a video file.
+
+    Raises:
+        InputError: the file cannot be read.
+        BitstreamError: see :meth:`Header.read`.
+    """
+    with reading(path) as file:
+        return Header.read(file)
+
+
+def count_frames(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
+    """Key frames and predicted frames of a video file, and whether it is whole.
+
+    Raises:
+        InputError: the file cannot be read.
+        BitstreamError: it is corrupt.
+    """
+    counts = [0, 0]
+    with reading(path) as file:
+        Header.read(file)
+        try:
+            for kind, _ in frame_records(file, (1, 1)):
+                counts[kind] += 1
+        except TruncatedError:
+            return counts[KEY], counts[PREDICTED], False
+    return counts[KEY], counts[PREDICTED], True
 
 
 def frame_record(number: int, kind: int, strings: tuple[bytes, ...]) -> bytes:
