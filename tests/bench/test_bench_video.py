@@ -114,10 +114,8 @@ def test_groups_are_the_clip_with_that_gop(plan: Plan, tmp_path: Path, ahead: bo
 
 def test_the_baseline_pads_as_latentopt_does() -> None:
     model, x = small(), torch.rand(1, 3, 50, 130)
-    assert (
-        wrap_video(model, parse_recipe("int")).parts["image"]._adapter.stride
-        == VideoBaseline.stride
-    )
+    codec = wrap_video(model, parse_recipe("int"))
+    assert codec.parts["image"]._adapter.stride == VideoBaseline.stride
     baseline = VideoBaseline(model)
     decoded = baseline.decompress(*baseline.compress([x, x]))
     assert [x_hat.shape for x_hat in decoded] == [x.shape] * 2
