@@ -102,12 +102,12 @@ def ours(codec: VideoCodec, x: Tensor, reference: Tensor) -> tuple[float, float]
     """The same."""
     size = (x.shape[-2], x.shape[-1])
     encode, strings = seconds(lambda: encoded(codec, x, reference))
-    decode, _ = seconds(lambda: codec._frames.decode_frame(strings, size, reference))
+    decode, _ = seconds(lambda: codec.frames.decode_frame(strings, size, reference))
     return encode, decode
 
 
 def encoded(codec: VideoCodec, x: Tensor, reference: Tensor) -> dict[str, list[bytes]]:
-    frame, _ = codec._frames.encode_frame(x, reference)
+    frame, _ = codec.frames.encode_frame(x, reference)
     return {name: [latent.string for latent in latents] for name, latents in frame.items()}
 
 

@@ -354,7 +354,7 @@ def test_timing_codes_what_the_codec_codes(clips: ClipSet) -> None:
     model, codec = small(), wrap_video(small(), parse_recipe("oct+shift"))
     pair = next(video_timing.pairs(model, str(clips.paths[0])))
     strings = video_timing.encoded(codec, *pair)
-    frames = codec._frames
+    frames = codec.frames
     _, expected = frames.encode_frame(*pair)
     assert torch.equal(frames.decode_frame(strings, pair[0].shape[-2:], pair[1]), expected)
     times = video_timing.measure(model, ["hex"], [pair])
