@@ -64,7 +64,11 @@ def _clip_fields(path: Path) -> dict[str, object]:
 
 
 def _setting_fields(settings: "Settings") -> dict[str, object]:
+    from latentopt.bitstream.headers import LATTICE
+
+    other = {} if settings.channel == LATTICE else {"channel": settings.channel}
     return {
+        **other,
         "lattice": settings.quant,
         "pmf": settings.pmf,
         "direction": settings.direction,
