@@ -43,7 +43,7 @@ SHARED_NAMES = {
 COMMANDS = "cli/"
 """Files called as the commands are, which are called as what they do."""
 
-IN_WORK = ("adapters/", "bench/", "codec/", "encoder/", "latents/", "report/")
+IN_WORK: tuple[str, ...] = ()
 RENAMED = ("published.py", "tables.py")
 
 PACKAGE = Path(latentopt.__file__).parent
