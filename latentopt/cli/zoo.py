@@ -7,7 +7,7 @@ from pathlib import Path
 from latentopt.errors import WeightsError
 from latentopt.zoo import catalog, register
 from latentopt.zoo.architectures import spelling
-from latentopt.zoo.published import Published
+from latentopt.zoo.hub import Published
 
 EPILOG = """examples:
   latentopt zoo list

@@ -88,17 +88,14 @@ def test_plain_clips_need_the_core_only(folder: Path) -> None:
     assert (folder / "decoded" / "000001.png").exists()
 
 
-ASKS_ELSEWHERE = pytest.mark.xfail(reason="bench asks for its extra on another branch")
-
-
 @pytest.mark.parametrize(
     ("command", "extra"),
     [
         ("encode x.mp4 -o y.lov --codec ssf2020 --weights flow.pt", "video"),
         ("decode x.lov -o y.mp4 --codec ssf2020 --weights flow.pt", "video"),
         ("decode x.lov -o y.mkv --codec ssf2020 --weights flow.pt", "video"),
-        pytest.param(f"explain x.lo --plot y.png {' '.join(IMAGE)}", "bench", marks=ASKS_ELSEWHERE),
-        pytest.param("bdrate --codec tiny-mbt2018-mean", "bench", marks=ASKS_ELSEWHERE),
+        (f"explain x.lo --plot y.png {' '.join(IMAGE)}", "bench"),
+        ("bdrate --codec tiny-mbt2018-mean", "bench"),
         ("report .", "bench"),
     ],
 )
