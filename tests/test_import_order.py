@@ -41,6 +41,7 @@ SHARED_NAMES = {
     "factorized.py": "the density, and the family of codecs that has no other",
     "registry.py": "what a room has by name, or for a type",
     "side.py": "of the side latent: adapters of codecs that have one, and its shift",
+    "tables.py": "of one density, and those of all levels that a channel keeps",
 }
 COMMANDS = "cli/"
 """Files called as the commands are, which are called as what they do."""
