@@ -23,8 +23,9 @@ from tqdm import tqdm
 
 from latentopt import VideoCodec, zoo
 from latentopt.bench import clipsets
-from latentopt.bench.configs import padded, parse
-from latentopt.bench.media import VideoBaseline
+from latentopt.bench.codecs import VideoBaseline, padded
+from latentopt.bench.configs import parse_recipe
+from latentopt.codec.wrap import wrap_video
 from latentopt.media.clips import open_clip
 
 CONFIGS = ("int", "hex", "oct", "shift", "oct+shift", "fast", "default")
@@ -113,7 +114,7 @@ def encoded(codec: VideoCodec, x: Tensor, reference: Tensor) -> dict[str, list[b
 @torch.no_grad()
 def measure(model: ScaleSpaceFlow, configs: list[str], frames: list[Pair]) -> np.ndarray:
     """Seconds (frames, 1 + configs, 2), the first of CompressAI; the first frame warms up."""
-    codecs = [parse(name).wrap(model) for name in configs]
+    codecs = [wrap_video(model, parse_recipe(name)) for name in configs]
     times = [
         [compressai(model, *pair), *(ours(codec, *pair) for codec in codecs)]
         for pair in tqdm([frames[0], *frames], disable=None)

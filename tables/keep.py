@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from latentopt.bench.results import (
+from latentopt.bench.store import (
     COLUMNS,
     Measurement,
     csv_line,

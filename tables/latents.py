@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import latentopt
-from latentopt.bench.configs import padded
+from latentopt.bench.codecs import padded
 from latentopt.bitstream import NO_SHIFT, decode_step, encode_step
 from latentopt.encoder import Secant, ShiftProblem
 from latentopt.encoder.sensitivity import gradients

@@ -11,9 +11,9 @@ import torch
 
 from latentopt import __version__
 from latentopt.bench.configs import parse_all
-from latentopt.bench.evaluate import Plan, evaluate, weights_hash
-from latentopt.bench.media import Images, Medium
-from latentopt.bench.results import (
+from latentopt.bench.items import Images, Medium
+from latentopt.bench.provenance import weights_hash
+from latentopt.bench.store import (
     COLUMNS,
     Measurement,
     ResultsFile,
@@ -22,6 +22,8 @@ from latentopt.bench.results import (
     read_rows,
 )
 from latentopt.bench.summary import BASELINE, summarise
+from latentopt.bench.sweep import evaluate
+from latentopt.bench.task import Plan
 from tables.experiment import Request
 from tables.subjects import Subject
 

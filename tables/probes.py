@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from latentopt.adapters import with_step
-from latentopt.bench.evaluate import commit, weights_hash
-from latentopt.bench.results import csv_line, drop_partial_line
+from latentopt.bench.provenance import commit, weights_hash
+from latentopt.bench.store import csv_line, drop_partial_line
 from latentopt.media.images import read_image
 from tables.experiment import Request
 from tables.measured import slug

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from latentopt.bench.evaluate import commit
+from latentopt.bench.provenance import commit
 from tables.experiment import Cell, Experiment, Request
 from tables.measured import slug
 

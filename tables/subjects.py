@@ -6,7 +6,7 @@ from pathlib import Path
 
 from latentopt import zoo
 from latentopt.bench.bdrate import MIN_POINTS
-from latentopt.bench.evaluate import RatePoint, checkpoint_points, quality_points
+from latentopt.bench.task import RatePoint, checkpoint_points, quality_points
 from latentopt.errors import InputError
 from latentopt.zoo.catalog import source_of
 from latentopt.zoo.embedded import EMBEDDED

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from latentopt.bench.media import Clips
+from latentopt.bench.items import Clips
 from latentopt.bench.published import paper_gain
 from latentopt.bench.sequences import per_sequence
 from latentopt.bench.summary import BASELINE

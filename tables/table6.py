@@ -9,9 +9,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from latentopt.bench.configs import parse, parse_all
-from latentopt.bench.evaluate import Plan, evaluate
-from latentopt.bench.results import COLUMNS, read_rows
+from latentopt.bench.items import Images
+from latentopt.bench.store import COLUMNS, read_rows
 from latentopt.bench.summary import BASELINE, complete_rows
+from latentopt.bench.sweep import evaluate
+from latentopt.bench.task import Plan
 from latentopt.media.images import read_image
 from tables.experiment import PAPER, Cell, CodecExperiment, Request
 from tables.measured import stem
@@ -117,9 +119,9 @@ def _macs(
     x = read_image(request.dataset.paths[0])
     found = {}
     for config in configs:
-        codec = parse(config).build(model)
-        encode, out = _counted(lambda: codec.compress(x))  # noqa: B023
-        decode, _ = _counted(lambda: codec.decompress(out["strings"], out["shape"]))  # noqa: B023
+        coder = Images().coder(parse(config), model)
+        encode, coded = _counted(lambda: coder([x]))  # noqa: B023
+        decode, _ = _counted(coded.decode)
         pixels = x.shape[-2] * x.shape[-1]
         found[config] = encode / pixels / 1e3, decode / pixels / 1e3
     return found

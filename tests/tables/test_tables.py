@@ -14,7 +14,7 @@ from conftest import SHARED
 from support.models import photo
 
 from latentopt.bench.datasets import Dataset
-from latentopt.bench.results import COLUMNS, read_rows
+from latentopt.bench.store import COLUMNS, read_rows
 from latentopt.lattices import LATTICES
 from latentopt.media.images import write_png
 from tables import __main__ as command
