@@ -2,17 +2,26 @@
 
 import argparse
 import sys
-from collections.abc import Callable
-from typing import NoReturn
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn, TypeVar
 
+import numpy as np
 from compressai.models import CompressionModel
 from laboratory import DATA, use_laboratory_data
+from numpy.typing import NDArray
 from torch import Tensor
 
 from latentopt import zoo
 from latentopt.bench import datasets
 from latentopt.errors import LatentoptError
+from latentopt.lattices import Lattice
 from latentopt.media.images import read_image
+from latentopt.zoo.embedded import EMBEDDED
+
+Result = TypeVar("Result")
+Strings = bytes | Sequence["Strings"] | Mapping[str, "Strings"]
+"""What codecs write: byte strings in lists and dicts of any depth."""
 
 WEIGHTS = DATA.parent / "weights"
 """The laboratory's checkpoints."""
@@ -59,3 +68,48 @@ def images(args: argparse.Namespace) -> list[Tensor]:
 def cut(x: Tensor, height: int = 512, width: int = 768) -> Tensor:
     """The top left of an image, no larger than so many pixels."""
     return x[..., :height, :width].contiguous()
+
+
+def byte_count(strings: Strings) -> int:
+    """All bytes of what a codec wrote."""
+    if isinstance(strings, bytes):
+        return len(strings)
+    parts = strings.values() if isinstance(strings, Mapping) else strings
+    return sum(map(byte_count, parts))
+
+
+def seconds(work: Callable[[], Result]) -> tuple[float, Result]:
+    """How long some work takes, and what it gives."""
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+def line(*cells: str) -> str:
+    """A line of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def head(*cells: str) -> str:
+    """The first two lines of a Markdown table."""
+    return f"{line(*cells)}\n{line(*['---'] * len(cells))}"
+
+
+TRAINING = ("codec", "λ", "started from", "steps", "minutes", "MB")
+"""What :func:`training` says."""
+
+
+def training(codec: str, quality: int) -> tuple[str, ...]:
+    """How an embedded codec was trained, as cells of a table."""
+    made = EMBEDDED.metadata(codec, quality)
+    minutes = f"{int(made['seconds']) / 60:.0f}"
+    megabytes = f"{EMBEDDED.file(codec, quality).stat().st_size / 1e6:.2f}"
+    how = (made["lambda"], made["start"], made["steps"], minutes, megabytes)
+    return (f"{codec} {quality}", *how)
+
+
+def lattice_points(lattice: Lattice, reach: float) -> NDArray[np.int64]:
+    """Coordinates (n, v) of all points within ``reach`` on every axis, and of a few more."""
+    last = np.ceil(reach / np.array(lattice.units)).astype(np.int64) + 1
+    m = np.indices(tuple(2 * last + 1)).reshape(lattice.dim, -1).T - last
+    return m[lattice.contains(m)]
