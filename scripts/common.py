@@ -4,17 +4,21 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn, TypeVar
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar, cast
 
 import numpy as np
+import torch
 from compressai.models import CompressionModel
 from laboratory import DATA, use_laboratory_data
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from latentopt import zoo
+from latentopt import Codec, VideoCodec, zoo
 from latentopt.bench import datasets
+from latentopt.codec.frames import Frames
 from latentopt.errors import LatentoptError
+from latentopt.latents import Walk
 from latentopt.lattices import Lattice
 from latentopt.media.images import read_image
 from latentopt.zoo.embedded import EMBEDDED
@@ -39,19 +43,25 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         sys.exit(2)
 
 
-def add_codec(parser: argparse.ArgumentParser, codec: str, weights: str | None = None) -> None:
-    """Arguments that say which codec: its name, and a quality or a checkpoint."""
-    parser.add_argument("--codec", default=codec)
+def add_codec(
+    parser: argparse.ArgumentParser,
+    codec: str,
+    *,
+    quality: int | None = None,
+    weights: str | None = None,
+) -> None:
+    """Arguments that say which codec: its name, and a quality of the zoo or a checkpoint."""
+    parser.add_argument("--codec", default=codec, help=f"default: {codec}")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--quality", type=int, help="of the zoo")
-    which.add_argument("--weights", help=f"a checkpoint (default: {weights or 'none'})")
-    parser.set_defaults(default_weights=weights)
+    which.add_argument("--quality", type=int, help=f"default: {quality}" if quality else None)
+    which.add_argument("--weights", help=f"default: {weights}" if weights else None)
+    parser.set_defaults(default_which=(quality, weights))
 
 
 def load(args: argparse.Namespace) -> CompressionModel:
     """The codec that was asked for."""
-    weights = args.weights or (None if args.quality else args.default_weights)
-    return zoo.load(args.codec, args.quality, weights)
+    asked = (args.quality, args.weights)
+    return zoo.load(args.codec, *(asked if any(asked) else args.default_which))
 
 
 def add_images(parser: argparse.ArgumentParser, data: str, limit: int) -> None:
@@ -68,6 +78,32 @@ def images(args: argparse.Namespace) -> list[Tensor]:
 def cut(x: Tensor, height: int = 512, width: int = 768) -> Tensor:
     """The top left of an image, no larger than so many pixels."""
     return x[..., :height, :width].contiguous()
+
+
+def frame_loop(codec: VideoCodec) -> Frames:
+    """What codes single frames of a video codec."""
+    parts = {name: cast(Codec, part).assembly for name, part in codec.parts.items()}
+    return Frames(parts, codec.recipe)
+
+
+@dataclass(frozen=True)
+class MainLatent:
+    """The main latent of an image, before it crosses."""
+
+    y: NDArray[np.floating]  # (n,)
+    walk: Walk
+
+
+@torch.no_grad()
+def main_latent(codec: Codec, x: Tensor) -> MainLatent:
+    """Of an image (1, 3, H, W) whose size needs no padding, in a codec with a side latent."""
+    adapter = codec.assembly.adapter
+    y = adapter.analysis(x)
+    [z] = adapter.deeper(y)
+    height, width = z.shape[-2:]
+    [side] = codec.encode(x)["z"]
+    walk = adapter.walk([side.shifted(codec.assembly.direction(1))], (height, width))
+    return MainLatent(y.numpy().ravel(), walk)
 
 
 def byte_count(strings: Strings) -> int:
@@ -106,6 +142,18 @@ def training(codec: str, quality: int) -> tuple[str, ...]:
     megabytes = f"{EMBEDDED.file(codec, quality).stat().st_size / 1e6:.2f}"
     how = (made["lambda"], made["start"], made["steps"], minutes, megabytes)
     return (f"{codec} {quality}", *how)
+
+
+def untrained(make: Callable[[], CompressionModel]) -> CompressionModel:
+    """An image codec with random weights, the same in every process, and a latent of some size."""
+    torch.manual_seed(1)
+    model = make().eval()
+    with torch.no_grad():
+        analysis = model.get_submodule("g_a").modules()
+        [*_, last] = [module for module in analysis if isinstance(module, nn.Conv2d)]
+        last.weight.mul_(100)
+    model.update()
+    return model
 
 
 def lattice_points(lattice: Lattice, reach: float) -> NDArray[np.int64]:

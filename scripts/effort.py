@@ -9,6 +9,7 @@ and in percent of its bits: rate saved at equal quality, to first order. Images 
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ def measured(codec: latentopt.Codec, x: Tensor, trade: float) -> tuple[float, fl
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_codec(parser, "mbt2018-mean", LAB_MEAN_2)
+    add_codec(parser, "mbt2018-mean", weights=LAB_MEAN_2)
     add_images(parser, "clic2020", limit=4)
     parser.add_argument("--steps", nargs="+", type=int, default=STEPS, help="gradient steps")
     parser.add_argument("--out", type=Path, default=Path("results/effort"))
@@ -78,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             codec.compress(x[..., :128, :128])  # what is built at first use
             rows[name].append(measured(codec, x, trade))
     plain = np.array(rows["int"])
-    own = [seconds(lambda x=x: model.compress(x))[0] for x in crops]  # type: ignore[misc]
+    own = [seconds(partial(model.compress, x))[0] for x in crops]
     points = []
     for name, values in rows.items():
         found = np.array(values)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import run
+from common import run, untrained
 from compressai.models import (
     Cheng2020Anchor,
     Cheng2020AnchorCheckerboard,
@@ -27,7 +27,7 @@ from compressai.models import (
     JointAutoregressiveHierarchicalPriors,
 )
 from compressai.models.sensetime import Elic2022Official
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 import latentopt
@@ -52,13 +52,7 @@ def model(name: str) -> CompressionModel:
     """The same weights in every process."""
     if name in EMBEDDED:
         return zoo.load(name, zoo.qualities(name)[-1])
-    torch.manual_seed(1)
-    built = RANDOM[name]().eval()
-    with torch.no_grad():
-        convolutions = [m for m in built.get_submodule("g_a").modules() if isinstance(m, nn.Conv2d)]
-        convolutions[-1].weight.mul_(100)
-    built.update()
-    return built
+    return untrained(RANDOM[name])
 
 
 def images(random: np.random.Generator, photographs: list[Tensor]) -> Tensor:

@@ -12,20 +12,21 @@ import argparse
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 import numpy as np
 import torch
-from common import head, line, run, seconds
+from common import frame_loop, head, line, run, seconds
 from compressai.models.video import ScaleSpaceFlow
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from latentopt import VideoCodec, zoo
+from latentopt import zoo
 from latentopt.bench import clipsets
 from latentopt.bench.codecs import VideoBaseline, padded
 from latentopt.bench.configs import parse_recipe
+from latentopt.codec.frames import Frames
 from latentopt.codec.wrap import wrap_video
 from latentopt.media.clips import open_clip
 
@@ -56,24 +57,25 @@ def random_model(data: str) -> ScaleSpaceFlow:
     return model
 
 
-class Hyperprior(Protocol):
-    """What of the codec's hyperpriors gives scales and means."""
-
-    hyper_decoder_scale: nn.Module
-    hyper_decoder_mean: nn.Sequential
-
-
-def spread(encoder: nn.Sequential, hyperprior: Hyperprior, x: Tensor) -> None:
+def spread(encoder: nn.Module, hyperprior: nn.Module, x: Tensor) -> None:
     """Give each channel of a latent a standard deviation, and the hyperprior's scales the same."""
-    wanted = 2 ** torch.linspace(-2.5, 2.5, encoder[-1].out_channels)
-    y = encoder(x)
+    y, (weight, bias) = encoder(x), last_layer(encoder)
+    wanted = 2 ** torch.linspace(-2.5, 2.5, len(bias))
     gain = wanted / y.std(dim=(0, 2, 3))
-    encoder[-1].bias.sub_(y.mean(dim=(0, 2, 3))).mul_(gain)
-    encoder[-1].weight.mul_(gain[:, None, None, None])
-    scales, means = hyperprior.hyper_decoder_scale.deconv3, hyperprior.hyper_decoder_mean[-1]
-    for last, bias in ((scales, wanted), (means, 0 * wanted)):
-        last.bias.copy_(bias)
-        last.weight.mul_(wanted[None, :, None, None])
+    bias.sub_(y.mean(dim=(0, 2, 3))).mul_(gain)
+    weight.mul_(gain[:, None, None, None])
+    for name, centre in (("hyper_decoder_scale", wanted), ("hyper_decoder_mean", 0 * wanted)):
+        weight, bias = last_layer(hyperprior.get_submodule(name))
+        bias.copy_(centre)
+        weight.mul_(wanted[None, :, None, None])
+
+
+def last_layer(network: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight and bias of its last convolution."""
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    [*_, last] = [module for module in network.modules() if isinstance(module, kinds)]
+    assert last.bias is not None
+    return last.weight, last.bias
 
 
 def padded_frames(path: Path, count: int) -> list[Tensor]:
@@ -100,7 +102,7 @@ def compressai(model: ScaleSpaceFlow, x: Tensor, reference: Tensor) -> tuple[flo
     return encode, decode
 
 
-def ours(codec: VideoCodec, x: Tensor, reference: Tensor) -> tuple[float, float]:
+def ours(codec: Frames, x: Tensor, reference: Tensor) -> tuple[float, float]:
     """The same."""
     size = (x.shape[-2], x.shape[-1])
     encode, strings = seconds(lambda: encoded(codec, x, reference))
@@ -108,7 +110,7 @@ def ours(codec: VideoCodec, x: Tensor, reference: Tensor) -> tuple[float, float]
     return encode, decode
 
 
-def encoded(codec: VideoCodec, x: Tensor, reference: Tensor) -> dict[str, list[bytes]]:
+def encoded(codec: Frames, x: Tensor, reference: Tensor) -> dict[str, list[bytes]]:
     frame, _ = codec.encode_frame(x, reference)
     return {name: [latent.string for latent in latents] for name, latents in frame.items()}
 
@@ -116,7 +118,7 @@ def encoded(codec: VideoCodec, x: Tensor, reference: Tensor) -> dict[str, list[b
 @torch.no_grad()
 def measure(model: ScaleSpaceFlow, configs: list[str], frames: list[Pair]) -> NDArray[np.float64]:
     """Seconds (frames, 1 + configs, 2), the first of CompressAI; the first frame warms up."""
-    codecs = [wrap_video(model, parse_recipe(name)) for name in configs]
+    codecs = [frame_loop(wrap_video(model, parse_recipe(name))) for name in configs]
     times = [
         [compressai(model, *pair), *(ours(codec, *pair) for codec in codecs)]
         for pair in tqdm([frames[0], *frames], disable=None)
