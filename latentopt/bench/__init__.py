@@ -2,9 +2,9 @@
 
 ::
 
-    names ─► configs ─┐
-    data sets ─► items┼─► task ─► measure ─► store ─► summary, bdrate ─► plots, report
-    rate points ──────┘   └───── sweep: what the store lacks ─────┘
+    rate points ──┐                                               ┌─► markdown
+    configs ──────┼─► plan ─► task ─► measure ─► store ─► summary ┼─► plots
+    data sets ────┘    └────────── sweep ─────────┘               └─► report
 """
 
 from latentopt.extras import need

@@ -8,16 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar, Protocol, cast
+from typing import ClassVar, Protocol
 
 import torch
-from torch import Size, Tensor, nn
+from torch import Tensor, nn
 
 from latentopt.bench import clipsets, datasets
 from latentopt.bench.codecs import (
     BaselineCodec,
     Coder,
-    ImageCodec,
     VideoBaseline,
     clip_coder,
     image_coder,
@@ -102,7 +101,7 @@ class Images:
     def coder(self, config: Configuration, model: nn.Module) -> Coder:
         if config.recipe is None:
             return image_coder(BaselineCodec(model))
-        return image_coder(cast(ImageCodec[Size], wrap_image(model, config.recipe)))
+        return image_coder(wrap_image(model, config.recipe))
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ class VideoCodec(nn.Module):
         size = self._check_size(shapes[0])
         frames = [self._by_part(frame) for frame in strings]
         count = len(next(iter(frames[0].values()))[0])
-        clips = [list(self._frames.decode(_nth(frames, i), size)) for i in range(count)]
+        clips = [list(self.frames.decode(_nth(frames, i), size)) for i in range(count)]
         return [pictures(images, size) for images in zip(*clips)]
 
     @torch.no_grad()
@@ -134,7 +134,7 @@ class VideoCodec(nn.Module):
         Yields each frame's latents, and what the decoder will predict from: the reconstruction
         (1, 3, H, W), padded and not clipped.
         """
-        for _, frame, image in self._frames.encode(frames):
+        for _, frame, image in self.frames.encode(frames):
             yield frame, image
 
     # -- files -----------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ class VideoCodec(nn.Module):
         """
         with writing_whole(path) as file:
             count = size = 0
-            for x, frame, _ in self._frames.encode(frames):
+            for x, frame, _ in self.frames.encode(frames):
                 if not count:
                     size += file.write(self._header(x, Fraction(rate)).to_bytes())
                 flat = tuple(string for strings in _strings(frame).values() for string in strings)
@@ -190,7 +190,7 @@ class VideoCodec(nn.Module):
             size = self._check_size((header.height, header.width))
             counts = (self._string_count(is_key=True), self._string_count(is_key=False))
             records = (self._split(*record) for record in frame_records(file, counts))
-            for image in self._frames.decode(records, size):
+            for image in self.frames.decode(records, size):
                 yield pictures([image], size)
 
     def _header(self, x: Tensor, rate: Fraction) -> Header:
@@ -208,7 +208,7 @@ class VideoCodec(nn.Module):
     # -- parts -----------------------------------------------------------------------------------
 
     @property
-    def _frames(self) -> Frames:
+    def frames(self) -> Frames:
         """The loop, with the parts as they are now."""
         assemblies: dict[str, Assembly] = {n: c.assembly for n, c in self._codecs.items()}
         return Frames(assemblies, self.recipe)
@@ -216,7 +216,7 @@ class VideoCodec(nn.Module):
     @property
     def trade(self) -> float:
         """Bits that a squared error of 1, summed over a frame's samples, is worth."""
-        return self._frames.trade
+        return self.frames.trade
 
     def _part(self, name: str) -> Codec:
         codec = self.parts[name]
@@ -235,19 +235,19 @@ class VideoCodec(nn.Module):
         return weights, tables
 
     def _string_count(self, is_key: bool) -> int:
-        return sum(self._part(name).string_count for name in self._frames.names(is_key))
+        return sum(self._part(name).string_count for name in self.frames.names(is_key))
 
     def _split(self, kind: int, strings: Sequence[bytes]) -> dict[str, Sequence[bytes]]:
         """A record's strings by part."""
         rest = iter(strings)
         found: dict[str, Sequence[bytes]] = {}
-        for name in self._frames.names(is_key=kind == KEY):
+        for name in self.frames.names(is_key=kind == KEY):
             found[name] = [next(rest) for _ in range(self._part(name).string_count)]
         return found
 
     def _by_part(self, strings: Strings) -> dict[str, Sequence[Sequence[bytes]]]:
         named = dict(strings) if isinstance(strings, Mapping) else {KEY_PART: strings}
-        if set(named) not in ({KEY_PART}, set(self._frames.names(is_key=False))):
+        if set(named) not in ({KEY_PART}, set(self.frames.names(is_key=False))):
             raise BitstreamError(f"a frame has the parts {', '.join(named)}: not one of this codec")
         for name, part in named.items():
             self._part(name).check_strings(part)

@@ -114,10 +114,8 @@ def test_groups_are_the_clip_with_that_gop(plan: Plan, tmp_path: Path, ahead: bo
 
 def test_the_baseline_pads_as_latentopt_does() -> None:
     model, x = small(), torch.rand(1, 3, 50, 130)
-    assert (
-        wrap_video(model, parse_recipe("int")).parts["image"]._adapter.stride
-        == VideoBaseline.stride
-    )
+    codec = wrap_video(model, parse_recipe("int"))
+    assert codec.parts["image"].assembly.adapter.stride == VideoBaseline.stride
     baseline = VideoBaseline(model)
     decoded = baseline.decompress(*baseline.compress([x, x]))
     assert [x_hat.shape for x_hat in decoded] == [x.shape] * 2
@@ -356,8 +354,9 @@ def test_timing_codes_what_the_codec_codes(clips: ClipSet) -> None:
     model, codec = small(), wrap_video(small(), parse_recipe("oct+shift"))
     pair = next(video_timing.pairs(model, str(clips.paths[0])))
     strings = video_timing.encoded(codec, *pair)
-    _, expected = codec.encode_frame(*pair)
-    assert torch.equal(codec.decode_frame(strings, pair[0].shape[-2:], pair[1]), expected)
+    frames = codec.frames
+    _, expected = frames.encode_frame(*pair)
+    assert torch.equal(frames.decode_frame(strings, pair[0].shape[-2:], pair[1]), expected)
     times = video_timing.measure(model, ["hex"], [pair])
     assert times.shape == (1, 2, 2) and (times > 0).all()
     lines = video_timing.table(["hex"], times).splitlines()

@@ -272,7 +272,7 @@ def test_the_images_are_what_the_codecs_decode(comparison: Comparison, rows: pd.
     assert comparison.ours.bytes == coded_bytes(out["strings"], 0)
     x_hat = codec.decompress(**out)["x_hat"]
     assert torch.equal(comparison.ours.pixels, (x_hat[0] * 255).round().to(torch.uint8))
-    main_bits = codec.latents(x)[0].bits().sum()
+    main_bits = codec.encode(x)["y"][0].latent.bits().sum()
     assert comparison.bits.sum() == pytest.approx(main_bits)
     assert comparison.stride * comparison.bits.shape[0] >= 180
 
