@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar, cast
+from typing import NoReturn, TypeVar
 
 import numpy as np
 import torch
@@ -14,9 +14,8 @@ from laboratory import DATA, use_laboratory_data
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentopt import Codec, VideoCodec, zoo
+from latentopt import Codec, zoo
 from latentopt.bench import datasets
-from latentopt.codec.frames import Frames
 from latentopt.errors import LatentoptError
 from latentopt.latents import Walk
 from latentopt.lattices import Lattice
@@ -78,12 +77,6 @@ def images(args: argparse.Namespace) -> list[Tensor]:
 def cut(x: Tensor, height: int = 512, width: int = 768) -> Tensor:
     """The top left of an image, no larger than so many pixels."""
     return x[..., :height, :width].contiguous()
-
-
-def frame_loop(codec: VideoCodec) -> Frames:
-    """What codes single frames of a video codec."""
-    parts = {name: cast(Codec, part).assembly for name, part in codec.parts.items()}
-    return Frames(parts, codec.recipe)
 
 
 @dataclass(frozen=True)

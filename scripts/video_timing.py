@@ -16,7 +16,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from common import frame_loop, head, line, run, seconds
+from common import head, line, run, seconds
 from compressai.models.video import ScaleSpaceFlow
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -118,7 +118,7 @@ def encoded(codec: Frames, x: Tensor, reference: Tensor) -> dict[str, list[bytes
 @torch.no_grad()
 def measure(model: ScaleSpaceFlow, configs: list[str], frames: list[Pair]) -> NDArray[np.float64]:
     """Seconds (frames, 1 + configs, 2), the first of CompressAI; the first frame warms up."""
-    codecs = [frame_loop(wrap_video(model, parse_recipe(name))) for name in configs]
+    codecs = [wrap_video(model, parse_recipe(name)).frames for name in configs]
     times = [
         [compressai(model, *pair), *(ours(codec, *pair) for codec in codecs)]
         for pair in tqdm([frames[0], *frames], disable=None)

@@ -72,7 +72,8 @@ def codec(image: str) -> list[str]:
 # -- images ----------------------------------------------------------------------------------------
 
 
-def test_context_rate(image: str, output: Output) -> None:
+def test_context_rate(image: str, output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context_rate, "RULES", ("int", "e8"))
     context_rate.main(["--codec", "tiny-mbt2018", "--quality", "1", "--data", image])
     rows = {name: values for name, *values in cells(output())[1:]}
     assert rows["int"][0] == rows["int"][1] and rows["int"][2:] == ["+0.00 %"] * 2
@@ -83,19 +84,16 @@ def test_context_rate(image: str, output: Output) -> None:
 def test_directions(image: str, output: Output) -> None:
     directions.main(codec(image))
     table = cells(output())
-    assert [row[0] for row in table if "dB" in row[0]] == [
-        "density, dB",
-        "cell, dB",
-        "sign, dB",
-    ] * 2
-    for _, none, *split in (row for row in table if "dB" in row[0]):
+    rows = [row for row in table if row[0].endswith(", dB")]
+    assert [row[0] for row in rows] == [f"{name}, dB" for name in directions.FAMILIES] * 2
+    for _, none, *split in rows:
         assert all(float(gain) >= float(none) - 1e-4 for gain in split)  # a finer fit is no worse
 
 
 def test_effort(image: str, output: Output, tmp_path: Path) -> None:
-    effort.main([*codec(image), "--steps", "0", "2", "--out", str(tmp_path)])
+    effort.main([*codec(image), "--steps", "1", "10", "--out", str(tmp_path)])
     rows = {name: (float(cost), float(ratio)) for name, cost, ratio in cells(output())[1:]}
-    assert rows["int"][0] == 0 and rows["2"][0] < rows["0"][0] < 0
+    assert rows["int"][0] == 0 and rows["10"][0] < rows["1"][0]
     assert all(ratio > 0 for _, ratio in rows.values())
     assert (tmp_path / "effort.png").stat().st_size > 1000
 
@@ -138,8 +136,10 @@ def test_timing_of_random_weights_has_work_for_the_coders(image: str) -> None:
 
 
 def test_roundtrips(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert roundtrips.main(["--count", "4"]) == 0
-    assert output() == "4 combinations, 0 not identical\n"
+    monkeypatch.setattr(roundtrips, "RANDOM", {"mbt2018": roundtrips.RANDOM["mbt2018"]})
+    monkeypatch.setattr(roundtrips, "EMBEDDED", ())
+    assert roundtrips.main(["--count", "2"]) == 0
+    assert output() == "2 combinations, 0 not identical\n"
 
 
 def test_fuzz(output: Output) -> None:
@@ -149,15 +149,15 @@ def test_fuzz(output: Output) -> None:
     assert sum(int(n) for n, _ in counts) == 48
 
 
-# -- tables ------------------------------------------------------------------------------------------
+# -- tables ----------------------------------------------------------------------------------------
 
 
 def test_laplace_accuracy(output: Output) -> None:
-    laplace_accuracy.main(["--samples", "100000", "--spreads", "0.35", "1.4"])
+    laplace_accuracy.main(["--samples", "100000", "--spreads", "0.35", "0.7"])
     (heads, narrow, wide) = cells(output())
-    assert heads == ["spread", "hex", "oct", "d4", "e8"]
+    assert heads == ["spread", "hex", "oct", "d4", "e8"] and len(narrow) == 5
     assert narrow[1].endswith("(joint)") and float(narrow[1].split()[0]) > float(wide[1].split()[0])
-    assert wide[3:] == ["", ""]
+    assert len(wide) == 3  # too wide to be sampled
 
 
 def test_level_lattices(output: Output) -> None:
@@ -193,7 +193,7 @@ def test_ship_tables(tmp_path: Path, output: Output, monkeypatch: pytest.MonkeyP
     assert output().startswith(f"{len(before)} files, ")
 
 
-# -- reports and clips -------------------------------------------------------------------------------
+# -- reports and clips -----------------------------------------------------------------------------
 
 
 def test_demo(tmp_path: Path, image: str, output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +210,7 @@ def measurements(path: Path) -> Path:
     rows = [
         {"codec": CODEC, "point": f"q{q}", "step": 1.0, "image": name, "config": config}
         | {"width": 64, "height": 64, "bytes": bytes_ * q, "bpp": bytes_ * q / 512}
-        | {"psnr_db": 28.0 + q}
+        | {"psnr_db": 28.0 + q, "ms_ssim": 0.9, "encode_s": 0.1, "decode_s": 0.1}
         for q in (1, 2)
         for name in ("a.png", "b.png")
         for config, bytes_ in (("baseline", 100), ("hex", 98 if name == "a.png" else 103))
@@ -239,12 +239,12 @@ def test_video_report(clip: Path, output: Output, monkeypatch: pytest.MonkeyPatc
     video_report.main(["tiny-ssf2020", str(clip)])
     [[name, *_, rd]] = cells(output())[1:]
     bpp, psnr_db = map(float, rd.split("/"))
-    assert name == "tiny-ssf2020 1" and 0 < bpp < 2 and 20 < psnr_db < 50
+    assert name == "tiny-ssf2020 1" and 0 < bpp < 2 and 15 < psnr_db < 50
 
 
 def test_drift(clip: Path, output: Output) -> None:
-    drift.main([str(clip), "--quality", "1", "--frames", "5"])
-    assert re.match(r"5 frames, 1 thread\(s\): largest difference 0; PSNR \d\d", output())
+    drift.main([str(clip), "--quality", "1", "--frames", "4"])
+    assert re.match(r"4 frames, 1 thread\(s\): largest difference 0; PSNR \d\d", output())
 
 
 def test_video_timing(clip: Path, output: Output) -> None:
