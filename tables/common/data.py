@@ -3,19 +3,24 @@
 import re
 from dataclasses import replace
 from glob import glob
+from pathlib import Path
 
 from latentopt.bench import clipsets, datasets
 from latentopt.bench.clipsets import ClipSet
-from latentopt.bench.datasets import Dataset
 from latentopt.errors import InputError
+from tables.common.harness import Dataset, read_rows
+from tables.common.places import CODED, LAB, slug
 
 HELD_OUT = 7
-"""Every seventh CLIC photograph was kept from training the embedded codecs (docs/zoo.md)."""
+"""Every seventh CLIC photograph was kept from training the embedded codecs."""
 
 CLIC = "clic"
 VIDEO = "video"
-CLIPS = "../shared/data/video/[fcb]*"
-"""Foreman, coastguard and basketballpass, which docs/results holds measurements of."""
+CLIPS = str(LAB / "data/video/[fcb]*")
+"""Foreman, coastguard and basketballpass, which were measured."""
+
+NAMES = {CLIC: "clic-held-out", VIDEO: "three-clips"}
+"""What rows call these two."""
 
 
 def resolve(data: str) -> Dataset:
@@ -28,12 +33,21 @@ def resolve(data: str) -> Dataset:
 
 def resolve_clips(data: str) -> ClipSet:
     """``video``: the laboratory's three clips where they are here; else as the harness has it."""
-    return clipsets.resolve(CLIPS if data == VIDEO and glob(CLIPS) else data)
+    if data == VIDEO and glob(CLIPS):
+        return replace(clipsets.resolve(CLIPS), name=NAMES[VIDEO])
+    return clipsets.resolve(data)
+
+
+def recorded(data: str, rows: Path) -> Dataset:
+    """A data set by the names of its images or clips in the rows of a folder, without files."""
+    name = NAMES.get(data, data)
+    found = [read_rows(path)["image"] for path in rows.glob(f"{CODED}/*/{slug(name)}*/*.csv")]
+    return Dataset(name, tuple(Path(image) for image in sorted({i for f in found for i in f})))
 
 
 def held_out(whole: Dataset) -> Dataset:
     """Every seventh image, from the first, as scripts/train_zoo.py counts them."""
-    return Dataset("clic-held-out", whole.paths[::HELD_OUT])
+    return Dataset(NAMES[CLIC], whole.paths[::HELD_OUT])
 
 
 def share(whole: Dataset, which: str) -> Dataset:

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from latentopt.bench.datasets import Dataset
 from latentopt.errors import RateRangeError
-from tables.subjects import Subject
-
-PAPER = "arXiv 2501.01231"
+from tables.common.harness import Dataset
+from tables.common.subjects import Subject
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Request:
     """What the command line asks for."""
 
     data: str
-    """Name of the data set, as `tables.data.resolve` knows it."""
+    """Name of the data set, as `tables.common.data.resolve` knows it."""
     dataset: Dataset
     subjects: Sequence[Subject]
     rows: Path
@@ -64,6 +62,8 @@ class Experiment(ABC):
     """What it is of: "image", "video", or None: of samples that it draws."""
     alone: ClassVar[bool] = False
     """Whether it is not to be shared among processes: it takes the time, or next to none."""
+    drawn_from_rows: ClassVar[bool] = True
+    """Whether the plot needs nothing but rows."""
 
     @abstractmethod
     def cells(self, request: Request) -> Iterator[Cell]:
@@ -79,18 +79,20 @@ class CodecExperiment(Experiment):
 
     columns: Mapping[str, str]
     """Column and unit."""
+    architecture: ClassVar[str] = ""
+    """The only one that it is about; empty: all."""
 
     def cells(self, request: Request) -> Iterator[Cell]:
         for subject in request.subjects:
-            if not subject.missing:
-                yield from self.cells_of(subject, request)
+            if self.architecture not in ("", subject.architecture):
                 continue
             known = self.published(subject, request)
-            yield from missing(subject, self.columns, known)
+            found = list(self.cells_of(subject, request))
+            yield from found or missing(subject, self.columns, known)
 
     @abstractmethod
     def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
-        """The cells of a codec that can be measured here."""
+        """The cells of a codec; none where it has no rows."""
 
     def published(self, subject: Subject, request: Request) -> Mapping[str, float]:
         """What the paper has in a codec's row."""
@@ -100,9 +102,9 @@ class CodecExperiment(Experiment):
 def missing(
     subject: Subject, columns: Mapping[str, str], published: Mapping[str, float]
 ) -> Iterator[Cell]:
-    """The cells of a codec whose weights are not here; ``columns`` have units."""
+    """The cells of a codec that has no rows; ``columns`` have units."""
     for column, unit in columns.items():
-        yield Cell(subject.label, column, math.nan, published.get(column), unit, subject.missing)
+        yield Cell(subject.label, column, math.nan, published.get(column), unit, subject.lacking)
 
 
 def attempt(difference: Callable[[], float]) -> tuple[float, str]:

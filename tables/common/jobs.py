@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tables.keep import gather
+from tables.common.keep import gather
 
 
 def measure(argv: Sequence[str], jobs: int, threads: int, rows: Path) -> None:

@@ -1,27 +1,23 @@
 """Move what was measured: from shares of the work together, and to where it is committed."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from latentopt.bench.results import (
+from tables.common.harness import (
     COLUMNS,
     Measurement,
     csv_line,
     drop_partial_line,
     read_measurements,
 )
-from tables.measured import is_measurements, rows_in
-
-PREFIX = "tables-"
-"""Of files with rows of the harness that no other committed file has."""
+from tables.common.places import CODED, PROBES, TABLES, TIMES, coded_files
 
 
 def gather(share: Path, rows: Path) -> None:
     """Append to the files of ``rows`` the lines that only those of a ``share`` have."""
-    rows.mkdir(parents=True, exist_ok=True)
-    for path in share.glob("*.csv"):
+    for path in _files(share):
         drop_partial_line(path)
     for path, target in _pairs(share, rows):
         _append_lines(path, target)
@@ -29,26 +25,33 @@ def gather(share: Path, rows: Path) -> None:
 
 def keep(rows: Path, committed: Path) -> list[Path]:
     """Copy the files of ``rows`` to ``committed``, without what is there; those written."""
-    committed.mkdir(parents=True, exist_ok=True)
     written = []
     for path, target in _pairs(rows, committed):
-        if not is_measurements(path):
-            changed = _append_lines(path, target)
-        elif path.name.startswith("table"):  # times of one machine, which are not mixed
+        if path.is_relative_to(rows / TABLES):
+            changed = _append_new(
+                path, target, coded_files(committed, target.parent.name, target.stem)
+            )
+        elif path.is_relative_to(rows / TIMES):  # of one machine at one time, which are not mixed
             changed = not target.exists() or target.read_bytes() != path.read_bytes()
             shutil.copyfile(path, target)
         else:
-            target = target.with_name(PREFIX + target.name)
-            changed = _append_new(path, target, committed)
+            changed = _append_lines(path, target)
         written += [target] * changed
     return written
 
 
-def _pairs(source: Path, target: Path) -> Iterable[tuple[Path, Path]]:
-    """The files that hold more than a header, and where they go."""
-    for path in sorted(source.glob("*.csv")):
+def _files(folder: Path) -> Iterator[Path]:
+    for kind in (CODED, PROBES):
+        yield from sorted((folder / kind).rglob("*.csv"))
+
+
+def _pairs(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
+    """The files that hold more than a header, and where they go, in folders that are there."""
+    for path in _files(source):
         if len(path.read_text(encoding="utf-8").splitlines()) > 1:
-            yield path, target / path.name
+            goal = target / path.relative_to(source)
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            yield path, goal
 
 
 def _append_lines(path: Path, target: Path) -> bool:
@@ -62,9 +65,9 @@ def _append_lines(path: Path, target: Path) -> bool:
     return bool(new)
 
 
-def _append_new(path: Path, target: Path, committed: Path) -> bool:
+def _append_new(path: Path, target: Path, committed: Iterable[Path]) -> bool:
     """Append the rows that no committed file has; whether there are any."""
-    known = {_key(row) for row in rows_in(committed)}
+    known = {_key(row) for file in committed for row in read_measurements(file)}
     new = [row for row in read_measurements(path) if _key(row) not in known]
     if new:
         before = list(read_measurements(target)) if target.exists() else []

@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 import latentopt
-from latentopt.bench.configs import padded
+from latentopt import Codec
 from latentopt.bitstream import NO_SHIFT, decode_step, encode_step
+from latentopt.codec.image import Coded
 from latentopt.encoder import Secant, ShiftProblem
 from latentopt.encoder.sensitivity import gradients
 from latentopt.latents.lattice import Latent
+from tables.common.harness import padded
 
 STEP_BITS = 8
 """What a step size costs."""
@@ -23,7 +25,14 @@ _MULTIPLES = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 """Of the step that is best to second order: along true gradients the error is not quadratic."""
 
 
-def plain(model: nn.Module, lattice: str = "int") -> Any:
+class _Transform(Protocol):
+    """What a CompressAI image codec has to analyse images with."""
+
+    downsampling_factor: int
+    g_a: nn.Module
+
+
+def plain(model: nn.Module, lattice: str = "int") -> Codec:
     """A codec with the nearest points of a lattice, and no shift."""
     return latentopt.wrap(model, lattice, False)
 
@@ -32,11 +41,11 @@ def plain(model: nn.Module, lattice: str = "int") -> Any:
 class View:
     """One image as a codec without shift codes it."""
 
-    codec: Any
+    codec: Codec
     x: Tensor  # (1, 3, H, W)
 
     @cached_property
-    def coded(self) -> dict[str, list[Any]]:
+    def coded(self) -> dict[str, list[Coded]]:
         return self.codec.encode(self.x)
 
     @property
@@ -46,7 +55,7 @@ class View:
     @cached_property
     def y(self) -> Tensor:
         """The latent before quantization, (1, M, h, w)."""
-        model = self.codec.model
+        model = cast(_Transform, self.codec.model)
         return model.g_a(padded(self.x, model.downsampling_factor)).float()
 
     @cached_property

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tables.experiment import Cell
+from tables.common.experiment import Cell
 
 _ACROSS = 3
 

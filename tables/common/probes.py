@@ -1,6 +1,6 @@
 """Measurements inside a codec: numbers of one image at one rate point, resumable like the harness.
 
-What tables 3, 4, 5 and the figures need no bitstream has: gradients, latents' errors, ideal rates.
+What no bitstream has: gradients, latents' errors, ideal rates, operations.
 """
 
 import csv
@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from latentopt.adapters import with_step
-from latentopt.bench.evaluate import commit, weights_hash
-from latentopt.bench.results import csv_line, drop_partial_line
 from latentopt.media.images import read_image
-from tables.experiment import Request
-from tables.measured import slug
-from tables.subjects import Subject
+from tables.common.experiment import Request
+from tables.common.harness import commit, csv_line, drop_partial_line, weights_hash
+from tables.common.places import PROBES, rows_file
+from tables.common.subjects import Subject
 
 Measure = Callable[[Tensor], dict[str, float]]
 """Numbers of an image (1, 3, H, W)."""
@@ -45,24 +44,27 @@ class Probe:
 
 def probed(probe: Probe, subject: Subject, request: Request) -> pd.DataFrame:
     """One row per rate point, step and image of a codec; what is missing is measured."""
-    name = file_name(probe, subject, request)
-    path = request.rows / name
-    _start(path, probe, request.committed / name)
-    weights = {point.name: weights_hash(point.load()) for point in subject.points}
-    if request.run:
-        _measure(path, probe, subject, request, weights)
-    rows = _of(read(path, probe), subject, weights)
+    committed = file_of(probe, subject, request, request.committed)
+    rows = read(committed, probe)
+    if subject.points:
+        path = file_of(probe, subject, request, request.rows)
+        _start(path, probe, committed)
+        weights = {point.name: weights_hash(point.load()) for point in subject.points}
+        if request.run:
+            _measure(path, probe, subject, request, weights)
+        rows = _of(read(path, probe), subject, weights)
     return _complete(rows[rows["image"].isin(request.dataset.names)], subject)
 
 
-def file_name(probe: Probe, subject: Subject, request: Request) -> str:
-    return f"{probe.name}-{slug(request.dataset.name)}-{slug(subject.label)}.csv"
+def file_of(probe: Probe, subject: Subject, request: Request, folder: Path) -> Path:
+    """The file of a probe's rows, among those measured or those committed."""
+    return rows_file(folder, f"{PROBES}/{probe.name}", request.dataset.name, subject.label)
 
 
 def _complete(rows: pd.DataFrame, subject: Subject) -> pd.DataFrame:
     """Rows of the images that were measured at all rate points: means need equal sets."""
     counts = rows["image"].value_counts()
-    whole = len(subject.points) * len(subject.steps)
+    whole = len(subject.points) * len(subject.steps) or counts.max()
     return rows[rows["image"].isin(counts.index[counts == whole])]
 
 
@@ -108,9 +110,11 @@ def _start(path: Path, probe: Probe, committed: Path) -> None:
 
 
 def read(path: Path, probe: Probe) -> pd.DataFrame:
-    """The rows of a probe's file."""
-    with open(path, encoding="utf-8", newline="") as file:
-        lines = list(csv.DictReader(file))
+    """The rows of a probe's file; none where there is no file."""
+    lines: list[dict[str, str]] = []
+    if path.is_file():
+        with open(path, encoding="utf-8", newline="") as file:
+            lines = list(csv.DictReader(file))
     frame = pd.DataFrame(lines, columns=list(probe.columns))
     return frame.astype({"step": float, **dict.fromkeys(probe.quantities, float)})
 

@@ -1,6 +1,5 @@
-"""What a run leaves behind: CSV, Markdown and a plot, with commit, machine and command."""
+"""What a run leaves behind: CSV, Markdown and a plot, with command and source."""
 
-import csv
 import math
 import platform
 from collections.abc import Sequence
@@ -8,12 +7,14 @@ from pathlib import Path
 
 import torch
 
-from latentopt.bench.evaluate import commit
-from tables.experiment import Cell, Experiment, Request
-from tables.measured import slug
+from tables.common.experiment import Cell, Experiment, Request
+from tables.common.harness import commit, csv_line
+from tables.common.places import slug
 
 _DIGITS = {"%": 2, "dB": 4, "×": 2, "% of all": 1, "kMAC/pixel": 1}
 _SIGNED = ("%", "dB")
+_CSV_DIGITS = 10
+"""Significant ones: all that every machine computes alike."""
 
 
 def write(
@@ -21,23 +22,40 @@ def write(
 ) -> str:
     """Write NAME-DATA.csv, .md and .png to the folder; return the Markdown."""
     out.mkdir(parents=True, exist_ok=True)
+    source = f"latentopt {commit() or 'outside git'}; {machine(request.device)}."
+    texts = documents(experiment, cells, request, command, source)
+    for name, text in texts.items():
+        (out / name).write_text(text, encoding="utf-8")
+    experiment.plot(cells, request, out / f"{stem(experiment, request)}.png")
+    return texts[f"{stem(experiment, request)}.md"]
+
+
+def documents(
+    experiment: Experiment, cells: Sequence[Cell], request: Request, command: str, source: str
+) -> dict[str, str]:
+    """The Markdown and CSV of one table by their files' names; ``source`` ends the former."""
+    name = stem(experiment, request)
+    text = markdown(experiment, cells, request, command, source)
+    return {f"{name}.md": text, f"{name}.csv": _csv(cells)}
+
+
+def stem(experiment: Experiment, request: Request) -> str:
+    """What the files of a report are called."""
     of = [request.data, *([] if request.device == "cpu" else [request.device])]
-    stem = "-".join([experiment.name, *map(slug, of if experiment.medium else [])])
-    with open(out / f"{stem}.csv", "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["row", "column", "measured", "published", "unit", "note"])
-        for c in cells:
-            shown = "" if math.isnan(c.measured) else repr(c.measured)
-            published = "" if c.published is None else c.published
-            writer.writerow([c.row, c.column, shown, published, c.unit, c.note])
-    text = markdown(experiment, cells, request, command, f"{stem}.png")
-    (out / f"{stem}.md").write_text(text, encoding="utf-8")
-    experiment.plot(cells, request, out / f"{stem}.png")
-    return text
+    return "-".join([experiment.name, *map(slug, of if experiment.medium else [])])
+
+
+def _csv(cells: Sequence[Cell]) -> str:
+    lines = [["row", "column", "measured", "published", "unit", "note"]]
+    for c in cells:
+        shown = "" if math.isnan(c.measured) else f"{c.measured:.{_CSV_DIGITS}g}"
+        published = "" if c.published is None else str(c.published)
+        lines.append([c.row, c.column, shown, published, c.unit, c.note])
+    return "".join(map(csv_line, lines))
 
 
 def markdown(
-    experiment: Experiment, cells: Sequence[Cell], request: Request, command: str, plot: str
+    experiment: Experiment, cells: Sequence[Cell], request: Request, command: str, source: str
 ) -> str:
     """The report of one table."""
     parts = [
@@ -46,9 +64,9 @@ def markdown(
         f"{_data(experiment, request)}.",
         grid(cells),
         *experiment.notes,
-        f"![{experiment.name}]({plot})",
+        f"![{experiment.name}]({stem(experiment, request)}.png)",
         f"```\n{command}\n```",
-        f"latentopt {commit() or 'outside git'}; {machine(request.device)}.",
+        source,
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -95,6 +113,10 @@ def _shown(cell: Cell, said: set[str]) -> str:
 
 
 def _number(value: float, unit: str) -> str:
+    """
+    >>> _number(-1.234, "%")
+    '−1.23'
+    """
     sign = "+" if unit in _SIGNED else ""
     return f"{value:{sign}.{_DIGITS.get(unit, 3)}f}".replace("-", "−")
 

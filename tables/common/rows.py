@@ -1,8 +1,6 @@
-"""Rows of `latentopt.bench` for a table: resumed from its folder, seeded from committed ones."""
+"""Rows of the harness for a table: resumed from its folder, seeded from committed ones."""
 
-import csv
 import math
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,26 +8,38 @@ import pandas as pd
 import torch
 
 from latentopt import __version__
-from latentopt.bench.configs import parse_all
-from latentopt.bench.evaluate import Plan, evaluate, weights_hash
-from latentopt.bench.media import Images, Medium
-from latentopt.bench.results import (
+from tables.common.experiment import Request, attempt
+from tables.common.harness import (
+    BASELINE,
     COLUMNS,
+    Images,
     Measurement,
+    Medium,
+    Plan,
     ResultsFile,
     Settings,
+    bd_rate,
+    evaluate,
+    means,
+    parse_all,
     read_measurements,
     read_rows,
+    weights_hash,
 )
-from latentopt.bench.summary import BASELINE, summarise
-from tables.experiment import Request
-from tables.subjects import Subject
+from tables.common.places import TABLES, coded_files, rows_file
+from tables.common.subjects import Subject
+
+_KEY = ["codec", "point", "step", "config", "image"]
 
 
 def rows_of(
     subject: Subject, configs: Sequence[str], request: Request, medium: Medium | None = None
 ) -> pd.DataFrame:
     """All rows of a codec on the data: what is missing of the configurations is measured."""
+    medium = medium or Images()
+    label, codec = medium.label(request.dataset.name), on_device(subject, request)
+    if not subject.points:
+        return recorded(request.committed, label, codec)
     wanted = [c for c in configs if request.configs is None or c in (BASELINE, *request.configs)]
     plan = Plan(
         subject.codec,
@@ -38,10 +48,10 @@ def rows_of(
         request.dataset,
         steps=subject.steps,
         device=request.device,
-        medium=medium or Images(),
+        medium=medium,
     )
-    path = request.rows / f"{stem(subject, request)}.csv"
-    seed(path, plan, request.committed)
+    path = rows_file(request.rows, TABLES, label, codec)
+    seed(path, plan, coded_files(request.committed, label, codec))
     if request.run:
         evaluate(plan, path, request.progress)
     rows = read_rows(path)
@@ -51,11 +61,24 @@ def rows_of(
     return rows[here & (rows["codec"] == subject.codec) & rows["step"].isin(subject.steps)]
 
 
-def seed(path: Path, plan: Plan, committed: Path) -> int:
+def recorded(folder: Path, data: str, codec: str) -> pd.DataFrame:
+    """The rows of all runs; of what several of them measured, the first's."""
+    frames = [read_rows(path) for path in coded_files(folder, data, codec)]
+    if not frames:
+        return pd.DataFrame(columns=list(COLUMNS))
+    return pd.concat(frames, ignore_index=True).drop_duplicates(_KEY)
+
+
+def on_device(subject: Subject, request: Request) -> str:
+    """What files call a codec: bytes and times of a GPU do not mix with those of a CPU."""
+    return subject.label if request.device == "cpu" else f"{subject.label} {request.device}"
+
+
+def seed(path: Path, plan: Plan, committed: Sequence[Path]) -> int:
     """Copy the committed rows that agree with a plan, weights and settings too; how many."""
     label = plan.medium.label(plan.dataset.name)
     settings = Settings(label, plan.device, torch.get_num_threads(), plan.batch_size, __version__)
-    agreeing = [row for row in rows_in(committed) if _agrees(row, plan, settings)]
+    agreeing = [row for row in _rows_in(committed) if _agrees(row, plan, settings)]
     hashes = {p.name: weights_hash(p.load()) for p in plan.points if agreeing}
     copied = 0
     with ResultsFile(path, settings) as results:
@@ -67,17 +90,9 @@ def seed(path: Path, plan: Plan, committed: Path) -> int:
     return copied
 
 
-def rows_in(folder: Path) -> Iterator[Measurement]:
-    """The rows of all files of measurements in a folder, which may hold others."""
-    for path in sorted(folder.glob("*.csv")):
-        if is_measurements(path):
-            yield from read_measurements(path)
-
-
-def is_measurements(path: Path) -> bool:
-    """Whether a CSV file holds rows of the harness."""
-    with open(path, encoding="utf-8", newline="") as file:
-        return tuple(next(csv.reader(file), [])) == COLUMNS
+def _rows_in(files: Sequence[Path]) -> Iterator[Measurement]:
+    for path in files:
+        yield from read_measurements(path)
 
 
 def _agrees(row: Measurement, plan: Plan, settings: Settings) -> bool:
@@ -89,32 +104,18 @@ def _agrees(row: Measurement, plan: Plan, settings: Settings) -> bool:
     return same and of_plan and row.image in plan.dataset.names
 
 
-def difference(rows: pd.DataFrame, config: str, column: str) -> tuple[float, str]:
-    """A column of the summary for one configuration against the baseline; and why it is NaN."""
+def difference(rows: pd.DataFrame, config: str) -> tuple[float, str]:
+    """BD-rate (pchip, percent) of the means against the baseline's; and why it is NaN."""
     pair = rows[rows["config"].isin([BASELINE, config])]
     if config not in set(pair["config"]):
         return math.nan, "not measured"
     if pair.groupby("config")[["point", "step"]].nunique().nunique().max() > 1:
         return math.nan, "measured in part"
-    lines = summarise(pair)
-    if lines.empty:
+    curves = means(pair)
+    if curves.empty:
         return math.nan, "no image has all rate points"
-    value, images = float(lines[column].iloc[0]), int(lines["images"].iloc[0])
-    whole = rows["image"].nunique()
-    note = f"{images} of {whole} images" if images < whole else ""
-    return value, note if value == value else str(lines["reason"].iloc[0])
-
-
-def stem(subject: Subject, request: Request) -> str:
-    """Of the name of a file with measurements, whose settings are all the same."""
-    device = "" if request.device == "cpu" else f"-{slug(request.device)}"
-    return f"{slug(request.dataset.name)}-{slug(subject.label)}{device}"
-
-
-def slug(text: str) -> str:
-    """Part of a file's name.
-
-    >>> slug("lab-mean-1…4"), slug("factorized q2, steps")
-    ('lab-mean-1-4', 'factorized-q2-steps')
-    """
-    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")
+    base, own = (curves[curves["config"] == name] for name in (BASELINE, config))
+    quantities = [frame[q].to_numpy() for frame in (base, own) for q in ("bpp", "psnr_db")]
+    value, reason = attempt(lambda: bd_rate(*quantities))
+    images, whole = int(curves["images"].iloc[0]), rows["image"].nunique()
+    return value, reason or f"{images} of {whole} images" * (images < whole)

@@ -1,17 +1,16 @@
 """The codecs that tables are about, in groups: `tiny`, `lab` and `zoo`."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from latentopt import zoo
-from latentopt.bench.bdrate import MIN_POINTS
-from latentopt.bench.evaluate import RatePoint, checkpoint_points, quality_points
 from latentopt.errors import InputError
 from latentopt.zoo.catalog import source_of
 from latentopt.zoo.embedded import EMBEDDED
+from tables.common.harness import MIN_POINTS, RatePoint, checkpoint_points, quality_points
+from tables.common.places import LAB
 
-LAB = Path("..") / "shared" / "weights"
 NEEDS_ZOO = "needs zoo weights"
 
 
@@ -23,11 +22,21 @@ class Subject:
     codec: str
     """Name for the zoo."""
     points: tuple[RatePoint, ...] = ()
+    """None where the weights are not here: then committed rows are shown as they are."""
     steps: tuple[float, ...] = (1.0,)
     architecture: str = ""
     """Name of the architecture in the paper's tables."""
-    missing: str = ""
-    """Why it cannot be measured on this machine; empty: it can."""
+    needs: str = ""
+    """What it needs that does not ship with the package; empty: nothing."""
+
+    @property
+    def lacking(self) -> str:
+        """Why it has no rows."""
+        return "not measured" if self.points or not self.needs else self.needs
+
+    def recorded(self) -> "Subject":
+        """The same without its weights: what was measured of it, not what can be."""
+        return replace(self, points=())
 
 
 def resolve(names: Iterable[str], video: bool = False) -> list[Subject]:
@@ -54,11 +63,11 @@ def _of_zoo(codec: str) -> Subject:
     source = source_of(codec)
     here = [q for q in zoo.qualities(codec) if source.status(codec, q) != "downloadable"]
     family = zoo.family(codec)
-    if len(here) < MIN_POINTS:
-        published = codec == family
-        lacking = NEEDS_ZOO if published else f"needs {codec} weights"
-        return Subject(codec, codec, architecture=family, missing=lacking)
-    return Subject(codec, codec, tuple(quality_points(codec, here)), architecture=family)
+    enough = len(here) >= MIN_POINTS
+    points = tuple(quality_points(codec, here)) if enough else ()
+    published = NEEDS_ZOO if codec == family else f"needs {codec} weights"
+    needs = "" if codec in EMBEDDED.names() else published
+    return Subject(codec, codec, points, architecture=family, needs=needs)
 
 
 def _tiny() -> Iterator[Subject]:
@@ -71,14 +80,14 @@ def _zoo() -> Iterator[Subject]:
     for codec in ("bmshj2018-factorized", "mbt2018-mean", "mbt2018", "cheng2020-attn", "ssf2020"):
         yield _of_zoo(codec)
     for codec in ("invcompress", "dcvc-intra"):
-        yield Subject(codec, codec, architecture=codec, missing=f"needs {codec} weights")
+        yield Subject(codec, codec, architecture=codec, needs=f"needs {codec} weights")
 
 
 def _lab() -> Iterator[Subject]:
     """Codecs of a laboratory: a trained ladder, and the steps of one published checkpoint."""
-    ladder = [LAB / f"lab-mean-{k}.pt" for k in (1, 2, 3, 4)]
+    ladder = [LAB / f"weights/lab-mean-{k}.pt" for k in (1, 2, 3, 4)]
     yield _of_files("lab-mean-1…4", "mbt2018-mean", ladder)
-    file = LAB / "bmshj2018-factorized-q2.pt"
+    file = LAB / "weights/bmshj2018-factorized-q2.pt"
     steps = (0.7, 1.0, 1.4, 2.0)
     yield _of_files("factorized q2, steps", "bmshj2018-factorized", [file], steps)
 
@@ -86,10 +95,9 @@ def _lab() -> Iterator[Subject]:
 def _of_files(
     label: str, codec: str, files: Sequence[Path], steps: tuple[float, ...] = (1.0,)
 ) -> Subject:
-    if not all(file.is_file() for file in files):
-        return Subject(label, codec, architecture=codec, missing=f"needs {files[0].parent}")
-    points = tuple(checkpoint_points(codec, files))
-    return Subject(label, codec, points, steps, architecture=codec)
+    here = all(file.is_file() for file in files)
+    points = tuple(checkpoint_points(codec, files)) if here else ()
+    return Subject(label, codec, points, steps, codec, f"needs {files[0].parent}")
 
 
 _GROUPS = {"tiny": _tiny, "lab": _lab, "zoo": _zoo}

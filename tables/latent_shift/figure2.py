@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from latentopt.bench.bdrate import bd_psnr, bd_rate
 from latentopt.densities import GaussianDensity
 from latentopt.lattices import LATTICES, Lattice
 from latentopt.pmf import build_table
-from tables.experiment import PAPER, Cell, Experiment, Request
-from tables.plots import canvas, save
-from tables.probes import db
+from tables.common.experiment import Cell, Experiment, Request
+from tables.common.harness import bd_psnr, bd_rate
+from tables.common.plots import canvas, save
+from tables.common.probes import db
+from tables.latent_shift import PAPER
 
 SPREADS = (0.3, 0.4, 0.55, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
 """Standard deviations of the Gaussian, in cells: its rate points."""

@@ -6,12 +6,13 @@ from pathlib import Path
 import torch
 
 from latentopt.media.images import read_image
-from tables.experiment import PAPER, Cell, CodecExperiment, Request
-from tables.figure4c import PROBE
-from tables.latents import View, plain, unit
-from tables.plots import canvas, save
-from tables.probes import label, probed
-from tables.subjects import Subject
+from tables.common.experiment import Cell, CodecExperiment, Request
+from tables.common.latents import View, plain, unit
+from tables.common.plots import canvas, save
+from tables.common.probes import label, probed
+from tables.common.subjects import Subject
+from tables.latent_shift import PAPER
+from tables.latent_shift.figure4c import PROBE
 
 _DOTS = 4000
 
@@ -28,9 +29,12 @@ class Figure3(CodecExperiment):
         "Left in the plot: elements of the first image, of the first codec's lowest rate point.",
     )
     columns = dict.fromkeys(["mean"], "")
+    drawn_from_rows = False
 
     def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
         rows = probed(PROBE, subject, request)
+        if rows.empty:
+            return
         found, row = rows["correlation"], label(subject, rows, request)
         yield Cell(row, "mean", float(found.mean()), None, "")
         yield Cell(row, "least", float(found.min()), None, "")
@@ -38,14 +42,14 @@ class Figure3(CodecExperiment):
         yield Cell(row, "negative", 100 * float((found < 0).mean()), None, "% of all")
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
-        here = [subject for subject in request.subjects if not subject.missing]
         figure, [dots, histogram] = canvas(2, width=12)
-        for subject in here:
+        for subject in request.subjects:
             values = probed(PROBE, subject, request)["correlation"]
-            histogram.hist(values, bins=20, alpha=0.6, label=subject.label)
+            if len(values):
+                histogram.hist(values, bins=20, alpha=0.6, label=subject.label)
         histogram.set(xlabel="correlation", ylabel="images and rate points", title=self.title)
         histogram.legend()
-        if here:
+        if here := [subject for subject in request.subjects if subject.points]:
             model = here[0].points[0].load().to(request.device)
             x, y = _elements(
                 View(plain(model), read_image(request.dataset.paths[0]).to(request.device))

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from latentopt.bench.bdrate import db_per_doubling
-from latentopt.bench.summary import BASELINE, complete_rows, means
-from tables.experiment import PAPER, Cell, CodecExperiment, Request, attempt
-from tables.measured import rows_of
-from tables.plots import canvas, save
-from tables.subjects import Subject
+from tables.common.experiment import Cell, CodecExperiment, Request
+from tables.common.harness import BASELINE, complete_rows, means
+from tables.common.plots import canvas, save
+from tables.common.rows import rows_of
+from tables.common.subjects import Subject
+from tables.common.tangent import tangents
+from tables.latent_shift import PAPER
 
 COLUMNS = {"hex": "hex", "shift": "shift", "join": "hex+shift", "oct": "oct"}
 """Column and configuration; the paper has the first three."""
@@ -32,6 +33,8 @@ class Figure4(CodecExperiment):
 
     def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
         rows = rows_of(subject, [BASELINE, *COLUMNS.values()], request)
+        if rows.empty:
+            return
         base = _means(rows, BASELINE)
         gains = {column: _gains(rows, config) for column, config in COLUMNS.items()}
         for place in base.sort_values("bpp").index:
@@ -43,16 +46,17 @@ class Figure4(CodecExperiment):
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         """One panel per codec: gain over the baseline's rate."""
-        here = [subject for subject in request.subjects if not subject.missing]
+        labels = [s.label for s in request.subjects]
+        rows = {label: [c for c in cells if c.row.startswith(f"{label} ")] for label in labels}
+        here = {label: own for label, own in rows.items() if own}
         figure, panels = canvas(max(1, len(here)), width=12)
-        for subject, axes in zip(here, panels):
-            own = [c for c in cells if c.row.startswith(f"{subject.label} ")]
+        for (label, own), axes in zip(here.items(), panels):
             bpp = [c.measured for c in own if c.column == "bpp"]
             for column in COLUMNS:
                 gains = [c.measured for c in own if c.column == column]
                 axes.plot(bpp, gains, marker=".", label=column)
             axes.axhline(0.0, color="grey", linewidth=0.8)
-            axes.set(title=subject.label, xlabel="bits per pixel", ylabel="rate at equal PSNR, %")
+            axes.set(title=label, xlabel="bits per pixel", ylabel="rate at equal PSNR, %")
             axes.legend()
         save(figure, path)
 
@@ -67,20 +71,16 @@ def _gains(rows: pd.DataFrame, config: str) -> tuple[pd.Series, str]:
     if own.empty or len(own) < len(base):
         return pd.Series(dtype=float), "not measured"
     images, whole = pair["image"].nunique(), rows["image"].nunique()
-    gains = [_gain(own.loc[place], point, base) for place, point in base.iterrows()]
+    gains = [
+        tangent.rate_percent(*own.loc[place])
+        for place, tangent in zip(base.index, tangents(base, "bpp", "psnr_db"))
+    ]
     return pd.Series(gains, base.index), f"{images} of {whole} images" * (images < whole)
 
 
 def _means(rows: pd.DataFrame, config: str) -> pd.DataFrame:
     """Rate and PSNR of a configuration per rate point."""
     return means(rows[rows["config"] == config]).set_index(["point", "step"])[["bpp", "psnr_db"]]
-
-
-def _gain(own: pd.Series, point: pd.Series, base: pd.DataFrame) -> float:
-    """Percent of the rate at equal PSNR, by the tangent of the baseline's curve at its point."""
-    value, _ = attempt(lambda: db_per_doubling(point["psnr_db"], base["bpp"], base["psnr_db"]))
-    doublings = math.log2(own["bpp"] / point["bpp"]) - (own["psnr_db"] - point["psnr_db"]) / value
-    return 100 * (2**doublings - 1)
 
 
 EXPERIMENT = Figure4()

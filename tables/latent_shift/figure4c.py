@@ -9,10 +9,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from tables.experiment import PAPER, Cell, Experiment, Request, missing
-from tables.latents import View, best_alone, plain
-from tables.plots import canvas, save
-from tables.probes import Measure, Probe, curve, db, label, probed
+from tables.common.experiment import Cell, Experiment, Request, missing
+from tables.common.latents import View, best_alone, plain
+from tables.common.plots import canvas, save
+from tables.common.probes import Measure, Probe, curve, db, label, probed
+from tables.latent_shift import PAPER
 
 ALL = "all rate points"
 PUBLISHED = -0.76
@@ -43,10 +44,9 @@ def points(request: Request) -> pd.DataFrame:
     """Means over the images, per codec and rate point."""
     of_codecs = []
     for subject in request.subjects:
-        if not subject.missing:
-            rows = probed(PROBE, subject, request)
-            means = curve(rows, PROBE.quantities)
-            of_codecs.append(means.assign(label=label(subject, rows, request)))
+        rows = probed(PROBE, subject, request)
+        means = curve(rows, PROBE.quantities)
+        of_codecs.append(means.assign(label=label(subject, rows, request)))
     return pd.concat(of_codecs) if of_codecs else pd.DataFrame(columns=["label", *PROBE.quantities])
 
 
@@ -69,7 +69,7 @@ class Figure4c(Experiment):
             yield Cell(str(name), "correlation", float(part["correlation"].mean()), None, "")
             yield Cell(str(name), "gain", float(part["gain_db"].mean()), None, "dB")
         for subject in request.subjects:
-            if subject.missing:
+            if probed(PROBE, subject, request).empty:
                 yield from missing(subject, {"correlation": ""}, {})
         enough = len(found) > 2
         value = np.corrcoef(found["correlation"], found["gain_db"])[0, 1] if enough else math.nan

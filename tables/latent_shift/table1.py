@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from latentopt.bench.summary import BASELINE
-from tables.data import CLIC
-from tables.experiment import PAPER, Cell, CodecExperiment, Request
-from tables.measured import difference, rows_of
-from tables.plots import bars
-from tables.subjects import Subject
+from tables.common.data import CLIC
+from tables.common.experiment import Cell, CodecExperiment, Request
+from tables.common.harness import BASELINE
+from tables.common.plots import bars
+from tables.common.rows import difference, rows_of
+from tables.common.subjects import Subject
+from tables.latent_shift import PAPER
 
 COLUMNS = {
     "hex": "hex",
@@ -61,8 +62,10 @@ class Table1(CodecExperiment):
     def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
         published = self.published(subject, request)
         rows = rows_of(subject, [BASELINE, *COLUMNS.values()], request)
+        if rows.empty:
+            return
         for column, config in COLUMNS.items():
-            value, note = difference(rows, config, "bd_rate_pchip_percent")
+            value, note = difference(rows, config)
             yield Cell(subject.label, column, value, published.get(column), "%", note)
 
     def published(self, subject: Subject, request: Request) -> dict[str, float]:

@@ -3,14 +3,12 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from latentopt.bench.media import Clips
-from latentopt.bench.published import paper_gain
-from latentopt.bench.sequences import per_sequence
-from latentopt.bench.summary import BASELINE
-from tables.experiment import PAPER, Cell, CodecExperiment, Request
-from tables.measured import rows_of
-from tables.plots import bars
-from tables.subjects import Subject
+from tables.common.experiment import Cell, CodecExperiment, Request
+from tables.common.harness import BASELINE, Clips, paper_gain, per_sequence
+from tables.common.plots import bars
+from tables.common.rows import rows_of
+from tables.common.subjects import Subject
+from tables.latent_shift import PAPER
 
 COLUMNS = {"hex": "hex", "oct": "oct", "shift": "shift", "join": "oct+shift"}
 OURS = {"e8": "e8", "fast": "fast", "default": "default"}
@@ -36,6 +34,8 @@ class Table2(CodecExperiment):
         configs = [BASELINE, *ALL.values()]
         rows = rows_of(subject, configs, request, Clips(gop=GOP))
         rows = rows[rows["config"].isin(configs)]
+        if rows.empty:
+            return
         columns = {config: column for column, config in ALL.items()}
         for line in per_sequence(rows).to_dict("records"):
             sequence, config = str(line["sequence"]), str(line["config"])

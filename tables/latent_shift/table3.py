@@ -1,26 +1,25 @@
 """Table 3: how far true gradients, which decoders do not know, would shift both latents."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from compressai.models import MeanScaleHyperprior
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latentopt.adapters import SideAdapter, adapter_class
-from latentopt.bench.bdrate import bd_psnr, bd_rate
 from latentopt.encoder.sensitivity import gradients
-from tables.experiment import PAPER, Cell, CodecExperiment, Request, attempt
-from tables.latents import STEP_BITS, View, best_alone, plain, unit
-from tables.plots import bars
-from tables.probes import Measure, Probe, curve, db, label, probed
-from tables.subjects import Subject
+from tables.common.experiment import Cell, CodecExperiment, Request, attempt
+from tables.common.harness import bd_psnr, bd_rate
+from tables.common.latents import STEP_BITS, View, best_alone, plain, unit
+from tables.common.plots import bars
+from tables.common.probes import Measure, Probe, curve, db, label, probed
+from tables.common.subjects import Subject
+from tables.latent_shift import PAPER
 
-ARCHITECTURE = "mbt2018-mean"
 ROWS = {"true gradients": "true", "latent shift": "density"}
 COLUMNS = {"side BD-rate": "%", "main BD-PSNR": "dB", "main BD-rate": "%", "main+side BD-rate": "%"}
 """Column and unit."""
@@ -82,7 +81,9 @@ def _saved(cost: Cost, side: NDArray[np.floating], direction: NDArray[np.floatin
     return max(0.0, cost(side) - min(cost(side + step * moved) for step in steps))
 
 
-def _rate_gradient(model: Any, y: Tensor, side: NDArray[np.floating]) -> NDArray[np.float64]:
+def _rate_gradient(
+    model: MeanScaleHyperprior, y: Tensor, side: NDArray[np.floating]
+) -> NDArray[np.float64]:
     """Gradient (n,) of the main latent's bits, as if it were not rounded, by the side latent."""
     with gradients():
         leaf = torch.from_numpy(side).to(y).requires_grad_(True)
@@ -97,7 +98,7 @@ def _rate_gradient(model: Any, y: Tensor, side: NDArray[np.floating]) -> NDArray
 
 _NAMES = ("none", *ROWS.values())
 PROBE = Probe(
-    "table3",
+    "true-gradients",
     (
         "bpp",
         "step_bpp",
@@ -120,10 +121,7 @@ class Table3(CodecExperiment):
         "are the best of six (main) and fourteen (side).",
     )
     columns = COLUMNS
-
-    def cells(self, request: Request) -> Iterator[Cell]:
-        of_paper = [s for s in request.subjects if s.architecture == ARCHITECTURE]
-        return super().cells(replace(request, subjects=of_paper))
+    architecture = "mbt2018-mean"
 
     def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
         rows = probed(PROBE, subject, request)

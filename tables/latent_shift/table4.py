@@ -10,12 +10,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from latentopt.bench.bdrate import bd_psnr
-from tables.experiment import PAPER, Cell, CodecExperiment, Request, attempt
-from tables.latents import STEP_BITS, View, best_alone, plain, random_direction
-from tables.plots import bars
-from tables.probes import Measure, Probe, curve, db, file_name, label, probed
-from tables.subjects import Subject
+from tables.common.experiment import Cell, CodecExperiment, Request, attempt
+from tables.common.harness import bd_psnr
+from tables.common.latents import STEP_BITS, View, best_alone, plain, random_direction
+from tables.common.plots import bars
+from tables.common.probes import Measure, Probe, curve, db, file_of, label, probed
+from tables.common.subjects import Subject
+from tables.latent_shift import PAPER
 
 COLUMNS = {"random": "random", "scalar": "scalar", "sign": "sign", "latent shift": "density"}
 """Column, and direction."""
@@ -60,7 +61,7 @@ def _random(view: View, seeds: int) -> float:
 def probe(seeds: int) -> Probe:
     names = ("none", *COLUMNS.values())
     quantities = ("bpp", "step_bpp", *(f"{name} psnr_db" for name in names))
-    return Probe(f"table4-{seeds}", quantities, partial(prepare, seeds=seeds))
+    return Probe(f"directions-{seeds}", quantities, partial(prepare, seeds=seeds))
 
 
 class Table4(CodecExperiment):
@@ -95,9 +96,12 @@ class Table4(CodecExperiment):
 
 def _counts(subject: Subject, request: Request) -> list[int]:
     """How many random directions were asked for, or measured before."""
-    pattern = file_name(probe(0), subject, request).replace(probe(0).name, "table4-*", 1)
-    found = [path.name for d in (request.rows, request.committed) for path in d.glob(pattern)]
-    return sorted({request.seeds, *(int(name.split("-")[1]) for name in found)})
+    found = {request.seeds}
+    for folder in (request.rows, request.committed):
+        path = file_of(probe(0), subject, request, folder)  # …/directions-0/kodak/codec.csv
+        same = Path("directions-*", *path.parts[-2:])
+        found |= {int(f.parts[-3].split("-")[1]) for f in path.parents[2].glob(str(same))}
+    return sorted(found)
 
 
 def _row(

@@ -6,12 +6,13 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor, nn
 
-from latentopt.bench.bdrate import bd_psnr, bd_rate
-from tables.experiment import PAPER, Cell, CodecExperiment, Request, attempt
-from tables.latents import View, plain
-from tables.plots import bars
-from tables.probes import Measure, Probe, curve, db, label, probed
-from tables.subjects import Subject
+from tables.common.experiment import Cell, CodecExperiment, Request, attempt
+from tables.common.harness import bd_psnr, bd_rate
+from tables.common.latents import View, plain
+from tables.common.plots import bars
+from tables.common.probes import Measure, Probe, curve, db, label, probed
+from tables.common.subjects import Subject
+from tables.latent_shift import PAPER
 
 LATTICES = ("hex", "oct", "e8")
 COLUMNS = {"BD-PSNR": "dB", "BD-SNR": "dB", "BD-rate": "%"}
@@ -43,7 +44,9 @@ def prepare(model: nn.Module) -> Measure:
     return measure
 
 
-PROBE = Probe("table5", tuple(f"{n} {q}" for n in ("int", *LATTICES) for q in _QUANTITIES), prepare)
+PROBE = Probe(
+    "lattices", tuple(f"{n} {q}" for n in ("int", *LATTICES) for q in _QUANTITIES), prepare
+)
 
 
 class Table5(CodecExperiment):

@@ -1,22 +1,32 @@
 """Table 6: what encoding and decoding cost, in seconds, against rounding, and in MACs."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from latentopt.bench.configs import parse, parse_all
-from latentopt.bench.evaluate import Plan, evaluate
-from latentopt.bench.results import COLUMNS, read_rows
-from latentopt.bench.summary import BASELINE, complete_rows
-from latentopt.media.images import read_image
-from tables.experiment import PAPER, Cell, CodecExperiment, Request
-from tables.measured import stem
-from tables.plots import bars
-from tables.subjects import Subject
+from tables.common.experiment import Cell, CodecExperiment, Request
+from tables.common.harness import (
+    BASELINE,
+    COLUMNS,
+    Plan,
+    complete_rows,
+    evaluate,
+    parse,
+    parse_all,
+    read_rows,
+)
+from tables.common.places import TIMES, rows_file
+from tables.common.plots import bars
+from tables.common.probes import Measure, Probe, probed
+from tables.common.rows import on_device
+from tables.common.subjects import Subject
+from tables.latent_shift import PAPER
 
 CONFIGS = {
     "base": BASELINE,
@@ -38,8 +48,38 @@ PUBLISHED = {
 IMAGES = 4
 """Of the data set, the first: times are alike for all."""
 
-
 _Seconds = tuple[float | None, float | None]
+
+
+def prepare(model: nn.Module) -> Measure:
+    """Thousands of multiplications and additions per pixel, to encode and to decode."""
+    codecs = {config: parse(config).build(model) for config in CONFIGS.values()}
+
+    def measure(x: Tensor) -> dict[str, float]:
+        found: dict[str, float] = {}
+        pixels = x.shape[-2] * x.shape[-1]
+        for config, codec in codecs.items():
+            out = codec.compress(x)
+            macs = (
+                _macs(lambda: codec.compress(x)),  # noqa: B023
+                _macs(lambda: codec.decompress(out["strings"], out["shape"])),  # noqa: B023
+            )
+            found |= {f"{config} {what}": n / pixels / 1e3 for what, n in zip(_WHAT, macs)}
+        return found
+
+    return measure
+
+
+@torch.no_grad()
+def _macs(work: Callable[[], object]) -> float:
+    """MACs of a function; PyTorch counts two operations for each."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops() / 2
+
+
+_WHAT = ("encode_kmac", "decode_kmac")
+MACS = Probe("macs", tuple(f"{c} {what}" for c in CONFIGS.values() for what in _WHAT), prepare)
 
 
 class Table6(CodecExperiment):
@@ -54,14 +94,20 @@ class Table6(CodecExperiment):
         "own `compress` and `decompress`. MACs are those of all networks that run, counted by "
         "PyTorch. `shift` searches eight step sizes as the paper does.",
     )
-    columns = dict.fromkeys(("encode", "decode"), "s")
+    columns = {
+        f"{what}{kind}": unit
+        for what in ("encode", "decode")
+        for kind, unit in (("", "s"), (" ratio", "×"), (" MACs", "kMAC/pixel"))
+    }
 
     def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
         published = _published(subject.architecture)
         base = published.get("base", (None, None))
-        rows = _timed(subject, request)
+        lowest = replace(subject, points=subject.points[:1], steps=(1.0,))
+        rows = _timed(lowest, request)
         by_config = dict(tuple(rows.set_index("image").groupby("config")))
-        macs = _macs(subject, list(by_config), request)
+        first = replace(request, dataset=request.dataset.first(1))
+        macs = probed(MACS, lowest, first).mean(numeric_only=True) if by_config else pd.Series()
         for row, config in CONFIGS.items():
             if config not in by_config:
                 continue
@@ -69,7 +115,8 @@ class Table6(CodecExperiment):
             for k, what in enumerate(("encode", "decode")):
                 own, of = (by_config[c][f"{what}_s"] for c in (config, BASELINE))
                 yield from _cells(label, what, own, of, (known[k], base[k]))
-                yield Cell(label, f"{what} MACs", macs[config][k], None, "kMAC/pixel")
+                value = float(macs.get(f"{config} {_WHAT[k]}", math.nan))
+                yield Cell(label, f"{what} MACs", value, None, "kMAC/pixel")
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         bars([c for c in cells if c.unit == "×"], path, self.title)
@@ -94,43 +141,16 @@ def _configs(request: Request) -> list[str]:
     return [c for c in CONFIGS.values() if asked is None or c in (BASELINE, *asked)]
 
 
-def _timed(subject: Subject, request: Request) -> pd.DataFrame:
-    """Rows of this machine alone: committed ones were timed beside other work."""
-    plan = Plan(
-        subject.codec,
-        subject.points[:1],
-        parse_all(_configs(request)),
-        request.dataset.first(IMAGES),
-        device=request.device,
-    )
-    path = request.rows / f"{Table6.name}-{stem(subject, request)}.csv"
-    if request.run:
+def _timed(lowest: Subject, request: Request) -> pd.DataFrame:
+    """Rows that were timed together, and beside no others."""
+    place = TIMES, request.dataset.name, on_device(lowest, request)
+    path = rows_file(request.rows if lowest.points else request.committed, *place)
+    if lowest.points and request.run:
+        images = request.dataset.first(IMAGES)
+        configs = parse_all(_configs(request))
+        plan = Plan(lowest.codec, lowest.points, configs, images, device=request.device)
         evaluate(plan, path, request.progress)
     return complete_rows(read_rows(path)) if path.exists() else pd.DataFrame(columns=COLUMNS)
-
-
-def _macs(
-    subject: Subject, configs: Sequence[str], request: Request
-) -> dict[str, tuple[float, float]]:
-    """Thousands of multiplications and additions per pixel, to encode and to decode."""
-    model = subject.points[0].load()
-    x = read_image(request.dataset.paths[0])
-    found = {}
-    for config in configs:
-        codec = parse(config).build(model)
-        encode, out = _counted(lambda: codec.compress(x))  # noqa: B023
-        decode, _ = _counted(lambda: codec.decompress(out["strings"], out["shape"]))  # noqa: B023
-        pixels = x.shape[-2] * x.shape[-1]
-        found[config] = encode / pixels / 1e3, decode / pixels / 1e3
-    return found
-
-
-@torch.no_grad()
-def _counted(work: Any) -> tuple[float, Any]:
-    """MACs of a function, and its result; PyTorch counts two operations for each."""
-    with FlopCounterMode(display=False) as counter:
-        result = work()
-    return counter.get_total_flops() / 2, result
 
 
 EXPERIMENT = Table6()
