@@ -75,6 +75,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "table5": partial(short, "table5", "kodak", (), ["tiny-mbt2018-mean: ", LAB]),
     "table6": partial(short, "table6", "kodak", _TABLE6, [LAB]),
     "figure2": partial(short, "figure2", ""),
+    "figure3": partial(short, "figure3", "kodak"),
     "figure4c": partial(short, "figure4c", "kodak"),
     "figure7": partial(short, "figure7", "kodak"),
 }
