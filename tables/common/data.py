@@ -5,10 +5,12 @@ from dataclasses import replace
 from glob import glob
 from pathlib import Path
 
+import pandas as pd
+
 from latentopt.bench import clipsets, datasets
 from latentopt.bench.clipsets import ClipSet
 from latentopt.errors import InputError
-from tables.common.harness import Dataset, read_rows
+from tables.common.harness import Dataset
 from tables.common.places import CODED, LAB, slug
 
 HELD_OUT = 7
@@ -23,12 +25,24 @@ NAMES = {CLIC: "clic-held-out", VIDEO: "three-clips"}
 """What rows call these two."""
 
 
+_LAB = {"kodak": "kodak", "clic2020": "clic"}
+"""Data sets, and the laboratory's folders of them."""
+
+
 def resolve(data: str) -> Dataset:
     """``clic``: photographs that no embedded codec was trained on; else as the harness has it."""
     if data != CLIC:
-        return datasets.resolve(data)
-    whole = datasets.resolve("clic2020")
+        return _whole(data)
+    whole = _whole("clic2020")
     return held_out(replace(whole, paths=tuple(sorted(whole.paths))))
+
+
+def _whole(data: str) -> Dataset:
+    """The laboratory's where it is here; else as the harness has it."""
+    folder = LAB / "data" / _LAB.get(data, "")
+    if data in _LAB and folder.is_dir():
+        return replace(datasets.resolve(str(folder)), name=data)
+    return datasets.resolve(data)
 
 
 def resolve_clips(data: str) -> ClipSet:
@@ -41,8 +55,9 @@ def resolve_clips(data: str) -> ClipSet:
 def recorded(data: str, rows: Path) -> Dataset:
     """A data set by the names of its images or clips in the rows of a folder, without files."""
     name = NAMES.get(data, data)
-    found = [read_rows(path)["image"] for path in rows.glob(f"{CODED}/*/{slug(name)}*/*.csv")]
-    return Dataset(name, tuple(Path(image) for image in sorted({i for f in found for i in f})))
+    files = rows.glob(f"{CODED}/*/{slug(name)}*/*.csv")
+    found = {image for path in files for image in pd.read_csv(path, usecols=["image"])["image"]}
+    return Dataset(name, tuple(map(Path, sorted(found))))
 
 
 def held_out(whole: Dataset) -> Dataset:

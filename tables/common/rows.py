@@ -30,6 +30,7 @@ from tables.common.places import TABLES, coded_files, rows_file
 from tables.common.subjects import Subject
 
 _KEY = ["codec", "point", "step", "config", "image"]
+_WORDS = dict.fromkeys(("codec", "point", "config", "image", "weights", "latentopt"), str)
 
 
 def rows_of(
@@ -63,10 +64,15 @@ def rows_of(
 
 def recorded(folder: Path, data: str, codec: str) -> pd.DataFrame:
     """The rows of all runs; of what several of them measured, the first's."""
-    frames = [read_rows(path) for path in coded_files(folder, data, codec)]
+    frames = [read_run(path) for path in coded_files(folder, data, codec)]
     if not frames:
         return pd.DataFrame(columns=list(COLUMNS))
     return pd.concat(frames, ignore_index=True).drop_duplicates(_KEY)
+
+
+def read_run(path: Path) -> pd.DataFrame:
+    """The rows of a committed file, read faster than one by one."""
+    return pd.read_csv(path, dtype=_WORDS, float_precision="round_trip")
 
 
 def on_device(subject: Subject, request: Request) -> str:

@@ -62,7 +62,7 @@ def _curve(rows: pd.DataFrame, config: str) -> pd.DataFrame:
 
 _TABLE1 = ("hex", "shift", "join")
 _TABLE2 = ("hex", "oct", "shift", "join")
-_TABLE6 = ("encode ratio", "decode ratio", "encode MACs")
+_TABLE6 = ("encode", "encode ratio", "encode MACs", "decode", "decode ratio")
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "table1-kodak": partial(short, "table1", "kodak", _TABLE1),

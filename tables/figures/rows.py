@@ -5,8 +5,9 @@ from functools import cache
 
 import pandas as pd
 
-from tables.common.harness import BASELINE, complete_rows, read_rows, summarise
+from tables.common.harness import BASELINE, complete_rows, summarise
 from tables.common.places import CODED, MEASURED, rows_file
+from tables.common.rows import read_run
 
 LAB = "lab-mean-1…4"
 STEPS = "factorized q2, steps"
@@ -18,9 +19,10 @@ NAMES = {LAB: "mbt2018-mean, four qualities", STEPS: "bmshj2018-factorized q2, s
 """What readers know the laboratory's codecs by."""
 
 
+@cache
 def run(name: str, codec: str, data: str = "kodak") -> pd.DataFrame:
     """All rows of one run: their times were taken together."""
-    return read_rows(rows_file(MEASURED, f"{CODED}/{name}", data, codec))
+    return read_run(rows_file(MEASURED, f"{CODED}/{name}", data, codec))
 
 
 @cache

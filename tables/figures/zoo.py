@@ -8,8 +8,7 @@ from scipy.interpolate import PchipInterpolator
 
 from latentopt import zoo
 from latentopt.zoo.embedded import EMBEDDED
-from tables.common.harness import BASELINE, means, published_curve, read_rows
-from tables.common.places import CODED, MEASURED, rows_file
+from tables.common.harness import BASELINE, means, published_curve
 from tables.figures.rows import TINY, run, signed, table
 from tables.figures.video import CLIPS, CODEC
 
@@ -49,7 +48,7 @@ def _published_psnr(codec: str, bpp: float) -> float:
 def embedded_video() -> str:
     """The video codec, on three clips."""
     clips = ("foreman_cif", "coastguard_cif", "basketballpass_416x240")
-    rows = read_rows(rows_file(MEASURED, f"{CODED}/lattices", CLIPS, CODEC))
+    rows = run("lattices", CODEC, CLIPS)
     base = rows[rows["config"] == BASELINE].set_index(["point", "image"])
     head = [*_TRAINED, *(f"{clip}: bpp / dB" for clip in clips)]
     lines = (

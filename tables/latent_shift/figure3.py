@@ -43,12 +43,12 @@ class Figure3(CodecExperiment):
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         figure, [dots, histogram] = canvas(2, width=12)
-        for subject in request.subjects:
-            values = probed(PROBE, subject, request)["correlation"]
+        of_codecs = {s.label: probed(PROBE, s, request)["correlation"] for s in request.subjects}
+        for name, values in of_codecs.items():
             if len(values):
-                histogram.hist(values, bins=20, alpha=0.6, label=subject.label)
+                histogram.hist(values, bins=20, alpha=0.6, label=name)
+                histogram.legend()
         histogram.set(xlabel="correlation", ylabel="images and rate points", title=self.title)
-        histogram.legend()
         if here := [subject for subject in request.subjects if subject.points]:
             model = here[0].points[0].load().to(request.device)
             x, y = _elements(

@@ -243,7 +243,8 @@ def test_figure7_is_table5_by_quality(request_: Request) -> None:
     one = replace(request_, dataset=request_.dataset.first(1), subjects=resolve([MEAN, CODEC]))
     cells = by_place(figure7.EXPERIMENT, one)
     assert {row for row, _ in cells} == {f"{MEAN} q{q}" for q in (1, 2, 3, 4)}
-    integral = by_place(table5.EXPERIMENT, one)[f"{MEAN}: oct", "BD-PSNR"].measured
+    same = replace(one, subjects=resolve([MEAN]), run=False)
+    integral = by_place(table5.EXPERIMENT, same)[f"{MEAN}: oct", "BD-PSNR"].measured
     gains = [cells[f"{MEAN} q{q}", "oct PSNR"].measured for q in (1, 2, 3, 4)]
     assert min(gains) < integral < max(gains)
     plot = one.rows.parent / "plot.png"
