@@ -2,7 +2,10 @@
 
 import sys
 
+from laboratory import use_laboratory_data
+
 from latentopt.bench.command import main
 
 if __name__ == "__main__":
+    use_laboratory_data()
     sys.exit(main())

@@ -11,9 +11,10 @@ import pandas as pd
 from latentopt import zoo
 from latentopt.bench.configs import parse_all
 from latentopt.bench.datasets import resolve
-from latentopt.bench.evaluate import Plan, evaluate, quality_points
+from latentopt.bench.markdown import write_summary
 from latentopt.bench.plots import plot_gains
-from latentopt.bench.summary import write_summary
+from latentopt.bench.sweep import evaluate
+from latentopt.bench.task import Plan, quality_points
 from latentopt.errors import LatentoptError
 from latentopt.zoo.embedded import EMBEDDED
 

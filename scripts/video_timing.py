@@ -23,8 +23,9 @@ from tqdm import tqdm
 
 from latentopt import VideoCodec, zoo
 from latentopt.bench import clipsets
-from latentopt.bench.configs import padded, parse
-from latentopt.bench.media import VideoBaseline
+from latentopt.bench.codecs import VideoBaseline, padded
+from latentopt.bench.configs import parse_recipe
+from latentopt.codec.wrap import wrap_video
 from latentopt.media.clips import open_clip
 
 CONFIGS = ("int", "hex", "oct", "shift", "oct+shift", "fast", "default")
@@ -101,19 +102,19 @@ def ours(codec: VideoCodec, x: Tensor, reference: Tensor) -> tuple[float, float]
     """The same."""
     size = (x.shape[-2], x.shape[-1])
     encode, strings = seconds(lambda: encoded(codec, x, reference))
-    decode, _ = seconds(lambda: codec.decode_frame(strings, size, reference))
+    decode, _ = seconds(lambda: codec.frames.decode_frame(strings, size, reference))
     return encode, decode
 
 
 def encoded(codec: VideoCodec, x: Tensor, reference: Tensor) -> dict[str, list[bytes]]:
-    frame, _ = codec.encode_frame(x, reference)
+    frame, _ = codec.frames.encode_frame(x, reference)
     return {name: [latent.string for latent in latents] for name, latents in frame.items()}
 
 
 @torch.no_grad()
 def measure(model: ScaleSpaceFlow, configs: list[str], frames: list[Pair]) -> np.ndarray:
     """Seconds (frames, 1 + configs, 2), the first of CompressAI; the first frame warms up."""
-    codecs = [parse(name).wrap(model) for name in configs]
+    codecs = [wrap_video(model, parse_recipe(name)) for name in configs]
     times = [
         [compressai(model, *pair), *(ours(codec, *pair) for codec in codecs)]
         for pair in tqdm([frames[0], *frames], disable=None)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from compressai.models import MeanScaleHyperprior
+from laboratory import use_laboratory_data
 from support.models import FAMILIES, tiny
 from torch import Tensor, nn
 
@@ -13,6 +14,7 @@ from latentopt.media.images import read_image
 
 SHARED = Path("../shared")
 
+use_laboratory_data()
 torch.set_num_threads(1)  # small tensors: threads would wait for each other
 
 

@@ -10,8 +10,6 @@ The context sees the lattice points before any shift: the shift's direction need
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +17,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from latentopt.adapters.base import Leaf, Parameters, SideAdapter, cpu_copy, flat_layers
+from latentopt.adapters.base import as_numpy, cpu_copy, derived, flat_layers
 from latentopt.adapters.hyperprior import ScaleAdapter
+from latentopt.adapters.side import Leaf, Parameters, SideAdapter
 from latentopt.errors import UnsupportedModelError
 
 
@@ -32,7 +31,7 @@ class Wavefront:
     slope: int
 
     @staticmethod
-    def of(convolution: Any) -> "Wavefront":
+    def of(convolution: nn.Conv2d) -> "Wavefront":
         """From a masked convolution, whose ``mask`` is (out, in, kh, kw).
 
         A neighbour (dh, dw) comes earlier if dw + slope * dh < 0.
@@ -47,7 +46,7 @@ class Wavefront:
         """
         if {*convolution.stride, *convolution.dilation, convolution.groups} != {1}:
             raise UnsupportedModelError("the context convolution has strides, dilation or groups")
-        seen = convolution.mask.detach().cpu().bool().numpy().any(axis=(0, 1))
+        seen = _mask(convolution).detach().cpu().bool().numpy().any(axis=(0, 1))
         taps = np.argwhere(seen) - np.array(seen.shape) // 2
         if any((dh, dw) >= (0, 0) for dh, dw in taps):
             raise UnsupportedModelError("the context convolution sees what is not decoded yet")
@@ -72,11 +71,11 @@ class ContextModel:
     times as long. On one thread: more of them would wait for each other more than they work.
     """
 
-    def __init__(self, convolution: Any, head: nn.Module):
+    def __init__(self, convolution: nn.Conv2d, head: nn.Module):
         self._wavefront = Wavefront.of(convolution)
         self._reach = np.array(convolution.kernel_size) // 2
         rows, columns = (self._wavefront.taps + self._reach).T
-        weight = (convolution.weight * convolution.mask)[:, :, rows, columns].movedim(1, 2)
+        weight = (convolution.weight * _mask(convolution))[:, :, rows, columns].movedim(1, 2)
         self._weight = as_numpy(weight.flatten(1))  # (out, taps * M)
         self._bias = _column(convolution.bias)
         self._head = [_pointwise(layer) for layer in flat_layers(head)]
@@ -117,35 +116,37 @@ def _pointwise(layer: nn.Module) -> Callable[[NDArray], NDArray]:
     return lambda x: layer(torch.from_numpy(x).T[:, :, None, None])[:, :, 0, 0].T.numpy()
 
 
+def _mask(convolution: nn.Conv2d) -> Tensor:
+    """Of a masked convolution, (out, in, kh, kw)."""
+    return convolution.get_buffer("mask")
+
+
 def _column(bias: Tensor | None) -> NDArray | float:
     return 0.0 if bias is None else as_numpy(bias)[:, None]
-
-
-def as_numpy(x: Tensor) -> NDArray:
-    """As float64 where it is, else as float32."""
-    exact = x.dtype == torch.float64
-    return x.detach().cpu().to(torch.float64 if exact else torch.float32).numpy()
 
 
 class WalkedAdapter(SideAdapter):
     """A family whose main latent is walked in wavefronts."""
 
     contextual = True
-    scales_first = True
-    """Whether the head's outputs are scales and means, or means and scales."""
 
     @property
     @abstractmethod
-    def walked(self) -> tuple[Any, Any]:
+    def walked(self) -> tuple[nn.Conv2d, nn.Module]:
         """The masked convolution, and the head of the entropy parameters."""
+
+    def head(self, head: nn.Module) -> nn.Module:
+        """A head whose outputs are scales, then means; its copy ``head`` may be changed."""
+        return head
 
     def main_shape(self, features: NDArray) -> tuple[int, ...]:
         return (self.walked[0].in_channels, *features.shape[1:])
 
-    @cached_property
+    @derived
     def _context(self) -> ContextModel:
-        convolution, head = (cpu_copy(part, self.dtype) for part in self.walked)
-        return ContextModel(convolution, head if self.scales_first else _swapped(head))
+        convolution, head = self.walked
+        own_head = self.head(cpu_copy(head, self.dtype))
+        return ContextModel(cpu_copy(convolution, self.dtype), own_head)
 
     def visit(self, features: NDArray, leaf: Leaf) -> None:
         shape = self.main_shape(features)
@@ -158,8 +159,11 @@ class WalkedAdapter(SideAdapter):
         decoded = torch.from_numpy(y).reshape(1, *self.main_shape(features)).to(like)
         given = torch.from_numpy(features)[None].to(like)
         output = head(torch.cat([given, convolution(decoded)], dim=1))
-        first, second = output[0].float().cpu().numpy().reshape(2, -1)
-        return Parameters(first, second) if self.scales_first else Parameters(second, first)
+        return self.split_head(output[0].float().cpu().numpy().reshape(2, -1))
+
+    def split_head(self, output: NDArray) -> Parameters:
+        """Entropy parameters from what the model's own head says (2, n)."""
+        return Parameters(*output)
 
 
 class ContextAdapter(WalkedAdapter, ScaleAdapter):
@@ -170,7 +174,7 @@ class ContextAdapter(WalkedAdapter, ScaleAdapter):
     """
 
     @property
-    def walked(self) -> tuple[Any, Any]:
+    def walked(self) -> tuple[nn.Conv2d, nn.Module]:
         return self.model.context_prediction, self.model.entropy_parameters
 
     def refresh(self) -> None:
@@ -184,7 +188,7 @@ class ContextAdapter(WalkedAdapter, ScaleAdapter):
         return self.model.h_a(y)
 
 
-def _swapped(head: nn.Module) -> nn.Module:
+def swapped(head: nn.Module) -> nn.Module:
     """Networks of means and scales, in that order, with their last layer's outputs swapped."""
     *_, last = flat_layers(head)
     assert isinstance(last, nn.Conv2d) and last.bias is not None

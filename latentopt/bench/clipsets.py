@@ -50,7 +50,7 @@ def sequence(path: Path) -> str:
 def resolve(data: str) -> ClipSet:
     """The data set called ``data``, or the clips of a file, folder or glob (DataError if none).
 
-    Named sets are looked for in $LATENTOPT_DATA, the user's cache and ../shared/data; UVG is then
+    Named sets are looked for in the folders of $LATENTOPT_DATA and the user's cache; UVG is then
     downloaded.
     """
     if data == "uvg":

@@ -11,12 +11,13 @@ import torch
 from latentopt import zoo
 from latentopt.bench import clipsets, datasets
 from latentopt.bench.configs import parse_all
-from latentopt.bench.evaluate import Plan, RatePoint, checkpoint_points, evaluate, quality_points
-from latentopt.bench.media import DEFAULT_GOP, PARTS, Clips, Images, Medium
+from latentopt.bench.items import DEFAULT_GOP, PARTS, Clips, Images, Medium
+from latentopt.bench.markdown import write_summary
 from latentopt.bench.plots import plot_rd
 from latentopt.bench.published import RdCurve, published_curve
 from latentopt.bench.sequences import per_sequence, sequence_report
-from latentopt.bench.summary import write_summary
+from latentopt.bench.sweep import evaluate
+from latentopt.bench.task import Plan, RatePoint, checkpoint_points, quality_points
 from latentopt.errors import InputError, LatentoptError
 
 DEFAULT_CONFIGS = "baseline,int,hex,oct,oct+shift,fast,default"

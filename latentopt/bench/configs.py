@@ -1,4 +1,4 @@
-"""What a configuration name such as `oct+shift+grid` means, and the codec it builds.
+"""What a configuration name such as `oct+shift+grid` means: a recipe.
 
 name     = "baseline" | preset | part {"+" part}
 preset   = "paper" | "fast" | "default" | "slow" | "best"
@@ -10,32 +10,29 @@ lattice  = "int" | "hex" | "oct" | "d4" | "e8" | "auto"
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import cast
 
-import torch.nn.functional as F
-from torch import Tensor, nn
-
-import latentopt
-from latentopt.codec.recipe import PRESETS
+from latentopt.codec.recipe import PRESETS, Recipe, Words, get_preset
 from latentopt.encoder import Effort, Schedule
 from latentopt.errors import InputError
 from latentopt.lattices import RULES
 
-_OPTIONS = ("shift", "grid", "sign", "split", "scales", "rdo", "refine", "paper")
-_DIRECTIONS = ("sign", "split")
+BASELINE = "baseline"
+"""The name of CompressAI's own quantizer and coder."""
+
 _RDO = Effort(Schedule(0, (1, 1), (1, 1)), strengths=(0.1, 0.3, 0.6), draft=False)
-_REFINE = replace(PRESETS["slow"].effort or _RDO, refits=0)
-
-Strings = list[list[bytes]]
-"""One list per bitstream part, one bytes object per image in it."""
-
-
-class Codec(Protocol):
-    """What the harness needs of a codec; ``shape`` is the codec's own business."""
-
-    def compress(self, x: Tensor) -> dict[str, Any]: ...
-
-    def decompress(self, strings: Strings, shape: Any) -> dict[str, Tensor]: ...
+_REFINE = replace(cast(Effort, get_preset("slow").effort), refits=0)
+_OPTIONS: dict[str, Words] = {
+    "shift": {"shift": True},
+    "grid": {"shift": "grid"},
+    "sign": {"direction": "sign"},
+    "split": {"direction": "split"},
+    "scales": {"scales": True},
+    "rdo": {"effort": _RDO},
+    "refine": {"effort": _REFINE},
+    "paper": {"pmf": "paper"},
+}
+"""In the order of the canonical spelling; what comes later says more than what comes before."""
 
 
 @dataclass(frozen=True)
@@ -46,66 +43,17 @@ class Configuration:
     ('shift', 'hex+shift+sign')
     """
 
-    lattice: str | None
-    """None: CompressAI's own quantizer and coder, or a preset's."""
-    options: frozenset[str] = frozenset()
-    preset: str | None = None
-
-    @property
-    def name(self) -> str:
-        """The canonical spelling."""
-        if self.lattice is None:
-            return self.preset or "baseline"
-        options = [option for option in _OPTIONS if option in self.options]
-        short = "+".join(options) if self.lattice == "int" else ""
-        return short if short and short not in PRESETS else "+".join([self.lattice, *options])
-
-    @property
-    def is_baseline(self) -> bool:
-        """Whether it is CompressAI's own quantizer and coder."""
-        return self.lattice is None and self.preset is None
-
-    def build(self, model: nn.Module) -> Codec:
-        """The codec of this configuration around a pretrained CompressAI image model."""
-        return BaselineCodec(model) if self.is_baseline else self.wrap(model)
-
-    def wrap(self, model: nn.Module, **more: Any) -> Any:
-        """The model as `latentopt.wrap` makes it, with ``more`` arguments than the name tells."""
-        if self.preset:
-            return latentopt.wrap(model, preset=self.preset, **more)
-        has = self.options.__contains__
-        return latentopt.wrap(
-            model,
-            quant=self.lattice,
-            shift="grid" if has("grid") else has("shift"),
-            direction=next(filter(has, _DIRECTIONS), "density"),
-            scales=has("scales"),
-            effort=_REFINE if has("refine") else _RDO if has("rdo") else None,
-            pmf="paper" if has("paper") else "exact",
-            **more,
-        )
+    name: str
+    """The canonical spelling."""
+    recipe: Recipe | None
+    """None: CompressAI's own quantizer and coder."""
 
 
 def parse(name: str) -> Configuration:
     """The configuration called ``name``; InputError with the grammar where there is none."""
-    tokens = name.strip().lower().split("+")
-    if tokens == ["baseline"]:
-        return Configuration(None)
-    if len(tokens) == 1 and tokens[0] in PRESETS:
-        return Configuration(None, preset=tokens[0])
-    lattice, options = (tokens[0], tokens[1:]) if tokens[0] in RULES else ("int", tokens)
-    unknown = [t for t in options if t not in _OPTIONS]
-    if unknown or len(set(options)) != len(options):
-        wrong = f"unknown part {unknown[0]!r}" if unknown else "a part is repeated"
-        raise InputError(
-            f"configuration {name!r}: {wrong}; known: baseline, {', '.join(PRESETS)}, or one of "
-            f"{', '.join(RULES)} and any of +{', +'.join(_OPTIONS)} ('shift' alone: int+shift)"
-        )
-    if "shift" not in options and {"grid", *_DIRECTIONS} & set(options):
-        raise InputError(f"configuration {name!r}: grid, sign and split qualify +shift: add it")
-    if {"sign", "split"} <= set(options) or {"rdo", "refine"} <= set(options):
-        raise InputError(f"configuration {name!r}: two parts exclude each other")
-    return Configuration(lattice, frozenset(options))
+    if name.strip().lower() == BASELINE:
+        return Configuration(BASELINE, None)
+    return _parse(name)
 
 
 def parse_all(names: Sequence[str]) -> list[Configuration]:
@@ -116,30 +64,46 @@ def parse_all(names: Sequence[str]) -> list[Configuration]:
     return configurations
 
 
-class BaselineCodec:
-    """CompressAI's own compress and decompress, for images of any size.
+def parse_recipe(name: str) -> Recipe:
+    """The recipe of a configuration; InputError where there is none, as of the baseline.
 
-    The image is padded as latentopt pads it (replicated, right and bottom), so that both code the
-    same samples; its size is not part of the strings, here as there.
+    >>> parse_recipe("oct+sign+shift").direction
+    'sign'
     """
-
-    def __init__(self, model: nn.Module) -> None:
-        self._model: Any = model
-        self._stride: Any = model.downsampling_factor  # pixels, as latentopt pads
-
-    def compress(self, x: Tensor) -> dict[str, Any]:
-        """``strings`` and ``shape`` of images (B, 3, H, W) in [0, 1]."""
-        out = self._model.compress(padded(x, self._stride))
-        return {"strings": out["strings"], "shape": (out["shape"], x.shape[-2:])}
-
-    def decompress(self, strings: Strings, shape: Any) -> dict[str, Tensor]:
-        """``x_hat`` (B, 3, H, W), cropped to the original size."""
-        latent_shape, (height, width) = shape
-        x_hat = self._model.decompress(strings, latent_shape)["x_hat"]
-        return {"x_hat": x_hat[..., :height, :width]}
+    recipe = parse(name).recipe
+    if recipe is None:
+        raise InputError(f"configuration {name!r}: this is the model's own coder, not a recipe")
+    return recipe
 
 
-def padded(x: Tensor, stride: int) -> Tensor:
-    """Images (B, 3, H, W), right column and last row repeated up to a multiple of ``stride``."""
-    height, width = x.shape[-2:]
-    return F.pad(x, (0, -width % stride, 0, -height % stride), mode="replicate")
+def _parse(name: str) -> Configuration:
+    tokens = name.strip().lower().split("+")
+    if len(tokens) == 1 and tokens[0] in PRESETS:
+        return Configuration(tokens[0], get_preset(tokens[0]))
+    lattice, given = (tokens[0], tokens[1:]) if tokens[0] in RULES else ("int", tokens)
+    _check(name, given)
+    options = [option for option in _OPTIONS if option in given]
+    words: Words = {}
+    for option in options:
+        words.update(_OPTIONS[option])
+    return Configuration(_spelling(lattice, options), Recipe(lattice, None).but(**words))
+
+
+def _check(name: str, options: Sequence[str]) -> None:
+    unknown = [option for option in options if option not in _OPTIONS]
+    if unknown or len(set(options)) != len(options):
+        wrong = f"unknown part {unknown[0]!r}" if unknown else "a part is repeated"
+        raise InputError(
+            f"configuration {name!r}: {wrong}; known: {BASELINE}, {', '.join(PRESETS)}, or one of "
+            f"{', '.join(RULES)} and any of +{', +'.join(_OPTIONS)} ('shift' alone: int+shift)"
+        )
+    if "shift" not in options and {"grid", "sign", "split"} & set(options):
+        raise InputError(f"configuration {name!r}: grid, sign and split qualify +shift: add it")
+    if {"sign", "split"} <= set(options) or {"rdo", "refine"} <= set(options):
+        raise InputError(f"configuration {name!r}: two parts exclude each other")
+
+
+def _spelling(lattice: str, options: Sequence[str]) -> str:
+    """Without ``int``, where that is not the name of something else."""
+    short = "+".join(options) if lattice == "int" else ""
+    return short if short and short not in PRESETS else "+".join([lattice, *options])

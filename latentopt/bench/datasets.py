@@ -101,7 +101,7 @@ def names() -> tuple[str, ...]:
 def resolve(data: str) -> Dataset:
     """The data set called ``data``, or the images of a folder, file or glob (DataError if none).
 
-    Named sets are looked for in $LATENTOPT_DATA, the user's cache and ../shared/data, then
+    Named sets are looked for in the folders of $LATENTOPT_DATA and the user's cache, then
     downloaded.
 
     >>> [p.name for p in resolve("sample").paths]
@@ -162,10 +162,12 @@ def _named(name: str) -> Dataset:
 
 
 def roots() -> list[Path]:
-    """Where data sets are looked for: $LATENTOPT_DATA, the user's cache, ../shared/data."""
-    root = os.environ.get("LATENTOPT_DATA")
-    first = [Path(root).expanduser()] if root else []
-    return [*first, cache_root(), Path("..") / "shared" / "data"]
+    """Where data sets are looked for: the folders of $LATENTOPT_DATA, then the user's cache.
+
+    Folders are separated as in $PATH: by a colon, on Windows by a semicolon.
+    """
+    folders = os.environ.get("LATENTOPT_DATA", "").split(os.pathsep)
+    return [*(Path(folder).expanduser() for folder in folders if folder), cache_root()]
 
 
 def cache_root() -> Path:

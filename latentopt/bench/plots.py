@@ -2,8 +2,8 @@
 
 import io
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,8 +13,9 @@ from torch import Tensor
 
 from latentopt.atomic import write_whole
 from latentopt.bench.bdrate import rate_at_equal_psnr
+from latentopt.bench.configs import BASELINE
 from latentopt.bench.published import RdCurve
-from latentopt.bench.summary import BASELINE, Curve, curves, means, summarise
+from latentopt.bench.summary import Curve, curves, means, summarise
 from latentopt.codec.explain import Explanation, largest
 from latentopt.errors import RateRangeError
 from latentopt.media.images import to_uint8
@@ -135,10 +136,10 @@ def _draw_curve(
     base = curve.rows[curve.rows["config"] == BASELINE]
     for config, part in curve.rows.groupby("config", sort=False):
         line = part.sort_values("bpp")
-        style: dict[str, Any] = {"color": colours[str(config)], "marker": ".", "linewidth": 1.2}
-        left.plot(line["bpp"], line["psnr_db"], label=str(config) if labelled else None, **style)
+        draw = partial(Axes.plot, color=colours[str(config)], marker=".", linewidth=1.2)
+        draw(left, line["bpp"], line["psnr_db"], label=str(config) if labelled else None)
         relative = _relative_rates(line, base)
-        right.plot([q for q, _ in relative], [r for _, r in relative], **style)
+        draw(right, [q for q, _ in relative], [r for _, r in relative])
 
 
 def _relative_rates(line: pd.DataFrame, base: pd.DataFrame) -> list[tuple[float, float]]:

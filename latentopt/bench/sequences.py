@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import TypedDict
 
 import pandas as pd
 
 from latentopt import zoo
 from latentopt.bench.bdrate import Rates, bd_rate
+from latentopt.bench.configs import BASELINE
 from latentopt.bench.published import UVG_AVERAGE, paper_gain
-from latentopt.bench.summary import BASELINE, Curve, complete_rows, curves, means
+from latentopt.bench.summary import Curve, complete_rows, curves, means
 from latentopt.bench.uvg import SEQUENCES as UVG
 from latentopt.errors import RateRangeError
 
@@ -20,8 +21,18 @@ AVERAGE = "average curve"
 MEAN = "mean of the rows"
 
 _FIRST = ("hex", "oct", "shift", "oct+shift")  # the table's columns
-_COLUMNS = ["codec", "sequence", "low_bpp", "high_bpp", "config"]
-_COLUMNS += ["bd_rate_percent", "paper_percent", "reason"]
+
+
+class _Line(TypedDict):
+    low_bpp: float
+    high_bpp: float
+    config: str
+    bd_rate_percent: float
+    paper_percent: float
+    reason: str
+
+
+_COLUMNS = ["codec", "sequence", *_Line.__annotations__]
 
 
 def per_sequence(rows: pd.DataFrame) -> pd.DataFrame:
@@ -53,9 +64,7 @@ def _is_uvg(curve: Curve) -> bool:
     return set(curve.rows["image"]) == set(UVG)
 
 
-def _against_baseline(
-    part: pd.DataFrame, family: str, name: str, is_uvg: bool
-) -> Iterator[dict[str, Any]]:
+def _against_baseline(part: pd.DataFrame, family: str, name: str, is_uvg: bool) -> Iterator[_Line]:
     """The configurations of one sequence: one rate point per row."""
     row = UVG_AVERAGE if name == AVERAGE and is_uvg else name
     base = part[part["config"] == BASELINE]

@@ -1,20 +1,19 @@
-"""From measurements to tables: means, Bjøntegaard differences, published curves."""
+"""From measurements to data frames: means, Bjøntegaard differences, published curves."""
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import pandas as pd
 
 from latentopt.bench.bdrate import Method, bd_psnr, bd_rate, rate_at_equal_psnr
+from latentopt.bench.configs import BASELINE
 from latentopt.bench.datasets import published_set
 from latentopt.bench.metrics import ms_ssim_db
 from latentopt.bench.published import RdCurve, published_curve
 from latentopt.errors import InputError, RateRangeError
 
-BASELINE = "baseline"
 _CELL = ["codec", "point", "step", "config"]
 
 
@@ -101,8 +100,8 @@ _SUMMARY_COLUMNS = [
 ]
 
 
-def _against_baseline(curve: Curve, config: str) -> dict[str, Any]:
-    line: dict[str, Any] = dict.fromkeys(_SUMMARY_COLUMNS, math.nan)
+def _against_baseline(curve: Curve, config: str) -> dict[str, object]:
+    line: dict[str, object] = dict.fromkeys(_SUMMARY_COLUMNS, math.nan)
     line |= {"codec": curve.codec, "curve": curve.label, "config": config, "reason": ""}
     line["images"] = curve.rows["image"].nunique()
     base = curve.rows[curve.rows["config"] == BASELINE]
@@ -177,16 +176,17 @@ def _time_ratios(base: pd.DataFrame, own: pd.DataFrame) -> dict[str, float]:
     }
 
 
-_PUBLISHED_COLUMNS = [
-    "codec",
-    "point",
-    "config",
-    "bpp",
-    "psnr_db",
-    "rate_vs_published_percent",
-    "rate_vs_baseline_percent",
-    "reason",
-]
+class _Reading(TypedDict):
+    """One configuration of one checkpoint, read on the published curve."""
+
+    codec: str
+    point: str
+    config: str
+    bpp: float
+    psnr_db: float
+    rate_vs_published_percent: float
+    rate_vs_baseline_percent: float
+    reason: str
 
 
 def against_published(rows: pd.DataFrame) -> pd.DataFrame:
@@ -196,7 +196,7 @@ def against_published(rows: pd.DataFrame) -> pd.DataFrame:
     compares them: what the configuration saves with this checkpoint, at equal PSNR. Empty where
     the codec or the data set has no published curve.
     """
-    lines: list[dict[str, Any]] = []
+    lines: list[_Reading] = []
     for (codec, _), part in means(rows[rows["step"] == 1.0]).groupby(
         ["codec", "point"], sort=False
     ):
@@ -208,12 +208,12 @@ def against_published(rows: pd.DataFrame) -> pd.DataFrame:
         except InputError:
             continue
         lines += _on_curve(part, curve, known.images)
-    return pd.DataFrame(lines, columns=_PUBLISHED_COLUMNS)
+    return pd.DataFrame(lines, columns=list(_Reading.__annotations__))
 
 
-def _on_curve(part: pd.DataFrame, curve: RdCurve, images: int) -> list[dict[str, Any]]:
+def _on_curve(part: pd.DataFrame, curve: RdCurve, images: int) -> list[_Reading]:
     """The configurations of one checkpoint, each read on the curve."""
-    lines = [_reading(row, curve, images) for row in part.to_dict("records")]
+    lines = [_reading(row, curve, images) for _, row in part.iterrows()]
     readings = {line["config"]: line["rate_vs_published_percent"] for line in lines}
     reference = readings.get(BASELINE, math.nan)
     for line in lines:
@@ -222,90 +222,27 @@ def _on_curve(part: pd.DataFrame, curve: RdCurve, images: int) -> list[dict[str,
     return lines
 
 
-def _reading(row: dict[Hashable, Any], curve: RdCurve, images: int) -> dict[str, Any]:
-    line: dict[str, Any] = dict.fromkeys(_PUBLISHED_COLUMNS, math.nan)
-    line |= {name: row[name] for name in _PUBLISHED_COLUMNS[:5]} | {"reason": ""}
+def _reading(row: pd.Series, curve: RdCurve, images: int) -> _Reading:
+    percent, reason = _on_published(row, curve, images)
+    return {
+        "codec": row["codec"],
+        "point": row["point"],
+        "config": row["config"],
+        "bpp": row["bpp"],
+        "psnr_db": row["psnr_db"],
+        "rate_vs_published_percent": percent,
+        "rate_vs_baseline_percent": math.nan,
+        "reason": reason,
+    }
+
+
+def _on_published(row: pd.Series, curve: RdCurve, images: int) -> tuple[float, str]:
+    """The rate against the curve's in percent; or NaN, and why it cannot be read there."""
     if row["images"] != images:
-        return line | {"reason": f"{row['images']} images; the curve is of all {images}"}
-    if str(row["point"]).endswith("-ms-ssim"):
-        return line | {"reason": "the curve is of weights trained for MSE"}
+        return math.nan, f"{row['images']} images; the curve is of all {images}"
+    if row["point"].endswith("-ms-ssim"):
+        return math.nan, "the curve is of weights trained for MSE"
     try:
-        percent = rate_at_equal_psnr(row["bpp"], row["psnr_db"], curve.bpp, curve.psnr_db)
+        return rate_at_equal_psnr(row["bpp"], row["psnr_db"], curve.bpp, curve.psnr_db), ""
     except RateRangeError as error:
-        return line | {"reason": str(error)}
-    return line | {"rate_vs_published_percent": percent}
-
-
-def report(rows: pd.DataFrame, title: str, sections: Sequence[str] = ()) -> str:
-    """All tables as Markdown, ``sections`` among them, and what a reader must know of them."""
-    measured, used = rows["image"].nunique(), complete_rows(rows)["image"].nunique()
-    parts = [f"# {title}", "## Against the baseline", _table(summarise(rows), _SUMMARY_COLUMNS)]
-    parts += sections
-    published = against_published(rows)
-    if not published.empty:
-        read = published["rate_vs_published_percent"].notna().any()
-        reasons = "Not read: " + "; ".join(published["reason"].unique()) + "."
-        parts += ["## Against the published curve, step 1"]
-        parts += [_table(published, _PUBLISHED_COLUMNS) if read else reasons]
-    parts += ["## Means", _table(means(rows), list(means(rows).columns)), _NOTE]
-    if used < measured:
-        parts.append(
-            f"{measured - used} of {measured} images were not measured everywhere: left out."
-        )
-    sources = sorted(rows["latentopt"].unique())
-    parts.append(
-        f"latentopt {', '.join(sources)}; {', '.join(sorted(rows['device'].unique()))}, "
-        f"{', '.join(str(t) for t in sorted(rows['threads'].unique()))} CPU thread(s)."
-    )
-    return "\n\n".join(parts) + "\n"
-
-
-_NOTE = (
-    "Negative rates and positive dB are gains. Rates are bytes really written; quality is that of "
-    "the 8-bit image decoded from them, of a clip the mean over its frames. Bjøntegaard "
-    "differences are of the data-set means of bpp and of PSNR (or of MS-SSIM, in dB) over log10 "
-    "rate; times are per image or frame, their ratios medians over the images or clips."
-)
-
-
-def write_summary(
-    rows: pd.DataFrame, folder: Path, title: str, sections: Sequence[str] = ()
-) -> str:
-    """Write summary.md and summary.csv, means.csv and published.csv; return the Markdown."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = report(rows, title, sections)
-    (folder / "summary.md").write_text(text, encoding="utf-8")
-    summarise(rows).to_csv(folder / "summary.csv", index=False)
-    means(rows).to_csv(folder / "means.csv", index=False)
-    published = against_published(rows)
-    if not published.empty:
-        published.to_csv(folder / "published.csv", index=False)
-    return text
-
-
-_DIGITS = {"bpp": 4, "ms_ssim": 4, "encode_s": 2, "decode_s": 2, "step": 2}
-
-
-def _table(frame: pd.DataFrame, columns: Sequence[str]) -> str:
-    """A Markdown table; columns that hold nothing are left out."""
-    if frame.empty:
-        return "(none)"
-    kept = [c for c in columns if any(_cell(c, v) for v in frame[c])]
-    lines = [
-        "| " + " | ".join(c.replace("_percent", " %").replace("_", " ") for c in kept) + " |",
-        "| " + " | ".join("---" for _ in kept) + " |",
-    ]
-    lines += [
-        "| " + " | ".join(_cell(c, v) for c, v in zip(kept, row)) + " |"
-        for row in frame[kept].itertuples(index=False)
-    ]
-    return "\n".join(lines)
-
-
-def _cell(column: str, value: Any) -> str:
-    if not isinstance(value, float):
-        return str(value).replace("|", "\\|")
-    if math.isnan(value):
-        return ""
-    sign = "+" if column.startswith("bd_") or column.endswith("_percent") else ""
-    return f"{value:{sign}.{3 if column.endswith('_db') else _DIGITS.get(column, 2)}f}"
+        return math.nan, str(error)

@@ -192,12 +192,12 @@ class _Whole:
     """The whole frames of a file that may end early; ``lost`` says that it does."""
 
     def __init__(self, frames: "Iterator[Tensor]", done: Callable[[], object]):
-        self._frames, self._done = frames, done
+        self.frames, self._done = frames, done
         self.lost: TruncatedError | None = None
 
     def __iter__(self) -> "Iterator[Tensor]":
         try:
-            for frame in self._frames:
+            for frame in self.frames:
                 yield frame
                 self._done()
         except TruncatedError as error:

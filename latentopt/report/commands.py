@@ -20,7 +20,7 @@ def commands(rows: pd.DataFrame) -> list[str]:
 
 
 def clip_options(data: str) -> list[str] | None:
-    """The options that give a data label of clips (see `bench.media.Clips.label`), else None.
+    """The options that give a data label of clips (see `bench.items.Clips.label`), else None.
 
     >>> clip_options("video/gop8/frames16/image+residual")
     ['--data', 'video', '--gop', '8', '--frames', '16', '--parts', 'image,residual']

@@ -2,22 +2,57 @@
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import pandas as pd
 
 from latentopt import zoo
 from latentopt.bench.bdrate import rate_at_equal_psnr
+from latentopt.bench.configs import BASELINE
 from latentopt.bench.datasets import published_set
 from latentopt.bench.metrics import ms_ssim_db
 from latentopt.bench.published import RdCurve, published_curve
-from latentopt.bench.results import read_rows
-from latentopt.bench.summary import BASELINE, Curve, complete_rows, curves, means
+from latentopt.bench.store import read_rows
+from latentopt.bench.summary import Curve, complete_rows, curves, means
 from latentopt.errors import InputError, RateRangeError
 from latentopt.report.commands import clip_options, commands
 
 MEASUREMENTS = "measurements.csv"
 """The only file of a harness folder that a report needs."""
+
+
+class Point(TypedDict):
+    """A rate point, mean over the data; what is undefined is None."""
+
+    name: str
+    bpp: float | None
+    psnr_db: float | None
+    ms_ssim_db: float | None
+    rate_percent: float | None
+    """The rate against the baseline's at equal PSNR."""
+
+
+class Series(TypedDict):
+    """The rate points of a configuration, lowest rate first."""
+
+    config: str
+    baseline: bool
+    points: list[Point]
+
+
+class Published(TypedDict):
+    """A published curve."""
+
+    label: str
+    points: list[Point]
+
+
+class Chart(TypedDict):
+    """A curve's configurations, and what was published of its codec."""
+
+    label: str
+    series: list[Series]
+    published: Published | None
 
 
 def read_folder(folder: Path) -> pd.DataFrame:
@@ -60,12 +95,8 @@ def facts(rows: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def chart(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """For each curve its configurations' rate points, means over the data, lowest rate first.
-
-    A point has ``bpp``, ``psnr_db``, ``ms_ssim_db`` and ``rate_percent``, the rate against the
-    baseline's at equal PSNR; what is undefined is None.
-    """
+def charts(rows: pd.DataFrame) -> list[Chart]:
+    """What a page draws of each curve, as JSON holds it."""
     return [
         {
             "label": f"{curve.codec}, {curve.label}",
@@ -89,19 +120,19 @@ def point_name(point: str, step: float) -> str:
     return point if step == 1.0 else f"{point}, step {step:g}"
 
 
-def _series(curve: Curve) -> list[dict[str, Any]]:
+def _series(curve: Curve) -> list[Series]:
     base = curve.rows[curve.rows["config"] == BASELINE]
     return [
         {
             "config": str(config),
             "baseline": config == BASELINE,
-            "points": [_point(row, base) for row in part.sort_values("bpp").to_dict("records")],
+            "points": [_point(row, base) for _, row in part.sort_values("bpp").iterrows()],
         }
         for config, part in curve.rows.groupby("config", sort=False)
     ]
 
 
-def _point(row: dict[Any, Any], base: pd.DataFrame) -> dict[str, Any]:
+def _point(row: pd.Series, base: pd.DataFrame) -> Point:
     return {
         "name": point_name(row["point"], row["step"]),
         "bpp": number(row["bpp"]),
@@ -111,7 +142,7 @@ def _point(row: dict[Any, Any], base: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _relative_rate(row: dict[Any, Any], base: pd.DataFrame) -> float | None:
+def _relative_rate(row: pd.Series, base: pd.DataFrame) -> float | None:
     at = row["bpp"], row["psnr_db"]
     try:
         return number(rate_at_equal_psnr(*at, base["bpp"].to_numpy(), base["psnr_db"].to_numpy()))
@@ -119,7 +150,7 @@ def _relative_rate(row: dict[Any, Any], base: pd.DataFrame) -> float | None:
         return None
 
 
-def _published(curve: Curve, rows: pd.DataFrame) -> dict[str, Any] | None:
+def _published(curve: Curve, rows: pd.DataFrame) -> Published | None:
     """The published curve of the codec, where it is of the same images and kind of weights."""
     part = rows[rows["codec"] == curve.codec]
     known = published_set(part["data"].iloc[0])
@@ -134,7 +165,7 @@ def _published(curve: Curve, rows: pd.DataFrame) -> dict[str, Any] | None:
     return {"label": f"{found.codec}, published", "points": _published_points(found)}
 
 
-def _published_points(curve: RdCurve) -> list[dict[str, Any]]:
+def _published_points(curve: RdCurve) -> list[Point]:
     return [
         {
             "name": "published",

@@ -89,7 +89,7 @@ def _heading(column: Column) -> str:
     return f'<th scope="col"{kinds}>{text(column.heading)}</th>'
 
 
-def _cell(column: Column, value: object) -> str:
+def _cell(column: Column, value: float | str) -> str:
     kinds = _classes(["number"] * (column.digits is not None))
     return f"<td{kinds}>{text(column.text(value))}</td>"
 

@@ -46,7 +46,7 @@ def report(
 def page(rows: pd.DataFrame, slider: str) -> str:
     """The HTML of measurements, with the HTML of a slider."""
     css, script = _asset("report.css"), _asset("report.js")
-    curves = data.chart(rows)
+    curves = data.charts(rows)
     *summaries, items = map(markup.section, tables(rows))
     return Template(_asset("template.html")).substitute(
         policy=_policy(css, script),

@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,19 +19,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentopt.adapters import with_step
 from latentopt.bench import datasets
-from latentopt.bench.configs import BaselineCodec, parse
-from latentopt.bench.evaluate import (
-    RatePoint,
-    checkpoint_points,
-    quality_points,
-    weights_hash,
-)
-from latentopt.bench.media import coded_bytes
+from latentopt.bench.codecs import BaselineCodec, coded_bytes
+from latentopt.bench.configs import BASELINE, parse_recipe
+from latentopt.bench.measure import stepped
 from latentopt.bench.metrics import psnr_db
-from latentopt.bench.summary import BASELINE, curves, means, summarise
+from latentopt.bench.provenance import weights_hash
+from latentopt.bench.summary import curves, means, summarise
+from latentopt.bench.task import RatePoint, checkpoint_points, quality_points
 from latentopt.codec.explain import Explanation
+from latentopt.codec.image import Codec
+from latentopt.codec.wrap import wrap_image
 from latentopt.errors import DataError, InputError, WeightsError
 from latentopt.media.images import read_image, to_uint8
 from latentopt.report.commands import quality
@@ -157,14 +154,14 @@ def _model(point: RatePoint, rows: pd.DataFrame, choice: Choice) -> nn.Module:
             f"{choice.codec} {choice.point} was measured with weights {measured}; "
             f"those here are {found}"
         )
-    return model if choice.step == 1.0 else with_step(model, choice.step)
+    return stepped(model, choice.step)
 
 
 @torch.no_grad()
 def _coded(choice: Choice, x: Tensor, model: nn.Module) -> Comparison:
     original = to_uint8(x)
     baseline = _baseline(model, x, original)
-    explanation, x_hat = _ours(parse(choice.config).wrap(model), x)
+    explanation, x_hat = _ours(wrap_image(model, parse_recipe(choice.config)), x)
     size = sum(latent.string_bytes for latent in explanation.latents)
     main = explanation.latents[0]
     return Comparison(
@@ -179,7 +176,7 @@ def _baseline(model: nn.Module, x: Tensor, original: Tensor) -> CodedImage:
     return _image(original, x_hat, coded_bytes(out["strings"], 0))
 
 
-def _ours(codec: Any, x: Tensor) -> tuple[Explanation, Tensor]:
+def _ours(codec: Codec, x: Tensor) -> tuple[Explanation, Tensor]:
     """Where the bits of the coded image went, and the image decoded from them."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.lo"

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
+from latentopt.bench.configs import BASELINE
 from latentopt.bench.metrics import ms_ssim_db
 from latentopt.bench.sequences import AVERAGE, per_sequence
-from latentopt.bench.summary import BASELINE, against_published, summarise
+from latentopt.bench.summary import against_published, summarise
 from latentopt.errors import InputError
 from latentopt.report.data import is_video, point_name
 
@@ -27,12 +27,12 @@ class Column:
     choose: bool = False
     """Whether a reader picks rows by its values."""
 
-    def text(self, value: Any) -> str:
+    def text(self, value: float | str) -> str:
         """
         >>> Column("a", "A", digits=2, signed=True).text(-1.234)
         '−1.23'
         """
-        if self.digits is None:
+        if self.digits is None or isinstance(value, str):
             return str(value)
         if math.isnan(value):
             return "–"

@@ -1,21 +1,14 @@
 """What tables take of the measuring harness `latentopt.bench`, in one place."""
 
 from latentopt.bench.bdrate import MIN_POINTS, bd_psnr, bd_rate, db_per_doubling
-from latentopt.bench.configs import padded, parse, parse_all
+from latentopt.bench.configs import parse, parse_all
 from latentopt.bench.datasets import Dataset
-from latentopt.bench.evaluate import (
-    Plan,
-    RatePoint,
-    checkpoint_points,
-    commit,
-    evaluate,
-    quality_points,
-    weights_hash,
-)
-from latentopt.bench.media import Clips, Images, Medium
+from latentopt.bench.items import Clips, Images, Medium
 from latentopt.bench.plots import plot_gains, plot_rd
+from latentopt.bench.provenance import commit, weights_hash
 from latentopt.bench.published import RdCurve, paper_gain, published_curve
-from latentopt.bench.results import (
+from latentopt.bench.sequences import per_sequence
+from latentopt.bench.store import (
     COLUMNS,
     Measurement,
     ResultsFile,
@@ -25,14 +18,9 @@ from latentopt.bench.results import (
     read_measurements,
     read_rows,
 )
-from latentopt.bench.sequences import per_sequence
-from latentopt.bench.summary import (
-    BASELINE,
-    against_published,
-    complete_rows,
-    means,
-    summarise,
-)
+from latentopt.bench.summary import BASELINE, against_published, complete_rows, means, summarise
+from latentopt.bench.sweep import evaluate
+from latentopt.bench.task import Plan, RatePoint, checkpoint_points, quality_points
 
 __all__ = [
     "BASELINE",
@@ -59,7 +47,6 @@ __all__ = [
     "drop_partial_line",
     "evaluate",
     "means",
-    "padded",
     "paper_gain",
     "parse",
     "parse_all",

@@ -11,11 +11,9 @@ from torch import Tensor, nn
 import latentopt
 from latentopt import Codec
 from latentopt.bitstream import NO_SHIFT, decode_step, encode_step
-from latentopt.codec.image import Coded
 from latentopt.encoder import Secant, ShiftProblem
 from latentopt.encoder.sensitivity import gradients
-from latentopt.latents.lattice import Latent
-from tables.common.harness import padded
+from latentopt.latents import Coded, Crossed
 
 STEP_BITS = 8
 """What a step size costs."""
@@ -28,7 +26,6 @@ _MULTIPLES = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 class _Transform(Protocol):
     """What a CompressAI image codec has to analyse images with."""
 
-    downsampling_factor: int
     g_a: nn.Module
 
 
@@ -49,14 +46,14 @@ class View:
         return self.codec.encode(self.x)
 
     @property
-    def latent(self) -> Latent:
+    def latent(self) -> Crossed:
         return self.coded["y"][0].latent
 
     @cached_property
     def y(self) -> Tensor:
         """The latent before quantization, (1, M, h, w)."""
         model = cast(_Transform, self.codec.model)
-        return model.g_a(padded(self.x, model.downsampling_factor)).float()
+        return model.g_a(self.codec.padded(self.x)).float()
 
     @cached_property
     def y_hat(self) -> Tensor:

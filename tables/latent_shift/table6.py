@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tables.common.experiment import Cell, CodecExperiment, Request
 from tables.common.harness import (
     BASELINE,
+    Images,
     Plan,
     complete_rows,
     evaluate,
@@ -58,17 +59,14 @@ _Seconds = tuple[float | None, float | None]
 
 def prepare(model: nn.Module) -> Measure:
     """Thousands of multiplications and additions per pixel, to encode and to decode."""
-    codecs = {config: parse(config).build(model) for config in CONFIGS.values()}
+    coders = {config: Images().coder(parse(config), model) for config in CONFIGS.values()}
 
     def measure(x: Tensor) -> dict[str, float]:
         found: dict[str, float] = {}
         pixels = x.shape[-2] * x.shape[-1]
-        for config, codec in codecs.items():
-            out = codec.compress(x)  # what a codec finds out once is not counted, nor is it timed
-            macs = (
-                _macs(lambda: codec.compress(x)),  # noqa: B023
-                _macs(lambda: codec.decompress(out["strings"], out["shape"])),  # noqa: B023
-            )
+        for config, coder in coders.items():
+            coded = coder([x])  # what a codec finds out once is not counted, nor is it timed
+            macs = _macs(lambda: coder([x])), _macs(coded.decode)  # noqa: B023
             found |= {f"{config} {what}": n / pixels / 1e3 for what, n in zip(_WHAT, macs)}
         return found
 

@@ -1,5 +1,6 @@
 """Finding data sets by name and path, and fetching them."""
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -69,6 +70,16 @@ def test_named_sets_in_shared_are_the_genuine_ones() -> None:
     assert datasets._is_genuine(SHARED / "kodak" / "kodim07.png", "kodak")
     assert not datasets._matches("kodak", "kodim08.png", SHARED / "kodak" / "kodim07.png")
     assert len(resolve("clic2020").paths) >= 28
+
+
+def test_several_folders_are_searched_in_order(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [nowhere / name for name in ("first", "second")]
+    monkeypatch.setenv("LATENTOPT_DATA", os.pathsep.join(map(str, folders)))
+    for folder in folders[::-1]:
+        write_images(folder / "kodak", [f"kodim{i:02}.png" for i in range(1, 25)])
+        assert resolve("kodak").paths[0].parent == folder / "kodak"
 
 
 def test_environment_comes_first(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:

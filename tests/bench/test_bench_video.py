@@ -16,13 +16,16 @@ from latentopt.adapters import with_step
 from latentopt.bench import command, uvg
 from latentopt.bench.bdrate import Rates, bd_rate
 from latentopt.bench.clipsets import ClipSet, resolve, sequence
-from latentopt.bench.configs import parse, parse_all
-from latentopt.bench.evaluate import Plan, RatePoint, evaluate
-from latentopt.bench.media import Clips, VideoBaseline, coded_bytes
+from latentopt.bench.codecs import VideoBaseline, coded_bytes
+from latentopt.bench.configs import parse, parse_all, parse_recipe
+from latentopt.bench.items import Clips
 from latentopt.bench.metrics import psnr_db
 from latentopt.bench.published import paper_gain, published_curve
-from latentopt.bench.results import COLUMNS, read_rows
 from latentopt.bench.sequences import AVERAGE, per_sequence, sequence_report
+from latentopt.bench.store import COLUMNS, read_rows
+from latentopt.bench.sweep import evaluate
+from latentopt.bench.task import Plan, RatePoint
+from latentopt.codec.wrap import wrap_video
 from latentopt.encoder import Ahead
 from latentopt.errors import DataError, InputError, RateRangeError, UnsupportedModelError
 from latentopt.media.images import read_image, to_uint8, write_png
@@ -96,10 +99,10 @@ def test_rows_are_what_compressai_writes_group_by_group(plan: Plan, tmp_path: Pa
 
 @pytest.mark.parametrize("ahead", [False, True])
 def test_groups_are_the_clip_with_that_gop(plan: Plan, tmp_path: Path, ahead: bool) -> None:
-    config = parse("oct+shift")
-    changed = replace(plan, configs=[config], medium=Clips(gop=2, ahead=ahead))
+    recipe = parse_recipe("oct+shift")
+    changed = replace(plan, configs=[parse("oct+shift")], medium=Clips(gop=2, ahead=ahead))
     row = evaluate(changed, tmp_path / "m.csv", progress=False).iloc[0]
-    codec = config.wrap(small(), gop=2, ahead=Ahead() if ahead else None)
+    codec = wrap_video(small(), recipe.but(gop=2, ahead=Ahead() if ahead else None))
     frames = frames_of(plan.dataset.paths[0])
     strings, shapes = codec.compress(frames)
     assert row["bytes"] == coded_bytes(strings, 0)
@@ -111,7 +114,8 @@ def test_groups_are_the_clip_with_that_gop(plan: Plan, tmp_path: Path, ahead: bo
 
 def test_the_baseline_pads_as_latentopt_does() -> None:
     model, x = small(), torch.rand(1, 3, 50, 130)
-    assert parse("int").wrap(model).parts["image"]._adapter.stride == VideoBaseline.stride
+    codec = wrap_video(model, parse_recipe("int"))
+    assert codec.parts["image"].assembly.adapter.stride == VideoBaseline.stride
     baseline = VideoBaseline(model)
     decoded = baseline.decompress(*baseline.compress([x, x]))
     assert [x_hat.shape for x_hat in decoded] == [x.shape] * 2
@@ -123,7 +127,8 @@ def test_frames_and_parts(plan: Plan, tmp_path: Path) -> None:
     row = evaluate(changed, tmp_path / "m.csv", progress=False).iloc[0]
     assert row["data"] == "two/gop2/frames2/motion+residual"
     assert row["bpp"] == pytest.approx(8 * row["bytes"] / (2 * 70 * 50))
-    assert medium.build(parse("hex"), small()).searched == ("motion", "residual")
+    codec = wrap_video(small(), medium.extended(parse_recipe("hex")))
+    assert codec.searched == ("motion", "residual")
 
 
 def test_resuming(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,11 +351,12 @@ def test_user_errors(options: list[str], message: str, capsys: pytest.CaptureFix
 
 @torch.no_grad()
 def test_timing_codes_what_the_codec_codes(clips: ClipSet) -> None:
-    model, codec = small(), parse("oct+shift").wrap(small())
+    model, codec = small(), wrap_video(small(), parse_recipe("oct+shift"))
     pair = next(video_timing.pairs(model, str(clips.paths[0])))
     strings = video_timing.encoded(codec, *pair)
-    _, expected = codec.encode_frame(*pair)
-    assert torch.equal(codec.decode_frame(strings, pair[0].shape[-2:], pair[1]), expected)
+    frames = codec.frames
+    _, expected = frames.encode_frame(*pair)
+    assert torch.equal(frames.decode_frame(strings, pair[0].shape[-2:], pair[1]), expected)
     times = video_timing.measure(model, ["hex"], [pair])
     assert times.shape == (1, 2, 2) and (times > 0).all()
     lines = video_timing.table(["hex"], times).splitlines()

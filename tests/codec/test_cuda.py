@@ -13,7 +13,8 @@ import latentopt
 from latentopt import cli, zoo
 from latentopt.bench.configs import parse_all
 from latentopt.bench.datasets import Dataset
-from latentopt.bench.evaluate import Plan, evaluate, quality_points
+from latentopt.bench.sweep import evaluate
+from latentopt.bench.task import Plan, quality_points
 from latentopt.media.images import read_image, write_png
 from tables.latent_shift import figure4c, table3, table4, table5
 

@@ -23,10 +23,10 @@ from support.models import photo, tiny
 
 from latentopt import wrap, zoo
 from latentopt.bench import command as bdrate
-from latentopt.bench.configs import BaselineCodec
-from latentopt.bench.evaluate import weights_hash
-from latentopt.bench.media import Clips, coded_bytes
-from latentopt.bench.results import Measurement, ResultsFile, Settings
+from latentopt.bench.codecs import BaselineCodec, coded_bytes
+from latentopt.bench.items import Clips
+from latentopt.bench.provenance import weights_hash
+from latentopt.bench.store import Measurement, ResultsFile, Settings
 from latentopt.bench.summary import summarise
 from latentopt.cli.main import main
 from latentopt.errors import DataError, InputError, WeightsError
@@ -156,12 +156,12 @@ def test_every_measurement_is_in_the_table(rows: pd.DataFrame) -> None:
 def test_the_published_curve_is_shown_beside_all_of_kodak() -> None:
     names = [f"kodim{i:02}.png" for i in range(1, 25)]
     whole = frame(curve(*names, codec="mbt2018-mean", data="kodak"))
-    assert data.chart(whole)[0]["published"]["label"] == "mbt2018-mean, published"
+    assert data.charts(whole)[0]["published"]["label"] == "mbt2018-mean, published"
     assert "published" in [table.key for table in tables(whole)]
     part = whole[whole["image"] != "kodim07.png"]
-    assert data.chart(part)[0]["published"] is None
+    assert data.charts(part)[0]["published"] is None
     foreign = whole.assign(codec="a codec of mine")
-    assert data.chart(foreign)[0]["published"] is None
+    assert data.charts(foreign)[0]["published"] is None
 
 
 def test_video_has_the_papers_values_and_no_slider(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_the_images_are_what_the_codecs_decode(comparison: Comparison, rows: pd.
     assert comparison.ours.bytes == coded_bytes(out["strings"], 0)
     x_hat = codec.decompress(**out)["x_hat"]
     assert torch.equal(comparison.ours.pixels, (x_hat[0] * 255).round().to(torch.uint8))
-    main_bits = codec.latents(x)[0].bits().sum()
+    main_bits = codec.encode(x)["y"][0].latent.bits().sum()
     assert comparison.bits.sum() == pytest.approx(main_bits)
     assert comparison.stride * comparison.bits.shape[0] >= 180
 

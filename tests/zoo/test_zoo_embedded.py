@@ -15,8 +15,8 @@ from latentopt import zoo
 from latentopt.bench import command
 from latentopt.bench.configs import parse_all
 from latentopt.bench.datasets import Dataset
-from latentopt.bench.evaluate import Plan, quality_points
-from latentopt.bench.results import read_rows
+from latentopt.bench.store import read_rows
+from latentopt.bench.task import Plan, quality_points
 from latentopt.errors import InputError, WeightsError
 from latentopt.media.images import write_png
 from latentopt.zoo import embedded

@@ -1,21 +1,30 @@
-"""What the harness can measure, images and clips: how they are read, coded and decoded.
+"""What the harness can measure, images and clips: how they are found, read and coded.
 
 Both are groups of frames to the harness: an image is one group of one frame, a clip has a group for
 each of its key frames, and groups do not depend on each other.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from latentopt.bench import clipsets, datasets
-from latentopt.bench.configs import Configuration, padded
+from latentopt.bench.codecs import (
+    BaselineCodec,
+    Coder,
+    VideoBaseline,
+    clip_coder,
+    image_coder,
+)
+from latentopt.bench.configs import Configuration
 from latentopt.bench.datasets import Dataset
+from latentopt.codec.recipe import Recipe
+from latentopt.codec.wrap import wrap_image, wrap_video
 from latentopt.encoder import Ahead
 from latentopt.errors import InputError
 from latentopt.media.clips import open_clip
@@ -26,6 +35,16 @@ DEFAULT_GOP = 8
 
 PARTS = ("image", "motion", "residual")
 """Of a video codec; see `latentopt.wrap`."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image or clip of a data set."""
+
+    name: str
+    path: Path
+    size: tuple[int, int]
+    """(width, height) in pixels."""
 
 
 class Medium(Protocol):
@@ -52,17 +71,11 @@ class Medium(Protocol):
     def size(self, path: Path) -> tuple[int, int]:
         """(width, height) in pixels."""
 
-    def build(self, config: Configuration, model: nn.Module) -> Any:
-        """The codec of a configuration, for `compress` and `decompress`."""
-
     def groups(self, paths: Sequence[Path]) -> Iterator[list[Tensor]]:
         """Items of one size, coded together: groups of frames, (B, 3, H, W) in [0, 1]."""
 
-    def compress(self, codec: Any, frames: list[Tensor]) -> tuple[Any, Any]:
-        """Strings, nested in lists and dicts with one per item in the innermost, and shapes."""
-
-    def decompress(self, codec: Any, strings: Any, shapes: Any) -> list[Tensor]:
-        """The group's frames again, (B, 3, H, W)."""
+    def coder(self, config: Configuration, model: nn.Module) -> Coder:
+        """What codes such groups as a configuration says."""
 
 
 @dataclass(frozen=True)
@@ -82,19 +95,13 @@ class Images:
     def size(self, path: Path) -> tuple[int, int]:
         return image_size(path)
 
-    def build(self, config: Configuration, model: nn.Module) -> Any:
-        return config.build(model)
-
     def groups(self, paths: Sequence[Path]) -> Iterator[list[Tensor]]:
         yield [torch.cat([read_image(path) for path in paths])]
 
-    def compress(self, codec: Any, frames: list[Tensor]) -> tuple[Any, Any]:
-        [x] = frames
-        out = codec.compress(x)
-        return out["strings"], out["shape"]
-
-    def decompress(self, codec: Any, strings: Any, shapes: Any) -> list[Tensor]:
-        return [codec.decompress(strings, shapes)["x_hat"]]
+    def coder(self, config: Configuration, model: nn.Module) -> Coder:
+        if config.recipe is None:
+            return image_coder(BaselineCodec(model))
+        return image_coder(wrap_image(model, config.recipe))
 
 
 @dataclass(frozen=True)
@@ -147,11 +154,6 @@ class Clips:
         with open_clip(path) as clip:
             return clip.format.width, clip.format.height
 
-    def build(self, config: Configuration, model: nn.Module) -> Any:
-        if config.is_baseline:
-            return VideoBaseline(model)
-        return config.wrap(model, parts=self.parts, ahead=Ahead() if self.ahead else None)
-
     def groups(self, paths: Sequence[Path]) -> Iterator[list[Tensor]]:
         [path] = paths
         with open_clip(path, count=self.frames) as clip:
@@ -159,45 +161,11 @@ class Clips:
             while group := list(islice(frames, self.gop)):
                 yield group
 
-    def compress(self, codec: Any, frames: list[Tensor]) -> tuple[Any, Any]:
-        return codec.compress(frames)
+    def coder(self, config: Configuration, model: nn.Module) -> Coder:
+        if config.recipe is None:
+            return clip_coder(VideoBaseline(model))
+        return clip_coder(wrap_video(model, self.extended(config.recipe)))
 
-    def decompress(self, codec: Any, strings: Any, shapes: Any) -> list[Tensor]:
-        return codec.decompress(strings, shapes)
-
-
-class VideoBaseline:
-    """CompressAI's own compress and decompress of a video codec, for frames of any size.
-
-    Frames are padded as latentopt pads them, their size is not part of the strings: as in
-    `configs.BaselineCodec`.
-    """
-
-    stride = 128
-    """Pixels per element of a side latent."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self._model: Any = model
-
-    def compress(self, frames: Sequence[Tensor]) -> tuple[list[Any], Any]:
-        """Strings of each frame (B, 3, H, W) in [0, 1], the first a key frame; and shapes."""
-        strings, shapes = self._model.compress([padded(x, self.stride) for x in frames])
-        return strings, (shapes, frames[0].shape[-2:])
-
-    def decompress(self, strings: list[Any], shapes: Any) -> list[Tensor]:
-        """Frames (B, 3, H, W) in [0, 1], cropped to the original size."""
-        latent_shapes, (height, width) = shapes
-        decoded = self._model.decompress(strings, latent_shapes)
-        return [x_hat[..., :height, :width].clamp(0, 1) for x_hat in decoded]
-
-
-def coded_bytes(strings: Any, item: int) -> int:
-    """Bytes of one item in what a `Medium` compressed.
-
-    >>> coded_bytes([[b"abc", b"d"], {"motion": [[b"ef", b""]]}], 0)
-    5
-    """
-    parts = list(strings.values()) if isinstance(strings, Mapping) else strings
-    if isinstance(parts[0], bytes):
-        return len(parts[item])
-    return sum(coded_bytes(part, item) for part in parts)
+    def extended(self, recipe: Recipe) -> Recipe:
+        """A recipe with what these clips say of it; groups are cut here, so that is not the gop."""
+        return recipe.but(parts=self.parts, ahead=Ahead() if self.ahead else None)

@@ -2,10 +2,10 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -47,7 +47,7 @@ class Measurement:
 
 
 COLUMNS = tuple(f.name for f in fields(Measurement))
-_TYPES: dict[str, Any] = {f.name: f.type for f in fields(Measurement)}
+_TYPES = {f.name: cast(Callable[[str], Any], f.type) for f in fields(Measurement)}
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class ResultsFile:
     def close(self) -> None:
         self._file.close()
 
-    def __contains__(self, key: Key) -> bool:
+    def __contains__(self, key: object) -> bool:
         return key in self._done
 
     def check_weights(self, codec: str, point: str, weights: str) -> None:
@@ -157,7 +157,7 @@ def read_rows(path: Path) -> pd.DataFrame:
     return pd.DataFrame([asdict(row) for row in read_measurements(path)], columns=list(COLUMNS))
 
 
-def csv_line(values: Any) -> str:
+def csv_line(values: Iterable[object]) -> str:
     """Values as one line of CSV."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerow(values)

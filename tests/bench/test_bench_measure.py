@@ -1,13 +1,12 @@
-"""The harness: configuration names, measured rows, resuming, summaries, and the command line."""
+"""The harness: tasks and their rows, resuming, and the command line."""
 
 import csv
 import math
+import pickle
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from compressai.models import JointAutoregressiveHierarchicalPriors, MeanScaleHyperprior
@@ -15,84 +14,21 @@ from PIL import Image
 from torch import Tensor
 
 from latentopt.bench import command
-from latentopt.bench import evaluate as harness
-from latentopt.bench.configs import BaselineCodec, Configuration, parse, parse_all
+from latentopt.bench import measure as harness
+from latentopt.bench.codecs import BaselineCodec, Compressed, Decompressed
+from latentopt.bench.configs import parse_all
 from latentopt.bench.datasets import Dataset
-from latentopt.bench.evaluate import (
-    Plan,
-    RatePoint,
-    checkpoint_points,
-    commit,
-    evaluate,
-    weights_hash,
-)
 from latentopt.bench.metrics import ms_ssim, psnr_db
-from latentopt.bench.plots import plot_rd
+from latentopt.bench.provenance import commit, weights_hash
 from latentopt.bench.published import published_curve
-from latentopt.bench.results import COLUMNS, read_rows
-from latentopt.bench.summary import against_published, curves, means, report, summarise
-from latentopt.codec.recipe import PRESETS
+from latentopt.bench.store import COLUMNS, read_rows
+from latentopt.bench.sweep import evaluate
+from latentopt.bench.task import Plan, RatePoint, checkpoint_points, quality_points
 from latentopt.errors import BitstreamError, InputError
 from latentopt.media.images import read_image
 
 WEIGHTS = Path("..") / "shared" / "weights"
 KODAK = Path("..") / "shared" / "data" / "kodak"
-
-
-def test_configuration_names_round_trip() -> None:
-    names = ["baseline", "int", "e8", "shift", "hex+shift", "oct+shift+grid", "oct+shift+sign"]
-    names += ["shift+grid", "hex+paper", "shift+paper", "oct+shift+grid+sign+paper"]
-    names += ["auto", "oct+scales", "auto+shift+split+scales+rdo", "e8+scales+refine", *PRESETS]
-    assert [parse(name).name for name in names] == names
-    assert parse("int+shift") == parse("shift") == Configuration("int", frozenset({"shift"}))
-    assert parse("slow") == Configuration(None, preset="slow")
-    assert [c.name for c in parse_all(["shift", "int+shift", "OCT"])] == ["shift", "oct"]
-
-
-def test_a_configuration_has_a_name_of_its_own() -> None:
-    plain = [Configuration("int", frozenset({option})) for option in ("shift", "scales", "paper")]
-    assert [parse(configuration.name) for configuration in plain] == plain
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("", "+", "octo", "oct+oct", "oct+grid", "oct+split", "baseline+shift", "fast+shift"),
-        *("oct+shift+shift", "oct+shift+sign+split", "oct+rdo+refine"),
-    ],
-)
-def test_unknown_configurations(name: str) -> None:
-    with pytest.raises(InputError, match="configuration"):
-        parse(name)
-    with pytest.raises(InputError, match="no configuration"):
-        parse_all([])
-
-
-def test_configuration_reaches_wrap(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[dict[str, Any]] = []
-    monkeypatch.setattr(
-        "latentopt.wrap", lambda model, **options: calls.append(options), raising=False
-    )
-    names = ["oct", "shift", "hex+shift+grid", "d4+shift+sign", "int+paper"]
-    names += ["auto+shift+split+scales", "e8+rdo", "e8+refine"]
-    for name in names:
-        parse(name).build(torch.nn.Identity())
-    efforts = [call.pop("effort") for call in calls]
-    assert efforts[:6] == [None] * 6 and efforts[6].schedule.steps == 0 < efforts[7].schedule.steps
-    plain = {"shift": False, "direction": "density", "scales": False, "pmf": "exact"}
-    assert calls == [
-        plain | {"quant": "oct"},
-        plain | {"quant": "int", "shift": True},
-        plain | {"quant": "hex", "shift": "grid"},
-        plain | {"quant": "d4", "shift": True, "direction": "sign"},
-        plain | {"quant": "int", "pmf": "paper"},
-        plain | {"quant": "auto", "shift": True, "direction": "split", "scales": True},
-        plain | {"quant": "e8"},
-        plain | {"quant": "e8"},
-    ]
-    calls.clear()
-    parse("fast").build(torch.nn.Identity())
-    assert calls == [{"preset": "fast"}]
 
 
 def seeded_model(seed: int) -> MeanScaleHyperprior:
@@ -136,6 +72,22 @@ def test_rows_are_what_the_codec_writes(plan: Plan, tmp_path: Path) -> None:
     assert row["weights"] == weights_hash(seeded_model(1)) != weights_hash(seeded_model(0))
 
 
+def test_a_task_is_data_and_measured_alone(images: Dataset, tmp_path: Path) -> None:
+    points = quality_points("tiny-mbt2018-mean", [1, 2])
+    plan = Plan("tiny-mbt2018-mean", points, parse_all(["baseline", "oct"]), images, batch_size=2)
+    tasks = [task for point in points for task in plan.tasks(point, done=())]
+    assert len(tasks) == 2 * 2 * 2 and sum(len(task.items) for task in tasks) == 12
+    assert pickle.loads(pickle.dumps(tasks)) == tasks
+    rows = [row for task in reversed(tasks[-3:]) for row in harness.measure(task)]
+    alone = [(row.point, row.config, row.image, row.bytes, row.psnr_db) for row in rows]
+    whole = evaluate(plan, tmp_path / "m.csv", progress=False)
+    columns = ["point", "config", "image", "bytes", "psnr_db"]
+    assert set(alone) < set(whole[columns].itertuples(index=False, name=None))
+    done = [tasks[0].cell.key(item) for item in plan.items[:1]]
+    left = [item.name for task in plan.tasks(points[0], done) for item in task.items]
+    assert left == ["b.png", "c.png", "a.png", "c.png", "b.png"]
+
+
 def test_batches_measure_the_same_bytes(plan: Plan, tmp_path: Path) -> None:
     single = evaluate(plan, tmp_path / "1.csv", progress=False)
     batched = evaluate(replace(plan, batch_size=2), tmp_path / "2.csv", progress=False)
@@ -150,7 +102,7 @@ def count_codings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     coded: list[tuple[int, ...]] = []
     compress = BaselineCodec.compress
 
-    def counting(self: BaselineCodec, x: Tensor) -> dict[str, Any]:
+    def counting(self: BaselineCodec, x: Tensor) -> Compressed:
         coded.append(tuple(x.shape))
         return compress(self, x)
 
@@ -207,8 +159,8 @@ def test_only_this_plans_rows_are_returned(plan: Plan, tmp_path: Path) -> None:
 def test_codec_that_loses_pixels_is_caught(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def uncropped(self: BaselineCodec, strings: Any, shape: Any) -> dict[str, Tensor]:
-        return dict(self._model.decompress(strings, shape[0]))
+    def uncropped(self: BaselineCodec, strings: list[list[bytes]], shape: tuple) -> Decompressed:
+        return self._model.decompress(strings, shape[0])
 
     monkeypatch.setattr(BaselineCodec, "decompress", uncropped)
     with pytest.raises(BitstreamError, match=r"a\.png: decoded to shape"):
@@ -231,102 +183,6 @@ def test_metrics_against_definitions() -> None:
     assert ms_ssim(x, x) == pytest.approx(1.0, abs=1e-6)
     assert math.isnan(ms_ssim(x[:, :160], x[:, :160]))
     assert 0 <= ms_ssim(x, 255 - x) < 0.5
-
-
-def made_up_rows(points: int = 4, steps: tuple[float, ...] = (1.0,)) -> pd.DataFrame:
-    """Two images on exact curves, 3 dB per doubling; "oct" spends 10 % less, twice the time."""
-    rows = []
-    for config, factor, seconds in (("baseline", 1.0, 0.2), ("oct", 0.9, 0.4)):
-        for p in range(points):
-            for step in steps:
-                for image, offset in (("a.png", 0.0), ("b.png", 2.0)):
-                    doublings = p - math.log2(step)
-                    rows.append(
-                        dict.fromkeys(COLUMNS, 1)
-                        | {
-                            "codec": "mbt2018-mean",
-                            "point": f"q{p}",
-                            "step": step,
-                            "config": config,
-                            "data": "kodak",
-                            "image": image,
-                            "bpp": factor * 0.1 * 2.0**doublings,
-                            "psnr_db": 27.0 + 3.0 * doublings + offset,
-                            "ms_ssim": 1 - 10 ** -(1 + 0.2 * doublings),
-                            "encode_s": seconds,
-                            "decode_s": seconds / 2,
-                            "device": "cpu",
-                            "weights": "0",
-                            "latentopt": "0",
-                        }
-                    )
-    return pd.DataFrame(rows)
-
-
-def test_summary_of_known_curves() -> None:
-    (line,) = summarise(made_up_rows()).to_dict("records")
-    for name in ("pchip", "cubic", "per_image", "ms_ssim"):
-        assert line[f"bd_rate_{name}_percent"] == pytest.approx(-10.0, abs=1e-6)
-    gain_db = -3.0 * math.log2(0.9)
-    assert line["bd_psnr_pchip_db"] == pytest.approx(gain_db, abs=1e-6)
-    assert line["bd_psnr_cubic_db"] == pytest.approx(gain_db, abs=1e-6)
-    assert line["encode_ratio"] == line["decode_ratio"] == pytest.approx(2.0)
-    assert line["reason"] == "" and line["images"] == 2
-
-
-def test_summary_says_why_there_is_no_bd_rate() -> None:
-    (line,) = summarise(made_up_rows(points=3)).to_dict("records")
-    assert math.isnan(line["bd_rate_pchip_percent"])
-    assert line["reason"] == "needs 4 rate points, the first curve has 3"
-    assert line["encode_ratio"] == pytest.approx(2.0)
-    rows = made_up_rows()
-    (line,) = summarise(rows[rows["config"] == "oct"]).to_dict("records")
-    assert line["reason"] == "no baseline was measured"
-    rows = made_up_rows()
-    rows["ms_ssim"] = math.nan
-    (line,) = summarise(rows).to_dict("records")
-    assert "161 pixels" in line["reason"]
-    assert line["bd_rate_pchip_percent"] == pytest.approx(-10.0, abs=1e-6)
-
-
-def test_checkpoints_and_steps_make_separate_curves() -> None:
-    labels = [c.label for c in curves(made_up_rows(points=1, steps=(0.5, 0.7, 1.0, 1.4)))]
-    assert labels == ["q0 at 4 steps"]
-    both = [c.label for c in curves(made_up_rows(points=2, steps=(0.5, 1.0)))]
-    assert len(both) == 4
-    (line,) = summarise(made_up_rows(points=1, steps=(0.5, 0.7, 1.0, 1.4))).to_dict("records")
-    assert line["bd_rate_pchip_percent"] == pytest.approx(-10.0, abs=1e-6)
-
-
-def test_images_missing_somewhere_are_left_out_of_means() -> None:
-    rows = made_up_rows()
-    gap = (rows["config"] == "oct") & (rows["point"] == "q1") & (rows["image"] == "b.png")
-    assert set(means(rows[~gap])["images"]) == {1}
-    assert "1 of 2 images were not measured everywhere" in report(rows[~gap], "t")
-
-
-def test_published_curve_needs_the_whole_set() -> None:
-    rows = made_up_rows()
-    assert set(against_published(rows)["reason"]) == {"2 images; the curve is of all 24"}
-    assert against_published(rows.assign(data="holiday")).empty
-    curve = published_curve("mbt2018-mean")
-    whole = pd.concat(rows[rows["image"] == "a.png"].assign(image=f"{i}.png") for i in range(24))
-    whole = whole[whole["point"] == "q1"].assign(psnr_db=curve.psnr_db[1])
-    whole["bpp"] = np.where(whole["config"] == "oct", 0.9, 1.1) * curve.bpp[1]
-    base, own = against_published(whole).to_dict("records")
-    assert base["rate_vs_published_percent"] == pytest.approx(10.0)
-    assert own["rate_vs_published_percent"] == pytest.approx(-10.0)
-    assert own["rate_vs_baseline_percent"] == pytest.approx(100 * (0.9 / 1.1 - 1))
-    low = against_published(whole.assign(psnr_db=20.0))
-    assert low["reason"].str.contains("outside the curve").all()
-
-
-def test_report_and_plot(tmp_path: Path) -> None:
-    text = report(made_up_rows(), "a title")
-    assert text.startswith("# a title") and "| -10.00 |" in text and "nan" not in text.lower()
-    plot_rd(made_up_rows(), tmp_path / "rd.png", "a title", published_curve("mbt2018-mean"))
-    with Image.open(tmp_path / "rd.png") as image:
-        assert image.size == (1440, 600)
 
 
 def test_command_on_real_codec(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -402,7 +258,7 @@ def test_the_baseline_of_a_codec_without_an_adapter() -> None:
 
 
 def test_commit_outside_git(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("latentopt.bench.evaluate._git", lambda *_: "")
+    monkeypatch.setattr("latentopt.bench.provenance._git", lambda *_: "")
     monkeypatch.delenv("LATENTOPT_COMMIT", raising=False)
     assert commit() == ""
     monkeypatch.setenv("LATENTOPT_COMMIT", "0123abc")
