@@ -10,7 +10,7 @@ from latentopt.bench.datasets import Dataset
 from latentopt.errors import InputError
 
 HELD_OUT = 7
-"""Every seventh CLIC photograph was kept from training the embedded codecs (docs/zoo.md)."""
+"""Every seventh CLIC photograph was kept from training (docs/reference/embedded-codecs.md)."""
 
 CLIC = "clic"
 VIDEO = "video"
