@@ -626,7 +626,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--dcvc-repo",
         type=Path,
         metavar="PATH",
-        help="checkout of microsoft/DCVC: see docs/guide/dcvc.md",
+        help="checkout of microsoft/DCVC: see docs/dcvc.md",
     )
     add("--q-index", type=int, metavar="N", help="which rate of a DCVC checkpoint (default: 0)")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where it runs (default: cpu)")
