@@ -1,4 +1,4 @@
-"""Write the tables of all embedded codecs into the package: latentopt/latents/lattice/tables/*.npz.
+"""Write the tables of all embedded codecs into the package: latentopt/latents/lattice/counts/*.npz.
 
 One file per density: the Gaussians of CompressAI's scale table on every lattice, which serve every
 Gaussian codec, the Laplace densities of DCVC's, and the factorized priors of the embedded codecs.

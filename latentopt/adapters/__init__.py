@@ -1,20 +1,15 @@
 """Adapters: the only place that knows a codec's insides."""
 
-from latentopt.adapters.base import (
-    Adapter,
-    ChannelAdapter,
-    Parameters,
-    SideAdapter,
-    channel_prior,
-)
+from latentopt.adapters.base import Adapter, ChannelAdapter
 from latentopt.adapters.checkout import load_dcvc
 from latentopt.adapters.context import ContextAdapter
 from latentopt.adapters.dcvc import DualPriorAdapter, FourPartAdapter, intra
 from latentopt.adapters.dcvc_net import DCVCAdapter
 from latentopt.adapters.factorized import FactorizedAdapter
 from latentopt.adapters.hyperprior import MeanScaleAdapter, ScaleAdapter
-from latentopt.adapters.predicted import PredictedAdapter, VideoAdapter
+from latentopt.adapters.predicted import Knowing, VideoAdapter
 from latentopt.adapters.registry import adapter_class
+from latentopt.adapters.side import Conditioned, Leaf, Parameters, SideAdapter
 from latentopt.adapters.ssf import ScaleSpaceFlowAdapter
 from latentopt.adapters.stepped import with_step
 from latentopt.adapters.tree import TreeAdapter
@@ -22,21 +17,22 @@ from latentopt.adapters.tree import TreeAdapter
 __all__ = [
     "Adapter",
     "ChannelAdapter",
+    "Conditioned",
     "ContextAdapter",
     "DCVCAdapter",
     "DualPriorAdapter",
     "FactorizedAdapter",
     "FourPartAdapter",
+    "Knowing",
+    "Leaf",
     "MeanScaleAdapter",
     "Parameters",
-    "PredictedAdapter",
     "ScaleAdapter",
     "ScaleSpaceFlowAdapter",
     "SideAdapter",
     "TreeAdapter",
     "VideoAdapter",
     "adapter_class",
-    "channel_prior",
     "intra",
     "load_dcvc",
     "with_step",

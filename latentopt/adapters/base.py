@@ -1,13 +1,11 @@
-"""What the flow in codec.py asks of a codec family: its networks and its entropy parameters."""
+"""What the flow of an image asks of a codec family: its networks and its entropy parameters."""
 
 import copy
 import hashlib
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Generic, Self, TypeVar, cast, overload
 
 import numpy as np
 import torch
@@ -15,51 +13,43 @@ from compressai.models.base import get_scale_table
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentopt.densities import Density, FactorizedDensity, ScaleDensity
+from latentopt.densities import Density, FactorizedDensity
 from latentopt.errors import UnsupportedModelError
-from latentopt.latents import Prior
+from latentopt.latents import AtOnce, Prior, Walk
 
-Transform = Callable[[Any, Tensor], Tensor]
+Transform = Callable[[nn.Module, Tensor], Tensor]
 
-
-class Code(Protocol):
-    """Codes one group of elements."""
-
-    def __call__(
-        self,
-        index: NDArray[np.int64],
-        levels: NDArray[np.int16],
-        centres: NDArray[np.floating],
-        steps: NDArray[np.floating] | None = None,
-        /,
-    ) -> NDArray[np.floating]:
-        """Places, levels, centres and quantization steps, (k,) each, to the decoded values (k,)."""
+T = TypeVar("T")
+_DERIVING = threading.RLock()
 
 
-class Leaf(Protocol):
-    """Codes one group of elements."""
+class derived(Generic[T]):
+    """A property of an adapter that follows from the weights, see :meth:`Adapter.keep`."""
 
-    def __call__(
-        self,
-        index: NDArray[np.int64],
-        scales: NDArray,
-        means: NDArray,
-        steps: NDArray | None = None,
-        /,
-    ) -> NDArray[np.floating]:
-        """Places, scales, means and quantization steps, (k,) each, to the decoded values (k,).
+    def __init__(self, compute: Callable[[Any], T]):
+        self._compute = compute
+        self.__doc__ = compute.__doc__
 
-        Scales are those of the residual, (value - mean) / step; means are in latent units.
-        """
+    @overload
+    def __get__(self, adapter: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, adapter: "Adapter", owner: type) -> T: ...
+    def __get__(self, adapter: "Adapter | None", owner: type) -> Self | T:
+        if adapter is None:
+            return self
+        return adapter.keep(self._compute.__qualname__, lambda: self._compute(adapter))
 
 
 class Adapter(ABC):
     """One codec family. An adapter holds a model and calls its parts; it never changes them.
 
+    A codec has one latent, or several of which each is described by those below: the main latent,
+    from which the image is synthesized, by a side latent, and so on. Latents are coded from the
+    deepest to the main one, which is the first everywhere else: in :attr:`densities`, say.
+
     A family whose main latent has a fixed density per channel is a :class:`ChannelAdapter`, one
-    whose main latent is conditioned on a side latent a :class:`SideAdapter`. In both, :meth:`walk`
-    says in which order the main latent is coded: at once, or in groups whose entropy parameters
-    depend on the groups before (autoregressive codecs).
+    whose main latent is conditioned on a side latent a
+    :class:`latentopt.adapters.side.SideAdapter`.
 
     Args:
         model: the codec, in eval mode.
@@ -68,8 +58,10 @@ class Adapter(ABC):
             ``model.g_s``, for a model that names its transforms otherwise.
     """
 
-    main_density: Density
-    """Density of the main latent's residual, per level."""
+    contextual: bool = False
+    """Whether entropy parameters of the main latent depend on what was decoded of it before."""
+    local: bool = True
+    """Whether some rows of the main latent can be synthesized alone."""
 
     def __init__(
         self,
@@ -80,7 +72,9 @@ class Adapter(ABC):
     ):
         self.model: Any = model  # nn.Module, whose attributes have no static types
         self.portable = portable
+        self.exact = False
         self._analysis, self._synthesis = analysis, synthesis
+        self._kept: dict[str, Any] = {}
         self.refresh()
 
     @property
@@ -90,74 +84,109 @@ class Adapter(ABC):
 
     @property
     def stride(self) -> int:
-        """Pixels per element of the last latent; images are padded to a multiple of it."""
+        """Pixels per element of the deepest latent; images are padded to a multiple of it."""
         return self.model.downsampling_factor
 
-    @abstractmethod
     def refresh(self) -> None:
-        """Recompute what is derived from the model's weights."""
+        """Forget what was derived from the weights, and refuse what is not supported.
 
-    contextual = False
-    """Whether entropy parameters depend on what was decoded before."""
-    local = True
-    """Whether some rows of a latent can be synthesized alone."""
-
-    @abstractmethod
-    def prior(self, given: Any, y: NDArray[np.floating]) -> Prior:
-        """Levels and centres of the main latent, with ``y`` (n,) for what was decoded before.
-
-        ``given`` is what :meth:`walk` takes. For the encoder's choices: only the walk itself is the
-        same on both sides.
+        Raises:
+            UnsupportedModelError: a part of the model is not what the family needs.
         """
+        self._kept = {}
+        _ = self.densities
 
-    @abstractmethod
-    def draw(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.floating], Prior]:
-        """A main latent (n,) at random from the codec's own prior, and its levels and centres.
+    def keep(self, name: str, compute: Callable[[], T]) -> T:
+        """What follows from the weights: computed when first asked for, until :meth:`refresh`.
 
-        It is about ``size`` elements of the last latent high and wide.
+        All views of an adapter share it, and all threads.
         """
+        with _DERIVING:
+            if name not in self._kept:
+                self._kept[name] = compute()
+            found: T = self._kept[name]
+            return found
 
-    @abstractmethod
-    def decoder_parts(self) -> list[nn.Module]:
-        """The modules that encoder and decoder must have in common."""
+    def exactly(self) -> Self:
+        """The same, but what is decoded shall be the same on all machines.
+
+        For codecs in which it selects tables of what is coded later, as in video codecs whose
+        entropy parameters depend on the frame before.
+        """
+        twin = copy.copy(self)
+        twin.exact, twin._kept = True, {}
+        return twin
+
+    # -- encoder -----------------------------------------------------------------------------------
 
     def analysis(self, x: Tensor) -> Tensor:
         """Main latent (B, M, h, w) of an image batch (B, 3, H, W)."""
         return self._analysis(self.model, x) if self._analysis else self.model.g_a(x)
 
+    @abstractmethod
+    def deeper(self, y: Tensor) -> list[Tensor]:
+        """The latents below the main one (B, M, h, w), the deepest last."""
+
+    # -- both sides --------------------------------------------------------------------------------
+
+    @abstractmethod
+    def make_densities(self) -> tuple[Density, ...]:
+        """Density of each latent's residual, per level, from the weights."""
+
+    @derived
+    def densities(self) -> tuple[Density, ...]:
+        """Density of each latent's residual, per level."""
+        return self.make_densities()
+
+    @abstractmethod
+    def walk(self, above: Sequence[NDArray], grid: tuple[int, int]) -> Walk:
+        """How the next latent of one image crosses, given those decoded so far, the deepest first.
+
+        Args:
+            above: decoded latents (n,), each after its shift.
+            grid: height and width of the deepest latent.
+        """
+
+    def draft(self, above: Sequence[NDArray], grid: tuple[int, int]) -> Walk:
+        """:meth:`walk` in the model's own precision, for estimates that never reach a decoder."""
+        return self.walk(above, grid)
+
+    @abstractmethod
+    def decoder_parts(self) -> list[nn.Module]:
+        """The modules that encoder and decoder must have in common."""
+
     def synthesis(self, y_hat: Tensor) -> Tensor:
         """Image batch of a reconstructed main latent; not yet clipped to [0, 1]."""
         return self._synthesis(self.model, y_hat) if self._synthesis else self.model.g_s(y_hat)
+
+    def knowing(self, reference: Tensor, decoded: Mapping[str, Tensor]) -> "Adapter":
+        """A view of it that knows what was decoded before this latent; encoder and decoder do.
+
+        Args:
+            reference: the frame before as decoded (1, 3, H, W), padded, not clipped.
+            decoded: this frame's latents that were coded before (1, M, h, w), shift included.
+        """
+        return self
+
+    def alone(self) -> "Adapter":
+        """A view of it that knows nothing of other frames or latents."""
+        return self
 
     @property
     def synthesis_parts(self) -> list[nn.Module]:
         """The modules of the synthesis; the whole model where they are not known."""
         return [self.model] if self._synthesis else [self.model.g_s]
 
-    exact = False
-    """Whether what is decoded must be the same on all machines: where it selects tables of what is
-    coded later, as in video codecs whose entropy parameters depend on the frame before."""
-
-    def reconstruct(self, y_hat: Tensor) -> Tensor:
-        """:meth:`synthesis` of what later tables depend on: in float64 on the CPU."""
+    def exact_synthesis(self, y_hat: Tensor) -> Tensor:
+        """:meth:`synthesis` in float64 on the CPU."""
         twin = copy.copy(self)
-        twin.model = self._exact_model
+        twin.model = self.exact_model
         return twin.synthesis(y_hat.cpu().double())
 
-    @cached_property
-    def _exact_model(self) -> nn.Module:
+    @derived
+    def exact_model(self) -> Any:
+        """The model in float64 on the CPU."""
         return cpu_copy(self.model)
-
-    def forget(self) -> None:
-        """Drop what was derived from the weights and kept: all cached properties."""
-        for name in list(vars(self)):
-            if isinstance(getattr(type(self), name, None), cached_property):
-                del vars(self)[name]
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Within it, networks that see other frames or latents get neutral ones in their place."""
-        yield
 
     def weights_digest(self) -> bytes:
         """SHA-256 of the weights that the decoder uses, whatever device they are on."""
@@ -170,127 +199,30 @@ class Adapter(ABC):
                 digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
         return digest.digest()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_kept": {}}  # computed again where it is needed
+
 
 class ChannelAdapter(Adapter):
     """A family with one latent, coded by a factorized prior."""
 
-    main_density: FactorizedDensity
-
-    def walk(self, shape: tuple[int, ...], code: Code) -> None:
-        """Code a main latent of ``shape`` (M, h, w): at once."""
-        prior = channel_prior(self.main_density, shape)
-        code(np.arange(len(prior.levels)), prior.levels, prior.centres)
-
-    def prior(self, given: tuple[int, ...], y: NDArray[np.floating]) -> Prior:
-        return channel_prior(self.main_density, given)
-
-    def draw(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.floating], Prior]:
-        prior = channel_prior(self.main_density, (self.main_density.levels, size, size))
-        return prior.values(self.main_density.draw(prior.levels, rng)), prior
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """What the hyper-synthesis says of each element of the main latent; as for a :class:`Leaf`."""
-
-    scales: NDArray[np.floating]  # (M, h, w) or (n,)
-    means: NDArray[np.floating]  # likewise
-    steps: NDArray[np.floating] | None = None  # likewise, where the codec has steps
-
-
-class SideAdapter(Adapter):
-    """A family whose main latent has a scale and a mean for each element, given a side latent.
-
-    The side latent itself has a factorized prior.
-    """
-
-    main_density: ScaleDensity
-    side_density: FactorizedDensity
-
     @abstractmethod
-    def hyper_analysis(self, y: Tensor) -> Tensor:
-        """Side latent (B, N, h/4, w/4) of a main latent."""
-
-    @abstractmethod
-    def features(self, side: NDArray, shape: tuple[int, ...], draft: bool = False) -> NDArray:
-        """Hyper-synthesis (C, h, w) of the decoded side latent (n,) of shape (N, h, w), one image.
-
-        ``draft`` allows the model's own precision, for estimates that never reach a decoder.
-        """
-
-    @abstractmethod
-    def main_shape(self, features: NDArray) -> tuple[int, ...]:
-        """Shape (M, h, w) of the main latent that these features describe."""
-
-    @abstractmethod
-    def visit(self, features: NDArray, leaf: Leaf) -> None:
-        """Call ``leaf`` for each group of the main latent's elements, in the order of coding."""
-
-    def walk(self, features: NDArray, code: Code) -> None:
-        """Code the main latent group by group, calling ``code`` for each."""
-
-        def leaf(
-            index: NDArray[np.int64], scales: NDArray, means: NDArray, steps: NDArray | None = None
-        ) -> NDArray[np.floating]:
-            return code(index, self.levels(scales), means, steps)
-
-        self.visit(features, leaf)
-
-    def levels(self, scales: NDArray) -> NDArray[np.int16]:
-        """Level of each scale: the first table entry that is not below it, as in CompressAI."""
-        wide = scales.astype(np.float64)
-        return np.searchsorted(self.main_density.scales[:-1], wide).astype(np.int16)
-
-    def prior(self, given: NDArray, y: NDArray[np.floating]) -> Prior:
-        parameters = self.estimate(given, y)
-        levels = self.levels(parameters.scales.ravel())
-        steps = None if parameters.steps is None else parameters.steps.ravel()
-        return Prior(self.main_shape(given), levels, parameters.means.ravel(), steps)
-
-    def draw(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.floating], Prior]:
-        side = channel_prior(self.side_density, (self.side_density.levels, size, size))
-        z_hat = np.rint(self.side_density.draw(side.levels, rng)) + side.centres
-        features = self.features(z_hat, side.shape)
-        nothing = np.zeros(int(np.prod(self.main_shape(features))), np.float32)
-        prior = self.prior(features, nothing)
-        return prior.values(self.main_density.draw(prior.levels, rng)), prior
-
-    @abstractmethod
-    def estimate(self, features: NDArray, y: NDArray) -> Parameters:
-        """Entropy parameters of the main latent ``y`` (n,), for estimates of its rate.
-
-        Where they depend on what was decoded before, ``y`` itself stands for it.
-        """
-
-
-class Recorder:
-    """A :class:`Leaf` that notes the entropy parameters it is given.
-
-    What stands for the decoded latent is ``y`` (n,).
-    """
-
-    def __init__(self, y: NDArray[np.floating]):
-        self._y, self._found = y, np.ones((3, len(y)))
-        self._has_steps = False
-
-    def __call__(
-        self,
-        index: NDArray[np.int64],
-        scales: NDArray,
-        means: NDArray,
-        steps: NDArray | None = None,
-        /,
-    ) -> NDArray[np.floating]:
-        self._found[:2, index] = scales, means
-        if steps is not None:
-            self._found[2, index], self._has_steps = steps, True
-        return self._y[index]
+    def make_densities(self) -> tuple[FactorizedDensity]:
+        """Of the one latent."""
 
     @property
-    def parameters(self) -> Parameters:
-        """What was noted, (n,) each."""
-        scales, means, steps = self._found
-        return Parameters(scales, means, steps if self._has_steps else None)
+    def main_density(self) -> FactorizedDensity:
+        """Of the one latent."""
+        return cast(FactorizedDensity, self.densities[0])
+
+    def deeper(self, y: Tensor) -> list[Tensor]:
+        """None."""
+        return []
+
+    def walk(self, above: Sequence[NDArray], grid: tuple[int, int]) -> Walk:
+        """See :meth:`Adapter.walk`: at once."""
+        density = self.main_density
+        return AtOnce(Prior.of_channels(density, (density.levels, *grid)))
 
 
 class Networks(nn.Module):
@@ -312,13 +244,6 @@ class Scale(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.factor
-
-
-def channel_prior(density: FactorizedDensity, shape: tuple[int, ...]) -> Prior:
-    """Prior of a latent that a factorized prior codes: the level is the channel."""
-    plane = int(np.prod(shape[1:]))
-    levels = np.repeat(np.arange(shape[0], dtype=np.int16), plane)
-    return Prior(shape, levels, np.repeat(density.medians, plane))
 
 
 def scale_table(module: nn.Module) -> NDArray[np.float64]:
@@ -350,3 +275,9 @@ def flat_layers(module: nn.Module) -> Iterator[nn.Module]:
             yield from flat_layers(child)
     else:
         yield module
+
+
+def as_numpy(x: Tensor) -> NDArray:
+    """As float64 where it is, else as float32."""
+    exact = x.dtype == torch.float64
+    return x.detach().cpu().to(torch.float64 if exact else torch.float32).numpy()

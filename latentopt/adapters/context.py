@@ -10,7 +10,6 @@ The context sees the lattice points before any shift: the shift's direction need
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from latentopt.adapters.base import Leaf, Parameters, SideAdapter, cpu_copy, flat_layers
+from latentopt.adapters.base import as_numpy, cpu_copy, derived, flat_layers
 from latentopt.adapters.hyperprior import ScaleAdapter
+from latentopt.adapters.side import Leaf, Parameters, SideAdapter
 from latentopt.errors import UnsupportedModelError
 
 
@@ -121,31 +121,27 @@ def _column(bias: Tensor | None) -> NDArray | float:
     return 0.0 if bias is None else as_numpy(bias)[:, None]
 
 
-def as_numpy(x: Tensor) -> NDArray:
-    """As float64 where it is, else as float32."""
-    exact = x.dtype == torch.float64
-    return x.detach().cpu().to(torch.float64 if exact else torch.float32).numpy()
-
-
 class WalkedAdapter(SideAdapter):
     """A family whose main latent is walked in wavefronts."""
 
     contextual = True
-    scales_first = True
-    """Whether the head's outputs are scales and means, or means and scales."""
 
     @property
     @abstractmethod
-    def walked(self) -> tuple[Any, Any]:
+    def walked(self) -> tuple[nn.Conv2d, nn.Module]:
         """The masked convolution, and the head of the entropy parameters."""
+
+    def head(self, head: nn.Module) -> nn.Module:
+        """A head whose outputs are scales, then means; its copy ``head`` may be changed."""
+        return head
 
     def main_shape(self, features: NDArray) -> tuple[int, ...]:
         return (self.walked[0].in_channels, *features.shape[1:])
 
-    @cached_property
+    @derived
     def _context(self) -> ContextModel:
         convolution, head = (cpu_copy(part, self.dtype) for part in self.walked)
-        return ContextModel(convolution, head if self.scales_first else _swapped(head))
+        return ContextModel(convolution, self.head(head))
 
     def visit(self, features: NDArray, leaf: Leaf) -> None:
         shape = self.main_shape(features)
@@ -158,8 +154,11 @@ class WalkedAdapter(SideAdapter):
         decoded = torch.from_numpy(y).reshape(1, *self.main_shape(features)).to(like)
         given = torch.from_numpy(features)[None].to(like)
         output = head(torch.cat([given, convolution(decoded)], dim=1))
-        first, second = output[0].float().cpu().numpy().reshape(2, -1)
-        return Parameters(first, second) if self.scales_first else Parameters(second, first)
+        return self.split_head(output[0].float().cpu().numpy().reshape(2, -1))
+
+    def split_head(self, output: NDArray) -> Parameters:
+        """Entropy parameters from what the model's own head says (2, n)."""
+        return Parameters(*output)
 
 
 class ContextAdapter(WalkedAdapter, ScaleAdapter):
@@ -170,7 +169,7 @@ class ContextAdapter(WalkedAdapter, ScaleAdapter):
     """
 
     @property
-    def walked(self) -> tuple[Any, Any]:
+    def walked(self) -> tuple[nn.Conv2d, nn.Module]:
         return self.model.context_prediction, self.model.entropy_parameters
 
     def refresh(self) -> None:
@@ -184,7 +183,7 @@ class ContextAdapter(WalkedAdapter, ScaleAdapter):
         return self.model.h_a(y)
 
 
-def _swapped(head: nn.Module) -> nn.Module:
+def swapped(head: nn.Module) -> nn.Module:
     """Networks of means and scales, in that order, with their last layer's outputs swapped."""
     *_, last = flat_layers(head)
     assert isinstance(last, nn.Conv2d) and last.bias is not None

@@ -22,7 +22,6 @@ the tables of CompressAI's ship with latentopt. The nearest of 64 is at most 6.3
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,17 +31,9 @@ from compressai.models.base import get_scale_table
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentopt.adapters.base import (
-    Leaf,
-    Networks,
-    Parameters,
-    Recorder,
-    Scale,
-    SideAdapter,
-    cpu_copy,
-)
-from latentopt.adapters.context import as_numpy
-from latentopt.densities import FactorizedDensity, GaussianDensity
+from latentopt.adapters.base import Networks, Scale, as_numpy, cpu_copy, derived
+from latentopt.adapters.side import Leaf, Parameters, Recorder, SideAdapter
+from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 from latentopt.errors import InputError
 
 LEAST_STEP = 0.5
@@ -94,11 +85,12 @@ class IntraAdapter(SideAdapter):
     def gain(self) -> Tensor:
         """What the decoder multiplies by, per channel (1, C, 1, 1); from ``q_scale``."""
 
+    def make_densities(self) -> tuple[ScaleDensity, FactorizedDensity]:
+        main = GaussianDensity(get_scale_table().double().numpy())
+        return main, bit_estimator_density(self.model.bit_estimator_z)
+
     def refresh(self) -> None:
-        self.side_density = bit_estimator_density(self.model.bit_estimator_z)
-        self.main_density = GaussianDensity(get_scale_table().double().numpy())
-        scales = self.main_density.scales
-        self._bounds = np.sqrt(scales[:-1] * scales[1:])
+        super().refresh()
         _ = self.gain  # refuse now what does not exist
 
     def decoder_parts(self) -> list[nn.Module]:
@@ -107,20 +99,28 @@ class IntraAdapter(SideAdapter):
 
     def levels(self, scales: NDArray) -> NDArray[np.int16]:
         """Level of each scale: the nearest in ratio."""
-        return np.searchsorted(self._bounds, scales.astype(np.float64)).astype(np.int16)
+        table = self.main_density.scales
+        bounds = np.sqrt(table[:-1] * table[1:])
+        return np.searchsorted(bounds, scales.astype(np.float64)).astype(np.int16)
 
     def hyper_analysis(self, y: Tensor) -> Tensor:
         return self.model.hyper_enc(y)
 
-    @cached_property
+    @derived
     def _exact(self) -> Networks:
         """The networks that encoder and decoder share."""
         copied = cpu_copy(Networks(self.model, self.coding), self.dtype)
         assert isinstance(copied, Networks)
         return copied
 
-    def features(self, side: NDArray, shape: tuple[int, ...], draft: bool = False) -> NDArray:
-        networks: Any = self.model if draft else self._exact
+    def features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
+        return self._run(self._exact, side, shape)
+
+    def draft_features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
+        return self._run(self.model, side, shape)
+
+    @staticmethod
+    def _run(networks: Any, side: NDArray, shape: tuple[int, ...]) -> NDArray:
         z_hat = torch.from_numpy(side).reshape(1, *shape)
         z_hat = z_hat.to(next(networks.hyper_dec.parameters()))
         return as_numpy(networks.y_prior_fusion(networks.hyper_dec(z_hat))[0])

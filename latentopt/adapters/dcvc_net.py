@@ -26,13 +26,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentopt.adapters.base import Networks, SideAdapter
-from latentopt.adapters.context import WalkedAdapter, Wavefront, as_numpy
+from latentopt.adapters.base import Adapter, Networks, as_numpy
+from latentopt.adapters.context import WalkedAdapter, Wavefront, swapped
 from latentopt.adapters.dcvc import bit_estimator_density
-from latentopt.adapters.predicted import PredictedAdapter, VideoAdapter, texture
-from latentopt.densities import LaplaceDensity
+from latentopt.adapters.predicted import Knowing, VideoAdapter, texture
+from latentopt.adapters.side import Parameters
+from latentopt.densities import FactorizedDensity, LaplaceDensity, ScaleDensity
 from latentopt.errors import UnsupportedModelError
-from latentopt.latents import Prior
 
 SCALES = np.geomspace(0.01, 16, 64)
 """DCVC's table; a scale gets the first entry that is not below it, there and here."""
@@ -57,14 +57,13 @@ _NAMES = {
 }
 
 
-class PartAdapter(WalkedAdapter, PredictedAdapter):
+class PartAdapter(WalkedAdapter):
     """What the motion and the residual latent have in common.
 
     Args:
         model: the networks of the part, see :class:`Networks`.
     """
 
-    scales_first = False
     suffix: str
     """Of the names of a part's networks."""
 
@@ -76,12 +75,21 @@ class PartAdapter(WalkedAdapter, PredictedAdapter):
         return getattr(self.model, name + self.suffix)
 
     @property
-    def walked(self) -> tuple[Any, Any]:
+    def walked(self) -> tuple[nn.Conv2d, nn.Module]:
         return self._network("auto_regressive"), self._network("entropy_parameters")
 
+    def head(self, head: nn.Module) -> nn.Module:
+        return swapped(head)  # DCVC's says means first
+
+    def split_head(self, output: NDArray) -> Parameters:
+        means, scales = output
+        return Parameters(scales, means)
+
+    def make_densities(self) -> tuple[ScaleDensity, FactorizedDensity]:
+        return LaplaceDensity(SCALES), bit_estimator_density(self._network("bitEstimator_z"))
+
     def refresh(self) -> None:
-        self.side_density = bit_estimator_density(self._network("bitEstimator_z"))
-        self.main_density = LaplaceDensity(SCALES)
+        super().refresh()
         Wavefront.of(self.walked[0])  # refuse what cannot be walked
 
     def decoder_parts(self) -> list[nn.Module]:
@@ -90,23 +98,24 @@ class PartAdapter(WalkedAdapter, PredictedAdapter):
     @property
     def _decoder(self) -> Any:
         """The networks that encoder and decoder must agree on."""
-        return self._exact_model if self.portable else self.model
+        return self.exact_model if self.portable else self.model
 
     @abstractmethod
     def _given(self, networks: Any, z_hat: Tensor) -> Tensor:
         """What is known of each position of the main latent (1, C, h, w), given the side latent."""
 
-    def features(self, side: NDArray, shape: tuple[int, ...], draft: bool = False) -> NDArray:
-        networks = self.model if draft else self._decoder
+    def features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
+        return self._run(self._decoder, side, shape)
+
+    def draft_features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
+        return self._run(self.model, side, shape)
+
+    def _run(self, networks: Any, side: NDArray, shape: tuple[int, ...]) -> NDArray:
         z_hat = torch.from_numpy(side).reshape(1, *shape)
         return as_numpy(self._given(networks, z_hat.to(next(networks.parameters())))[0])
 
-    def draw(self, rng: np.random.Generator, size: int) -> tuple[NDArray[np.floating], Prior]:
-        with self.alone():  # what is known is of another size
-            return super().draw(rng, size)
 
-
-class MotionAdapter(PartAdapter):
+class MotionAdapter(Knowing[Tensor], PartAdapter):
     """Motion; its synthesis is the frame before, warped."""
 
     suffix = "_mv"
@@ -116,13 +125,13 @@ class MotionAdapter(PartAdapter):
 
     def _reference(self, like: Tensor) -> Tensor:
         """The frame before, or what stands for it; ``like`` a latent (B, M, h, w)."""
-        if self._known is None:
+        if self.known is None:
             size = [_MAIN_STRIDE * side for side in like.shape[-2:]]
             return texture(size, like)
-        return self._known.to(like).expand(len(like), -1, -1, -1)
+        return self.known.to(like).expand(len(like), -1, -1, -1)
 
     def analysis(self, x: Tensor) -> Tensor:
-        return self.model.mvEncoder(self.model.opticFlow(x, self._known.to(x)))
+        return self.model.mvEncoder(self.model.opticFlow(x, self.sure.to(x)))
 
     def synthesis(self, y_hat: Tensor) -> Tensor:
         reference = self._reference(y_hat)
@@ -135,7 +144,7 @@ class MotionAdapter(PartAdapter):
         return networks.mvpriorDecoder(z_hat)
 
 
-class ResidualAdapter(PartAdapter):
+class ResidualAdapter(Knowing["_Seen"], PartAdapter):
     """The frame itself, given a context that is made of the frame before and the motion."""
 
     suffix = ""
@@ -150,13 +159,13 @@ class ResidualAdapter(PartAdapter):
 
     def _seen(self, like: Tensor, stride: int) -> "_Seen":
         """What is known, or what stands for it; ``like`` a latent of that stride."""
-        if self._known is not None:
-            return self._known
+        if self.known is not None:
+            return self.known
         frame = texture([stride * side for side in like.shape[-2:]], next(self.model.parameters()))
         return _Seen.of(self.model, self.model.feature_extract(frame[:1]))
 
     def analysis(self, x: Tensor) -> Tensor:
-        return self.model.contextualEncoder(torch.cat([x, self._known.context.to(x)], dim=1))
+        return self.model.contextualEncoder(torch.cat([x, self.sure.context.to(x)], dim=1))
 
     def synthesis(self, y_hat: Tensor) -> Tensor:
         context = self._seen(y_hat, _MAIN_STRIDE).context.to(y_hat)
@@ -201,22 +210,22 @@ class DCVCAdapter(VideoAdapter):
         UnsupportedModelError: the key frames' codec has another stride.
     """
 
-    def __init__(self, model: nn.Module, portable: bool, key: SideAdapter):
+    def __init__(self, model: nn.Module, portable: bool, key: Adapter):
         if key.stride != _STRIDE:
             raise UnsupportedModelError(
                 f"key frames need a codec whose images are padded to {_STRIDE}, not {key.stride}"
             )
-        self.key = key
+        motion = MotionAdapter(Networks(model, _NAMES["motion"]), portable)
+        residual = ResidualAdapter(Networks(model, _NAMES["residual"]), portable)
+        self.key = key.exactly() if portable else key
         self.predicted = {
-            "motion": MotionAdapter(Networks(model, _NAMES["motion"]), portable),
-            "residual": ResidualAdapter(Networks(model, _NAMES["residual"]), portable),
+            "motion": motion.exactly() if portable else motion,
+            "residual": residual.exactly() if portable else residual,
         }
-        for part in self.parts.values():
-            part.exact = portable
 
 
 def video(
-    key: nn.Module, adapter: Callable[[nn.Module, bool], Any]
+    key: nn.Module, adapter: Callable[[nn.Module, bool], Adapter]
 ) -> Callable[[nn.Module, bool], DCVCAdapter]:
     """For ``latentopt.wrap(dcvc_net, adapter=video(key, adapter))``.
 

@@ -9,8 +9,10 @@ from latentopt.densities import FactorizedDensity
 class FactorizedAdapter(ChannelAdapter):
     """CompressAI's ``FactorizedPrior`` (Ballé et al. 2018)."""
 
-    def refresh(self) -> None:
-        self.main_density = FactorizedDensity(self.model.entropy_bottleneck)
+    def make_densities(self) -> tuple[FactorizedDensity]:
+        """See :meth:`Adapter.make_densities`."""
+        return (FactorizedDensity(self.model.entropy_bottleneck),)
 
     def decoder_parts(self) -> list[nn.Module]:
+        """See :meth:`Adapter.decoder_parts`."""
         return [self.model.entropy_bottleneck, *self.synthesis_parts]

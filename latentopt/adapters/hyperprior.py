@@ -1,37 +1,31 @@
 """bmshj2018-hyperprior and mbt2018-mean: Gaussians whose parameters come from a side latent."""
 
 import copy
-from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentopt.adapters.base import (
-    Leaf,
-    Parameters,
-    Scale,
-    SideAdapter,
-    cpu_copy,
-    flat_layers,
-    scale_table,
-)
-from latentopt.densities import FactorizedDensity, GaussianDensity
+from latentopt.adapters.base import Scale, cpu_copy, derived, flat_layers, scale_table
+from latentopt.adapters.side import Leaf, Parameters, SideAdapter
+from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 
 
 class ScaleAdapter(SideAdapter):
     """CompressAI's ``ScaleHyperprior`` (Ballé et al. 2018): zero means."""
 
-    main_density: GaussianDensity
+    def make_densities(self) -> tuple[ScaleDensity, FactorizedDensity]:
+        main = GaussianDensity(scale_table(self.model.gaussian_conditional))
+        return main, FactorizedDensity(self.model.entropy_bottleneck)
 
-    def refresh(self) -> None:
-        self.side_density = FactorizedDensity(self.model.entropy_bottleneck)
-        self.main_density = GaussianDensity(scale_table(self.model.gaussian_conditional))
-
-    @cached_property
+    @derived
     def _portable(self) -> nn.Module:
         """The hyper-synthesis for portable streams."""
+        return self.portable_synthesis()
+
+    def portable_synthesis(self) -> nn.Module:
+        """A copy of the hyper-synthesis whose scales agree between machines."""
         return cpu_copy(self.model.h_s)
 
     def decoder_parts(self) -> list[nn.Module]:
@@ -42,13 +36,15 @@ class ScaleAdapter(SideAdapter):
     def hyper_analysis(self, y: Tensor) -> Tensor:
         return self.model.h_a(y.abs())
 
-    def features(self, side: NDArray, shape: tuple[int, ...], draft: bool = False) -> NDArray:
+    def draft_features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
         z_hat = torch.from_numpy(side).reshape(1, *shape)
-        if self.portable and not draft:
-            output = self._portable(z_hat)
-        else:
-            output = self.model.h_s(z_hat.to(next(self.model.h_s.parameters()))).float()
+        output = self.model.h_s(z_hat.to(next(self.model.h_s.parameters()))).float()
         return output[0].cpu().numpy()
+
+    def features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
+        if not self.portable:
+            return self.draft_features(side, shape)
+        return self._portable(torch.from_numpy(side).reshape(1, *shape))[0].cpu().numpy()
 
     def main_shape(self, features: NDArray) -> tuple[int, ...]:
         return self.split(features).scales.shape
@@ -69,8 +65,7 @@ class ScaleAdapter(SideAdapter):
 class MeanScaleAdapter(ScaleAdapter):
     """CompressAI's ``MeanScaleHyperprior`` (Minnen et al. 2018)."""
 
-    @cached_property
-    def _portable(self) -> nn.Module:
+    def portable_synthesis(self) -> nn.Module:
         layers = list(flat_layers(self.model.h_s))
         last = max(i for i, layer in enumerate(layers) if not isinstance(layer, Scale))
         head = layers[last]

@@ -5,7 +5,7 @@ its structure: an autoregressive codec whose transforms are the methods ``g_a_fu
 ``g_s_func``.
 """
 
-from torch import nn
+from torch import Tensor, nn
 
 from latentopt.adapters.context import ContextAdapter
 
@@ -19,12 +19,14 @@ def is_invcompress(model: nn.Module) -> bool:
 
 
 class InvCompressAdapter(ContextAdapter):
-    """The two methods as analysis and synthesis."""
+    """The two methods as analysis and synthesis, which share one network."""
 
-    def __init__(self, model: nn.Module, portable: bool = True):
-        super().__init__(
-            model,
-            portable,
-            analysis=lambda model, x: model.g_a_func(x),
-            synthesis=lambda model, y_hat: model.g_s_func(y_hat),
-        )
+    def analysis(self, x: Tensor) -> Tensor:
+        return self.model.g_a_func(x)
+
+    def synthesis(self, y_hat: Tensor) -> Tensor:
+        return self.model.g_s_func(y_hat)
+
+    @property
+    def synthesis_parts(self) -> list[nn.Module]:
+        return [self.model]

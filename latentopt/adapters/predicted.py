@@ -1,47 +1,52 @@
 """Video codecs: a key frame, then frames predicted from the one before, each in a few latents."""
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Generic, Self, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latentopt.adapters.base import SideAdapter
+from latentopt.adapters.base import Adapter
+
+Known = TypeVar("Known")
 
 
-class PredictedAdapter(SideAdapter):
-    """One latent of a predicted frame: an image codec whose networks see what is known already.
+class Knowing(ABC, Generic[Known]):
+    """Mixed into the adapter of one latent of a predicted frame, whose networks see what is known.
 
-    ``synthesis`` gives what a decoder of this latent knows of the frame: the prediction from a
-    motion latent, the reconstruction itself from the last one.
+    Such an adapter is an image codec's; its ``synthesis`` gives what a decoder of this latent knows
+    of the frame: the prediction from a motion latent, the reconstruction itself from the last one.
+    What is known belongs to a view of the adapter, never to the adapter that others use, too.
     """
 
+    known: Known | None = None
+    """None: neutral values stand for it."""
     local = False
-    _known: Any = None
-
-    def condition(self, reference: Tensor, decoded: Mapping[str, Tensor]) -> None:
-        """Say what is known before this latent is coded; encoder and decoder do.
-
-        Args:
-            reference: the frame before as decoded (1, 3, H, W), padded, not clipped.
-            decoded: this frame's latents that were coded before (1, M, h, w), shift included.
-        """
-        self._known = self.knowledge(reference, decoded)
 
     @abstractmethod
-    def knowledge(self, reference: Tensor, decoded: Mapping[str, Tensor]) -> Any:
-        """What the networks need of it, in whatever form."""
+    def knowledge(self, reference: Tensor, decoded: Mapping[str, Tensor]) -> Known:
+        """What the networks need of what :meth:`knowing` is given."""
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        known, self._known = self._known, None
-        try:
-            yield
-        finally:
-            self._known = known
+    def knowing(self, reference: Tensor, decoded: Mapping[str, Tensor]) -> Self:
+        """See :meth:`Adapter.knowing`."""
+        view = copy.copy(self)
+        view.known = self.knowledge(reference, decoded)
+        return view
+
+    def alone(self) -> Self:
+        """See :meth:`Adapter.alone`."""
+        view = copy.copy(self)
+        view.known = None
+        return view
+
+    @property
+    def sure(self) -> Known:
+        """What is known, where something is."""
+        assert self.known is not None, "a predicted frame needs a reference"
+        return self.known
 
 
 class VideoAdapter(ABC):
@@ -52,10 +57,10 @@ class VideoAdapter(ABC):
         portable: compute what selects tables in float64 on the CPU, so that all machines agree.
     """
 
-    key: SideAdapter
+    key: Adapter
     """Codes the first frame of a group."""
-    predicted: Mapping[str, PredictedAdapter]
-    """Code the others, one latent each, in this order."""
+    predicted: Mapping[str, Adapter]
+    """Code the others, one latent each, in this order; each is :class:`Knowing`."""
     searched: tuple[str, ...] = ("image", "residual")
     """Parts that get lattice and shift unless told otherwise; "image" is the key frame."""
 
@@ -63,7 +68,7 @@ class VideoAdapter(ABC):
     def __init__(self, model: nn.Module, portable: bool = True): ...
 
     @property
-    def parts(self) -> dict[str, SideAdapter]:
+    def parts(self) -> dict[str, Adapter]:
         """All latents by name, the key frame's first."""
         return {"image": self.key, **self.predicted}
 

@@ -6,7 +6,6 @@ the motion latent, too. Each has a hyperprior of its own, with a network each fo
 """
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentopt.adapters.base import Leaf, Parameters, SideAdapter, cpu_copy, scale_table
-from latentopt.adapters.predicted import PredictedAdapter, VideoAdapter, texture
-from latentopt.densities import FactorizedDensity, GaussianDensity
+from latentopt.adapters.base import cpu_copy, derived, scale_table
+from latentopt.adapters.predicted import Knowing, VideoAdapter, texture
+from latentopt.adapters.side import Leaf, Parameters, SideAdapter
+from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 
 Warp = Callable[[Tensor, Tensor], Tensor]
 
@@ -36,30 +36,26 @@ class Part(nn.Module):
 class PartAdapter(SideAdapter):
     """The key frame's latent, and what all three have in common."""
 
-    main_density: GaussianDensity
-
     @property
     def stride(self) -> int:
         return _STRIDE
 
-    def refresh(self) -> None:
+    def make_densities(self) -> tuple[ScaleDensity, FactorizedDensity]:
         prior = self.model.hyperprior
-        self.side_density = FactorizedDensity(prior.entropy_bottleneck)
-        self.main_density = GaussianDensity(scale_table(prior.gaussian_conditional))
-        for name in ("_scales", "_means"):
-            self.__dict__.pop(name, None)
+        main = GaussianDensity(scale_table(prior.gaussian_conditional))
+        return main, FactorizedDensity(prior.entropy_bottleneck)
 
     def decoder_parts(self) -> list[nn.Module]:
         prior = self.model.hyperprior
         networks = [prior.hyper_decoder_mean, prior.hyper_decoder_scale, prior.gaussian_conditional]
         return [prior.entropy_bottleneck, *networks, self.model.decoder]
 
-    @cached_property
+    @derived
     def _scales(self) -> nn.Module:
         """For portable streams. Only scales select tables, so only they need float64."""
         return cpu_copy(self.model.hyperprior.hyper_decoder_scale)
 
-    @cached_property
+    @derived
     def _means(self) -> nn.Module:
         return cpu_copy(self.model.hyperprior.hyper_decoder_mean, torch.float32)
 
@@ -72,14 +68,17 @@ class PartAdapter(SideAdapter):
     def hyper_analysis(self, y: Tensor) -> Tensor:
         return self.model.hyperprior.hyper_encoder(y)
 
-    def features(self, side: NDArray, shape: tuple[int, ...], draft: bool = False) -> NDArray:
+    def features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
+        if not self.portable:
+            return self.draft_features(side, shape)
         z_hat = torch.from_numpy(side).reshape(1, *shape)
-        if self.portable and not draft:
-            scales, means = self._scales(z_hat.double()), self._means(z_hat.float()).double()
-        else:
-            prior = self.model.hyperprior
-            z_hat = z_hat.to(next(prior.parameters()))
-            scales, means = prior.hyper_decoder_scale(z_hat), prior.hyper_decoder_mean(z_hat)
+        scales, means = self._scales(z_hat.double()), self._means(z_hat.float()).double()
+        return torch.cat([scales, means], dim=1)[0].cpu().numpy()
+
+    def draft_features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
+        prior = self.model.hyperprior
+        z_hat = torch.from_numpy(side).reshape(1, *shape).to(next(prior.parameters()))
+        scales, means = prior.hyper_decoder_scale(z_hat), prior.hyper_decoder_mean(z_hat)
         return torch.cat([scales, means], dim=1)[0].cpu().numpy()
 
     def main_shape(self, features: NDArray) -> tuple[int, ...]:
@@ -93,7 +92,7 @@ class PartAdapter(SideAdapter):
         return Parameters(*np.split(features, 2))
 
 
-class MotionAdapter(PartAdapter, PredictedAdapter):
+class MotionAdapter(Knowing[Tensor], PartAdapter):
     """Motion: from the frame and the one before, to a prediction.
 
     Args:
@@ -108,16 +107,18 @@ class MotionAdapter(PartAdapter, PredictedAdapter):
         return reference
 
     def analysis(self, x: Tensor) -> Tensor:
-        return self.model.encoder(torch.cat([x, self._known.to(x)], dim=1))
+        return self.model.encoder(torch.cat([x, self.sure.to(x)], dim=1))
 
     def synthesis(self, y_hat: Tensor) -> Tensor:
         motion = self.model.decoder(y_hat)
-        alone = self._known is None
-        reference = texture(motion.shape[-2:], motion) if alone else self._known.to(motion.device)
+        if self.known is None:
+            reference = texture(motion.shape[-2:], motion)
+        else:
+            reference = self.known.to(motion.device)
         return self._warp(reference.expand(len(motion), -1, -1, -1), motion)
 
 
-class ResidualAdapter(PartAdapter, PredictedAdapter):
+class ResidualAdapter(Knowing[tuple[Tensor, Tensor]], PartAdapter):
     """What the prediction lacks.
 
     Args:
@@ -134,15 +135,15 @@ class ResidualAdapter(PartAdapter, PredictedAdapter):
         return self._warp(reference, self._motion.decoder(motion)), motion
 
     def analysis(self, x: Tensor) -> Tensor:
-        return self.model.encoder(x - self._known[0].to(x))
+        return self.model.encoder(x - self.sure[0].to(x))
 
     def synthesis(self, y_hat: Tensor) -> Tensor:
         decoder = self.model.decoder
-        if self._known is None:
+        if self.known is None:
             batch, channels, *plane = y_hat.shape
             motion = y_hat.new_zeros(batch, decoder[0].in_channels - channels, *plane)
             return decoder(torch.cat([y_hat, motion], dim=1))
-        prediction, motion = self._known
+        prediction, motion = self.known
         motion = motion.to(y_hat).expand(len(y_hat), -1, -1, -1)  # an encoder tries several y_hat
         return prediction + decoder(torch.cat([y_hat, motion], dim=1))
 

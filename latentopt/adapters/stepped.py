@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from latentopt.adapters.base import Scale, SideAdapter
+from latentopt.adapters.base import Scale
 from latentopt.adapters.context import ContextAdapter
 from latentopt.adapters.dcvc import IntraAdapter
 from latentopt.adapters.invcompress import InvCompressAdapter
 from latentopt.adapters.predicted import VideoAdapter
 from latentopt.adapters.registry import adapter_class
+from latentopt.adapters.side import SideAdapter
 from latentopt.adapters.tree import TreeAdapter
 from latentopt.errors import InputError, UnsupportedModelError
 

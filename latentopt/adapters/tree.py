@@ -5,7 +5,7 @@ codec, which codes by itself). Everything above a leaf only decides what is code
 which entropy parameters; this module walks it as the codecs' own ``decompress`` methods do.
 """
 
-from functools import cached_property, singledispatch
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,10 @@ from compressai.latent_codecs import (
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentopt.adapters.base import Leaf, Parameters, Recorder, SideAdapter, cpu_copy, scale_table
-from latentopt.adapters.context import ContextModel, as_numpy
-from latentopt.densities import FactorizedDensity, GaussianDensity
+from latentopt.adapters.base import as_numpy, cpu_copy, derived, scale_table
+from latentopt.adapters.context import ContextModel
+from latentopt.adapters.side import Leaf, Parameters, Recorder, SideAdapter
+from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 from latentopt.errors import UnsupportedModelError
 
 
@@ -40,21 +41,25 @@ class TreeAdapter(SideAdapter):
         UnsupportedModelError: the tree holds another kind of codec, or several scale tables.
     """
 
-    def refresh(self) -> None:
+    def make_densities(self) -> tuple[ScaleDensity, FactorizedDensity]:
         codec = self.model.latent_codec
         if not isinstance(codec["hyper"], HyperLatentCodec):
             raise _unknown(codec["hyper"])
         for part in codec["y"].modules():
             if isinstance(part, LatentCodec) and not _is_known(type(part)):
                 raise _unknown(part)
-        self._hyper = codec["hyper"]
-        self.side_density = FactorizedDensity(self._hyper.entropy_bottleneck)
-        self.main_density = GaussianDensity(scale_table(codec["y"]))
+        side = FactorizedDensity(codec["hyper"].entropy_bottleneck)
+        return GaussianDensity(scale_table(codec["y"])), side
+
+    def refresh(self) -> None:
+        super().refresh()
+        # More than one leaf, each of which sees those before?
+        only = isinstance(self.model.latent_codec["y"], GaussianConditionalLatentCodec)
+        self.contextual = not only
 
     @property
-    def contextual(self) -> bool:  # type: ignore[override]
-        """Whether the tree has more than one leaf, each of which sees those before."""
-        return not isinstance(self.model.latent_codec["y"], GaussianConditionalLatentCodec)
+    def _hyper(self) -> HyperLatentCodec:
+        return self.model.latent_codec["hyper"]
 
     @property
     def stride(self) -> int:
@@ -66,17 +71,23 @@ class TreeAdapter(SideAdapter):
     def hyper_analysis(self, y: Tensor) -> Tensor:
         return self._hyper.h_a(y)
 
-    @cached_property
+    @derived
     def _exact(self) -> nn.Module:
         """The tree that encoder and decoder walk."""
         return cpu_copy(self.model.latent_codec["y"], self.dtype)
 
-    @cached_property
+    @derived
     def _exact_h_s(self) -> nn.Module:
         return cpu_copy(self._hyper.h_s, self.dtype)
 
-    def features(self, side: NDArray, shape: tuple[int, ...], draft: bool = False) -> NDArray:
-        h_s = self._hyper.h_s if draft else self._exact_h_s
+    def features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
+        return self._run(self._exact_h_s, side, shape)
+
+    def draft_features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
+        return self._run(self._hyper.h_s, side, shape)
+
+    @staticmethod
+    def _run(h_s: nn.Module, side: NDArray, shape: tuple[int, ...]) -> NDArray:
         z_hat = torch.from_numpy(side).reshape(1, *shape).to(next(h_s.parameters()))
         return as_numpy(h_s(z_hat)[0])
 

@@ -1,14 +1,21 @@
 """What a header says of the codec that wrote a stream: its settings, and what it must match."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 from latentopt.bitstream.steps import DIRECTIONS
+from latentopt.bitstream.strings import leb128, read_leb128
 from latentopt.errors import BitstreamError
 from latentopt.lattices import RULES
 
 _QUANTS = list(RULES)
 _DIRECTIONS = list(DIRECTIONS)
 PMFS = ["exact", "paper"]
+LATTICE = "lattice"
+VERSIONS = (1, 2)
+"""Of the formats: what version 1 can say is written so, and read by all readers."""
+
+_CHANNELS = 1  # tag of the field that names the channel of each part
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,13 @@ class Settings:
     portable: bool
     scales: bool = False
     """Whether each main latent comes with corrections of its scales, one per channel."""
+    channel: str = LATTICE
+    """How latents cross; version 1 of the formats knows lattices only."""
+
+    @property
+    def version(self) -> int:
+        """The oldest version of the formats that can say this."""
+        return 1 if self.channel == LATTICE else 2
 
     def to_byte(self) -> int:
         fields = _QUANTS.index(self.quant) | PMFS.index(self.pmf) << 3
@@ -31,8 +45,8 @@ class Settings:
     def from_byte(value: int) -> "Settings":
         try:
             quant, pmf = _QUANTS[value & 7], PMFS[value >> 3 & 1]
-            direction, flags = _DIRECTIONS[value >> 4 & 3], (value >> 6 & 1, value >> 7)
-            return Settings(quant, pmf, direction, *map(bool, flags))
+            direction = _DIRECTIONS[value >> 4 & 3]
+            return Settings(quant, pmf, direction, bool(value >> 6 & 1), bool(value >> 7))
         except IndexError:
             raise BitstreamError(
                 f"settings byte {value:#04x} is unknown: written by a newer latentopt?"
@@ -69,3 +83,43 @@ class Identity:
                 f"{theirs.table_hash.hex()}, here {self.table_hash.hex()}): load the "
                 "encoder's state_dict, which carries its tables"
             )
+
+
+def pack_fields(parts: Sequence[Settings]) -> bytes:
+    """What version 2 says beyond the settings bytes: a length, then tagged fields; else nothing."""
+    if max(settings.version for settings in parts) == 1:
+        return b""
+    names = ",".join(settings.channel for settings in parts).encode()
+    fields = bytes([_CHANNELS]) + leb128(len(names)) + names
+    return leb128(len(fields)) + fields
+
+
+def unpack_fields(
+    data: bytes, version: int, parts: Sequence[Settings]
+) -> tuple[tuple[Settings, ...], bytes]:
+    """The mirror of :func:`pack_fields`: the settings with what the fields say, and what follows.
+
+    Raises:
+        BitstreamError: a field is not one of this version, or they end early.
+    """
+    if version == 1:
+        return tuple(parts), data
+    length, start = read_leb128(data, 0)
+    fields, rest = data[start : start + length], data[start + length :]
+    if len(fields) < length:
+        raise BitstreamError("truncated: the header ends within its fields")
+    while fields:
+        size, begin = read_leb128(fields, 1)
+        tag, value, fields = fields[0], fields[begin : begin + size], fields[begin + size :]
+        names = value.decode("ascii", "replace").split(",")
+        if tag != _CHANNELS or len(value) < size or len(names) != len(parts):
+            raise BitstreamError(f"header field {tag} is unknown: written by a newer latentopt?")
+        parts = [replace(settings, channel=name) for settings, name in zip(parts, names)]
+    return tuple(parts), rest
+
+
+def check_version(version: int) -> None:
+    """Raises BitstreamError unless this latentopt reads such files."""
+    if version not in VERSIONS:
+        known = " and ".join(map(str, VERSIONS))
+        raise BitstreamError(f"format version {version}, but this latentopt reads {known}")

@@ -7,7 +7,8 @@
     5       2+2   image width, height (little-endian, as all integers)
     9       4     weights hash
     13      4     table hash
-    17      0-4   LEB128 length of each string but the last
+    17      …     from version 2 on: LEB128 length of the fields, each a tag, LEB128 length, value
+    …       0-4   LEB128 length of each string but the last
     …             strings, the last one up to the checksum
     -4      4     CRC-32 of everything before
 
@@ -17,12 +18,17 @@ With at most one length that is 24 bytes beyond the strings for any string below
 import zlib
 from dataclasses import dataclass
 
-from latentopt.bitstream.headers import Identity, Settings
+from latentopt.bitstream.headers import (
+    Identity,
+    Settings,
+    check_version,
+    pack_fields,
+    unpack_fields,
+)
 from latentopt.bitstream.strings import join_strings, split_strings
 from latentopt.errors import BitstreamError, InputError
 
 MAGIC = b"\xacLO"
-VERSION = 1
 MAX_SIDE = 0xFFFF
 _FIXED = 17
 _CRC = 4
@@ -46,9 +52,10 @@ class Container:
     def to_bytes(self) -> bytes:
         if max(self.width, self.height) > MAX_SIDE:
             raise InputError(f"{self.width}x{self.height}: the format holds up to 65535 a side")
-        head = MAGIC + bytes([VERSION, self.settings.to_byte()])
+        head = MAGIC + bytes([self.settings.version, self.settings.to_byte()])
         head += self.width.to_bytes(2, "little") + self.height.to_bytes(2, "little")
-        body = head + self.weights_hash + self.table_hash + join_strings(self.strings)
+        head += self.weights_hash + self.table_hash + pack_fields([self.settings])
+        body = head + join_strings(self.strings)
         return body + zlib.crc32(body).to_bytes(_CRC, "little")
 
     @staticmethod
@@ -62,19 +69,20 @@ class Container:
             raise BitstreamError("not a latentopt file: the first bytes are not its magic number")
         if len(data) < _FIXED + _CRC:
             raise BitstreamError(f"truncated: {len(data)} bytes are fewer than a header")
-        if data[3] != VERSION:
-            raise BitstreamError(f"format version {data[3]}, but this latentopt reads {VERSION}")
+        check_version(data[3])
         body, crc = data[:-_CRC], data[-_CRC:]
         if zlib.crc32(body).to_bytes(_CRC, "little") != crc:
             raise BitstreamError("checksum mismatch: the file is truncated or corrupt")
         width, height = (int.from_bytes(body[i : i + 2], "little") for i in (5, 7))
         if not width or not height:
             raise BitstreamError(f"image size {width}x{height} in the header")
+        plain = [Settings.from_byte(body[4])]
+        [settings], strings = unpack_fields(body[_FIXED:], data[3], plain)
         return Container(
-            Settings.from_byte(body[4]),
+            settings,
             width,
             height,
             body[9:13],
             body[13:17],
-            split_strings(body[_FIXED:], string_count or 1),
+            split_strings(strings, string_count or 1),
         )

@@ -8,6 +8,7 @@
     …       2+2   frame width, height (little-endian, as all integers)
     …       4+4   frame rate, a fraction
     …       4+4   weights hash, table hash
+    …       …     from version 2 on: LEB128 length of the fields, each a tag, LEB128 length, value
     …       4     CRC-32 of everything before
 
     record: kind (0 key frame, 1 predicted, 2 end), LEB128 length of the body, body, CRC-32 of all
@@ -23,17 +24,23 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO
 
-from latentopt.bitstream.headers import Identity, Settings
+from latentopt.bitstream.headers import (
+    Identity,
+    Settings,
+    check_version,
+    pack_fields,
+    unpack_fields,
+)
 from latentopt.bitstream.image_file import MAX_SIDE
 from latentopt.bitstream.strings import join_strings, leb128, read_leb128, split_strings
 from latentopt.errors import BitstreamError, InputError, TruncatedError
 
 MAGIC = b"\xacLV"
-VERSION = 1
 KEY, PREDICTED, END = range(3)
 _CRC = 4
 _SHORTEST = 6  # bytes of a record: kind, at least one of the length, CRC
 _LARGEST = 0xFFFFFFFF
+_LONGEST_FIELDS = 1 << 12
 _LONGEST = 1 << 28
 """Bytes of a record's body that a reader accepts; no frame that a codec accepts has more."""
 
@@ -63,10 +70,11 @@ class Header:
         if not 0 < parts[0] <= _LARGEST or parts[1] > _LARGEST:
             raise InputError(f"frame rate {self.rate}: the format has 32 bits for each number")
         settings = bytes(settings.to_byte() for settings in self.settings)
-        head = MAGIC + bytes([VERSION, len(settings)]) + settings
+        version = max(settings.version for settings in self.settings)
+        head = MAGIC + bytes([version, len(settings)]) + settings
         head += b"".join(side.to_bytes(2, "little") for side in (self.width, self.height))
         head += b"".join(part.to_bytes(4, "little") for part in parts)
-        return _sealed(head + self.weights_hash + self.table_hash)
+        return _sealed(head + self.weights_hash + self.table_hash + pack_fields(self.settings))
 
     @staticmethod
     def read(file: BinaryIO) -> "Header":
@@ -80,22 +88,20 @@ class Header:
             raise BitstreamError("not a latentopt video: the first bytes are not its magic number")
         if len(head) < 5:
             raise BitstreamError("truncated: the file ends within its header")
-        if head[3] != VERSION:
-            raise BitstreamError(f"format version {head[3]}, but this latentopt reads {VERSION}")
+        check_version(head[3])
         count = head[4]
-        body = _unsealed(head + file.read(count + 20 + _CRC), 5 + count + 20, "header")
+        fixed = 5 + count + 20
+        data = head + file.read(count + 20)
+        fields = _read_fields(file) if head[3] > 1 else b""
+        body = _unsealed(data + fields + file.read(_CRC), fixed + len(fields), "header")
         numbers = [_integer(body[i:j]) for i, j in _ranges(5 + count, (2, 2, 4, 4))]
         width, height, rate, per = numbers
         if not (width and height and rate and per):
             raise BitstreamError(f"{width}x{height} at {rate}/{per} frames a second in the header")
-        return Header(
-            tuple(Settings.from_byte(value) for value in body[5 : 5 + count]),
-            width,
-            height,
-            Fraction(rate, per),
-            body[-8:-4],
-            body[-4:],
-        )
+        plain = [Settings.from_byte(value) for value in body[5 : 5 + count]]
+        settings, _ = unpack_fields(body[fixed:], head[3], plain)
+        hashes = body[fixed - 8 : fixed - 4], body[fixed - 4 : fixed]
+        return Header(settings, width, height, Fraction(rate, per), *hashes)
 
 
 def frame_record(number: int, kind: int, strings: tuple[bytes, ...]) -> bytes:
@@ -148,6 +154,20 @@ def _read_record(file: BinaryIO, number: int) -> tuple[int, bytes]:
     if crc != data[-_CRC:] or data[0] > END:
         raise BitstreamError(f"checksum mismatch: frame {number} is corrupt")
     return data[0], data[used:-_CRC]
+
+
+def _read_fields(file: BinaryIO) -> bytes:
+    """The fields of a header with their length; less where the file ends early."""
+    head = b""
+    while not head or head[-1] & 0x80:
+        byte = file.read(1)
+        if not byte:
+            return head
+        head += byte
+    length, _ = read_leb128(head, 0)
+    if length > _LONGEST_FIELDS:
+        raise BitstreamError(f"corrupt: the header would have {length} bytes of fields")
+    return head + file.read(length)
 
 
 def _sealed(data: bytes) -> bytes:

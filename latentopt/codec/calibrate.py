@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from latentopt.bitstream import encode_step
-from latentopt.codec.image import OFFSETS, Codec
+from latentopt.codec.assembly import OFFSETS
+from latentopt.codec.image import Codec
 from latentopt.encoder import Fit, Secant
 from latentopt.errors import InputError
 
@@ -47,4 +48,5 @@ def calibrate(codec: Codec, images: Iterable[Tensor]) -> Codec:
 @torch.no_grad()
 def _fits(codec: Codec, x: Tensor) -> list[Fit]:
     """How offsets would change the error of each image."""
-    return Secant().fits(codec.shift_problem(codec.latents(x), x, OFFSETS))
+    latents = [coded.latent for coded in codec.encode(x)["y"]]
+    return Secant().fits(codec.shift_problem(latents, x, OFFSETS))

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from latentopt.bitstream import Container, Settings, decode_step
 from latentopt.bitstream.steps import pack_steps
-from latentopt.latents.lattice import CORRECTION_BITS, MAX_CORRECTION, Latent
-from latentopt.lattices import LATTICES
+from latentopt.latents import Coded, Crossed
+from latentopt.latents.lattice import correction_bits
 
 Floats = NDArray[np.float64]
 
@@ -115,7 +115,7 @@ def explain(
     container: Container,
     file_bytes: int,
     stride: int,
-    latents: Sequence[tuple[Latent, Sequence[int]]],
+    coded: Sequence[Coded],
 ) -> Explanation:
     """Explain a file from what was decoded of it.
 
@@ -123,12 +123,12 @@ def explain(
         container: the file's content.
         file_bytes: the file's size.
         stride: the codec's, to multiples of which it pads images.
-        latents: each string's latent and the codes of its steps.
+        coded: each string's latent.
     """
     rows = -(-container.height // stride) * stride  # of the image as padded
     explained = tuple(
-        _explain_latent(name, len(string), rows // latent.prior.shape[1], latent, codes)
-        for name, string, (latent, codes) in zip(_NAMES, container.strings, latents)
+        _explain_latent(name, len(string), rows // one.latent.prior.shape[1], one)
+        for name, string, one in zip(_NAMES, container.strings, coded)
     )
     size = container.width, container.height
     return Explanation(container.settings, *size, file_bytes, explained)
@@ -141,13 +141,9 @@ def largest(shares: Sequence[Share], count: int) -> list[Share]:
     return in_order[:count] + ([_total(f"{len(rest)} others", rest)] if rest else [])
 
 
-def _explain_latent(
-    name: str, string_bytes: int, stride: int, latent: Latent, codes: Sequence[int]
-) -> LatentExplanation:
-    shape, bits = latent.prior.shape, latent.bits()
-    correction_bits = 0.0
-    if latent.corrections is not None:
-        correction_bits = float(CORRECTION_BITS[latent.corrections + MAX_CORRECTION].sum())
+def _explain_latent(name: str, string_bytes: int, stride: int, coded: Coded) -> LatentExplanation:
+    latent, codes = coded.latent, coded.step_codes
+    shape, bits, corrections = latent.prior.shape, latent.bits(), latent.corrections
     return LatentExplanation(
         name,
         shape,
@@ -155,9 +151,9 @@ def _explain_latent(
         string_bytes,
         steps=tuple(decode_step(code) for code in codes),
         step_bits=8 * len(pack_steps(codes)),
-        corrections=latent.corrections,
-        correction_bits=correction_bits,
-        escaped=_count_escaped(latent),
+        corrections=corrections,
+        correction_bits=0.0 if corrections is None else correction_bits(corrections),
+        escaped=latent.escaped(),
         lattices=_by_lattice(latent, bits),
         spreads=_by_spread(latent, bits),
         channels=_by_channel(latent, bits),
@@ -165,47 +161,31 @@ def _explain_latent(
     )
 
 
-def _count_escaped(latent: Latent) -> int:
-    """Coordinates that are coded as plain integers."""
-    tables = latent.coder.tables
-    coded = ((tables[key], m) for key, pieces in latent.by_table.items() for _, m in pieces)
-    return sum(int(table.bits(m)[1].sum()) for table, m in coded)
-
-
 # -- shares: each takes bits (n,), and says of each element where it belongs ---------------------
 
 
-def _by_lattice(latent: Latent, bits: Floats) -> tuple[Share, ...]:
-    return _shares(list(LATTICES), _lattice_numbers(latent), latent, bits)
+def _by_lattice(latent: Crossed, bits: Floats) -> tuple[Share, ...]:
+    return _shares(latent.kinds.names, latent.kinds.number, latent, bits)
 
 
-def _by_spread(latent: Latent, bits: Floats) -> tuple[Share, ...]:
-    octaves = np.floor(np.log2(np.maximum(latent.coder.spreads, _NARROWEST))).astype(np.int64)
+def _by_spread(latent: Crossed, bits: Floats) -> tuple[Share, ...]:
+    octaves = np.floor(np.log2(np.maximum(latent.density.spreads, _NARROWEST))).astype(np.int64)
     low, high = octaves.min(), octaves.max()
     names = [f"{2.0**k:.3g} … {2.0 ** (k + 1):.3g}" for k in range(low, high + 1)]
     return _shares(names, octaves[latent.prior.levels] - low, latent, bits)
 
 
-def _by_channel(latent: Latent, bits: Floats) -> tuple[Share, ...]:
+def _by_channel(latent: Crossed, bits: Floats) -> tuple[Share, ...]:
     channels, height, width = latent.prior.shape
     numbers = np.repeat(np.arange(channels), height * width)
     return _shares([str(i) for i in range(channels)], numbers, latent, bits)
 
 
-def _lattice_numbers(latent: Latent) -> NDArray[np.int64]:
-    """(n,) the lattice of each element, by its place in the registry."""
-    names, numbers = list(LATTICES), np.empty(len(latent.prior.levels), dtype=np.int64)
-    for (name, _), pieces in latent.by_table.items():
-        for index, _ in pieces:
-            numbers[index] = names.index(name)
-    return numbers
-
-
 def _shares(
-    names: Sequence[str], numbers: NDArray[np.int64], latent: Latent, bits: Floats
+    names: Sequence[str], numbers: NDArray[np.int64], latent: Crossed, bits: Floats
 ) -> tuple[Share, ...]:
     """One for each of the ``names`` that has elements, by the ``numbers`` (n,) of the names."""
-    dims = np.array([lattice.dim for lattice in LATTICES.values()])[_lattice_numbers(latent)]
+    dims = np.array(latent.kinds.dims)[latent.kinds.number]
     weights = (None, latent.residual == 0, 1 / dims, bits)
     columns = [np.bincount(numbers, weight, len(names)).tolist() for weight in weights]
     return tuple(

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any, TypedDict, Unpack
 
 from latentopt.bitstream import DIRECTIONS, Settings
-from latentopt.bitstream.headers import PMFS
+from latentopt.bitstream.headers import LATTICE, PMFS
 from latentopt.encoder import Ahead, Effort, Schedule, Secant, StepSearch, get_search
 from latentopt.encoder.search import Grid
 from latentopt.errors import InputError
+from latentopt.latents import CHANNELS
 from latentopt.lattices import get as get_rule
 
 Shift = bool | str | StepSearch
@@ -30,6 +31,7 @@ class MoreWords(TypedDict, total=False):
     parts: Sequence[str] | None
     gop: int | None
     ahead: Ahead | None
+    channel: str | None
 
 
 class Words(MoreWords, total=False):
@@ -78,6 +80,8 @@ class Recipe:
     """Of a video codec, frames from one key frame to the next; None: only the first is one."""
     ahead: Ahead | None = None
     """Of a video codec, step sizes chosen with the next frame's cost in view."""
+    channel: str = LATTICE
+    """How latents cross; what follows lattices only (quant, scales, effort, pmf) goes with that."""
     contextual: "Recipe | None" = None
     """What to do instead with codecs whose entropy parameters depend on what was decoded before."""
 
@@ -87,6 +91,11 @@ class Recipe:
         _check_name("pmf", self.pmf, PMFS)
         if self.pmf == "paper" and (self.effort or self.scales):
             raise InputError("pmf='paper' excludes an encoder that chooses points: use pmf='exact'")
+        _check_name("channel", self.channel, CHANNELS)
+        if self.channel != LATTICE and (self.effort or self.scales):
+            raise InputError(
+                f"channel {self.channel!r} has no points to choose, no scales to correct"
+            )
         if self.lmbda is not None and not self.lmbda > 0:
             raise InputError(f"lmbda {self.lmbda}: it must be a positive number")
         if self.gop is not None and self.gop < 1:
@@ -95,7 +104,8 @@ class Recipe:
     @property
     def settings(self) -> Settings:
         """What of it the decoder must know."""
-        return Settings(self.quant, self.pmf, self.direction, self.portable, self.scales)
+        words = (self.quant, self.pmf, self.direction, self.portable, self.scales, self.channel)
+        return Settings(*words)
 
     @staticmethod
     def reading(settings: Settings) -> "Recipe":
@@ -107,6 +117,7 @@ class Recipe:
             scales=settings.scales,
             pmf=settings.pmf,
             portable=settings.portable,
+            channel=settings.channel,
         )
 
     def but(self, **words: Unpack[Words]) -> "Recipe":

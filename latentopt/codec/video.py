@@ -1,25 +1,14 @@
-"""The wrapped video codec: frames predicted from frames, each part an image codec of its own.
-
-    key frame          x ─► image codec ───────────────────────────────────────────────► x_hat
-                                                                                           │
-    predicted frame    x ─► motion codec ─► prediction ─┬─► residual codec ─► x_hat ◄──────┘
-                            ▲                           │                       │   the frame before
-                            └───────── x_hat of the frame before ◄──────────────┘
-
-Encoder and decoder share one loop, :meth:`VideoCodec._frame`, so that the encoder predicts from
-what the decoder will have, shift included.
-"""
+"""The wrapped video codec, with the interface of CompressAI's; its loop is in frames.py."""
 
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
 
-from latentopt.adapters import VideoAdapter
 from latentopt.atomic import reading, writing_whole
 from latentopt.bitstream import (
     KEY,
@@ -30,45 +19,50 @@ from latentopt.bitstream import (
     frame_record,
     frame_records,
 )
-from latentopt.codec.image import Codec, Coded, check_images
+from latentopt.codec.assembly import Assembly
+from latentopt.codec.encode import check_images
+from latentopt.codec.frames import KEY_PART, Frames, pictures
+from latentopt.codec.image import Codec
 from latentopt.codec.recipe import Recipe
+from latentopt.encoder.ahead import Frame
 from latentopt.errors import BitstreamError, InputError, TruncatedError
 
-KEY_PART = "image"
-
-Frame = dict[str, list[Coded]]
-"""Of each part of a frame, its coded latents: main, then side."""
 Strings = Sequence[Sequence[bytes]] | Mapping[str, Sequence[Sequence[bytes]]]
 """Of a key frame, lists of one string per clip; of a predicted one, such lists by part."""
+Shape = Sequence[int] | Mapping[str, Sequence[int]]
+"""Of a key frame, the images' (H, W); of a predicted one, the same by part."""
+
+
+class VideoOutput(TypedDict):
+    """What ``forward`` returns."""
+
+    x_hat: list[Tensor]
+    """Frames (B, 3, H, W) in [0, 1]."""
+    likelihoods: list[dict[str, dict[str, Tensor]]]
+    """Of each frame, by part and latent."""
 
 
 class VideoCodec(nn.Module):
     """A wrapped video codec, with the interface of CompressAI's own. Made by `latentopt.wrap`.
 
     Args:
-        adapter: the model's.
-        codecs: of each of its parts, in their order.
+        codecs: of each of the model's parts, the key frame's first.
         searched: names of the parts that have lattice and shift.
         recipe: what was asked for, with how frames follow each other.
     """
 
     def __init__(
-        self,
-        adapter: VideoAdapter,
-        codecs: Mapping[str, Codec],
-        searched: Sequence[str],
-        recipe: Recipe,
+        self, codecs: Mapping[str, Codec], searched: Sequence[str], recipe: Recipe
     ) -> None:
         super().__init__()
         self.parts = nn.ModuleDict(codecs)
         self.searched = tuple(searched)
         self.recipe = recipe
-        self._adapter = adapter
 
     # -- the three verbs of a CompressAI video codec ----------------------------------------------
 
     @torch.no_grad()
-    def forward(self, frames: Sequence[Tensor]) -> dict[str, Any]:
+    def forward(self, frames: Sequence[Tensor]) -> VideoOutput:
         """Encode and decode without a bitstream.
 
         Args:
@@ -81,7 +75,7 @@ class VideoCodec(nn.Module):
         clips = [list(self.encode(clip)) for clip in _clips(frames)]
         x_hat, likelihoods = [], []
         for per_clip in zip(*clips):
-            x_hat.append(_pictures([image for _, image in per_clip], frames[0].shape[-2:]))
+            x_hat.append(pictures([image for _, image in per_clip], frames[0].shape[-2:]))
             merged = {
                 _public(name): self._part(name).likelihoods([frame[name] for frame, _ in per_clip])
                 for name in per_clip[0][0]
@@ -90,7 +84,7 @@ class VideoCodec(nn.Module):
         return {"x_hat": x_hat, "likelihoods": likelihoods}
 
     @torch.no_grad()
-    def compress(self, frames: Sequence[Tensor]) -> tuple[list[Strings], list[Any]]:
+    def compress(self, frames: Sequence[Tensor]) -> tuple[list[Strings], list[Shape]]:
         """Encode clips.
 
         Args:
@@ -107,7 +101,7 @@ class VideoCodec(nn.Module):
         clips = [[_strings(frame) for frame, _ in self.encode(clip)] for clip in _clips(frames)]
         size = frames[0].shape[-2:]
         strings: list[Strings] = []
-        shapes: list[Any] = []
+        shapes: list[Shape] = []
         for per_clip in zip(*clips):
             by_part = {
                 name: [list(strings) for strings in zip(*(frame[name] for frame in per_clip))]
@@ -119,19 +113,29 @@ class VideoCodec(nn.Module):
         return strings, shapes
 
     @torch.no_grad()
-    def decompress(self, strings: Sequence[Strings], shapes: Sequence[Any]) -> list[Tensor]:
+    def decompress(self, strings: Sequence[Strings], shapes: Sequence[Shape]) -> list[Tensor]:
         """Decode what :meth:`compress` returned, to frames (B, 3, H, W) clipped to [0, 1].
 
         Raises:
             BitstreamError: the strings are not those of such frames and this codec.
         """
-        if not strings or len(strings) != len(shapes) or isinstance(strings[0], Mapping):
+        if not strings or len(strings) != len(shapes) or isinstance(shapes[0], Mapping):
             raise BitstreamError("expected strings and shapes of as many frames, a key frame first")
         size = self._check_size(shapes[0])
         frames = [self._by_part(frame) for frame in strings]
         count = len(next(iter(frames[0].values()))[0])
-        clips = [list(self._decode(_nth(frames, i), size)) for i in range(count)]
-        return [_pictures(images, size) for images in zip(*clips)]
+        clips = [list(self._frames.decode(_nth(frames, i), size)) for i in range(count)]
+        return [pictures(images, size) for images in zip(*clips)]
+
+    @torch.no_grad()
+    def encode(self, frames: Iterable[Tensor]) -> Iterator[tuple[Frame, Tensor]]:
+        """Code the frames (1, 3, H, W) of a clip, one after the other.
+
+        Yields each frame's latents, and what the decoder will predict from: the reconstruction
+        (1, 3, H, W), padded and not clipped.
+        """
+        for _, frame, image in self._frames.encode(frames):
+            yield frame, image
 
     # -- files -----------------------------------------------------------------------------------
 
@@ -158,7 +162,7 @@ class VideoCodec(nn.Module):
         """
         with writing_whole(path) as file:
             count = size = 0
-            for x, (frame, _) in self._following(frames):
+            for x, frame, _ in self._frames.encode(frames):
                 if not count:
                     size += file.write(self._header(x, Fraction(rate)).to_bytes())
                 flat = tuple(string for strings in _strings(frame).values() for string in strings)
@@ -186,8 +190,8 @@ class VideoCodec(nn.Module):
             size = self._check_size((header.height, header.width))
             counts = (self._string_count(is_key=True), self._string_count(is_key=False))
             records = (self._split(*record) for record in frame_records(file, counts))
-            for image in self._decode(records, size):
-                yield _pictures([image], size)
+            for image in self._frames.decode(records, size):
+                yield pictures([image], size)
 
     def _header(self, x: Tensor, rate: Fraction) -> Header:
         settings = tuple(codec.settings for codec in self._codecs.values())
@@ -195,98 +199,24 @@ class VideoCodec(nn.Module):
 
     def check(self, header: Header) -> None:
         """Raises BitstreamError unless a file with this header is of this codec."""
-        ours = [codec.identity.settings for codec in self._codecs.values()]
+        ours = [codec.settings for codec in self._codecs.values()]
         if len(header.settings) != len(ours):
             raise BitstreamError(f"written by a codec of {len(header.settings)} parts")
         for settings, theirs in zip(ours, header.identities):
             Identity(settings, *self._hashes).check(theirs)
 
-    # -- the loop --------------------------------------------------------------------------------
+    # -- parts -----------------------------------------------------------------------------------
 
-    @torch.no_grad()
-    def encode(self, frames: Iterable[Tensor]) -> Iterator[tuple[Frame, Tensor]]:
-        """Code the frames (1, 3, H, W) of a clip, one after the other.
-
-        Yields each frame's latents, and what the decoder will predict from: the reconstruction
-        (1, 3, H, W), padded and not clipped.
-        """
-        for _, coded in self._following(frames):
-            yield coded
-
-    def _following(self, frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, tuple[Frame, Tensor]]]:
-        reference, size = None, None
-        for i, (x, after) in enumerate(_with_next(frames)):
-            size = _check_frame(x, size)
-            if self._is_key(i):
-                reference = None
-            coded = self.encode_frame(x, reference)
-            if self.recipe.ahead and after is not None and not self._is_key(i + 1):
-                coded = self.recipe.ahead.choose(self, x, after, reference, coded)
-            reference = coded[1]
-            yield x, coded
-
-    def _is_key(self, i: int) -> bool:
-        return i == 0 or (self.recipe.gop is not None and i % self.recipe.gop == 0)
-
-    def encode_frame(self, x: Tensor, reference: Tensor | None) -> tuple[Frame, Tensor]:
-        """Code one frame, a key frame where there is no ``reference``; as :meth:`encode`."""
-
-        def coded(name: str, codec: Codec) -> list[Coded]:
-            return [latent for [latent] in codec.encode(x).values()]
-
-        return self._frame(reference, coded)
-
-    def decode_frame(
-        self,
-        strings: Mapping[str, Sequence[bytes]],
-        size: tuple[int, int],
-        reference: Tensor | None,
-    ) -> Tensor:
-        """Decode one frame (H, W) from the strings of its parts, for one clip; as :meth:`encode`.
-
-        ``reference`` is that of :meth:`encode_frame`, which a key frame has none of.
-        """
-        _, image = self._frame(reference, lambda name, codec: codec.decode(strings[name], size))
-        return image
-
-    def restate(self, frame: Frame, reference: Tensor | None) -> tuple[Frame, Tensor]:
-        """The frame and its reconstruction again, for other step sizes of its last part."""
-        return self._frame(reference, lambda name, codec: frame[name])
+    @property
+    def _frames(self) -> Frames:
+        """The loop, with the parts as they are now."""
+        assemblies: dict[str, Assembly] = {n: c.assembly for n, c in self._codecs.items()}
+        return Frames(assemblies, self.recipe)
 
     @property
     def trade(self) -> float:
         """Bits that a squared error of 1, summed over a frame's samples, is worth."""
-        *_, last = self._codecs.values()
-        return last.trade
-
-    def _decode(
-        self, frames: Iterable[Mapping[str, Sequence[bytes]]], size: tuple[int, int]
-    ) -> Iterator[Tensor]:
-        """Reconstructions of a clip's frames, given the strings of their parts."""
-        reference = None
-        for strings in frames:
-            if KEY_PART in strings:
-                reference = None
-            elif reference is None:
-                raise BitstreamError("the first frame is not a key frame")
-            reference = self.decode_frame(strings, size, reference)
-            yield reference
-
-    def _frame(
-        self, reference: Tensor | None, coded: Callable[[str, Codec], list[Coded]]
-    ) -> tuple[Frame, Tensor]:
-        """One frame on either side; ``coded`` gives a part's latents, once it is conditioned."""
-        frame: Frame = {}
-        decoded: dict[str, Tensor] = {}
-        for name in self._names(is_key=reference is None):
-            codec = self._part(name)
-            if reference is not None:
-                self._adapter.predicted[name].condition(reference, decoded)
-            frame[name] = coded(name, codec)
-            decoded[name] = codec.moved(frame[name][:1])
-        return frame, codec.reconstruct(decoded[name])
-
-    # -- parts -----------------------------------------------------------------------------------
+        return self._frames.trade
 
     def _part(self, name: str) -> Codec:
         codec = self.parts[name]
@@ -295,7 +225,7 @@ class VideoCodec(nn.Module):
 
     @property
     def _codecs(self) -> dict[str, Codec]:
-        return {name: self._part(name) for name in self._adapter.parts}
+        return {name: self._part(name) for name in self.parts}
 
     @property
     def _hashes(self) -> tuple[bytes, bytes]:
@@ -304,24 +234,20 @@ class VideoCodec(nn.Module):
         weights, tables = (hashlib.sha256(b"".join(hashes)).digest()[:4] for hashes in pairs)
         return weights, tables
 
-    def _names(self, is_key: bool) -> list[str]:
-        """The parts of a key frame, or of a predicted one, in the order of coding."""
-        return [KEY_PART] if is_key else list(self._adapter.predicted)
-
     def _string_count(self, is_key: bool) -> int:
-        return sum(self._part(name).string_count for name in self._names(is_key))
+        return sum(self._part(name).string_count for name in self._frames.names(is_key))
 
     def _split(self, kind: int, strings: Sequence[bytes]) -> dict[str, Sequence[bytes]]:
         """A record's strings by part."""
         rest = iter(strings)
         found: dict[str, Sequence[bytes]] = {}
-        for name in self._names(is_key=kind == KEY):
+        for name in self._frames.names(is_key=kind == KEY):
             found[name] = [next(rest) for _ in range(self._part(name).string_count)]
         return found
 
     def _by_part(self, strings: Strings) -> dict[str, Sequence[Sequence[bytes]]]:
         named = dict(strings) if isinstance(strings, Mapping) else {KEY_PART: strings}
-        if set(named) not in ({KEY_PART}, set(self._adapter.predicted)):
+        if set(named) not in ({KEY_PART}, set(self._frames.names(is_key=False))):
             raise BitstreamError(f"a frame has the parts {', '.join(named)}: not one of this codec")
         for name, part in named.items():
             self._part(name).check_strings(part)
@@ -330,9 +256,28 @@ class VideoCodec(nn.Module):
     def _check_size(self, shape: Sequence[int]) -> tuple[int, int]:
         return self._part(KEY_PART).check_size(shape)
 
-    def update(self, *args: Any, force: bool = False, **kwargs: Any) -> bool:
+    def update(self, *args: object, force: bool = False, **kwargs: object) -> bool:
         """Rebuild the tables from the weights, as CompressAI's ``update`` does; True if it did."""
         return any([codec.update(force=force) for codec in self._codecs.values()])
+
+
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """The header of a video file; errors as :meth:`VideoCodec.load`."""
+    with reading(path) as file:
+        return Header.read(file)
+
+
+def count_frames(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
+    """Key frames and predicted frames of a video file, and whether it is whole."""
+    counts = [0, 0]
+    with reading(path) as file:
+        Header.read(file)
+        try:
+            for kind, _ in frame_records(file, (1, 1)):
+                counts[kind] += 1
+        except TruncatedError:
+            return counts[KEY], counts[PREDICTED], False
+    return counts[KEY], counts[PREDICTED], True
 
 
 def _public(name: str) -> str:
@@ -356,49 +301,9 @@ def _clips(frames: Sequence[Tensor]) -> list[list[Tensor]]:
     return [[x[i : i + 1] for x in frames] for i in range(len(frames[0]))]
 
 
-def _check_frame(x: Tensor, size: torch.Size | None) -> torch.Size:
-    check_images(x)
-    if len(x) != 1 or (size is not None and x.shape != size):
-        expected = tuple(size) if size is not None else "(1, 3, H, W)"
-        raise InputError(f"expected a frame {expected}, got {tuple(x.shape)}")
-    return x.shape
-
-
-def _nth(frames: Sequence[Mapping[str, Any]], i: int) -> Iterator[dict[str, list[bytes]]]:
+def _nth(
+    frames: Sequence[Mapping[str, Sequence[Sequence[bytes]]]], i: int
+) -> Iterator[dict[str, list[bytes]]]:
     """The strings of clip ``i`` of a batch, frame by frame."""
     for frame in frames:
         yield {name: [strings[i] for strings in part] for name, part in frame.items()}
-
-
-def read_header(path: str | os.PathLike[str]) -> Header:
-    """The header of a video file; errors as :meth:`VideoCodec.load`."""
-    with reading(path) as file:
-        return Header.read(file)
-
-
-def count_frames(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
-    """Key frames and predicted frames of a video file, and whether it is whole."""
-    counts = [0, 0]
-    with reading(path) as file:
-        Header.read(file)
-        try:
-            for kind, _ in frame_records(file, (1, 1)):
-                counts[kind] += 1
-        except TruncatedError:
-            return counts[KEY], counts[PREDICTED], False
-    return counts[KEY], counts[PREDICTED], True
-
-
-def _with_next(frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor | None]]:
-    rest = iter(frames)
-    x = next(rest, None)
-    while x is not None:
-        after = next(rest, None)
-        yield x, after
-        x = after
-
-
-def _pictures(images: Sequence[Tensor], size: Sequence[int]) -> Tensor:
-    """Reconstructions as (B, 3, H, W) in [0, 1], without their padding."""
-    whole = torch.cat(list(images)).float().clamp(0, 1)
-    return whole[..., : size[0], : size[1]].contiguous()

@@ -74,6 +74,7 @@ def wrap(
     parts: Sequence[str] | None = None,
     gop: int | None = None,
     ahead: Ahead | None = None,
+    channel: str | None = None,
 ) -> Codec | VideoCodec:
     """Make a trained codec compress better; the model itself is copied and left untouched.
 
@@ -95,7 +96,8 @@ def wrap(
         preset: ``paper``, ``fast``, ``default``, ``slow`` or ``best``: other values for the other
             arguments that are not given, from what the encoder may spend.
         recipe: the same as a value of your own.
-        direction, scales, effort, lmbda, pmf, portable, parts, gop, ahead: see :class:`Recipe`.
+        direction, scales, effort, lmbda, pmf, portable: see :class:`Recipe`.
+        parts, gop, ahead, channel: likewise.
         adapter: for a codec of your own, what makes its adapter: called as
             ``adapter(model, portable)``, for example a class of ``latentopt.adapters`` with other
             transforms (docs/guide/your-own-codec.md).
@@ -122,6 +124,7 @@ def wrap(
         parts=parts,
         gop=gop,
         ahead=ahead,
+        channel=channel,
     )
     module = cast(nn.Module, model)
     return _wrap(module, made, adapter or adapter_class(module))
@@ -156,7 +159,7 @@ def wrap_for(model: nn.Module, header: Header) -> VideoCodec:
         raise BitstreamError(f"a video of {len(header.settings)} parts is not one of this model's")
     parts = zip(adapter.parts.items(), header.settings)
     codecs = {name: Codec(part, Recipe.reading(settings)) for (name, part), settings in parts}
-    codec = VideoCodec(adapter, codecs, adapter.searched, Recipe()).eval()
+    codec = VideoCodec(codecs, adapter.searched, Recipe()).eval()
     codec.check(header)
     return codec
 
@@ -180,12 +183,13 @@ def _video(adapter: VideoAdapter, recipe: Recipe) -> VideoCodec:
     unknown = set(searched) - set(adapter.parts)
     if unknown:
         raise InputError(f"unknown part {min(unknown)!r}: choose of {', '.join(adapter.parts)}")
-    plain = Recipe("int", None, lmbda=recipe.lmbda, portable=recipe.portable)
+    given = (recipe.lmbda, "exact", recipe.portable)
+    plain = Recipe("int", None, "density", False, None, *given, channel=recipe.channel)
     codecs = {
         name: Codec(part, recipe.fitting(part.contextual) if name in searched else plain)
         for name, part in adapter.parts.items()
     }
-    return VideoCodec(adapter, codecs, [name for name in codecs if name in searched], recipe).eval()
+    return VideoCodec(codecs, [name for name in codecs if name in searched], recipe).eval()
 
 
 def _refuse_for_images(recipe: Recipe) -> None:

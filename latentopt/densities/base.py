@@ -6,6 +6,7 @@ channel for a factorized prior. The *residual* is the latent minus its centre (m
 
 import hashlib
 from abc import ABC, abstractmethod
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,11 @@ class Density(ABC):
         return self
 
     @property
+    def stretchable(self) -> "Density":
+        """This density, or one that has it at several widths: some that :meth:`rescaled` finds."""
+        return self
+
+    @property
     @abstractmethod
     def fingerprint(self) -> str:
         """Hexadecimal hash of the parameters: equal ones belong to equal densities."""
@@ -50,8 +56,13 @@ class Density(ABC):
     def spread(self, level: int) -> float:
         """Standard deviation, or a robust stand-in for it, in latent units."""
 
+    @cached_property
+    def spreads(self) -> Floats:
+        """(levels,) :meth:`spread` of each level."""
+        return np.array([self.spread(level) for level in range(self.levels)])
+
     @abstractmethod
-    def score(self, levels: NDArray[np.int64], t: Floats) -> Floats:
+    def score(self, levels: NDArray[np.integer], t: Floats) -> Floats:
         """Gradient of -log p_level at ``t``; ``levels`` (n,) and ``t`` (n, v) give (n, v)."""
 
     @abstractmethod

@@ -9,6 +9,7 @@ from scipy.special import expit, log_expit, logit
 from torch import Tensor
 
 from latentopt.densities.base import TAIL, Density, Floats, fingerprint
+from latentopt.densities.rescaled import RescaledDensity
 
 
 class Bottleneck(Protocol):
@@ -43,6 +44,11 @@ class FactorizedDensity(Density):
         self._spreads = (tails[:, 2] - tails[:, 1]) / 6  # three sigmas of a Gaussian on each side
         self._supports = tails[:, [0, 3]]
         self._hermite = np.polynomial.hermite_e.hermegauss(15)
+
+    @property
+    def stretchable(self) -> Density:
+        """See :class:`RescaledDensity`: a factorized prior has no table of scales."""
+        return RescaledDensity(self)
 
     @property
     def fingerprint(self) -> str:
@@ -109,7 +115,7 @@ class FactorizedDensity(Density):
         table = self.quantiles(list((np.arange(count) + 0.5) / count))
         return table[levels, rng.integers(0, count, len(levels))]
 
-    def score(self, levels: NDArray[np.int64], t: Floats) -> Floats:
+    def score(self, levels: NDArray[np.integer], t: Floats) -> Floats:
         """-d/dt log p, by central differences of log p on the distinct residuals of the image."""
         reach = 256.0  # beyond it the slope of the tail no longer changes
         values, inverse = np.unique(np.clip(t, -reach, reach), return_inverse=True)

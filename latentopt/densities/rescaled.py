@@ -50,7 +50,7 @@ class RescaledDensity(Density):
         own, width = levels % self._density.levels, levels // self._density.levels
         return np.array(self._factors)[width] * self._density.draw(own, rng)
 
-    def score(self, levels: NDArray[np.int64], t: Floats) -> Floats:
+    def score(self, levels: NDArray[np.integer], t: Floats) -> Floats:
         factors = np.array(self._factors)[levels // self._density.levels][:, None]
         return self._density.score(levels % self._density.levels, t / factors) / factors
 

@@ -125,7 +125,7 @@ class GaussianDensity(ScaleDensity):
     def _draw(self, rng: np.random.Generator, size: int) -> Floats:
         return rng.standard_normal(size)
 
-    def score(self, levels: NDArray[np.int64], t: Floats) -> Floats:
+    def score(self, levels: NDArray[np.integer], t: Floats) -> Floats:
         return t / (self.scales**2)[levels][:, None]  # of the core: the paper's closed form
 
 
@@ -163,7 +163,7 @@ class LaplaceDensity(ScaleDensity):
     def _draw(self, rng: np.random.Generator, size: int) -> Floats:
         return rng.laplace(size=size)
 
-    def score(self, levels: NDArray[np.int64], t: Floats) -> Floats:
+    def score(self, levels: NDArray[np.integer], t: Floats) -> Floats:
         return np.sign(t) / self.scales[levels][:, None]  # of the core, as the Gaussian's
 
 

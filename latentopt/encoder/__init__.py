@@ -2,8 +2,11 @@
 
 from latentopt.encoder.ahead import Ahead
 from latentopt.encoder.annealer import Aim, Annealer, Choice
+from latentopt.encoder.choice import Cheapest, Vectors
 from latentopt.encoder.correction import fit_corrections
+from latentopt.encoder.draft import Draft, low_precision
 from latentopt.encoder.effort import Effort, Schedule
+from latentopt.encoder.prices import CoordinateBits, Prices
 from latentopt.encoder.refine import Field, Objective, refine
 from latentopt.encoder.search import (
     SEARCHES,
@@ -15,7 +18,8 @@ from latentopt.encoder.search import (
     get_search,
     shifted,
 )
-from latentopt.encoder.sensitivity import Sensitivity, measure
+from latentopt.encoder.sending import Sending, sending
+from latentopt.encoder.sensitivity import Sensitivity, draw, measure, sensitivity_of
 from latentopt.encoder.side import SideProblem
 
 __all__ = [
@@ -23,21 +27,31 @@ __all__ = [
     "Ahead",
     "Aim",
     "Annealer",
+    "Cheapest",
     "Choice",
+    "CoordinateBits",
+    "Draft",
     "Effort",
     "Field",
     "Fit",
     "Grid",
     "Objective",
+    "Prices",
     "Schedule",
     "Secant",
+    "Sending",
     "Sensitivity",
     "ShiftProblem",
     "SideProblem",
     "StepSearch",
+    "Vectors",
+    "draw",
     "fit_corrections",
     "get_search",
+    "low_precision",
     "measure",
     "refine",
+    "sending",
+    "sensitivity_of",
     "shifted",
 ]

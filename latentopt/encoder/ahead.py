@@ -2,28 +2,29 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from latentopt.bitstream import decode_step, encode_step
+from latentopt.latents import Coded
+
+Frame = dict[str, list[Coded]]
+"""Of each part of a frame, its coded latents: the main one first."""
 
 
 class FrameCoder(Protocol):
-    """What the search asks of a video codec. ``frame`` is its own business, but for its last part:
-    a list whose first item has ``step_codes``."""
+    """What the search asks of a video codec."""
 
     @property
     def trade(self) -> float:
         """Bits that a squared error of 1, summed over a frame's samples, is worth."""
 
-    def encode_frame(self, x: Tensor, reference: Tensor | None) -> tuple[dict[str, Any], Tensor]:
+    def encode_frame(self, x: Tensor, reference: Tensor | None) -> tuple[Frame, Tensor]:
         """A coded frame and its reconstruction (1, 3, H, W), padded and not clipped."""
 
-    def restate(
-        self, frame: dict[str, Any], reference: Tensor | None
-    ) -> tuple[dict[str, Any], Tensor]:
+    def restate(self, frame: Frame, reference: Tensor | None) -> tuple[Frame, Tensor]:
         """The same, for other step sizes."""
 
 
@@ -43,8 +44,8 @@ class Ahead:
         x: Tensor,
         after: Tensor,
         reference: Tensor | None,
-        coded: tuple[dict[str, Any], Tensor],
-    ) -> tuple[dict[str, Any], Tensor]:
+        coded: tuple[Frame, Tensor],
+    ) -> tuple[Frame, Tensor]:
         """The frame ``x`` as it was ``coded`` or with other step sizes, and its reconstruction."""
         frame, _ = coded
         *_, last = frame
@@ -65,7 +66,7 @@ class Ahead:
         return bits + codec.trade * (_error(image, x) + _error(next_image, after))
 
 
-def _times(main: Any, factor: float) -> Sequence[int] | None:
+def _times(main: Coded, factor: float) -> Sequence[int] | None:
     """Other step codes; None where they would be the same."""
     codes = [encode_step(factor * decode_step(code)) for code in main.step_codes]
     return codes if codes != list(main.step_codes) else None

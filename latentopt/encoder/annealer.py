@@ -2,9 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,10 +12,14 @@ from tqdm import tqdm
 
 from latentopt.adapters import Adapter
 from latentopt.encoder.correction import fit_corrections
+from latentopt.encoder.draft import Draft
 from latentopt.encoder.effort import Effort
+from latentopt.encoder.prices import Prices
 from latentopt.encoder.refine import Field, Objective, refine
-from latentopt.encoder.sensitivity import Sensitivity, measure, probe
-from latentopt.latents.lattice import LatentCoder
+from latentopt.encoder.sensitivity import Sensitivity, probe, sensitivity_of
+from latentopt.latents import Prior, Walk
+from latentopt.latents.lattice import LatticeChannel
+from latentopt.lattices import LATTICES
 
 _LEAST_WEIGHT = 0.5
 """Bits per squared unit: what elements are worth at least that seem to change nothing."""
@@ -40,83 +42,101 @@ class Choice:
     corrections: NDArray[np.int32] | None  # (M,)
 
 
+def cost_of(adapter: Adapter, lmbda: float | None, aim: Aim, bits: float, y_hat: Tensor) -> float:
+    """Rate and distortion, in bits, of a decoded latent (1, M, h, w) of so many bits."""
+    image = Draft(adapter)(y_hat)[..., : aim.x.shape[-2], : aim.x.shape[-1]]
+    error = (image.clamp(0, 1) - aim.x).square().sum(dtype=torch.float64)
+    return bits + sensitivity_of(adapter, lmbda).trade * float(error)
+
+
 class Annealer:
     """Chooses where the points of a codec's main latents should be.
 
     Args:
-        synthesis: differentiable, see :class:`Objective`.
-        corrected: whether the codec corrects its scales.
-        lmbda: of lambda * 255^2 * MSE + bits per pixel, which the model was trained for; None:
-            estimated.
+        lmbda: see :func:`sensitivity_of`.
     """
 
     def __init__(
         self,
         adapter: Adapter,
-        coder: LatentCoder,
-        synthesis: Callable[[Tensor], Tensor],
-        corrected: bool,
+        channel: LatticeChannel,
+        prices: Prices,
         lmbda: float | None = None,
     ):
-        self._adapter, self._coder, self._synthesis = adapter, coder, synthesis
-        self._corrected, self._lmbda = corrected, lmbda
+        self.adapter, self.channel, self.prices = adapter, channel, prices
+        self._lmbda = lmbda
+        self._draft = Draft(adapter)
 
-    @cached_property
+    @property
     def sensitivity(self) -> Sensitivity:
-        """Of the codec's latent; measured once."""
-        measured = measure(self._adapter, self._synthesis)
-        if self._lmbda is None:
-            return measured
-        return replace(measured, trade=self._lmbda * 255**2 / 3)  # three samples per pixel
+        """Of the codec's latent."""
+        return sensitivity_of(self.adapter, self._lmbda)
 
-    def corrections(self, given: Any, y: NDArray[np.floating]) -> NDArray[np.int32] | None:
+    def corrections(self, walk: Walk, y: NDArray[np.floating]) -> NDArray[np.int32] | None:
         """(M,) by how much each channel's scales are corrected, for a latent (n,)."""
-        if not self._corrected:
-            return None
-        return fit_corrections(self._coder, self._adapter.prior(given, y), y)
+        return self.fitted(walk.estimate(y), y) if self.channel.corrected else None
 
-    def choose(self, aim: Aim, given: Any, effort: Effort) -> Choice:
-        """Anneal one image's latent; its entropy parameters follow from what is ``given``."""
+    def fitted(self, prior: Prior, y: NDArray[np.floating]) -> NDArray[np.int32]:
+        """(M,) the same, given the entropy parameters."""
+        return fit_corrections(self.channel.density, self.prices, prior, y)
+
+    def choose(self, aim: Aim, walk: Walk, effort: Effort) -> Choice:
+        """Anneal one image's latent, which will cross in this walk."""
         y = torch.from_numpy(aim.y.ravel()).to(aim.x.device)
         objective = self._objective(aim, effort)
-        fits = np.linspace(0, effort.schedule.steps, effort.refits + 2)[:-1].astype(int)
-        corrections, field = None, None
-
-        def field_of(step: int, mean: Tensor) -> Field:
-            nonlocal corrections, field
-            if field is None or step in fits or self._adapter.contextual:
-                prior = self._adapter.prior(given, mean.cpu().numpy())
-                if self._corrected and step in fits:
-                    corrections = fit_corrections(self._coder, prior, mean.cpu().numpy())
-                if corrections is not None:
-                    prior = prior.corrected(self._coder.density, corrections)
-                scalar = self._adapter.contextual  # a walk packs other vectors than the estimate
-                field = Field(self._coder, prior, y, objective.weight, scalar)
-            return field
-
+        field = _Fields(self, walk, y, objective.weight, effort)
         with _Clock(effort) as clock:
-            target = refine(objective, y, aim.y.shape, field_of, effort.schedule, clock)
-        if field is None:  # not a single step
-            corrections = self.corrections(given, aim.y.ravel())
+            target = refine(objective, y, aim.y.shape, field, effort.schedule, clock)
+        corrections = field.corrections
+        if field.is_new:  # not a single step
+            corrections = self.corrections(walk, aim.y.ravel())
         weight = objective.weight.cpu().numpy()
         return Choice(target.cpu().numpy(), weight, corrections)
-
-    def cost(self, aim: Aim, bits: float, y_hat: Tensor) -> float:
-        """Rate and distortion, in bits, of a decoded latent (1, M, h, w) of so many bits."""
-        image = self._synthesis(y_hat)[..., : aim.x.shape[-2], : aim.x.shape[-1]]
-        error = (image.clamp(0, 1) - aim.x).square().sum(dtype=torch.float64)
-        return bits + self.sensitivity.trade * float(error)
 
     def _objective(self, aim: Aim, effort: Effort) -> Objective:
         squared = self.sensitivity.squared
         if effort.probes:
             y = torch.from_numpy(aim.y)[None].to(aim.x.device)
-            squared = probe(self._synthesis, y, effort.probes, np.random.default_rng(0))
+            squared = probe(self._draft, y, effort.probes, np.random.default_rng(0))
         plane = aim.y.shape[1] * aim.y.shape[2]
         worth = effort.schedule.caution * self.sensitivity.trade * squared
         weight = np.repeat(worth, plane)
         floor = torch.from_numpy(np.maximum(weight, _LEAST_WEIGHT)).float().to(aim.x.device)
-        return Objective(self._synthesis, aim.x, self.sensitivity.trade, floor)
+        return Objective(self._draft, aim.x, self.sensitivity.trade, floor)
+
+
+class _Fields:
+    """The random points of each step of one annealing; made anew where their tables change."""
+
+    def __init__(self, annealer: Annealer, walk: Walk, y: Tensor, weight: Tensor, effort: Effort):
+        self._annealer, self._walk, self._y, self._weight = annealer, walk, y, weight
+        steps = effort.schedule.steps
+        self._fits = np.linspace(0, steps, effort.refits + 2)[:-1].astype(int)
+        self._field: Field | None = None
+        self.corrections: NDArray[np.int32] | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no step was asked for."""
+        return self._field is None
+
+    def __call__(self, step: int, mean: Tensor) -> Field:
+        if self._field is None or step in self._fits or self._annealer.adapter.contextual:
+            self._field = self._made(step, mean.cpu().numpy())
+        return self._field
+
+    def _made(self, step: int, mean: NDArray[np.floating]) -> Field:
+        own, channel = self._annealer, self._annealer.channel
+        prior = self._walk.estimate(mean)
+        if channel.corrected and step in self._fits:
+            self.corrections = own.fitted(prior, mean)
+        if self.corrections is not None:
+            prior = prior.corrected(channel.density, self.corrections)
+        lattices = channel.tables.lattices
+        if own.adapter.contextual:  # a walk packs other vectors than the estimate
+            lattices = [LATTICES["int"]] * len(lattices)
+        spreads = channel.density.spreads
+        return Field(spreads, own.prices, lattices, prior, self._y, self._weight)
 
 
 class _Clock:

@@ -7,13 +7,19 @@ coordinates near the target's, two or three of each residue: exactly, and withou
 :meth:`latentopt.lattices.Lattice.cheapest`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from latentopt.encoder.prices import CoordinateBits
+from latentopt.encoder.prices import CoordinateBits, Prices
+from latentopt.latents import Prior
+from latentopt.latents.lattice import Part
 from latentopt.lattices import Lattice
+from latentopt.pmf.tables import Ints
 
 _NEAR = 1.2  # latent units between candidates of one residue, below which there are three
 
@@ -26,6 +32,12 @@ class Vectors:
     bits: CoordinateBits
     levels: Tensor  # (n,)
     weight: Tensor  # (n, v) bits per squared latent unit
+
+    @staticmethod
+    def of(part: Part, prices: Prices, weight: Tensor) -> "Vectors":
+        """Those of a part; ``weight`` (n, v)."""
+        levels = torch.from_numpy(part.levels).to(weight.device)
+        return Vectors(part.lattice, prices.of(part.lattice, weight.device), levels, weight)
 
     def cheapest(self, target: Tensor) -> Tensor:
         """Coordinates (n, v) of the points that cost least."""
@@ -65,3 +77,29 @@ class Vectors:
         m = whole * modulus + residues
         error = u - m * self._units
         return m, self.weight.T * error**2 + self.bits(self.levels, m)
+
+
+class Cheapest:
+    """A :class:`latentopt.latents.lattice.Chooser`: the least rate + weight * squared error.
+
+    Args:
+        weight: (n,) of each element of the latent, bits per squared latent unit.
+    """
+
+    def __init__(self, prices: Prices, weight: NDArray[np.floating]):
+        self._prices, self._weight = prices, weight
+
+    def __call__(
+        self,
+        parts: Sequence[Part],
+        index: NDArray[np.int64],
+        prior: Prior,
+        residual: NDArray[np.floating],
+        /,
+    ) -> list[Ints]:
+        weight = prior.scaled(self._weight[index], power=2)
+        return [self._of(part, residual, weight) for part in parts]
+
+    def _of(self, part: Part, residual: NDArray[np.floating], weight: NDArray[np.floating]) -> Ints:
+        x, w = (torch.from_numpy(a[part.index]).float() for a in (residual, weight))
+        return Vectors.of(part, self._prices, w).cheapest(x).numpy().astype(np.int32)

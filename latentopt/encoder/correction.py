@@ -8,22 +8,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from latentopt.densities import Density
+from latentopt.encoder.prices import Prices
 from latentopt.latents import Prior
-from latentopt.latents.lattice import CORRECTION_BITS, MAX_CORRECTION, LatentCoder
+from latentopt.latents.lattice import CORRECTION_BITS, MAX_CORRECTION
 from latentopt.lattices import LATTICES
 
 _REACH = 400  # residuals beyond it count as those at it
 
 
 def fit_corrections(
-    coder: LatentCoder, prior: Prior, values: NDArray[np.floating]
+    density: Density, prices: Prices, prior: Prior, values: NDArray[np.floating]
 ) -> NDArray[np.int32]:
     """(M,) the corrections that make the latent ``values`` (n,), rounded, cheapest to code.
 
     What a channel costs is counted from its histogram over levels
     and residuals, so it takes no longer for many corrections than for one.
     """
-    density, bits = coder.density, coder.prices(LATTICES["int"])
+    bits = prices.of(LATTICES["int"])
     plane = int(np.prod(prior.shape[1:]))
     k = np.clip(np.rint(prior.residual(values)), -_REACH, _REACH).astype(np.int64)
     channel = np.arange(len(k)) // plane

@@ -14,6 +14,7 @@ from latentopt.lattices import Lattice
 from latentopt.pmf.cells import cell_probabilities
 
 _MAX_REACH = 2048  # in lattice units; beyond it a coordinate costs what it costs there
+_CPU = torch.device("cpu")
 _RAREST = 2.0**-30  # about what an escaped coordinate pays
 
 
@@ -47,3 +48,18 @@ class CoordinateBits:
         rows = levels + self._levels * self._classes[:, None]  # (v, n)
         column = m.clamp(-self._reach, self._reach).to(torch.int64) + self._reach
         return self._bits[rows * (2 * self._reach + 1) + column]
+
+
+class Prices:
+    """What coordinates cost in a lattice channel, by lattice and device; computed once."""
+
+    def __init__(self, density: Density):
+        self._density = density
+        self._known: dict[tuple[str, torch.device], CoordinateBits] = {}
+
+    def of(self, lattice: Lattice, device: torch.device = _CPU) -> CoordinateBits:
+        """Those of a lattice's coordinates."""
+        key = lattice.name, device
+        if key not in self._known:
+            self._known[key] = CoordinateBits(self._density, lattice, device)
+        return self._known[key]

@@ -17,17 +17,21 @@ Annealing of integers by stochastic gradients (Yang, Bamler and Mandt 2020) need
 steps for the same gain: it learns from samples what is summed here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from latentopt.densities import Floats
+from latentopt.encoder.choice import Vectors
 from latentopt.encoder.effort import Schedule
+from latentopt.encoder.prices import Prices
 from latentopt.encoder.sensitivity import gradients
 from latentopt.latents import Prior
-from latentopt.latents.lattice import LatentCoder, pack
+from latentopt.latents.lattice import pack
+from latentopt.lattices import Lattice
 
 _QUIET = 0.2  # spread below which a vector without outliers is all zero
 _OUTLIER = 0.4
@@ -60,21 +64,27 @@ class Field:
     """The vectors of a latent as independent random points around a target.
 
     Args:
-        coder: of the latent.
+        spreads: (levels,) of the latent's density.
+        prices: what its coordinates cost.
+        lattices: (levels,) on which its points lie.
         prior: its levels and centres.
         values: (n,) the latent, which says where outliers are.
         weight: (n,) see :class:`Objective`.
-        scalar: leave the coder's lattices aside, as where packing is not known yet.
     """
 
     def __init__(
-        self, coder: LatentCoder, prior: Prior, values: Tensor, weight: Tensor, scalar: bool
+        self,
+        spreads: Floats,
+        prices: Prices,
+        lattices: Sequence[Lattice],
+        prior: Prior,
+        values: Tensor,
+        weight: Tensor,
     ):
         device = values.device
         self._centres = torch.from_numpy(prior.centres).to(values)
         self._steps = None if prior.steps is None else torch.from_numpy(prior.steps).to(values)
-        lattices = coder.scalars if scalar else coder.lattices
-        wide = coder.spreads >= _QUIET
+        wide = spreads >= _QUIET
         residual = self._residual(values).cpu().numpy()
         if self._steps is not None:
             weight = weight * self._steps**2
@@ -83,7 +93,7 @@ class Field:
             active = wide[part.levels] | (np.abs(residual[part.index]) > _OUTLIER).any(axis=1)
             chosen = part.select(active)
             index = torch.from_numpy(chosen.index).to(device)
-            self._vectors.append((index, coder.vectors(chosen, weight[index])))
+            self._vectors.append((index, Vectors.of(chosen, prices, weight[index])))
 
     def mean(self, target: Tensor, temperature: float) -> Tensor:
         """Expected latent (n,) at a temperature in bits."""

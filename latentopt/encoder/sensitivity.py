@@ -7,7 +7,7 @@ the trade of bits against error is the one at which the codec's own quantization
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from latentopt.adapters import Adapter
+from latentopt.encoder.draft import Draft
+from latentopt.latents import Prior
 
 _SIZE = 6  # elements of the last latent; the image has 96 to 384 pixels a side
 _PROBES = 4
@@ -39,22 +41,49 @@ def gradients() -> Iterator[None]:
         yield
 
 
+def sensitivity_of(adapter: Adapter, lmbda: float | None = None) -> Sensitivity:
+    """That of a codec; measured once.
+
+    Args:
+        lmbda: of lambda * 255^2 * MSE + bits per pixel, which the model was trained for; None:
+            estimated.
+    """
+    measured = adapter.keep("sensitivity", lambda: measure(adapter.alone()))
+    if lmbda is None:
+        return measured
+    return replace(measured, trade=lmbda * 255**2 / 3)  # three samples per pixel
+
+
 @torch.no_grad()
-def measure(adapter: Adapter, synthesis: Callable[[Tensor], Tensor]) -> Sensitivity:
+def measure(adapter: Adapter) -> Sensitivity:
     """Probe a codec's synthesis; the same model gives the same answer."""
     rng = np.random.default_rng(0)
-    latent, prior = adapter.draw(rng, _SIZE)
+    latent, prior = draw(adapter, rng, _SIZE)
     like = next(adapter.model.parameters())
     y = torch.from_numpy(latent).to(like).reshape(1, *prior.shape)
-    with adapter.alone():
-        squared = probe(synthesis, y, _PROBES, rng)
-    density = adapter.main_density
-    spreads = np.array([density.spread(level) for level in range(density.levels)])
-    less_rate, more_error = _price_of_a_step(spreads)
+    squared = probe(Draft(adapter), y, _PROBES, rng)
+    less_rate, more_error = _price_of_a_step(adapter.densities[0].spreads)
     plane = len(prior.levels) // prior.shape[0]
     errors = prior.scaled(np.repeat(squared, plane), power=2) @ more_error[prior.levels]
     trade = float(less_rate[prior.levels].sum() / max(errors, 1e-30))
     return Sensitivity(squared, trade)
+
+
+def draw(
+    adapter: Adapter, rng: np.random.Generator, size: int
+) -> tuple[NDArray[np.floating], Prior]:
+    """A main latent (n,) at random from the codec's own prior, and its entropy parameters.
+
+    The deepest latent is of ``size`` elements a side.
+    """
+    grid, above = (size, size), list[NDArray]()
+    main, *below = adapter.densities
+    for density in reversed(below):
+        prior = adapter.walk(above, grid).estimate(np.zeros(0, np.float32))
+        above.append(np.rint(density.draw(prior.levels, rng)) + prior.centres)
+    walk = adapter.walk(above, grid)
+    prior = walk.estimate(np.zeros(int(np.prod(walk.shape)), np.float32))
+    return prior.values(main.draw(prior.levels, rng)), prior
 
 
 @torch.no_grad()

@@ -1,5 +1,22 @@
 """Channels: how a latent crosses from encoder to decoder."""
 
-from latentopt.latents.prior import Prior
+from latentopt.latents.channel import SPLITS, Channel, Coded, Crossed, Point
+from latentopt.latents.prior import Ledger, Prior
+from latentopt.latents.registry import CHANNELS, MakeChannel, make_channel
+from latentopt.latents.walk import AtOnce, Carry, Walk
 
-__all__ = ["Prior"]
+__all__ = [
+    "CHANNELS",
+    "SPLITS",
+    "AtOnce",
+    "Carry",
+    "Channel",
+    "Coded",
+    "Crossed",
+    "Ledger",
+    "MakeChannel",
+    "Point",
+    "Prior",
+    "Walk",
+    "make_channel",
+]

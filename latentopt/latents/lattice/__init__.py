@@ -1,30 +1,27 @@
 """The lattice channel: a latent as lattice points, coded with the tables of their cells."""
 
-from latentopt.latents.lattice.coder import (
+from latentopt.latents.lattice.channel import MAX_COORDINATE, Chooser, LatticeChannel
+from latentopt.latents.lattice.corrections import (
     CORRECTION_BITS,
-    MAX_COORDINATE,
     MAX_CORRECTION,
-    SPLITS,
-    Coding,
-    Latent,
-    LatentCoder,
-    Quantizer,
-    Reader,
+    correction_bits,
 )
+from latentopt.latents.lattice.latent import Group, Latent
 from latentopt.latents.lattice.packing import Part, pack
 from latentopt.latents.lattice.shipped import ship_tables
+from latentopt.latents.lattice.tables import Tables
 
 __all__ = [
     "CORRECTION_BITS",
     "MAX_COORDINATE",
     "MAX_CORRECTION",
-    "SPLITS",
-    "Coding",
+    "Chooser",
+    "Group",
     "Latent",
-    "LatentCoder",
+    "LatticeChannel",
     "Part",
-    "Quantizer",
-    "Reader",
+    "Tables",
+    "correction_bits",
     "pack",
     "ship_tables",
 ]

@@ -16,12 +16,12 @@ from latentopt.atomic import write_whole
 from latentopt.densities import Density
 from latentopt.pmf.tables import Ints
 
-FOLDER = Path(__file__).parent / "tables"
+FOLDER = Path(__file__).parent / "counts"
 
 
-def shipped_tables(density: Density, lattice: str, pmf: str) -> Ints | None:
-    """``LatentCoder.dump()`` of that density and lattice, if the package has it."""
-    return _read(density.fingerprint).get(lattice) if pmf == "exact" else None
+def shipped_tables(fingerprint: str, lattice: str, pmf: str) -> Ints | None:
+    """``Tables.dump()`` of the density of that fingerprint, if the package has it."""
+    return _read(fingerprint).get(lattice) if pmf == "exact" else None
 
 
 def ship_tables(density: Density, dumps: Mapping[str, Ints]) -> Path:

@@ -1,0 +1,84 @@
+"""What a codec is made of; encoder and decoder of an image are put together from it."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from latentopt.adapters import Adapter
+from latentopt.bitstream import DIRECTIONS, NO_SHIFT, Identity
+from latentopt.codec.recipe import Recipe
+from latentopt.encoder import Prices
+from latentopt.latents import Channel, make_channel
+from latentopt.pmf.tables import Ints
+
+OFFSETS = "split"
+"""The direction of reconstruction offsets, which :func:`latentopt.calibrate` fits."""
+
+NO_OFFSETS = (NO_SHIFT,) * DIRECTIONS[OFFSETS]
+NAMES = "yzwvu"
+"""Of the latents, the main one first: CompressAI's ``y`` and ``z``, and deeper ones."""
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A model's adapter, what to do with it, and the channels of its latents, the main one first.
+
+    Nothing here changes while an image is coded: calls share it, in any number of threads.
+    """
+
+    adapter: Adapter
+    recipe: Recipe
+    channels: tuple[Channel, ...]
+    prices: Prices
+    """What coordinates of the main latent cost."""
+    weights_hash: bytes  # (4,)
+    table_digests: bytes
+    """Of the channels, one after the other."""
+    offsets: tuple[int, ...] = NO_OFFSETS
+    """Step codes of the reconstruction offsets, along :data:`OFFSETS`."""
+
+    @staticmethod
+    def of(adapter: Adapter, recipe: Recipe, dumped: Sequence[Ints] | None = None) -> "Assembly":
+        """From the weights; tables as they were dumped, where they are given."""
+        settings = recipe.settings
+        plain = replace(settings, quant="int", pmf="exact", scales=False)
+        each = [settings, *[plain] * (len(adapter.densities) - 1)]
+        tables: Sequence[Ints | None] = dumped or [None] * len(each)
+        channels = tuple(map(make_channel, adapter.densities, each, tables))
+        digests = b"".join(channel.digest() for channel in channels)
+        weights = adapter.weights_digest()[:4]
+        return Assembly(adapter, recipe, channels, Prices(channels[0].density), weights, digests)
+
+    @property
+    def names(self) -> str:
+        """Of the latents, a letter each."""
+        return NAMES[: len(self.channels)]
+
+    def direction(self, depth: int) -> str:
+        """The direction of the shift of the latent so many below the main one."""
+        name = self.recipe.direction
+        return name if depth == 0 or DIRECTIONS[name] == 1 else "sign"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.adapter.model.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the model computes in."""
+        return next(self.adapter.model.parameters()).dtype
+
+    def grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the deepest latent of an image (H, W)."""
+        height, width = (-(-side // self.adapter.stride) for side in size)
+        return height, width
+
+    @property
+    def identity(self) -> Identity:
+        """What a stream must have been written with; its table hash covers the offsets, too."""
+        digests = self.table_digests + (bytes(self.offsets) if any(self.offsets) else b"")
+        table_hash = hashlib.sha256(digests).digest()[:4]
+        return Identity(self.recipe.settings, self.weights_hash, table_hash)

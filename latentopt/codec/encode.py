@@ -1,0 +1,165 @@
+"""The encoder of images: from pixels to coded latents.
+
+x ─► analysis ─► y ─► deeper ─► z ─► crosses ─► z_hat ─► + rho_z * direction
+                 │                                              │
+                 └──► plain, or candidates of a search ◄── walk ┘
+                                   │
+                                crosses ─► y_hat ─► search rho_y against x
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from latentopt.bitstream import DIRECTIONS, NO_SHIFT, decode_step
+from latentopt.codec.assembly import Assembly
+from latentopt.codec.synthesis import Synthesis, padded
+from latentopt.encoder import (
+    Aim,
+    Draft,
+    Effort,
+    ShiftProblem,
+    SideProblem,
+    StepSearch,
+    low_precision,
+    sending,
+)
+from latentopt.encoder.annealer import cost_of
+from latentopt.errors import InputError
+from latentopt.latents import Coded, Crossed, Point, Walk
+
+_TOLERANCE = 1e-6
+_LARGEST = 2.0**28  # of a latent
+
+
+class Encoder:
+    """Codes images, with what a codec is made of; mirrored by :class:`Decoder`."""
+
+    def __init__(self, assembly: Assembly):
+        self._assembly, self._adapter, self._recipe = assembly, assembly.adapter, assembly.recipe
+        self._synthesis = Synthesis(assembly)
+        self._sending = sending(
+            assembly.adapter, assembly.channels[0], assembly.prices, assembly.recipe.lmbda
+        )
+
+    def encode(self, x: Tensor) -> dict[str, list[Coded]]:
+        """For each latent by name, in the order of the strings, its coded form in each image.
+
+        Raises:
+            InputError: ``x`` is not images (B, 3, H, W) in [0, 1], or a latent is not finite.
+        """
+        check_images(x)
+        x = x.to(self._assembly.device)
+        targets = [_rows(latent) for latent in self._latents(x)]
+        aims = [Aim(y, image[None].float()) for y, image in zip(targets[0], x)]
+        each = [self._below(*of_image) for of_image in zip(aims, *targets[1:])]
+        below, walks = [coded for coded, _ in each], [walk for _, walk in each]
+        latents = [self._main(aims, walks, x), *map(list, zip(*below))]
+        return dict(zip(self._assembly.names, latents))
+
+    def _latents(self, x: Tensor) -> list[Tensor]:
+        """The latents of images, the main one first."""
+        effort = self._recipe.effort
+        with low_precision(x.device, wanted=effort is not None and effort.draft):
+            y = self._adapter.analysis(padded(x, self._adapter.stride).to(self._assembly.dtype))
+        y = y.float()
+        if not y.abs().max() < _LARGEST:  # also where there is a NaN
+            raise InputError("the latent is NaN, infinite or beyond 2^28: check input and weights")
+        return [y, *self._adapter.deeper(y.to(self._assembly.dtype))]
+
+    # -- the latents below the main one ----------------------------------------------------------
+
+    def _below(self, aim: Aim, *targets: NDArray[np.float32]) -> tuple[list[Coded], Walk]:
+        """The latents of one image below the main one, the deepest last, and that one's walk."""
+        grid, coded = _grid(targets[-1] if targets else aim.y), list[Coded]()
+        above, walk = list[NDArray](), self._adapter.walk([], grid)
+        for depth, target in reversed(list(enumerate(targets, 1))):
+            crossed = self._assembly.channels[depth].send(walk, Point(target.ravel()))
+            if self._recipe.shift and depth == 1:
+                name, y = self._assembly.direction(depth), aim.y.ravel()
+                problem = SideProblem(self._adapter, above, grid, crossed, name, y)
+                one, walk = self._side(aim, crossed, problem, self._recipe.shift)
+                return [one, *coded], walk
+            coded.insert(0, Coded(crossed, [NO_SHIFT]))
+            above.append(crossed.hat)
+            walk = self._adapter.walk(above, grid)
+        return coded, walk
+
+    def _side(
+        self, aim: Aim, side: Crossed, problem: SideProblem, search: StepSearch
+    ) -> tuple[Coded, Walk]:
+        """The latent below the main one with the step that makes that one cheapest."""
+        code, plain = search.side(problem), problem.walk(0.0)
+        if code != NO_SHIFT:
+            moved = problem.walk(decode_step(code))
+            before, after = (self._sending.plain(aim, walk).bits().sum() for walk in (plain, moved))
+            if after < before:
+                return Coded(side, [code]), moved
+        return Coded(side, [NO_SHIFT]), plain
+
+    # -- the main latent -------------------------------------------------------------------------
+
+    def _main(self, aims: Sequence[Aim], walks: Sequence[Walk], x: Tensor) -> list[Coded]:
+        effort = self._recipe.effort
+        if effort is None:
+            plain = [self._sending.plain(aim, walk) for aim, walk in zip(aims, walks)]
+            return self._shifted(plain, x)
+        return [self._searched(aim, walk, effort) for aim, walk in zip(aims, walks)]
+
+    def _searched(self, aim: Aim, walk: Walk, effort: Effort) -> Coded:
+        """The main latent of one image with the least rate and distortion of several."""
+        latents = self._sending.candidates(aim, walk, effort)
+        coded = self._shifted(latents, aim.x.expand(len(latents), -1, -1, -1))
+        if len(coded) == 1:
+            return coded[0]
+        costs = [
+            cost_of(self._adapter, self._recipe.lmbda, aim, c.latent.bits().sum(), self._moved(c))
+            for c in coded
+        ]
+        return coded[int(np.argmin(costs))]
+
+    def _moved(self, coded: Coded) -> Tensor:
+        return self._synthesis.moved([coded])
+
+    def _shifted(self, latents: Sequence[Crossed], x: Tensor) -> list[Coded]:
+        """Main latents of images ``x`` with the step codes of their shifts."""
+        direction, search = self._recipe.direction, self._recipe.shift
+        if search is None:
+            return [Coded(latent, [NO_SHIFT] * DIRECTIONS[direction]) for latent in latents]
+        codes = search.main(self.shift_problem(latents, x, direction))
+        return [Coded(*pair) for pair in zip(latents, codes)]
+
+    def shift_problem(self, latents: Sequence[Crossed], x: Tensor, direction: str) -> ShiftProblem:
+        """What a search of step sizes solves for main latents of images ``x`` (B, 3, H, W)."""
+        x = x.to(self._assembly.device, self._assembly.dtype)
+        directions = self._synthesis.directions(latents, direction)
+        synthesis = Draft(self._adapter) if self._recipe.effort else self._synthesis.trial
+        rows = latents[0].prior.shape[1]
+        whole = padded(x, self._adapter.stride).shape[-2]
+        pixels = whole // rows if self._adapter.local else 0
+        return ShiftProblem(
+            synthesis, self._synthesis.resting(latents), directions, x.float(), pixels
+        )
+
+
+def check_images(x: Tensor) -> None:
+    """Raises InputError unless ``x`` is images (B, 3, H, W) in [0, 1]."""
+    if not isinstance(x, Tensor) or x.dim() != 4 or x.shape[1] != 3 or not x.numel():
+        what = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+        raise InputError(f"expected images (B, 3, H, W), got {what}")
+    if not x.is_floating_point():
+        raise InputError(f"expected floating-point images in [0, 1], got {x.dtype}")
+    low, high = (float(v) for v in x.aminmax())
+    if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):  # also where there is a NaN
+        raise InputError(f"expected images in [0, 1], got values from {low:g} to {high:g}")
+
+
+def _grid(latent: NDArray) -> tuple[int, int]:
+    height, width = latent.shape[1:]
+    return height, width
+
+
+def _rows(latents: Tensor) -> NDArray[np.float32]:
+    return latents.float().cpu().numpy()

@@ -1,0 +1,39 @@
+"""Image files: a container around the strings, written whole or not at all."""
+
+import os
+from collections.abc import Sequence
+
+from latentopt.atomic import reading
+from latentopt.bitstream import Container, Identity
+
+
+def pack(identity: Identity, size: Sequence[int], strings: Sequence[Sequence[bytes]]) -> bytes:
+    """A file's content from what ``compress`` returned for one image (H, W).
+
+    Raises:
+        InputError: the format cannot hold such an image.
+    """
+    height, width = size
+    parts = tuple(string for [string] in strings)
+    return Container(identity.settings, width, height, *identity.hashes, parts).to_bytes()
+
+
+def unpack(identity: Identity, data: bytes, string_count: int) -> Container:
+    """The mirror of :func:`pack`.
+
+    Raises:
+        BitstreamError: the data is corrupt, or of another codec; the message says which.
+    """
+    container = Container.from_bytes(data, string_count)
+    identity.check(container.identity)
+    return container
+
+
+def read(path: str | os.PathLike[str]) -> bytes:
+    """A file's content.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    with reading(path) as file:
+        return file.read()

@@ -1,0 +1,91 @@
+"""From coded latents to images: offsets, shift, synthesis.
+
+main latents ─► + offsets ─► + shift ─► moved ─► synthesis ─► image ─► pictures
+                   └► resting
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from latentopt.bitstream import decode_step
+from latentopt.codec.assembly import OFFSETS, Assembly
+from latentopt.encoder import shifted
+from latentopt.latents import Coded, Crossed
+
+
+class Synthesis:
+    """The last part of a decoder, which its encoder repeats."""
+
+    def __init__(self, assembly: Assembly):
+        self._assembly, self._adapter = assembly, assembly.adapter
+
+    def pictures(self, coded: Sequence[Coded], size: Sequence[int]) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] of main latents."""
+        image = self.image(self.moved(coded)).clamp(0, 1).contiguous()
+        return image[..., : size[0], : size[1]]
+
+    def image(self, y_hat: Tensor) -> Tensor:
+        """What the model makes of main latents: images (B, 3, H, W), padded and not clipped."""
+        if self._adapter.exact:
+            return self._adapter.exact_synthesis(y_hat)
+        return self._run(y_hat, fast=self._assembly.recipe.portable)
+
+    def trial(self, y_hat: Tensor) -> Tensor:
+        """Images in [0, 1], padding included, for searches."""
+        return self._run(y_hat, fast=True).clamp(0, 1).contiguous()
+
+    def _run(self, y_hat: Tensor, fast: bool) -> Tensor:
+        """With channels last where ``fast``, else exactly as the model itself computes."""
+        y_hat = y_hat.to(self._assembly.device, self._assembly.dtype)
+        if fast:
+            y_hat = y_hat.contiguous(memory_format=torch.channels_last)
+        return self._adapter.synthesis(y_hat).float()
+
+    def moved(self, coded: Sequence[Coded]) -> Tensor:
+        """Main latents (B, M, h, w), shifted by their steps."""
+        if self._adapter.exact:
+            return torch.cat([self._moved_exactly(one) for one in coded])
+        latents = [c.latent for c in coded]
+        y_hat = self.resting(latents)
+        if not any(c.is_shifted for c in coded):
+            return y_hat
+        rho = [[decode_step(code) for code in c.step_codes] for c in coded]
+        return shifted(y_hat, self.directions(latents, self._assembly.recipe.direction), rho)
+
+    def _moved_exactly(self, coded: Coded) -> Tensor:
+        """:meth:`moved` of one image in float64, where all machines agree."""
+        latent, y_hat = coded.latent, coded.latent.hat.astype(np.float64)
+        if any(self._assembly.offsets):
+            y_hat = y_hat + latent.shift(OFFSETS, self._assembly.offsets)
+        if coded.is_shifted:
+            y_hat = y_hat + latent.shift(self._assembly.recipe.direction, coded.step_codes)
+        return torch.from_numpy(y_hat).reshape(1, *latent.prior.shape)
+
+    def resting(self, latents: Sequence[Crossed]) -> Tensor:
+        """Main latents (B, M, h, w) before their images' shifts, at their offsets."""
+        y_hat = self._stack([latent.hat for latent in latents], latents[0])
+        if not any(self._assembly.offsets):
+            return y_hat
+        rho = [[decode_step(code) for code in self._assembly.offsets]] * len(latents)
+        return shifted(y_hat, self.directions(latents, OFFSETS), rho)
+
+    def directions(self, latents: Sequence[Crossed], name: str) -> Tensor:
+        """Where shifts may go, (B, K, M, h, w)."""
+        rows = [row for latent in latents for row in latent.directions(name)]
+        return self._stack(rows, latents[0]).unflatten(0, (len(latents), -1))
+
+    def _stack(self, rows: list[NDArray], latent: Crossed) -> Tensor:
+        """Flattened latents as one float32 tensor (B, M, h, w) on the model's device."""
+        stacked = np.stack(rows).astype(np.float32).reshape(-1, *latent.prior.shape)
+        return torch.from_numpy(stacked).to(self._assembly.device)
+
+
+def padded(x: Tensor, stride: int) -> Tensor:
+    """Images, their last row and column repeated up to a multiple of the stride."""
+    height, width = x.shape[-2:]
+    padding = (0, -width % stride, 0, -height % stride)
+    return nn.functional.pad(x, padding, mode="replicate") if any(padding) else x

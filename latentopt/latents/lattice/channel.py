@@ -1,0 +1,247 @@
+"""The lattice channel: vectors on a lattice, coded with the table of their level.
+
+    encode  values - centres ──► pack ──► points ──► m ──► tables ──► symbols ──► ANS ──► string
+    decode  values ◄── + centres ◄── units * m ◄── m ◄── tables ◄── symbols ◄── ANS ◄── string
+
+Where a codec has a quantization step for each element (DCVC), what goes on the lattice is
+(values - centres) / steps, and comes back times the steps.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from latentopt.bitstream import SymbolDecoder
+from latentopt.densities import Density
+from latentopt.errors import InputError
+from latentopt.latents.channel import Point
+from latentopt.latents.lattice.corrections import decode_corrections
+from latentopt.latents.lattice.latent import Group, Latent, put_points
+from latentopt.latents.lattice.packing import Part, pack
+from latentopt.latents.lattice.tables import Tables
+from latentopt.latents.prior import Ledger, Prior
+from latentopt.latents.walk import Walk
+from latentopt.lattices import Lattice, Rule
+from latentopt.pmf import JointTable
+from latentopt.pmf.tables import Ints, Mask
+
+MAX_COORDINATE = 2**30
+"""Largest lattice coordinate that can be coded; a latent beyond it is a broken one."""
+
+
+class Chooser(Protocol):
+    """How an encoder chooses the points of a group; the decoder takes any."""
+
+    def __call__(
+        self,
+        parts: Sequence[Part],
+        index: NDArray[np.int64],
+        prior: Prior,
+        residual: NDArray[np.floating],
+        /,
+    ) -> list[Ints]:
+        """Coordinates (n, v) of each part's vectors, for the elements at ``index`` (k,).
+
+        ``prior`` and ``residual`` (k,) are the group's; a part's index counts within them.
+        """
+
+
+class LatticeChannel:
+    """Points on the lattices of a rule, at the rate that a density's cells give them.
+
+    Args:
+        density, rule, pmf, dumped: see :class:`Tables`.
+        corrected: whether strings begin with corrections of the channels' scales.
+    """
+
+    def __init__(
+        self,
+        density: Density,
+        rule: Rule,
+        pmf: str = "exact",
+        dumped: Ints | None = None,
+        corrected: bool = False,
+    ):
+        self.density, self.corrected = density, corrected
+        self.tables = Tables(density, rule, pmf, dumped)
+
+    def send(
+        self,
+        walk: Walk,
+        target: Point,
+        /,
+        corrections: NDArray[np.int32] | None = None,
+        choose: Chooser | None = None,
+    ) -> Latent:
+        """The points nearest to the target, or those that a chooser takes for it.
+
+        Raises:
+            InputError: a value is NaN, infinite or absurdly large.
+        """
+        if self.corrected and corrections is None:
+            corrections = np.zeros(walk.shape[0], np.int32)
+        sender = _Sender(self, walk.shape, corrections, target, choose or self.nearest)
+        walk.go(sender)
+        return sender.latent()
+
+    def receive(self, walk: Walk, string: bytes, /) -> Latent:
+        """The mirror of :meth:`send` and :meth:`Latent.string`.
+
+        Raises:
+            BitstreamError: ``string`` does not fit the walk exactly.
+        """
+        decoder = SymbolDecoder(string)
+        corrections = decode_corrections(decoder, walk.shape[0]) if self.corrected else None
+        receiver = _Receiver(self, walk.shape, corrections, decoder)
+        walk.go(receiver)
+        decoder.finish()
+        return receiver.latent()
+
+    def nearest(
+        self,
+        parts: Sequence[Part],
+        index: NDArray[np.int64],
+        prior: Prior,
+        residual: NDArray[np.floating],
+        /,
+    ) -> list[Ints]:
+        """The :class:`Chooser` of the nearest points."""
+        return [self._nearest(part, residual) for part in parts]
+
+    def _nearest(self, part: Part, residual: NDArray[np.floating]) -> Ints:
+        x = residual[part.index]
+        if not np.abs(x).max() < MAX_COORDINATE * min(part.lattice.units):  # true for NaN, too
+            raise InputError("the latent is NaN, infinite or beyond 2^30: check input and weights")
+        m = part.lattice.nearest(torch.from_numpy(x)).numpy().astype(np.int32)
+        for level, start, stop in part.runs:
+            table = self.tables[part.lattice.name, level]
+            if isinstance(table, JointTable) and table.fallback is None:
+                _into_closed_table(table, part.lattice, m[start:stop], x[start:stop])
+        return m
+
+    def dump(self) -> Ints:
+        """Its tables, see :meth:`Tables.dump`."""
+        return self.tables.dump()
+
+    def digest(self) -> bytes:
+        """Of its tables, see :meth:`Tables.digest`."""
+        return self.tables.digest()
+
+
+class _Side(ABC):
+    """One side of a latent: takes its groups across in the order that both sides share."""
+
+    def __init__(
+        self,
+        channel: LatticeChannel,
+        shape: tuple[int, ...],
+        corrections: NDArray[np.int32] | None,
+    ):
+        self._channel, self._corrections = channel, corrections
+        self._plane = int(np.prod(shape[1:]))
+        self._ledger, self._groups = Ledger(shape), list[Group]()
+
+    def __call__(
+        self,
+        index: NDArray[np.int64],
+        levels: NDArray[np.int16],
+        centres: NDArray[np.floating],
+        steps: NDArray[np.floating] | None = None,
+        /,
+    ) -> NDArray[np.floating]:
+        """See :class:`latentopt.latents.Carry`."""
+        if self._corrections is not None:
+            wider = self._corrections[index // self._plane]
+            levels = self._channel.density.rescaled(levels, wider).astype(np.int16)
+        prior = Prior((len(index),), levels, centres, steps)
+        parts = pack(levels, self._channel.tables.lattices)
+        chosen = self._points(parts, index, prior)
+        residual = np.empty_like(centres)
+        for part, m in zip(parts, chosen):
+            put_points(residual, part, m)
+        self._ledger.note(index, prior)
+        placed = [Part(part.lattice, index[part.index], part.runs) for part in parts]
+        self._groups.append(Group(placed, chosen))
+        return prior.values(residual)
+
+    @abstractmethod
+    def _points(self, parts: Sequence[Part], index: NDArray[np.int64], prior: Prior) -> list[Ints]:
+        """Coordinates of the vectors of a group, given its elements' entropy parameters."""
+
+    def latent(self) -> Latent:
+        """The whole latent, once all its elements have crossed."""
+        channel = self._channel
+        return Latent(
+            channel.density, channel.tables, self._ledger.prior, self._groups, self._corrections
+        )
+
+
+class _Sender(_Side):
+    """The encoder's side: chooses points for a target."""
+
+    def __init__(
+        self,
+        channel: LatticeChannel,
+        shape: tuple[int, ...],
+        corrections: NDArray[np.int32] | None,
+        target: Point,
+        choose: Chooser,
+    ):
+        super().__init__(channel, shape, corrections)
+        self._target, self._choose = target, choose
+
+    def _points(self, parts: Sequence[Part], index: NDArray[np.int64], prior: Prior) -> list[Ints]:
+        return self._choose(parts, index, prior, prior.residual(self._target.values[index]))
+
+
+class _Receiver(_Side):
+    """The decoder's side: reads the points from a string."""
+
+    def __init__(
+        self,
+        channel: LatticeChannel,
+        shape: tuple[int, ...],
+        corrections: NDArray[np.int32] | None,
+        decoder: SymbolDecoder,
+    ):
+        super().__init__(channel, shape, corrections)
+        self._decoder = decoder
+
+    def _points(self, parts: Sequence[Part], index: NDArray[np.int64], prior: Prior) -> list[Ints]:
+        chosen, masks = [], []
+        for part in parts:
+            pieces = [
+                self._channel.tables[part.lattice.name, level].decode(
+                    self._decoder.run, stop - start
+                )
+                for level, start, stop in part.runs
+            ]
+            chosen.append(np.concatenate([m for m, _ in pieces]))
+            masks.append(np.concatenate([mask for _, mask in pieces]))
+        escapes = int(sum(mask.sum() for mask in masks))
+        if escapes:
+            _put_escaped(chosen, masks, self._decoder.integers(escapes))
+        return chosen
+
+
+def _into_closed_table(
+    table: JointTable, lattice: Lattice, m: Ints, x: NDArray[np.floating]
+) -> None:
+    """Move, in place, points that a table without escape lacks to the nearest that it has."""
+    lost = np.flatnonzero(table.symbols(m) == len(table.points))
+    points = torch.from_numpy(table.points * np.array(lattice.units))
+    for rows in np.array_split(lost, len(lost) // 256 + 1):
+        distance = torch.cdist(torch.from_numpy(x[rows]).double(), points)
+        m[rows] = table.points[distance.argmin(dim=1).numpy()]
+
+
+def _put_escaped(chosen: list[Ints], masks: list[Mask], integers: NDArray[np.int64]) -> None:
+    start = 0
+    for m, mask in zip(chosen, masks):
+        n = int(mask.sum())
+        m[mask] = integers[start : start + n]
+        start += n

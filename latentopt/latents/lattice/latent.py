@@ -1,0 +1,122 @@
+"""A latent on its lattice: the points that encoder and decoder share, and what they cost."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentopt.bitstream import SymbolEncoder, integer_bits
+from latentopt.densities import Density, Floats
+from latentopt.latents.channel import Crossed, Kinds
+from latentopt.latents.lattice.corrections import encode_corrections
+from latentopt.latents.lattice.packing import Part
+from latentopt.latents.lattice.tables import Tables
+from latentopt.latents.prior import Prior
+from latentopt.lattices import LATTICES
+from latentopt.pmf.tables import Ints, Mask, Run
+
+_NAMES = tuple(LATTICES)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Vectors whose tables are known at once. A later group's may depend on this one's points."""
+
+    parts: Sequence[Part]
+    m: Sequence[Ints]  # (n, v) integer coordinates of each part's vectors
+
+
+@dataclass(frozen=True)
+class Latent(Crossed):
+    """One latent of one image on its lattice, in groups, in the order of coding."""
+
+    density: Density
+    tables: Tables
+    prior: Prior
+    groups: Sequence[Group]
+    corrections: NDArray[np.int32] | None = None
+
+    @cached_property
+    def by_table(self) -> dict[tuple[str, int], list[tuple[NDArray[np.int64], Ints]]]:
+        """For each (lattice, level), the places and coordinates (n, v) it codes, group by group."""
+        found = defaultdict(list)
+        for part, m in self._vectors():
+            for level, start, stop in part.runs:
+                found[part.lattice.name, level].append((part.index[start:stop], m[start:stop]))
+        return found
+
+    @property
+    def kinds(self) -> Kinds:
+        """The lattice of each element."""
+        number = np.empty(len(self.prior.levels), dtype=np.int64)
+        for (name, _), pieces in self.by_table.items():
+            for index, _ in pieces:
+                number[index] = _NAMES.index(name)
+        return Kinds(_NAMES, tuple(lattice.dim for lattice in LATTICES.values()), number)
+
+    def escaped(self) -> int:
+        """Coordinates that are coded as plain integers."""
+        coded = ((self.tables[key], m) for key, pieces in self.by_table.items() for _, m in pieces)
+        return sum(int(table.bits(m)[1].sum()) for table, m in coded)
+
+    def _vectors(self) -> Iterator[tuple[Part, Ints]]:
+        for group in self.groups:
+            yield from zip(group.parts, group.m)
+
+    @cached_property
+    def residual(self) -> NDArray[np.floating]:
+        """(n,) the lattice's points, each element at its own place."""
+        flat = np.empty_like(self.prior.centres)
+        for part, m in self._vectors():
+            put_points(flat, part, m)
+        return flat
+
+    def bits(self) -> Floats:
+        """(n,) cost of each element: each vector's cost shared equally by its elements.
+
+        The cost is -log2 of the probability that the coder uses, so the sum is the length of the
+        string; an escaped coordinate pays for the escape and for its plain integer.
+        """
+        cost = np.zeros(len(self.prior.levels))
+        for key, pieces in self.by_table.items():
+            index, m = (np.concatenate(column) for column in zip(*pieces))
+            bits, escaped = self.tables[key].bits(m)
+            if escaped.any():
+                plain = np.zeros(escaped.shape)
+                plain[escaped] = integer_bits(m[escaped])
+                bits = bits + plain.sum(axis=1)
+            cost[index] = bits[:, None] / m.shape[1]
+        return cost
+
+    def string(self) -> bytes:
+        """Corrections, then each group's symbols, level by level, and what escaped of them."""
+        encoder = SymbolEncoder()
+        if self.corrections is not None:
+            encode_corrections(encoder, self.corrections)
+        coded = {key: self._encoded(key, pieces) for key, pieces in self.by_table.items()}
+        for group in self.groups:
+            escaped = []
+            for part, m in zip(group.parts, group.m):
+                for level, start, stop in part.runs:
+                    runs, mask = next(coded[part.lattice.name, level])
+                    encoder.runs(runs)
+                    if mask.any():
+                        escaped.append(m[start:stop][mask])
+            if escaped:
+                encoder.integers(np.concatenate(escaped))
+        return encoder.finish()
+
+    def _encoded(
+        self, key: tuple[str, int], pieces: list[tuple[NDArray[np.int64], Ints]]
+    ) -> Iterator[tuple[list[Run], Mask]]:
+        """The runs of each piece that a table codes, in order."""
+        rows = [m for _, m in pieces]
+        return self.tables[key].encode(np.concatenate(rows), [len(m) for m in rows])
+
+
+def put_points(flat: NDArray[np.floating], part: Part, m: Ints) -> None:
+    """Write the points of ``part`` into a residual (n,)."""
+    flat[part.index] = m * np.array(part.lattice.units, dtype=flat.dtype)

@@ -1,0 +1,84 @@
+"""The tables of a lattice channel: which lattice codes each level, and the counts of its points."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from latentopt.densities import Density
+from latentopt.errors import InputError
+from latentopt.latents.lattice.shipped import shipped_tables
+from latentopt.lattices import LATTICES, Lattice, Rule
+from latentopt.pmf import JointTable, ProductTable, Table, build_paper_table, build_table
+from latentopt.pmf.tables import Ints
+
+_NAMES = list(LATTICES)
+_BUILDERS = {"exact": build_table, "paper": build_paper_table}
+
+
+class Tables:
+    """One table for each lattice and level that uses it, and one of scalars for what is left over.
+
+    Args:
+        density: the codec's own density of the residual, per level.
+        rule: which lattice the vectors of a level use.
+        pmf: ``"exact"``, or ``"paper"`` for one table without the centres rarer than 1e-7.
+        dumped: tables that :meth:`dump` returned, to use bit for bit. Without them, those that
+            ship with the package are taken, and where there are none, tables are built.
+
+    Raises:
+        InputError: there is no such ``pmf``.
+    """
+
+    def __init__(self, density: Density, rule: Rule, pmf: str, dumped: Ints | None):
+        if pmf not in _BUILDERS:
+            raise InputError(f"unknown pmf {pmf!r}: choose 'exact' or 'paper'")
+        self.lattices: Sequence[Lattice] = []
+        """Of each level."""
+        self._tables: dict[tuple[str, int], Table] = {}
+        if dumped is None:
+            dumped = shipped_tables(density.fingerprint, rule.name, pmf)
+        if dumped is None:
+            self._build(density, rule, pmf)
+        else:
+            self._load(dumped, density.levels)
+
+    def __getitem__(self, key: tuple[str, int]) -> Table:
+        """The table of a lattice, by name, and level."""
+        return self._tables[key]
+
+    def _build(self, density: Density, rule: Rule, pmf: str) -> None:
+        scalar = LATTICES["int"]
+        self.lattices = [rule.lattice(spread) for spread in density.spreads]
+        for level, chosen in enumerate(self.lattices):
+            if chosen is not scalar:
+                self._tables[scalar.name, level] = build_table(density, level, scalar)
+            self._tables[chosen.name, level] = _BUILDERS[pmf](density, level, chosen)
+
+    def dump(self) -> Ints:
+        """All tables as one array of integers, in a canonical order."""
+        arrays = []
+        for (name, level), table in self._tables.items():
+            own = table.arrays()
+            head = [_NAMES.index(name), level, isinstance(table, JointTable), len(own)]
+            arrays.extend([np.array(head, dtype=np.int32), *own])
+        lengths = [len(arrays), *(len(array) for array in arrays)]
+        return np.concatenate([np.array(lengths, dtype=np.int32), *arrays]).astype(np.int32)
+
+    def _load(self, dumped: Ints, levels: int) -> None:
+        """The tables of :meth:`dump`, bit for bit."""
+        lengths = dumped[1 : 1 + dumped[0]]
+        arrays = iter(np.split(dumped[1 + dumped[0] :], np.cumsum(lengths)[:-1]))
+        lattices = [LATTICES["int"]] * levels
+        for name_index, level, joint, count in arrays:
+            lattice = LATTICES[_NAMES[name_index]]
+            kind = JointTable if joint else ProductTable
+            own = [next(arrays) for _ in range(count)]
+            self._tables[lattice.name, int(level)] = kind.from_arrays(lattice, *own)
+            if lattice.dim > 1:
+                lattices[level] = lattice
+        self.lattices = lattices
+
+    def digest(self) -> bytes:
+        """SHA-256 of all tables: equal digests mean that streams are exchangeable."""
+        return hashlib.sha256(self.dump().astype("<i4").tobytes()).digest()

@@ -1,0 +1,41 @@
+"""The channels by name: what a header's ``channel`` means."""
+
+from collections.abc import Callable
+
+from latentopt.bitstream import Settings
+from latentopt.bitstream.headers import LATTICE
+from latentopt.densities import Density
+from latentopt.errors import InputError
+from latentopt.latents.channel import Channel
+from latentopt.latents.lattice import LatticeChannel
+from latentopt.lattices import RULES
+from latentopt.pmf.tables import Ints
+
+MakeChannel = Callable[[Density, Settings, Ints | None], Channel]
+"""From a latent's density, what a header says of it, and what :meth:`Channel.dump` returned."""
+
+
+def make_channel(density: Density, settings: Settings, dumped: Ints | None = None) -> Channel:
+    """The channel that the settings name.
+
+    Raises:
+        InputError: no such channel; the message lists the names.
+    """
+    try:
+        make = CHANNELS[settings.channel]
+    except KeyError:
+        known = ", ".join(CHANNELS)
+        raise InputError(f"unknown channel {settings.channel!r}: choose {known}") from None
+    return make(density, settings, dumped)
+
+
+def _lattice(density: Density, settings: Settings, dumped: Ints | None) -> LatticeChannel:
+    if settings.pmf == "paper":
+        density = density.core
+    if settings.scales:
+        density = density.stretchable
+    rule = RULES[settings.quant]
+    return LatticeChannel(density, rule, settings.pmf, dumped, corrected=settings.scales)
+
+
+CHANNELS: dict[str, MakeChannel] = {LATTICE: _lattice}
