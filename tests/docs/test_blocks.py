@@ -15,6 +15,7 @@ import torch
 from support.dcvc_models import DualPrior, FourPart, Predicted, lively
 from support.models import moving, photo
 
+from latentopt import Codec
 from latentopt.cli.main import main
 from latentopt.media.clips import Format, write_clip
 from latentopt.media.images import write_png
@@ -78,9 +79,14 @@ def test_python_blocks_run(page: Path, home: Path) -> None:
     run(page, given(page, home))
 
 
-def test_the_adapter_of_the_page_decodes_what_it_encodes(home: Path) -> None:
+def test_adapters_of_the_guide_decode_what_they_encode(home: Path) -> None:
     space = run(Path("docs/guide/your-own-codec.md"), {})
-    assert torch.equal(space["x_hat"], space["codec"](space["x"])["x_hat"])
+    codecs = [value for value in space.values() if isinstance(value, Codec)]
+    assert len(codecs) == 2
+    for codec in codecs:
+        out = codec.compress(space["x"])
+        x_hat = codec.decompress(out["strings"], out["shape"])["x_hat"]
+        assert torch.equal(x_hat, codec(space["x"])["x_hat"])
 
 
 @pytest.mark.parametrize("page", COMMANDS, ids=str)
