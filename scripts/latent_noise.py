@@ -18,8 +18,8 @@ from torch import nn
 from tqdm import tqdm
 
 from latentopt.media.images import read_image
-from tables import data, subjects
-from tables.latents import View, plain
+from tables.common import data, subjects
+from tables.common.latents import View, plain
 
 EDGES = (0.0, 0.35, 0.7, 1.0, 2.0)
 """Least spread of each band."""

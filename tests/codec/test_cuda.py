@@ -15,7 +15,7 @@ from latentopt.bench.configs import parse_all
 from latentopt.bench.datasets import Dataset
 from latentopt.bench.evaluate import Plan, evaluate, quality_points
 from latentopt.media.images import read_image, write_png
-from tables import figure4c, table3, table4, table5
+from tables.latent_shift import figure4c, table3, table4, table5
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
