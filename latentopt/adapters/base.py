@@ -20,13 +20,14 @@ from latentopt.latents import AtOnce, Prior, Walk
 Transform = Callable[[nn.Module, Tensor], Tensor]
 
 T = TypeVar("T")
+Network = TypeVar("Network", bound=nn.Module)
 _DERIVING = threading.RLock()
 
 
 class derived(Generic[T]):
     """A property of an adapter that follows from the weights, see :meth:`Adapter.keep`."""
 
-    def __init__(self, compute: Callable[[Any], T]):
+    def __init__(self, compute: Callable[..., T]):
         self._compute = compute
         self.__doc__ = compute.__doc__
 
@@ -184,7 +185,7 @@ class Adapter(ABC):
         return twin.synthesis(y_hat.cpu().double())
 
     @derived
-    def exact_model(self) -> Any:
+    def exact_model(self) -> nn.Module:
         """The model in float64 on the CPU."""
         return cpu_copy(self.model)
 
@@ -233,6 +234,10 @@ class Networks(nn.Module):
         for name in names:
             setattr(self, name, getattr(model, name))
 
+    def get(self, name: str) -> nn.Module:
+        """One of them."""
+        return self.get_submodule(name)
+
 
 class Scale(nn.Module):
     """Multiplies by a constant."""
@@ -263,7 +268,7 @@ def scale_table(module: nn.Module) -> NDArray[np.float64]:
     return np.array(table)
 
 
-def cpu_copy(module: nn.Module, dtype: torch.dtype = torch.float64) -> nn.Module:
+def cpu_copy(module: Network, dtype: torch.dtype = torch.float64) -> Network:
     """A copy on the CPU. What float64 computes agrees on every machine to about 1e-14."""
     return copy.deepcopy(module).to(device="cpu", dtype=dtype).eval()
 

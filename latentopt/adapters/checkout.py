@@ -41,7 +41,7 @@ def load_dcvc(
     repo: str | os.PathLike[str],
     family: str,
     checkpoint: str | os.PathLike[str] | None = None,
-    **options: Any,
+    **options: object,
 ) -> nn.Module:
     """A codec of the DCVC family, in eval mode.
 

@@ -10,7 +10,6 @@ The context sees the lattice points before any shift: the shift's direction need
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +31,7 @@ class Wavefront:
     slope: int
 
     @staticmethod
-    def of(convolution: Any) -> "Wavefront":
+    def of(convolution: nn.Conv2d) -> "Wavefront":
         """From a masked convolution, whose ``mask`` is (out, in, kh, kw).
 
         A neighbour (dh, dw) comes earlier if dw + slope * dh < 0.
@@ -47,7 +46,7 @@ class Wavefront:
         """
         if {*convolution.stride, *convolution.dilation, convolution.groups} != {1}:
             raise UnsupportedModelError("the context convolution has strides, dilation or groups")
-        seen = convolution.mask.detach().cpu().bool().numpy().any(axis=(0, 1))
+        seen = _mask(convolution).detach().cpu().bool().numpy().any(axis=(0, 1))
         taps = np.argwhere(seen) - np.array(seen.shape) // 2
         if any((dh, dw) >= (0, 0) for dh, dw in taps):
             raise UnsupportedModelError("the context convolution sees what is not decoded yet")
@@ -72,11 +71,11 @@ class ContextModel:
     times as long. On one thread: more of them would wait for each other more than they work.
     """
 
-    def __init__(self, convolution: Any, head: nn.Module):
+    def __init__(self, convolution: nn.Conv2d, head: nn.Module):
         self._wavefront = Wavefront.of(convolution)
         self._reach = np.array(convolution.kernel_size) // 2
         rows, columns = (self._wavefront.taps + self._reach).T
-        weight = (convolution.weight * convolution.mask)[:, :, rows, columns].movedim(1, 2)
+        weight = (convolution.weight * _mask(convolution))[:, :, rows, columns].movedim(1, 2)
         self._weight = as_numpy(weight.flatten(1))  # (out, taps * M)
         self._bias = _column(convolution.bias)
         self._head = [_pointwise(layer) for layer in flat_layers(head)]
@@ -117,6 +116,11 @@ def _pointwise(layer: nn.Module) -> Callable[[NDArray], NDArray]:
     return lambda x: layer(torch.from_numpy(x).T[:, :, None, None])[:, :, 0, 0].T.numpy()
 
 
+def _mask(convolution: nn.Conv2d) -> Tensor:
+    """Of a masked convolution, (out, in, kh, kw)."""
+    return convolution.get_buffer("mask")
+
+
 def _column(bias: Tensor | None) -> NDArray | float:
     return 0.0 if bias is None else as_numpy(bias)[:, None]
 
@@ -140,8 +144,9 @@ class WalkedAdapter(SideAdapter):
 
     @derived
     def _context(self) -> ContextModel:
-        convolution, head = (cpu_copy(part, self.dtype) for part in self.walked)
-        return ContextModel(convolution, self.head(head))
+        convolution, head = self.walked
+        own_head = self.head(cpu_copy(head, self.dtype))
+        return ContextModel(cpu_copy(convolution, self.dtype), own_head)
 
     def visit(self, features: NDArray, leaf: Leaf) -> None:
         shape = self.main_shape(features)

@@ -22,7 +22,7 @@ the tables of CompressAI's ship with latentopt. The nearest of 64 is at most 6.3
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -264,12 +264,21 @@ def intra(
     return make
 
 
-def bit_estimator_density(estimator: Any) -> FactorizedDensity:
+class BitEstimator(Protocol):
+    """DCVC's, of a side latent: four layers of parameters ``h``, ``b`` and, but the last, ``a``."""
+
+    f1: nn.Module
+    f2: nn.Module
+    f3: nn.Module
+    f4: nn.Module
+
+
+def bit_estimator_density(estimator: BitEstimator) -> FactorizedDensity:
     """The density of DCVC's ``BitEstimator``, which is CompressAI's bottleneck, one unit wide.
 
     Its residual is taken from 0, as DCVC rounds side latents around 0.
     """
-    layers = [estimator.f1, estimator.f2, estimator.f3, estimator.f4]
+    layers: list[Any] = [estimator.f1, estimator.f2, estimator.f3, estimator.f4]
     channels = layers[0].h.numel()
     bottleneck = EntropyBottleneck(channels, filters=(1, 1, 1))
     for i, layer in enumerate(layers):

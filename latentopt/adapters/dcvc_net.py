@@ -189,10 +189,10 @@ class _Seen:
     temporal: Tensor  # (1, M, H/16, W/16) for the prior
 
     @staticmethod
-    def of(networks: Any, feature: Tensor) -> "_Seen":
+    def of(networks: Networks, feature: Tensor) -> "_Seen":
         """From the features of the frame before, warped."""
-        context = networks.context_refine(feature)
-        return _Seen(context, networks.temporalPriorEncoder(context))
+        context: Tensor = networks.get("context_refine")(feature)
+        return _Seen(context, networks.get("temporalPriorEncoder")(context))
 
 
 def is_dcvc_net(model: nn.Module) -> bool:

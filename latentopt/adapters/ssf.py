@@ -6,7 +6,6 @@ the motion latent, too. Each has a hyperprior of its own, with a network each fo
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +25,7 @@ _STRIDE = 128  # pixels per element of a side latent
 class Part(nn.Module):
     """The networks of one latent; they stay the model's own."""
 
-    def __init__(self, model: Any, name: str):
+    def __init__(self, model: nn.Module, name: str):
         super().__init__()
         self.encoder = getattr(model, f"{name}_encoder")
         self.decoder = getattr(model, f"{name}_decoder")
@@ -151,9 +150,9 @@ class ResidualAdapter(Knowing[tuple[Tensor, Tensor]], PartAdapter):
 class ScaleSpaceFlowAdapter(VideoAdapter):
     """CompressAI's ``ScaleSpaceFlow``."""
 
-    def __init__(self, model: Any, portable: bool = True):
+    def __init__(self, model: nn.Module, portable: bool = True):
         image, motion, residual = (Part(model, name) for name in ("img", "motion", "res"))
-        warp = model.forward_prediction
+        warp: Warp = getattr(model, "forward_prediction")  # noqa: B009 (nn.Module has no types)
         self.key = PartAdapter(image, portable)
         self.predicted = {
             "motion": MotionAdapter(motion, portable, warp),

@@ -35,8 +35,9 @@ class SymbolEncoder:
         self._runs: list[tuple[object, Ints]] = []
 
     def run(self, counts: Counts, symbols: Ints) -> None:
-        """Symbols (n,) of one alphabet."""
-        self._runs.append((counts.model, symbols))
+        """Symbols (n,) of one alphabet; one that has a single symbol says nothing."""
+        if len(counts.counts) > 1:
+            self._runs.append((counts.model, symbols))
 
     def runs(self, runs: Iterable[Run]) -> None:
         for counts, symbols in runs:
@@ -73,6 +74,8 @@ class SymbolDecoder:
         self._coder = constriction.stream.stack.AnsCoder(words)
 
     def run(self, counts: Counts, n: int) -> Ints:
+        if len(counts.counts) == 1:
+            return np.zeros(n, dtype=np.int32)
         return self._decode(counts.model, n)
 
     def integers(self, n: int) -> NDArray[np.int64]:

@@ -25,7 +25,7 @@ from latentopt.codec.decode import Decoder
 from latentopt.codec.encode import Encoder
 from latentopt.codec.explain import Explanation, explain
 from latentopt.codec.recipe import Recipe
-from latentopt.codec.synthesis import Synthesis
+from latentopt.codec.synthesis import Synthesis, padded
 from latentopt.encoder import ShiftProblem, sensitivity_of
 from latentopt.errors import BitstreamError, InputError
 from latentopt.latents import Coded, Crossed
@@ -158,6 +158,10 @@ class Codec(nn.Module):
     def reconstruct(self, y_hat: Tensor) -> Tensor:
         """What the model makes of main latents: images (B, 3, H, W), padded and not clipped."""
         return Synthesis(self.assembly).image(y_hat)
+
+    def padded(self, x: Tensor) -> Tensor:
+        """Images as the model gets them: their edges repeated up to a multiple of its stride."""
+        return padded(x, self.assembly.adapter.stride)
 
     def shift_problem(self, latents: Sequence[Crossed], x: Tensor, direction: str) -> ShiftProblem:
         """What a search of step sizes solves for main latents of images ``x`` (B, 3, H, W)."""

@@ -39,7 +39,7 @@ class Counts:
         return np.asarray(PRECISION - np.log2(self.counts), dtype=np.float64)
 
     @cached_property
-    def model(self) -> Any:
+    def model(self) -> object:
         """The constriction model with exactly these counts.
 
         constriction gives every symbol one count, then shares out the rest in proportion to the

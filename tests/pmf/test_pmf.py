@@ -284,3 +284,14 @@ def test_score_is_the_gradient_of_minus_log_density() -> None:
     )
     gaussian = GAUSSIAN.score(np.array([4]), np.array([[0.5]]))
     assert gaussian[0, 0] == pytest.approx(0.5 / SCALES[4] ** 2)
+
+
+def test_an_alphabet_of_one_symbol_costs_nothing() -> None:
+    """Narrow levels have a single centre in the paper's tables, which constriction refuses."""
+    one, two = (Counts.from_probabilities(np.ones(n)) for n in (1, 2))
+    encoder = SymbolEncoder()
+    encoder.run(one, np.zeros(9, np.int32))
+    encoder.run(two, np.array([1, 0], np.int32))
+    decoder = SymbolDecoder(encoder.finish())
+    assert decoder.run(one, 9).tolist() == [0] * 9 and decoder.run(two, 2).tolist() == [1, 0]
+    decoder.finish()

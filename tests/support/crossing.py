@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentopt.latents import AtOnce, Carry, Coded, Ledger, Point, Prior
-from latentopt.latents.lattice import Chooser, LatticeChannel, Latent
+from latentopt.latents.lattice import Chooser, Latent, LatticeChannel
 
 
 def sent(

@@ -1,0 +1,83 @@
+"""Codecs with a context model, of every kind that CompressAI has, and some of our own making."""
+
+from typing import Any
+
+import torch
+from compressai.entropy_models import EntropyBottleneck, GaussianConditional
+from compressai.latent_codecs import (
+    GaussianConditionalLatentCodec,
+    HyperLatentCodec,
+    HyperpriorLatentCodec,
+    RasterScanLatentCodec,
+)
+from compressai.models import (
+    Cheng2020Anchor,
+    Cheng2020AnchorCheckerboard,
+    Cheng2020Attention,
+    JointAutoregressiveHierarchicalPriors,
+    MeanScaleHyperprior,
+)
+from compressai.models.base import SimpleVAECompressionModel
+from compressai.models.sensetime import Elic2022Chandelier, Elic2022Official
+from torch import nn
+
+from support.models import photo
+
+
+class RasterScan(SimpleVAECompressionModel):
+    """mbt2018, assembled from latent codecs."""
+
+    def __init__(self, n: int = 8):
+        super().__init__()
+        parts: Any = JointAutoregressiveHierarchicalPriors(n, n)
+        self.g_a, self.g_s = parts.g_a, parts.g_s
+        y = RasterScanLatentCodec(
+            gaussian_conditional=GaussianConditional(None),
+            entropy_parameters=parts.entropy_parameters,
+            context_prediction=parts.context_prediction,
+        )
+        hyper = HyperLatentCodec(EntropyBottleneck(n), parts.h_a, parts.h_s)
+        self.latent_codec = HyperpriorLatentCodec({"y": y, "hyper": hyper})
+
+
+class PlainTree(SimpleVAECompressionModel):
+    """mbt2018-mean, assembled from latent codecs."""
+
+    def __init__(self, n: int = 8):
+        super().__init__()
+        parts: Any = MeanScaleHyperprior(n, n)
+        self.g_a, self.g_s = parts.g_a, parts.g_s
+        y = GaussianConditionalLatentCodec()
+        hyper = HyperLatentCodec(EntropyBottleneck(n), parts.h_a, parts.h_s)
+        self.latent_codec = HyperpriorLatentCodec({"y": y, "hyper": hyper})
+
+
+MODELS = {
+    "mbt2018": lambda: JointAutoregressiveHierarchicalPriors(8, 12),
+    "cheng2020-anchor": lambda: Cheng2020Anchor(8),
+    "cheng2020-attn": lambda: Cheng2020Attention(8),
+    "checkerboard": lambda: Cheng2020AnchorCheckerboard(8),
+    "elic": lambda: Elic2022Official(8, 24, groups=[4, 8, 12]),
+    "elic-chandelier": lambda: Elic2022Chandelier(8, 24, groups=[4, 8, 12]),
+    "raster scan": RasterScan,
+    "plain": PlainTree,
+}
+
+
+def lively(name: str) -> nn.Module:
+    """A seeded model whose latent spreads over many levels."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        model = MODELS[name]().eval()
+    with torch.no_grad():
+        spread = model.g_a(photo(64, 64)).std()
+        [*_, last] = [m for m in model.g_a.modules() if isinstance(m, nn.Conv2d)]
+        last.weight.mul_(4 / spread)
+        heads = [m for n, m in model.named_modules() if n.endswith(("entropy_parameters", "h_s"))]
+        for head in heads:
+            convolutions = [m for m in head.modules() if isinstance(m, nn.Conv2d)]
+            if convolutions and head is not heads[0]:
+                bias = convolutions[-1].bias
+                bias[: len(bias) // 2] += torch.linspace(0.2, 3, len(bias) // 2)
+    model.update()
+    return model
