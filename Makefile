@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` and `make test`. `make tables` measures the paper's tables anew,
-# which takes hours; `make figures` writes the figures of README and docs from what was measured.
+# which takes hours; `make figures` renews what README and docs show of measured rows.
 # All create the environment first.
 # The environment lives outside the checkout and is keyed by what it installs, so a second run,
 # or a second checkout, finds it ready.

@@ -136,7 +136,7 @@ def test_predicted_frames_round_trip(models: dict[str, Any], options: dict[str, 
 
 
 def test_bytes_are_near_the_codecs_own_estimates(models: dict[str, Any]) -> None:
-    x = dcvc_check._photo(192)
+    x = dcvc_check.photo(192)
     rows = [row for name in ADAPTERS for row in dcvc_check.intra_rows(name, models[name], x)]
     frames = [x[..., :128, :128], x[..., :128, 2:130]]
     rows += dcvc_check.predicted_rows("DCVC", models["DCVC"], models["DCVC-HEM"], frames)
@@ -149,7 +149,7 @@ def test_bytes_are_near_the_codecs_own_estimates(models: dict[str, Any]) -> None
 def test_the_examples_of_the_documentation(
     repo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = Path("docs/dcvc.md").read_text()
+    text = Path("docs/guide/dcvc.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
     checkpoint = load_dcvc(repo, "DCVC-HEM").state_dict()
     torch.save({"state_dict": checkpoint}, tmp_path / "cvpr2022_image_psnr.pth.tar")
