@@ -22,7 +22,7 @@ import latentopt
 from latentopt import wrap, zoo
 from latentopt.adapters import with_step
 from latentopt.bitstream import DIRECTIONS, Container, Settings
-from latentopt.bitstream.headers import PMFS, QUANTS
+from latentopt.bitstream.headers import PMFS, QUANTS, VERSIONS
 from latentopt.cli import encode
 from latentopt.cli.main import COMMANDS, main
 from latentopt.codec.recipe import PRESETS
@@ -356,7 +356,7 @@ def test_corrupt_files(coded: Path, refused: Refused, monkeypatch: pytest.Monkey
     monkeypatch.setattr("latentopt.zoo.load", None)
     good = coded.read_bytes()
     flipped = bytes([*good[:30], good[30] ^ 1, *good[31:]])
-    newer = bytes([*good[:3], good[3] + 1, *good[4:]])
+    newer = bytes([*good[:3], VERSIONS[-1] + 1, *good[4:]])
     contents = {
         "not a latentopt file": b"",
         "not a latentopt file: ": b"\x89PNG",
