@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from latentopt.encoder import sensitivity_of
 from latentopt.media.images import read_image
-from tables import data, subjects
-from tables.latents import View, plain
+from tables.common import data, subjects
+from tables.common.latents import View, plain
 
 EDGES = (0.0, 0.35, 0.7, 1.0, 2.0)
 """Least spread of each band."""

@@ -1,4 +1,4 @@
-"""The table of docs/zoo.md on the video codec: how it was trained, and its RD on clips.
+"""How the video codec was trained, and its RD on clips: docs/reference/embedded-codecs.md.
 
 Run: python scripts/video_report.py tiny-ssf2020 CLIP…
 A clip is a file, or a folder of frames as images. Bytes are those that CompressAI's own `compress` writes,

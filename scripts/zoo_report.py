@@ -1,4 +1,4 @@
-"""The table of docs/zoo.md: how each embedded codec was trained, and its RD on Kodak.
+"""How each embedded codec was trained, and its RD on Kodak: docs/reference/embedded-codecs.md.
 
 Run: python scripts/zoo_report.py docs/results/kodak-tiny-*.csv --plot docs/img/kodak-tiny.png
 The files are the measurements that `scripts/bdrate.py --codec tiny-... --data kodak` wrote; of them

@@ -288,7 +288,7 @@ def test_nothing_is_written_where_a_frame_is_bad(oct_codec: VideoCodec, tmp_path
 def test_bad_arguments(flow: nn.Module) -> None:
     with pytest.raises(InputError, match="unknown part 'colour': choose of image, motion"):
         latentopt.wrap(flow, parts=("image", "colour"))
-    with pytest.raises(InputError, match="those of a video codec"):
+    with pytest.raises(InputError, match="parts is for video codecs"):
         latentopt.wrap(tiny(MeanScaleHyperprior), parts=("image",))
     with pytest.raises(InputError, match="one shape"):
         latentopt.wrap(flow).compress([photo(64, 64), photo(64, 65)])
