@@ -1,8 +1,8 @@
 """How the video codec was trained, and its RD on clips: docs/reference/embedded-codecs.md.
 
 Run: python scripts/video_report.py tiny-ssf2020 CLIP…
-A clip is a file, or a folder of frames as images. Bytes are those that CompressAI's own `compress` writes,
-PSNR is that of the 8-bit frames that its `decompress` returns, the mean over frames.
+A clip is a file, or a folder of frames as images. Bytes are those that CompressAI's own `compress`
+writes, PSNR is that of the 8-bit frames that its `decompress` returns, the mean over frames.
 """
 
 import argparse
