@@ -3,7 +3,7 @@
 The cost is bits + trade * squared error, the encoder's objective, less that of rounding to integers
 and in percent of its bits: rate saved at equal quality, to first order. Images are cut to 768x512.
 
-    python scripts/effort.py --codec mbt2018-mean --weights ../shared/weights/lab-mean-2.pt
+    python scripts/effort.py --codec tiny-mbt2018-mean --quality 3
 """
 
 import argparse
