@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` and `make test`. `make tables` measures the paper's tables anew,
-# which takes hours. All create the environment first.
+# which takes hours; `make figures` renews what README and docs show of measured rows. All create the environment first.
 # The environment lives outside the checkout and is keyed by what it installs, so a second run,
 # or a second checkout, finds it ready.
 PYTHON ?= python3
@@ -13,7 +13,7 @@ READY  := $(VENV)/.ready
 # The checkout's code runs, not an installed copy: several checkouts can share one environment.
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: demo test lint bench tables clean-env
+.PHONY: demo test lint bench tables figures clean-env
 demo: $(READY)
 	$(PY) scripts/demo.py
 
@@ -31,6 +31,9 @@ bench: $(READY)
 tables: $(READY)
 	$(PY) -m tables all --jobs $(JOBS)
 	$(PY) -m tables table1 figure4 --data clic --jobs $(JOBS)
+
+figures: $(READY)
+	$(PY) -m tables figures
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

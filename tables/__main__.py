@@ -1,41 +1,34 @@
-"""Measure a table or figure of the paper: `python -m tables table1 --data kodak --codecs tiny`.
+"""Measure a table or figure of a paper: `python -m tables table1 --data kodak --codecs tiny`.
 
-Runs resume where they were interrupted, and do not measure again what docs/results holds.
+Runs resume where they were interrupted, and do not measure again what tables/measured holds.
+`figures` renews what README and docs show of the rows there; with --check it only compares.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 
 import torch
 
 from latentopt.errors import LatentoptError
-from tables import data, jobs, report
-from tables.experiment import Experiment, Request
-from tables.keep import keep
-from tables.subjects import resolve as resolve_codecs
+from tables import experiment_of, files
+from tables.common import data, jobs, report
+from tables.common.experiment import Request
+from tables.common.keep import keep
+from tables.common.places import MEASURED
+from tables.common.subjects import resolve as resolve_codecs
+from tables.figures import documents
 
-NAMES = (
-    "table1",
-    "table2",
-    "table3",
-    "table4",
-    "table5",
-    "table6",
-    "figure2",
-    "figure3",
-    "figure4",
-    "figure4c",
-)
 ALL = "all"
+FIGURES = "figures"
 
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m tables", description=__doc__)
     add = made.add_argument
-    add("names", nargs="+", choices=(*NAMES, ALL), metavar="NAME", help=f"{', '.join(NAMES)}, all")
+    names = (*files(), ALL, FIGURES)
+    add("names", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     add("--data", help="kodak (default), clic, or any that latentopt bdrate takes")
     add("--codecs", default="tiny,lab,zoo", help="tiny, lab, zoo or codecs (default: all three)")
     add("--configs", help="only these configurations are measured; all that were are shown")
@@ -47,9 +40,10 @@ def parser() -> argparse.ArgumentParser:
     add("--threads", type=int, default=1, help="CPU threads (default: 1, as in the paper)")
     add("--rows", type=Path, default=Path("results/tables/rows"), help="folder of measurements")
     add("--out", type=Path, default=Path("results/tables"), help="folder of the reports")
-    add("--committed", type=Path, default=Path("docs/results"), help="measurements to start from")
+    add("--committed", type=Path, default=MEASURED, help="measurements to start from")
     add("--keep", action="store_true", help="then copy new measurements to the committed ones")
     add("--report", action="store_true", help="measure nothing")
+    add("--check", action="store_true", help="of figures: exit 1 where documents are stale")
     add("--quiet", action="store_true", help="no progress bars")
     return made
 
@@ -84,15 +78,17 @@ def command_of(name: str, args: argparse.Namespace) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0, or 2 with one line on stderr."""
+    """0; 1 where documents are stale; or 2 with one line on stderr."""
     args = parser().parse_args(argv)
+    if FIGURES in args.names:
+        return documents.renew(args.check)
     torch.set_num_threads(args.threads)
     torch.backends.cudnn.allow_tf32 = False  # on a GPU too, differences of 0.001 dB are measured
     try:
         if args.jobs > 1 and not args.report:
             given = sys.argv[1:] if argv is None else argv
             jobs.measure(given, args.jobs, args.threads, args.rows)
-        for name in NAMES if ALL in args.names else args.names:
+        for name in files() if ALL in args.names else args.names:
             _run(name, args)
         for path in keep(args.rows, args.committed) if args.keep and not args.share else []:
             print(f"Kept {path}")
@@ -104,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(name: str, args: argparse.Namespace) -> None:
     """Measure and report one table; of a share, only measure what can be shared."""
-    experiment: Experiment = import_module(f"tables.{name}").EXPERIMENT
+    experiment = experiment_of(name)
     if args.share and experiment.alone:
         return
     request = request_of(args, experiment.medium == "video")

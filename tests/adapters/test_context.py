@@ -1,7 +1,5 @@
 """Autoregressive codecs: wavefronts, trees of latent codecs, InvCompress, codecs of one's own."""
 
-import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -154,14 +152,6 @@ def test_invcompress_is_known_by_its_structure() -> None:
     other.model.back[0].weight.data += 0.1
     other.update(force=True)
     assert other.identity.weights_hash != codec.identity.weights_hash
-
-
-def test_the_worked_example_of_the_documentation() -> None:
-    text = Path("docs/your-own-codec.md").read_text()
-    space: dict[str, Any] = {"x": photo(64, 64)}
-    for block in re.findall(r"```python\n(.*?)```", text, flags=re.S):
-        exec(block, space)  # the documentation's own code, so that it stays true
-    assert torch.equal(space["x_hat"], space["codec"](space["x"])["x_hat"])
 
 
 def test_context_sees_points_before_the_shift(tiny_mean: nn.Module) -> None:

@@ -150,7 +150,7 @@ def test_bytes_are_near_the_codecs_own_estimates(models: dict[str, Any]) -> None
 def test_the_examples_of_the_documentation(
     repo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = Path("docs/dcvc.md").read_text()
+    text = Path("docs/guide/dcvc.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
     checkpoint = load_dcvc(repo, "DCVC-HEM").state_dict()
     torch.save({"state_dict": checkpoint}, tmp_path / "cvpr2022_image_psnr.pth.tar")

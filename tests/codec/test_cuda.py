@@ -16,7 +16,7 @@ from latentopt.bench.datasets import Dataset
 from latentopt.bench.sweep import evaluate
 from latentopt.bench.task import Plan, quality_points
 from latentopt.media.images import read_image, write_png
-from tables import figure4c, table3, table4, table5
+from tables.latent_shift import figure4c, table3, table4, table5
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

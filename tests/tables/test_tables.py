@@ -13,19 +13,19 @@ import torch
 from conftest import SHARED
 from support.models import photo
 
-from latentopt.bench.datasets import Dataset
-from latentopt.bench.store import COLUMNS, read_rows
 from latentopt.lattices import LATTICES
 from latentopt.media.images import write_png
 from tables import __main__ as command
-from tables import (
-    data,
+from tables import experiment_of, files
+from tables.common import data, places, report, subjects, tangent
+from tables.common.experiment import Cell, Experiment, Request
+from tables.common.harness import COLUMNS, Dataset, read_rows
+from tables.common.keep import keep
+from tables.common.subjects import Subject, resolve
+from tables.latent_shift import (
     figure2,
     figure4,
-    measured,
-    probes,
-    report,
-    subjects,
+    figure7,
     table1,
     table2,
     table3,
@@ -33,13 +33,12 @@ from tables import (
     table5,
     table6,
 )
-from tables.experiment import Cell, Experiment, Request
-from tables.figure4c import PROBE, Figure4c, correlation
-from tables.keep import keep
-from tables.subjects import Subject, resolve
+from tables.latent_shift.figure4c import PROBE, Figure4c, correlation
 
 CODEC = "tiny-bmshj2018-factorized"
 MEAN = "tiny-mbt2018-mean"
+FILE = f"{places.TABLES}/toy/{CODEC}.csv"
+ANOTHER_RUN = f"{places.CODED}/lattices/toy/{CODEC}.csv"
 
 
 @pytest.fixture
@@ -64,43 +63,74 @@ def test_table1_measures_resumes_and_reuses_what_is_committed(request_: Request)
     cells = by_place(table1.EXPERIMENT, asked)
     assert -20 < cells[CODEC, "hex"].measured < 20
     assert cells[CODEC, "oct"].note == "not measured"
-    file = asked.rows / f"toy-{CODEC}.csv"
+    file = asked.rows / FILE
     rows = file.read_text()
     assert len(rows.splitlines()) == 1 + 4 * 2 * 2  # qualities, configurations, images
     assert by_place(table1.EXPERIMENT, asked) == cells and file.read_text() == rows
 
-    (asked.committed / "kodak.csv").write_text(rows)
-    (asked.committed / "other.csv").write_text("not,measurements\n1,2\n")
+    write(asked.committed / ANOTHER_RUN, rows)
+    write(asked.committed / f"{places.CODED}/lattices/other/{CODEC}.csv", "not,measurements\n1,2\n")
     elsewhere = replace(asked, rows=asked.rows.parent / "again", run=False)
     again = by_place(table1.EXPERIMENT, elsewhere)
     assert again[CODEC, "hex"] == cells[CODEC, "hex"]
-    assert read_rows(elsewhere.rows / file.name).equals(read_rows(file))
+    assert read_rows(elsewhere.rows / FILE).equals(read_rows(file))
+
+
+def test_without_weights_the_committed_rows_are_shown(request_: Request) -> None:
+    asked = replace(request_, configs=("hex",))
+    cells = by_place(table1.EXPERIMENT, asked)
+    keep(asked.rows, asked.committed)
+    there = replace(asked, subjects=[s.recorded() for s in asked.subjects])
+    again = by_place(table1.EXPERIMENT, replace(there, rows=asked.rows / "none"))
+    assert again[CODEC, "hex"] == cells[CODEC, "hex"]
+    toy = data.recorded("toy", asked.committed)
+    assert toy.names == asked.dataset.names
+    assert by_place(table1.EXPERIMENT, replace(there, dataset=toy)) == again
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 def test_rows_of_other_weights_or_settings_are_not_reused(request_: Request) -> None:
     asked = replace(request_, configs=("hex",))
     by_place(table1.EXPERIMENT, asked)
-    rows = pd.read_csv(asked.rows / f"toy-{CODEC}.csv")
+    rows = pd.read_csv(asked.rows / FILE)
     rows.loc[rows["point"] == "q1", "weights"] = "0" * 12
     rows.loc[rows["point"] == "q2", "threads"] = 7
-    rows.to_csv(asked.committed / "kodak.csv", index=False)
+    write(asked.committed / ANOTHER_RUN, rows.to_csv(index=False))
     elsewhere = replace(asked, rows=asked.rows.parent / "again", run=False)
     by_place(table1.EXPERIMENT, elsewhere)
-    assert set(read_rows(elsewhere.rows / f"toy-{CODEC}.csv")["point"]) == {"q3", "q4"}
+    assert set(read_rows(elsewhere.rows / FILE)["point"]) == {"q3", "q4"}
 
 
 def test_what_was_measured_is_kept_once(request_: Request) -> None:
     asked = replace(request_, configs=("hex",))
     by_place(table1.EXPERIMENT, asked)
-    (asked.rows / "table5-toy.csv").write_text("codec\na\n")
-    (asked.rows / "table4-toy.csv").write_text("codec\n")  # nothing measured yet
-    kept = [asked.committed / name for name in (f"tables-toy-{CODEC}.csv", "table5-toy.csv")]
-    assert set(keep(asked.rows, asked.committed)) == set(kept)
-    assert kept[0].read_text() == (asked.rows / f"toy-{CODEC}.csv").read_text()
+    probe, times = "probes/lattices/toy/a.csv", f"{places.TIMES}/toy/{CODEC}.csv"
+    write(asked.rows / probe, "codec\na\n")
+    write(asked.rows / "probes/lattices/toy/b.csv", "codec\n")  # nothing measured yet
+    write(asked.rows / times, (asked.rows / FILE).read_text())
+    kept = {asked.committed / name for name in (FILE, probe, times)}
+    assert set(keep(asked.rows, asked.committed)) == kept
+    assert all(
+        path.read_text() == (asked.rows / path.relative_to(asked.committed)).read_text()
+        for path in kept
+    )
     assert keep(asked.rows, asked.committed) == []
-    (asked.rows / "table5-toy.csv").write_text("codec\nb\n")  # of another process
-    assert keep(asked.rows, asked.committed) == [kept[1]]
-    assert kept[1].read_text() == "codec\na\nb\n"
+    write(asked.rows / probe, "codec\nb\n")  # of another process
+    assert keep(asked.rows, asked.committed) == [asked.committed / probe]
+    assert (asked.committed / probe).read_text() == "codec\na\nb\n"
+
+
+def test_rows_of_another_run_are_not_kept_twice(request_: Request) -> None:
+    asked = replace(request_, configs=("hex",))
+    by_place(table1.EXPERIMENT, asked)
+    whole = (asked.rows / FILE).read_text().splitlines(keepends=True)
+    write(asked.committed / ANOTHER_RUN, "".join(whole[:6]))
+    assert keep(asked.rows, asked.committed) == [asked.committed / FILE]
+    assert (asked.committed / FILE).read_text() == "".join([whole[0], *whole[6:]])
 
 
 def test_processes_share_the_work(request_: Request, tmp_path: Path) -> None:
@@ -109,11 +139,12 @@ def test_processes_share_the_work(request_: Request, tmp_path: Path) -> None:
     argv += ["--committed", str(tmp_path / "none")]
     together, alone = tmp_path / "together", tmp_path / "alone"
     assert command.main([*argv, "--rows", str(together), "--jobs", "3"]) == 0  # of two images
-    shares = [list((together / f"share-{k}").glob("*.csv")) for k in (1, 2, 3)]
+    shares = [list((together / f"share-{k}").rglob("*.csv")) for k in (1, 2, 3)]
     assert [len(files) for files in shares] == [2, 2, 0]
     assert command.main([*argv, "--rows", str(alone)]) == 0
-    for path in alone.glob("*.csv"):
-        lines = [{_untimed(line) for line in (d / path.name).open()} for d in (alone, together)]
+    for path in alone.rglob("*.csv"):
+        name = path.relative_to(alone)
+        lines = [{_untimed(line) for line in (d / name).open()} for d in (alone, together)]
         assert lines[0] == lines[1] and len(lines[0]) > 8
     assert command.main([*argv, "--share", "3/2"]) == 2
 
@@ -177,7 +208,7 @@ def test_gain_at_a_quality_is_by_the_slope_of_the_curve() -> None:
 def test_probes_resume(experiment: Experiment, request_: Request) -> None:
     cells = list(experiment.cells(request_))
     assert all(c.measured == c.measured for c in cells if CODEC in c.row)
-    [file] = request_.rows.iterdir()
+    [file] = request_.rows.rglob("*.csv")
     before = file.read_text()
     file.write_text(before + CODEC)  # a run that was killed while it wrote
     again = list(experiment.cells(replace(request_, run=False)))
@@ -208,6 +239,19 @@ def test_table6_counts_operations(request_: Request) -> None:
     assert cells[f"{CODEC}: base", "encode ratio"].measured == 1
 
 
+def test_figure7_is_table5_by_quality(request_: Request) -> None:
+    one = replace(request_, dataset=request_.dataset.first(1), subjects=resolve([MEAN, CODEC]))
+    cells = by_place(figure7.EXPERIMENT, one)
+    assert {row for row, _ in cells} == {f"{MEAN} q{q}" for q in (1, 2, 3, 4)}
+    same = replace(one, subjects=resolve([MEAN]), run=False)
+    integral = by_place(table5.EXPERIMENT, same)[f"{MEAN}: oct", "BD-PSNR"].measured
+    gains = [cells[f"{MEAN} q{q}", "oct PSNR"].measured for q in (1, 2, 3, 4)]
+    assert min(gains) < integral < max(gains)
+    plot = one.rows.parent / "plot.png"
+    figure7.EXPERIMENT.plot(list(cells.values()), one, plot)
+    assert plot.stat().st_size > 1000
+
+
 def test_figure2_gains_are_those_of_the_second_moments() -> None:
     found = figure2.measure(72_000)
     uniform = found[found["source"] == "uniform"].set_index(["lattice", "rate"])["snr_db"]
@@ -232,7 +276,7 @@ def test_table2_starts_from_what_is_committed(shared: Path, tmp_path: Path) -> N
     clips = data.resolve_clips("video")
     assert set(clips.names) == {"basketballpass_416x240", "coastguard_cif", "foreman_cif"}
     codec = resolve(["tiny-ssf2020"], video=True)
-    request = Request("video", clips, codec, tmp_path, Path("docs/results"), run=False)
+    request = Request("video", clips, codec, tmp_path, places.MEASURED, run=False)
     cells = by_place(table2.EXPERIMENT, request)
     assert {column for _, column in cells} == set(table2.ALL)
     assert cells["tiny-ssf2020: average curve", "default"].measured < -10
@@ -240,9 +284,9 @@ def test_table2_starts_from_what_is_committed(shared: Path, tmp_path: Path) -> N
 
 def test_names_of_groups_and_codecs() -> None:
     assert [s.label for s in resolve(["tiny"])][:1] == [CODEC]
-    assert all(isinstance(s, Subject) and not s.missing for s in resolve([CODEC, MEAN]))
-    assert resolve(["mbt2018"])[0].missing in ("", subjects.NEEDS_ZOO)
-    assert measured.slug("a, b…c") == "a-b-c"
+    assert all(isinstance(s, Subject) and s.points for s in resolve([CODEC, MEAN]))
+    assert resolve(["mbt2018"])[0].recorded().lacking == subjects.NEEDS_ZOO
+    assert places.slug("a, b…c") == "a-b-c"
 
 
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -256,9 +300,9 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "nowhere" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", command.NAMES)
+@pytest.mark.parametrize("name", files())
 def test_every_experiment_says_what_it_is(name: str) -> None:
-    experiment = import_module(f"tables.{name}").EXPERIMENT
+    experiment = experiment_of(name)
     assert experiment.name == name and experiment.title and "arXiv" in experiment.source
 
 
@@ -287,7 +331,7 @@ def _rows(table: dict[str, list[float]]) -> dict[str, list[float]]:
     return {row: values for row, values in table.items() if row != "columns"}
 
 
-@pytest.mark.parametrize("module", [report, measured, probes])
+@pytest.mark.parametrize("module", [report, places, tangent, import_module("tables.common.probes")])
 def test_examples(module: ModuleType) -> None:
     found = doctest.testmod(module)
     assert found.attempted > 0 == found.failed

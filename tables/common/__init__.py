@@ -1,0 +1,1 @@
+"""What tables of all papers share: codecs, data, rows and their places, reports, plots."""

@@ -1,0 +1,160 @@
+"""Gains in bytes: of the presets, of lattices and shift, and of their parts."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import pandas as pd
+
+from tables.common.harness import BASELINE, against_published
+from tables.common.places import MEASURED
+from tables.common.rows import recorded
+from tables.figures.rows import (
+    LAB,
+    MEAN,
+    NAMES,
+    PRESETS,
+    STEPS,
+    TINY,
+    both,
+    gains,
+    on_common_images,
+    ratio,
+    run,
+    signed,
+    table,
+)
+
+_LATTICES = ("int", "hex", "oct", "shift", "hex+shift", "oct+shift", "e8", "e8+shift")
+_BD_RATE = "bd_rate_pchip_percent"
+_IN_README = (STEPS, LAB, MEAN)
+
+PARTS = {
+    "rate-distortion choice of integers, without gradients, with the shift (`rdo+shift`)": (
+        "parts",
+        "shift+rdo",
+    ),
+    "thirty gradient steps on integers alone (`refine`)": ("parts", "refine"),
+    "scales corrected (`scales`)": ("presets", "scales"),
+    "best lattice at every level (`auto`)": ("presets", "auto"),
+    "shift, six directions and the side latent's (`shift+split`)": ("presets", "shift+split"),
+    "`auto+scales`": ("presets", "auto+scales"),
+    "+ one gradient step (`fast`)": ("presets", "fast"),
+    "+ two (`default`)": ("presets", "default"),
+    "+ thirty, and the shift (`slow`)": ("presets", "slow"),
+    "+ sixty (`best`)": ("presets", "best"),
+}
+"""What it is, and the run and configuration that measured it."""
+
+
+def readme() -> str:
+    """The presets on three codecs, at a glance."""
+    summaries = [gains("presets", codec) for codec in _IN_README]
+    lines = []
+    for preset in PRESETS[1:]:
+        found = [s.loc[preset] for s in summaries]
+        bd_rates = [f"{signed(line[_BD_RATE], 1)} %" for line in found]
+        lines.append([f"`{preset}`", *bd_rates, f"{_span(found, 'encode_ratio')}×"])
+    shown = [s.loc[preset] for s in summaries for preset in PRESETS[1:]]
+    heads = ["bmshj2018-factorized¹", "mbt2018-mean²", f"{MEAN}³"]
+    return f"""\
+BD-rate in bytes written, against the same weights with CompressAI's own quantizer and coder, on
+the 24 Kodak images:
+
+{table(["preset", *heads, "time to encode"], lines)}
+
+¹ CompressAI's weights of quality 2, at quantization steps 0.7, 1, 1.4 and 2. ² Four qualities,
+trained briefly. ³ Four qualities, embedded. Decoding takes {_span(shown, "decode_ratio", " to ")}
+of CompressAI's time."""
+
+
+def _span(lines: Sequence[pd.Series], column: str, to: str = "–") -> str:
+    values = [float(line[column]) for line in lines]
+    return f"{ratio(min(values))}{to}{ratio(max(values))}"
+
+
+def lattices() -> str:
+    """Lattices and shift alone, on weights that were trained at length and on a laboratory's."""
+    steps, lab = gains("lattices", STEPS), gains("lattices", LAB)
+    read = _at_equal_psnr("lattices")
+    head = ["", NAMES[STEPS], "the same, step 1, rate at equal PSNR", NAMES[LAB]]
+    lines = [[f"`{c}`", both(steps.loc[c]), signed(read[c]), both(lab.loc[c])] for c in _LATTICES]
+    return f"{table(head, lines)}\n\nThe codec itself reads {signed(read[BASELINE])} %."
+
+
+def _at_equal_psnr(name: str) -> Mapping[str, float]:
+    """Of the factorized codec at step 1: rate against CompressAI's published curve, in percent."""
+    readings = against_published(run(name, STEPS)).set_index("config")
+    return {str(c): float(v) for c, v in readings["rate_vs_published_percent"].items()}
+
+
+def embedded() -> str:
+    """Lattices and shift alone, on the embedded codecs."""
+    summaries = [gains("lattices", codec) for codec in TINY]
+    lines = [
+        [f"`{c}`", *(both(s.loc[c]) if c in s.index else "" for s in summaries)] for c in _LATTICES
+    ]
+    return table(["", *TINY], lines)
+
+
+def presets() -> str:
+    """Every preset on every codec, with times."""
+    lines: list[list[str]] = []
+    for codec in (STEPS, LAB, *TINY):
+        lines.append([f"**{NAMES.get(codec, codec)}**", "", "", ""])
+        found = gains("presets", codec)
+        lines += [_preset(p, found.loc[p]) for p in PRESETS if p in found.index]
+    return table(["", "BD-rate", "encode", "decode"], lines)
+
+
+def _preset(name: str, line: pd.Series) -> list[str]:
+    times = (ratio(float(line[f"{what}_ratio"])) for what in ("encode", "decode"))
+    return [f"`{name}`", both(line, " %"), *times]
+
+
+def presets_at_step_1() -> str:
+    """The presets on the factorized codec as it was trained."""
+    read = _at_equal_psnr("presets")
+    line = [f"{signed(read[c])} %" for c in (BASELINE, *PRESETS)]
+    return table(["the codec itself", *(f"`{p}`" for p in PRESETS)], [line])
+
+
+def presets_with_context() -> str:
+    """`best` on context models, whose search is slow, on the images that have it."""
+    codecs = TINY[2:]
+    found = [on_common_images(recorded(MEASURED, "kodak", c), _BEST) for c in codecs]
+    lines = [[f"`{p}`", *(both(s.loc[p], " %") for s in found)] for p in _BEST]
+    images = [f"{codec}, {s['images'].iloc[0]} images" for codec, s in zip(codecs, found)]
+    return table(["", *images], lines)
+
+
+_BEST = ("best", "default", "fast")
+
+
+def parts() -> str:
+    """What each part of a preset gains on the lab ladder."""
+    lines = [
+        [what, both(gains(name, LAB).loc[config], " %")] for what, (name, config) in PARTS.items()
+    ]
+    return table(["", "BD-rate (MS-SSIM)"], lines)
+
+
+def _clic() -> Iterator[list[str]]:
+    for config in ("oct", "e8", "auto", "fast", "default"):
+        found = [gains("tables", codec, "clic-held-out") for codec in TINY[:2]]
+        yield [f"`{config}`", *(both(s.loc[config], " %") for s in found)]
+
+
+def clic() -> str:
+    """What is ours on the photographs of CLIC that the embedded codecs were not trained on."""
+    return table(["", *TINY[:2]], _clic())
+
+
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    "readme-gains": readme,
+    "lattices": lattices,
+    "lattices-embedded": embedded,
+    "presets": presets,
+    "presets-step-1": presets_at_step_1,
+    "presets-context": presets_with_context,
+    "presets-clic": clic,
+    "parts": parts,
+}

@@ -1,0 +1,59 @@
+"""The reports in docs/tables: each table or figure and data set, from committed rows alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+from tables import experiment_of
+from tables.common import data
+from tables.common.experiment import Cell, Experiment, Request
+from tables.common.places import MEASURED, ROOT
+from tables.common.report import documents, stem
+from tables.common.subjects import resolve
+
+FOLDER = ROOT / "docs" / "tables"
+REPORTS = (
+    *((name, "kodak") for name in ("table1", "table3", "table4", "table5", "table6")),
+    *((name, "kodak") for name in ("figure3", "figure4", "figure4c", "figure7")),
+    *((name, data.CLIC) for name in ("table1", "figure4")),
+    ("table2", data.VIDEO),
+    ("figure2", ""),
+)
+"""Table or figure, and data set."""
+
+_CODECS = ("tiny", "lab", "zoo")
+_SOURCE = "From the rows in [tables/measured](../../tables/measured), which say their commit."
+
+
+@dataclass(frozen=True)
+class Report:
+    """A table or figure with its rows."""
+
+    experiment: Experiment
+    request: Request
+    command: str
+
+    @cached_property
+    def cells(self) -> Sequence[Cell]:
+        return list(self.experiment.cells(self.request))
+
+    def texts(self) -> dict[str, str]:
+        """Markdown and CSV, by file name."""
+        return documents(self.experiment, self.cells, self.request, self.command, _SOURCE)
+
+    def plot(self) -> None:
+        """Draw anew what needs nothing but rows."""
+        if self.experiment.drawn_from_rows:
+            path = FOLDER / f"{stem(self.experiment, self.request)}.png"
+            self.experiment.plot(self.cells, self.request, path)
+
+
+@cache
+def report(name: str, of: str) -> Report:
+    """As it is on every machine, whatever weights and data are there."""
+    experiment = experiment_of(name)
+    codecs = [s.recorded() for s in resolve(_CODECS, video=experiment.medium == "video")]
+    dataset = data.recorded(of, MEASURED)
+    request = Request(of, dataset, codecs, MEASURED, MEASURED, run=False)
+    option = f" --data {of}" if of == data.CLIC else ""
+    return Report(experiment, request, f"python -m tables {name}{option}")

@@ -1,0 +1,62 @@
+"""Whether any image is worse off: rate and distortion of each against the codec's own rounding."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import pandas as pd
+
+from latentopt import zoo
+from tables.common.harness import BASELINE
+from tables.common.places import MEASURED
+from tables.common.rows import recorded
+from tables.figures.rows import LAB, NAMES, PRESETS, STEPS, TINY, signed, table
+
+LAMBDAS = {
+    "bmshj2018-factorized-q2": 0.0035,
+    "lab-mean-1": 0.0018,
+    "lab-mean-2": 0.0035,
+    "lab-mean-3": 0.0067,
+    "lab-mean-4": 0.013,
+}
+"""Of the laboratory's checkpoints, which the zoo does not know."""
+
+
+def changes(rows: pd.DataFrame, lambdas: Mapping[str, float]) -> pd.DataFrame:
+    """Change of bits + λ·255²·MSE·pixels against the baseline, in percent.
+
+    A row per rate point, step and image, a column per configuration. A step multiplies the
+    quantizer's, so what the codec would trade falls with its square.
+    """
+    mse = 10 ** (-rows["psnr_db"] / 10)
+    weight = rows["point"].map(dict(lambdas)) / rows["step"] ** 2
+    cost = 8 * rows["bytes"] + weight * 255**2 * mse * rows["width"] * rows["height"]
+    place = ["point", "step", "image"]
+    costs = rows.assign(cost=cost).pivot(index=place, columns="config", values="cost")
+    change: pd.DataFrame = 100 * (costs.div(costs[BASELINE], axis=0) - 1)
+    return change.drop(columns=BASELINE)
+
+
+def worst() -> str:
+    """The worst image of each preset and codec, and how many are worse than with rounding."""
+    head = ["", "worst image", "mean", "images worse"]
+    return table(head, (line for codec in (STEPS, LAB, *TINY) for line in _of(codec)))
+
+
+def _of(codec: str) -> Iterator[list[str]]:
+    rows = recorded(MEASURED, "kodak", codec)
+    found = changes(rows, LAMBDAS | _of_zoo(codec, rows["point"].unique()))
+    for preset in (p for p in PRESETS if p in found):
+        change = found[preset]
+        point, step, image = change.idxmax()
+        where = f"{image.removesuffix('.png')}, " + (f"step {step:g}" if step != 1 else point)
+        worse = f"{int((change > 0).sum())} of {change.count()}"
+        shown = f"{signed(change.max())} % ({where})", f"{signed(change.mean())} %"
+        yield [f"{NAMES.get(codec, codec)}: `{preset}`", *shown, worse]
+
+
+def _of_zoo(codec: str, points: list[str]) -> dict[str, float]:
+    """λ of an embedded codec's qualities "q1", …"""
+    known = (p for p in points if p not in LAMBDAS)
+    return {p: zoo.lmbda(codec, int(p.removeprefix("q"))) or float("nan") for p in known}
+
+
+BLOCKS: Mapping[str, Callable[[], str]] = {"no-image-worse": worst}

@@ -1,0 +1,68 @@
+"""How the embedded codecs were trained, and how good they are."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+from scipy.interpolate import PchipInterpolator
+
+from latentopt import zoo
+from latentopt.zoo.embedded import EMBEDDED
+from tables.common.harness import BASELINE, means, published_curve
+from tables.figures.rows import TINY, run, signed, table
+from tables.figures.video import CLIPS, CODEC
+
+_TRAINED = ["codec", "λ", "started from", "steps", "minutes", "MB"]
+
+
+def embedded() -> str:
+    """The image codecs, on Kodak, with the published curves of their architectures."""
+    head = [*_TRAINED, "Kodak bpp", "PSNR, dB", "published at that rate"]
+    return table(head, (line for codec in TINY for line in _of(codec)))
+
+
+def _of(codec: str) -> Iterator[list[str]]:
+    rows = run("lattices", codec)
+    for point in means(rows[rows["config"] == BASELINE]).to_dict("records"):
+        bpp, psnr = float(point["bpp"]), float(point["psnr_db"])
+        known = _published_psnr(codec, bpp)
+        reached = f"{bpp:.4f}", f"{psnr:.2f}", f"{known:.2f} ({signed(psnr - known)})"
+        yield [*_training(codec, str(point["point"])), *reached]
+
+
+def _training(codec: str, point: str) -> list[str]:
+    quality = int(point.removeprefix("q"))
+    made = EMBEDDED.metadata(codec, quality)
+    megabytes = EMBEDDED.file(codec, quality).stat().st_size / 1e6
+    took = f"{int(made['seconds']) / 60:.0f}", f"{megabytes:.2f}"
+    return [f"{codec} {quality}", made["lambda"], made["start"], made["steps"], *took]
+
+
+def _published_psnr(codec: str, bpp: float) -> float:
+    """PSNR in dB of the architecture's published curve at a rate; NaN outside its range."""
+    curve = published_curve(zoo.family(codec))
+    at = PchipInterpolator(np.log(curve.bpp), curve.psnr_db, extrapolate=False)
+    return float(at(np.log(bpp)))
+
+
+def embedded_video() -> str:
+    """The video codec, on three clips."""
+    clips = ("foreman_cif", "coastguard_cif", "basketballpass_416x240")
+    rows = run("lattices", CODEC, CLIPS)
+    base = rows[rows["config"] == BASELINE].set_index(["point", "image"])
+    head = [*_TRAINED, *(f"{clip}: bpp / dB" for clip in clips)]
+    lines = (
+        [*_training(CODEC, str(point)), *(_rd(base.loc[(point, clip)]) for clip in clips)]
+        for point in base.index.unique("point")
+    )
+    return table(head, lines)
+
+
+def _rd(row: pd.Series) -> str:
+    return f"{row['bpp']:.4f} / {row['psnr_db']:.2f}"
+
+
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    "embedded-codecs": embedded,
+    "embedded-video-codec": embedded_video,
+}
