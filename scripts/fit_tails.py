@@ -1,4 +1,4 @@
-"""Fit the contamination of the Gaussians (latentopt.densities.TAILS) on CLIC photographs.
+"""Fit the contamination of the Gaussians (latentopt.densities.scale.TAILS) on CLIC photographs.
 
 Run: python scripts/fit_tails.py [--weights lab-mean-*.pt]
 Counts how often each integer residual occurs at each level, prices the counts under every candidate
