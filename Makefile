@@ -1,5 +1,6 @@
 # Two commands matter: `make demo` and `make test`. `make tables` measures the paper's tables anew,
-# which takes hours; `make figures` renews what README and docs show of measured rows. All create the environment first.
+# which takes hours; `make figures` renews what README and docs show of measured rows.
+# All create the environment first.
 # The environment lives outside the checkout and is keyed by what it installs, so a second run,
 # or a second checkout, finds it ready.
 PYTHON ?= python3

@@ -1,7 +1,7 @@
 """latentopt: make trained neural image and video codecs compress better, with no retraining."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from latentopt.bitstream import Container
@@ -51,7 +51,7 @@ _HOMES = {  # the others are errors
     "calibrate": "codec.calibrate",
     "wrap": "codec.wrap",
 }
-_ROOMS = {
+_ROOMS = (  # so that `import latentopt` is enough for `latentopt.zoo.load`
     "adapters",
     "bench",
     "bitstream",
@@ -68,15 +68,15 @@ _ROOMS = {
     "report",
     "training",
     "zoo",
-}
+)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import on first use: PyTorch and CompressAI take seconds, which `latentopt --help` spares."""
     if name in _ROOMS:
         return import_module(f"{__name__}.{name}")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+    value: object = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
     globals()[name] = value
     return value

@@ -39,3 +39,7 @@ class RateRangeError(LatentoptError, ValueError):
 
 class MissingExtraError(LatentoptError, ImportError):
     """An optional dependency is not installed."""
+
+
+class TrainingError(LatentoptError):
+    """Training that cannot go on: its loss is no number any more."""

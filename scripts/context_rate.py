@@ -8,70 +8,75 @@ context costs; the last column is the same for the latent's error.
 """
 
 import argparse
+from collections.abc import Sequence
 
 import numpy as np
-import torch
+from common import add_codec, add_images, head, images, line, load, main_latent, run
 from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
 import latentopt
-from latentopt import zoo
-from latentopt.adapters import adapter_class, channel_prior
-from latentopt.bench import datasets
-from latentopt.latents.lattice import LatentCoder, Quantizer
+from latentopt import Codec
+from latentopt.latents import Carry, Point, Prior, Walk
 from latentopt.lattices import RULES
-from latentopt.media.images import read_image
 
 
-class RoundedContext(Quantizer):
-    """Codes on its lattice, but shows the walk rounded elements."""
+class RoundedContext:
+    """A walk on which later groups see rounded elements, whatever crosses."""
 
-    def __call__(
-        self, index: NDArray[np.int64], levels: NDArray[np.int16], centres: NDArray[np.floating]
-    ) -> NDArray[np.floating]:
-        super().__call__(index, levels, centres)
-        return np.rint(self._values[index] - centres) + centres
+    def __init__(self, walk: Walk, y: NDArray[np.floating]):
+        self._walk, self._y = walk, y
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._walk.shape
+
+    def estimate(self, y: NDArray[np.floating]) -> Prior:
+        return self._walk.estimate(y)
+
+    def go(self, carry: Carry) -> None:
+        def shown(
+            index: NDArray[np.int64],
+            levels: NDArray[np.int16],
+            centres: NDArray[np.floating],
+            steps: NDArray[np.floating] | None = None,
+            /,
+        ) -> NDArray[np.floating]:
+            carry(index, levels, centres, steps)
+            prior = Prior((len(index),), levels, centres, steps)
+            return prior.values(np.rint(prior.residual(self._y[index])))
+
+        self._walk.go(shown)
 
 
-@torch.no_grad()
-def main() -> None:
+def bits_and_error(codec: Codec, x: Tensor) -> NDArray[np.float64]:
+    """Of the main latent, (2, 2): in its own context, then in a rounded one."""
+    main, channel = main_latent(codec, x), codec.assembly.channels[0]
+    found = []
+    for walk in (main.walk, RoundedContext(main.walk, main.y)):
+        latent = channel.send(walk, Point(main.y))
+        found.append((latent.bits().sum(), np.square(latent.hat - main.y).mean()))
+    return np.array(found)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--codec", default="tiny-mbt2018")
-    parser.add_argument("--quality", type=int, default=3)
-    parser.add_argument("--data", default="kodak")
-    parser.add_argument("--limit", type=int, default=8)
-    args = parser.parse_args()
-    model = zoo.load(args.codec, args.quality)
-    adapter = adapter_class(model)(model)
-    coders = {name: LatentCoder(adapter.main_density, x) for name, x in RULES.items()}
-    side_coder = LatentCoder(adapter.side_density, RULES["int"])
-    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for path in tqdm(datasets.resolve(args.data).paths[: args.limit], disable=None):
-        x = read_image(path)
-        y = adapter.analysis(x[..., : x.shape[-2] // 64 * 64, : x.shape[-1] // 64 * 64])
-        z = adapter.hyper_analysis(y)
-        prior = channel_prior(adapter.side_density, tuple(z.shape[1:]))
-        given = adapter.features(side_coder.quantize(z.numpy().ravel(), prior).hat, prior.shape)
-        for name, coder in coders.items():
-            for kind in (Quantizer, RoundedContext):
-                quantizer = kind(coder, y.numpy().ravel(), tuple(y.shape[1:]))
-                adapter.walk(given, quantizer)
-                latent = quantizer.latent()
-                error = float(np.square(latent.hat - y.numpy().ravel()).mean())
-                total = found.setdefault((name, kind.__name__), [])
-                total.append((float(latent.bits().sum()), error))
-    print(
-        f"{args.codec} {args.quality}, {args.limit} images of {args.data}, latentopt "
-        f"{latentopt.__version__}"
-    )
-    print(f"{'':6}{'own context':>14}{'rounded':>12}{'rate':>9}{'error':>9}")
-    for name in coders:
-        own, rounded = (
-            np.sum(found[name, k.__name__], axis=0) for k in (Quantizer, RoundedContext)
-        )
-        rate, error = (100 * (own / rounded - 1)).tolist()
-        print(f"{name:6}{own[0] / 8:12.0f} B{rounded[0] / 8:10.0f} B{rate:+8.2f}%{error:+8.2f}%")
+    add_codec(parser, "tiny-mbt2018", quality=3)
+    add_images(parser, "kodak", limit=8)
+    args = parser.parse_args(argv)
+    model, x = load(args), images(args)
+    blocks = [i[..., : i.shape[-2] // 64 * 64, : i.shape[-1] // 64 * 64] for i in x]
+    print(f"{args.codec}, {len(x)} images of {args.data}, latentopt {latentopt.__version__}")
+    print(head("", "own context", "rounded context", "rate", "error"))
+    for name in RULES:
+        codec = latentopt.wrap(model, name, shift=False)
+        found = sum(bits_and_error(codec, i) for i in tqdm(blocks, desc=name, disable=None))
+        own, rounded = np.asarray(found)
+        rate, error = 100 * (own / rounded - 1)
+        sizes = (f"{bits / 8:,.0f} B" for bits in (own[0], rounded[0]))
+        print(line(name, *sizes, f"{rate:+.2f} %", f"{error:+.2f} %"), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

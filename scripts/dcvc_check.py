@@ -10,22 +10,26 @@ layers are scaled so that latents are of some size and scales near theirs.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from common import byte_count, run
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import latentopt
-from latentopt.adapters import SideAdapter, adapter_class, load_dcvc
+from latentopt import Codec
+from latentopt.adapters import Conditioned, SideAdapter, intra, load_dcvc
 from latentopt.adapters.checkout import FAMILIES
 from latentopt.adapters.dcvc_net import video
 from latentopt.bench.datasets import resolve
+from latentopt.bitstream import NO_SHIFT
 from latentopt.densities import LaplaceDensity
-from latentopt.latents.lattice import LatentCoder, Quantizer
+from latentopt.latents import Carry, Coded, Point, Prior
+from latentopt.latents.lattice import LatticeChannel
 from latentopt.lattices import RULES
 from latentopt.media.images import read_image
 
@@ -51,130 +55,156 @@ class Row:
         return f"{self.family:10} {self.what:18} {ratio}, {percent:+6.2f} %  {verdict}"
 
 
-def load(repo: str, family: str, checkpoint: str | None = None, seed: int = 0) -> Any:
+# Models are of foreign code, whose attributes have no types here: hence Any, inside of functions.
+
+
+def load(repo: str, family: str, checkpoint: str | None = None, seed: int = 0) -> nn.Module:
     """A codec, with weights as described above where there is no checkpoint."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model: Any = load_dcvc(repo, family, checkpoint)
+        model = load_dcvc(repo, family, checkpoint)
     if checkpoint is None:
         (_enliven_net if family == "DCVC" else _enliven_intra)(model)
     return model
 
 
-def _last(network: nn.Module) -> Any:
+def _last(network: nn.Module) -> nn.Conv2d:
     return [m for m in network.modules() if isinstance(m, nn.Conv2d)][-1]
 
 
+def _bias(network: nn.Module) -> Tensor:
+    """Of its last layer."""
+    bias = _last(network).bias
+    assert bias is not None
+    return bias
+
+
 @torch.no_grad()
-def _enliven_intra(model: Any) -> None:
-    adapter = adapter_class(model)(model)
-    _last(model.enc).weight.mul_(1 / float(adapter.analysis(_photo(64)).std()))
-    channels = model.hyper_enc[-1].in_channels
-    for network in (model.y_prior_fusion, model.y_spatial_prior):
+def _enliven_intra(model: nn.Module) -> None:
+    codec: Any = model
+    y = intra()(model, True).analysis(photo(64))
+    _last(codec.enc).weight.mul_(1 / float(y.std()))
+    channels = codec.hyper_enc[-1].in_channels
+    for network in (codec.y_prior_fusion, codec.y_spatial_prior):
         _last(network).weight.mul_(0.1)
-        _last(network).bias.fill_(0)
-    _last(model.y_prior_fusion).bias[: 2 * channels] += torch.linspace(0.3, 3, 2 * channels)
+        _bias(network).fill_(0)
+    _bias(codec.y_prior_fusion)[: 2 * channels] += torch.linspace(0.3, 3, 2 * channels)
     scales = [0, 2] if hasattr(model, "q_basic") else [0, 1]  # quarters of the output
-    quarters = _last(model.y_spatial_prior).bias.chunk(4)
+    quarters = _bias(codec.y_spatial_prior).chunk(4)
     for k in scales:
         quarters[k].add_(torch.linspace(0.1, 3, len(quarters[k])))
 
 
 @torch.no_grad()
-def _enliven_net(model: Any) -> None:
-    x = _photo(64)
-    flow = model.opticFlow(x, x.roll(2, -1))
-    motion = model.mvEncoder(flow)
-    _last(model.mvEncoder).weight.mul_(1 / float(motion.std()))
-    feature = model.feature_extract(x)
-    residual = model.contextualEncoder(torch.cat([x, feature], dim=1))
-    _last(model.contextualEncoder).weight.mul_(1 / float(residual.std()))
-    for head in (model.entropy_parameters, model.entropy_parameters_mv):
-        bias = head[-1].bias
+def _enliven_net(model: nn.Module) -> None:
+    codec: Any = model
+    x = photo(64)
+    flow = codec.opticFlow(x, x.roll(2, -1))
+    motion = codec.mvEncoder(flow)
+    _last(codec.mvEncoder).weight.mul_(1 / float(motion.std()))
+    feature = codec.feature_extract(x)
+    residual = codec.contextualEncoder(torch.cat([x, feature], dim=1))
+    _last(codec.contextualEncoder).weight.mul_(1 / float(residual.std()))
+    for network in (codec.entropy_parameters, codec.entropy_parameters_mv):
+        bias = network[-1].bias
         bias[len(bias) // 2 :] += torch.linspace(0.05, 2, len(bias) // 2)
 
 
-def _photo(size: int) -> Tensor:
+def photo(size: int) -> Tensor:
     """The middle of a photograph."""
     image = read_image(resolve("sample").paths[0])
     top, left = ((side - size) // 2 for side in image.shape[-2:])
     return image[..., top : top + size, left : left + size]
 
 
+class Drawn:
+    """The walk of a main latent that is drawn, as it goes, from the codec's own densities."""
+
+    def __init__(self, adapter: SideAdapter, features: NDArray, formula: Formula):
+        self._adapter, self._features, self._formula = adapter, features, formula
+        self.target = Point(np.zeros(int(np.prod(self.shape))))
+        """What was drawn so far."""
+        self.own_bits = 0.0
+        """What the codec's formula says of it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._adapter.main_shape(self._features)
+
+    def estimate(self, y: NDArray[np.floating]) -> Prior:
+        return Conditioned(self._adapter, self._features).estimate(y)
+
+    def go(self, carry: Carry) -> None:
+        adapter, rng = self._adapter, np.random.default_rng(0)
+        draw = rng.laplace if isinstance(adapter.main_density, LaplaceDensity) else rng.normal
+
+        def leaf(
+            index: NDArray[np.int64],
+            scales: NDArray,
+            means: NDArray,
+            steps: NDArray | None = None,
+            /,
+        ) -> NDArray[np.floating]:
+            points = np.rint(draw(0, np.maximum(scales, adapter.main_density.scales[0])))
+            self.target.values[index] = means + points * (1.0 if steps is None else steps)
+            own = self._formula(torch.from_numpy(points), torch.from_numpy(scales))
+            self.own_bits += float(own)
+            return carry(index, adapter.levels(scales), means, steps)
+
+        adapter.visit(self._features, leaf)
+
+
 def drawn(adapter: SideAdapter, features: NDArray, formula: Formula) -> tuple[float, float]:
     """Bits of symbols drawn from a codec's own densities: latentopt's, and the codec's own."""
-    rng, shape = np.random.default_rng(0), adapter.main_shape(features)
-    draw = rng.laplace if isinstance(adapter.main_density, LaplaceDensity) else rng.normal
-    values = np.zeros(int(np.prod(shape)))
-    quantizer = Quantizer(LatentCoder(adapter.main_density, RULES["int"]), values, shape)
-    theirs = 0.0
-
-    def leaf(
-        index: NDArray, scales: NDArray, means: NDArray, steps: NDArray | None = None
-    ) -> NDArray[np.floating]:
-        nonlocal theirs
-        points = np.rint(draw(0, np.maximum(scales, adapter.main_density.scales[0])))
-        values[index] = means + points * (1.0 if steps is None else steps)
-        theirs += float(formula(torch.from_numpy(points), torch.from_numpy(scales)))
-        return quantizer(index, adapter.levels(scales), means, steps)
-
-    adapter.visit(features, leaf)
-    latent = quantizer.latent()
-    return 8 * len(latent.coder.encode(latent, [0])), theirs
+    walk = Drawn(adapter, features, formula)
+    latent = LatticeChannel(adapter.main_density, RULES["int"]).send(walk, walk.target)
+    return 8 * len(Coded(latent, [NO_SHIFT]).string), walk.own_bits
 
 
 @torch.no_grad()
-def intra_rows(family: str, model: Any, x: Tensor) -> list[Row]:
+def intra_rows(family: str, model: nn.Module, x: Tensor) -> list[Row]:
     """Of an intra codec."""
     codec = latentopt.wrap(model, "int", shift=False)
     out = codec.compress(x)
     exact = torch.equal(codec.decompress(**out)["x_hat"], codec(x)["x_hat"])
-    written = sum(len(string) for [string] in out["strings"])
-    own = model(x, model.q_scale[0]) if family == "DCVC-HEM" else model(x, True, 0)
+    theirs: Any = model
+    own = theirs(x, theirs.q_scale[0]) if family == "DCVC-HEM" else theirs(x, True, 0)
+    written = byte_count(out["strings"])
     rows = [Row(family, "image", written, float(own["bit"]) / 8, exact)]
-    adapter = codec._adapter
-    z_hat = torch.round(model.hyper_enc(adapter.analysis(x)))
+    adapter = codec.assembly.adapter
+    assert isinstance(adapter, SideAdapter)
+    z_hat = torch.round(theirs.hyper_enc(adapter.analysis(x)))
     features = adapter.features(z_hat[0].double().numpy().ravel(), z_hat.shape[1:])
 
     def formula(points: Tensor, scales: Tensor) -> Tensor:
-        return model.get_y_gaussian_bits(points, scales).sum()
+        return theirs.get_y_gaussian_bits(points, scales).sum()
 
-    ours, theirs = drawn(adapter, features, formula)
-    return [*rows, Row(family, "drawn", ours / 8, theirs / 8)]
+    ours, estimated = drawn(adapter, features, formula)
+    return [*rows, Row(family, "drawn", ours / 8, estimated / 8)]
 
 
 @torch.no_grad()
-def predicted_rows(family: str, model: Any, key: nn.Module, frames: list[Tensor]) -> list[Row]:
+def predicted_rows(
+    family: str, model: nn.Module, key: nn.Module, frames: Sequence[Tensor]
+) -> list[Row]:
     """Of ``DCVC_net``, frame by frame but the first."""
-    codec = latentopt.wrap(model, "int", shift=False, adapter=video(key, adapter_class(key)))
+    codec = latentopt.wrap(model, "int", shift=False, adapter=video(key, intra()))
     strings, shapes = codec.compress(frames)
     decoded, promised = codec.decompress(strings, shapes), codec(frames)["x_hat"]
     exact = all(torch.equal(a, b) for a, b in zip(decoded, promised))
-
-    def formula(points: Tensor, scales: Tensor) -> Tensor:
-        return model.feature_probs_based_sigma(points, torch.zeros_like(points), scales)[0]
-
+    loop, theirs = codec.frames, cast(Any, model)
     rows = []
-    reference: Any = codec.encode_frame(frames[0], None)[1]
+    reference = loop.encode_frame(frames[0], None)[1]
     for frame in frames[1:]:
-        coded, image = codec.encode_frame(frame, reference)
-        own = model(reference.float().clamp(0, 1), frame)  # its context is rounded otherwise
-        for name, part in codec._adapter.predicted.items():
-            main, side = coded[name]
-            features = part.features(side.latent.hat, side.latent.prior.shape)
-            found = part.estimate(features, main.latent.hat)
-            points, scales = (
-                torch.from_numpy(np.asarray(a, np.float64))
-                for a in (main.latent.residual, found.scales)
-            )
-            estimate = float(formula(points, scales)) / 8
-            rows.append(Row(family, f"{name}, main", len(main.string), estimate, exact))
-            suffix = "_mv" if name == "motion" else ""
-            z = torch.from_numpy(side.latent.hat).reshape(1, *side.latent.prior.shape).float()
-            estimate = float(getattr(model, f"iclr18_estrate_bits_z{suffix}")(z)[0]) / 8
-            rows.append(Row(family, f"{name}, side", len(side.string), estimate, exact))
-            ours, theirs = drawn(part, features, formula)
-            rows.append(Row(family, f"{name}, drawn", ours / 8, theirs / 8))
+        coded, image = loop.encode_frame(frame, reference)
+        own = theirs(reference.float().clamp(0, 1), frame)  # its context is rounded otherwise
+        known: dict[str, Tensor] = {}
+        for name, latents in coded.items():
+            part = cast(Codec, codec.parts[name])
+            adapter = part.assembly.adapter.knowing(reference, known)
+            assert isinstance(adapter, SideAdapter)
+            rows += [Row(family, *row, exact) for row in part_rows(name, theirs, adapter, latents)]
+            known[name] = part.moved(latents[:1])
         written = sum(len(c.string) for latents in coded.values() for c in latents)
         total = float(own["bpp"]) * frame.shape[-2] * frame.shape[-1] / 8
         rows.append(Row(family, "frame, forward()", written, total, exact))
@@ -182,9 +212,34 @@ def predicted_rows(family: str, model: Any, key: nn.Module, frames: list[Tensor]
     return rows
 
 
+def part_rows(
+    name: str, model: nn.Module, adapter: SideAdapter, latents: Sequence[Coded]
+) -> list[tuple[str, float, float]]:
+    """What is measured, bytes written and estimated, of the motion or the residual of a frame."""
+    theirs, (main, side) = cast(Any, model), latents
+
+    def formula(points: Tensor, scales: Tensor) -> Tensor:
+        return theirs.feature_probs_based_sigma(points, torch.zeros_like(points), scales)[0]
+
+    side_shape = side.latent.prior.shape
+    features = adapter.features(side.latent.hat, side_shape)
+    found = adapter.estimate(features, main.latent.hat)
+    points, scales = (
+        torch.from_numpy(np.asarray(a, np.float64)) for a in (main.latent.residual, found.scales)
+    )
+    of_side = f"iclr18_estrate_bits_z{'_mv' if name == 'motion' else ''}"
+    z = torch.from_numpy(side.latent.hat).reshape(1, *side_shape).float()
+    ours, estimated = drawn(adapter, features, formula)
+    return [
+        (f"{name}, main", len(main.string), float(formula(points, scales)) / 8),
+        (f"{name}, side", len(side.string), float(getattr(theirs, of_side)(z)[0]) / 8),
+        (f"{name}, drawn", ours / 8, estimated / 8),
+    ]
+
+
 def check(repo: str, checkpoints: dict[str, str], size: int) -> list[Row]:
     """All rows."""
-    x = _photo(size)
+    x = photo(size)
     rows = []
     models = {family: load(repo, family, checkpoints.get(family)) for family in FAMILIES}
     for family in ("DCVC-HEM", "DCVC-DC"):
@@ -193,16 +248,16 @@ def check(repo: str, checkpoints: dict[str, str], size: int) -> list[Row]:
     return rows + predicted_rows("DCVC", models["DCVC"], models["DCVC-HEM"], frames)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dcvc-repo", required=True)
     parser.add_argument("--checkpoint", action="append", default=[], metavar="FAMILY=FILE")
     parser.add_argument("--size", type=int, default=192, help="pixels a side; more than 160")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     checkpoints = dict(text.split("=", 1) for text in args.checkpoint)
     for row in check(args.dcvc_repo, checkpoints, args.size):
         print(row)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -3,10 +3,10 @@
 Needs no network and no weights but the package's own; writes results/demo/.
 """
 
-import sys
 from pathlib import Path
 
 import pandas as pd
+from common import run
 
 from latentopt import zoo
 from latentopt.bench.configs import parse_all
@@ -15,7 +15,6 @@ from latentopt.bench.markdown import write_summary
 from latentopt.bench.plots import plot_gains
 from latentopt.bench.sweep import evaluate
 from latentopt.bench.task import Plan, quality_points
-from latentopt.errors import LatentoptError
 from latentopt.zoo.embedded import EMBEDDED
 
 CONFIGS = ("baseline", "hex", "oct", "oct+shift", "fast", "default")
@@ -32,19 +31,18 @@ def measure(codec: str) -> pd.DataFrame:
     return evaluate(Plan(codec, points, parse_all(CONFIGS), photographs), out)
 
 
-def main() -> int:
-    """0, or 2 with one line on stderr."""
-    try:
-        rows = pd.concat([measure(c) for c in EMBEDDED.names() if not zoo.is_video(c)])
-    except LatentoptError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def codecs() -> list[str]:
+    """The embedded image codecs."""
+    return [codec for codec in EMBEDDED.names() if not zoo.is_video(codec)]
+
+
+def main() -> None:
+    rows = pd.concat([measure(codec) for codec in codecs()])
     title = f"Embedded codecs on {PHOTOGRAPHS} photographs"
     print(write_summary(rows, OUT, title))
     plot_gains(rows, OUT / "gains.png", title)
     print(f"Tables, CSV and plot: {OUT}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -7,24 +7,27 @@ innermost points against the others). For each, the least squares problem of the
 with one decode per direction, steps unquantized, and what it takes off the squared error is printed
 in dB.
 
-    python scripts/directions.py --codec mbt2018-mean --weights ../shared/weights/lab-mean-2.pt
+    python scripts/directions.py --codec tiny-mbt2018-mean --quality 3
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
+from common import LAB_MEAN_2, add_codec, add_images, cut, head, images, line, load, run
 from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
 import latentopt
-from latentopt import zoo
-from latentopt.bench import datasets
+from latentopt import Codec
 from latentopt.encoder import Secant
-from latentopt.latents.lattice import SPLITS, Latent
-from latentopt.media.images import read_image
+from latentopt.latents import SPLITS
+from latentopt.latents.lattice import Latent
 
+FAMILIES = ("density", "cell", "sign")
 _WAYS = ("none", "spread", "channel", "cell")
 _GROUPS = 6
 
@@ -33,11 +36,11 @@ def family(name: str, latent: Latent) -> NDArray[np.float64]:
     """(n,) a direction of that family."""
     if name != "cell":
         return latent.directions(name)[0]
-    density, levels, t = latent.coder.density, latent.prior.levels, latent.residual
+    density, levels, t = latent.density, latent.prior.levels, latent.residual
     out, step = np.zeros(len(t)), 1e-3
     for level in np.unique(levels[t != 0]):
         mine = (levels == level) & (t != 0)
-        kappa = latent.coder.lattices[level].second_moment
+        kappa = latent.tables.lattices[level].second_moment
         low, high = (density.smoothed(int(level), t[mine] + s, kappa) for s in (-step, step))
         out[mine] = np.log(np.maximum(low, 1e-300) / np.maximum(high, 1e-300)) / (2 * step)
     return out
@@ -47,7 +50,8 @@ def parts(split: str, latent: Latent) -> NDArray[np.int64]:
     """(n,) which part of a split each element belongs to."""
     plane = int(np.prod(latent.prior.shape[1:]))
     if split == "spread":
-        return np.searchsorted(SPLITS, latent.coder.spreads)[latent.prior.levels]
+        of_level: NDArray[np.int64] = np.searchsorted(SPLITS, latent.density.spreads)
+        return of_level[latent.prior.levels]
     if split == "channel":
         rate = latent.bits().reshape(-1, plane).sum(axis=1)
         order = np.argsort(-rate)
@@ -60,17 +64,12 @@ def parts(split: str, latent: Latent) -> NDArray[np.int64]:
     return np.zeros(len(latent.residual), dtype=np.int64)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--codec", default="mbt2018-mean")
-    parser.add_argument("--weights", default="../shared/weights/lab-mean-2.pt")
-    parser.add_argument("--data", default="../shared/data/clic")
-    parser.add_argument("--limit", type=int, default=3)
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    model = zoo.load(args.codec, weights=args.weights)
-    paths = datasets.resolve(args.data).first(args.limit).paths
-    images = [read_image(path)[..., :512, :768].contiguous() for path in paths]
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_codec(parser, "mbt2018-mean", weights=LAB_MEAN_2)
+    add_images(parser, "clic2020", limit=3)
+    args = parser.parse_args(argv)
+    model, crops = load(args), [cut(x) for x in images(args)]
     plain = latentopt.wrap(model, "int", False)
     codecs = {
         "int, nearest": plain,
@@ -78,24 +77,22 @@ def main() -> None:
     }
     for title, codec in codecs.items():
         gains: dict[tuple[str, str], list[float]] = {}
-        for x in tqdm(images, desc=title):
+        for x in tqdm(crops, desc=title, disable=None):
             for key, gain in measured(codec, plain, x):
                 gains.setdefault(key, []).append(gain)
-        print(f"\n| {title} | {' | '.join(_WAYS)} |\n|{' --- |' * (len(_WAYS) + 1)}")
-        for name in ("density", "cell", "sign"):
-            row = " | ".join(f"{np.mean(gains[name, split]):.4f}" for split in _WAYS)
-            print(f"| {name}, dB | {row} |")
+        print("\n" + head(title, *_WAYS))
+        for name in FAMILIES:
+            print(line(f"{name}, dB", *(f"{np.mean(gains[name, way]):.4f}" for way in _WAYS)))
 
 
 @torch.no_grad()
-def measured(
-    codec: latentopt.Codec, plain: latentopt.Codec, x: torch.Tensor
-) -> list[tuple[tuple[str, str], float]]:
+def measured(codec: Codec, plain: Codec, x: Tensor) -> list[tuple[tuple[str, str], float]]:
     """What each family and split gains on one image, in dB; ``plain`` decodes in full precision."""
-    latent = codec.latents(x)[0]
+    latent = codec.encode(x)["y"][0].latent
+    assert isinstance(latent, Latent)
     problem = plain.shift_problem([latent], x, "density")
     found = []
-    for name in ("density", "cell", "sign"):
+    for name in FAMILIES:
         direction = family(name, latent)
         for split in _WAYS:
             part = parts(split, latent)
@@ -109,4 +106,5 @@ def measured(
 
 
 if __name__ == "__main__":
-    main()
+    torch.set_num_threads(1)
+    run(main)

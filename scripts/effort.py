@@ -3,28 +3,39 @@
 The cost is bits + trade * squared error, the encoder's objective, less that of rounding to integers
 and in percent of its bits: rate saved at equal quality, to first order. Images are cut to 768x512.
 
-    python scripts/effort.py --codec mbt2018-mean --weights ../shared/weights/lab-mean-2.pt
+    python scripts/effort.py --codec tiny-mbt2018-mean --quality 3
 """
 
 import argparse
-import time
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from common import (
+    LAB_MEAN_2,
+    add_codec,
+    add_images,
+    byte_count,
+    cut,
+    head,
+    images,
+    line,
+    load,
+    run,
+    seconds,
+)
 from torch import Tensor
 from tqdm import tqdm
 
 import latentopt
-from latentopt import zoo
-from latentopt.bench import datasets
 from latentopt.bench.plots import plot_effort
 from latentopt.codec.recipe import PRESETS
 from latentopt.encoder import Effort
-from latentopt.media.images import read_image
 
-STEPS = [0, 1, 2, 3, 5, 10, 20, 30, 60, 100]
+STEPS = (0, 1, 2, 3, 5, 10, 20, 30, 60, 100)
 
 
 def effort(steps: int) -> Effort:
@@ -40,55 +51,47 @@ def effort(steps: int) -> Effort:
 
 def measured(codec: latentopt.Codec, x: Tensor, trade: float) -> tuple[float, float, float]:
     """Cost and rate in bits, and seconds to encode."""
-    start = time.perf_counter()
-    out = codec.compress(x)
-    seconds = time.perf_counter() - start
-    x_hat = codec.decompress(**out)["x_hat"]
-    bits = 8 * sum(len(s) for strings in out["strings"] for s in strings)
-    return bits + trade * float((x_hat - x).square().sum()), bits, seconds
+    took, out = seconds(lambda: codec.compress(x))
+    x_hat = codec.decompress(out["strings"], out["shape"])["x_hat"]
+    bits = 8 * byte_count(out["strings"])
+    return bits + trade * float((x_hat - x).square().sum()), bits, took
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--codec", default="mbt2018-mean")
-    parser.add_argument("--weights", default="../shared/weights/lab-mean-2.pt")
-    parser.add_argument("--data", default="../shared/data/clic")
-    parser.add_argument("--limit", type=int, default=4)
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_codec(parser, "mbt2018-mean", weights=LAB_MEAN_2)
+    add_images(parser, "clic2020", limit=4)
+    parser.add_argument("--steps", nargs="+", type=int, default=STEPS, help="gradient steps")
     parser.add_argument("--out", type=Path, default=Path("results/effort"))
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    model = zoo.load(args.codec, weights=args.weights)
-    paths = datasets.resolve(args.data).first(args.limit).paths
-    images = [read_image(path)[..., :512, :768].contiguous() for path in paths]
+    args = parser.parse_args(argv)
+    model = load(args)
+    efforts = {f"{n}": effort(n) for n in args.steps}
     codecs = {"int": latentopt.wrap(model, "int", False)}
-    for n in STEPS:
-        codecs[f"{n}"] = latentopt.wrap(model, "auto", False, scales=True, effort=effort(n))
-    trade = codecs["1"].trade
+    codecs |= {
+        name: latentopt.wrap(model, "auto", False, scales=True, effort=own)
+        for name, own in efforts.items()
+    }
+    trade = codecs["int"].trade
+    crops = [cut(x) for x in images(args)]
     rows: dict[str, list[tuple[float, float, float]]] = {name: [] for name in codecs}
-    for x in tqdm(images, unit="image"):
+    for x in tqdm(crops, unit="image", disable=None):
         for name, codec in codecs.items():
             codec.compress(x[..., :128, :128])  # what is built at first use
             rows[name].append(measured(codec, x, trade))
     plain = np.array(rows["int"])
-    own = [_seconds(model, x) for x in images]
+    own = [seconds(partial(model.compress, x))[0] for x in crops]
     points = []
-    print("| gradient steps | cost, % of the rate | encode time |\n| --- | --- | --- |")
     for name, values in rows.items():
         found = np.array(values)
         saved = 100 * float(np.mean((found[:, 0] - plain[:, 0]) / plain[:, 1]))
-        ratio = float(np.mean(found[:, 2] / own))
-        print(f"| {name} | {saved:+.2f} | {ratio:.2f} |")
-        points.append((name, ratio, saved))
+        points.append((name, float(np.mean(found[:, 2] / own)), saved))
+    print(head("gradient steps", "cost, % of the rate", "encode time"))
+    for name, ratio, saved in points:
+        print(line(name, f"{saved:+.2f}", f"{ratio:.2f}"))
     args.out.mkdir(parents=True, exist_ok=True)
-    plot_effort(points, args.out / "effort.png", f"{args.codec}, {len(images)} images")
-
-
-def _seconds(model: torch.nn.Module, x: Tensor) -> float:
-    """To encode with CompressAI's own coder."""
-    start = time.perf_counter()
-    model.compress(x)  # type: ignore[operator]
-    return time.perf_counter() - start
+    plot_effort(points, args.out / "effort.png", f"{args.codec}, {len(crops)} images")
 
 
 if __name__ == "__main__":
-    main()
+    torch.set_num_threads(1)
+    run(main)

@@ -7,36 +7,52 @@ also decode, to some other picture: nothing in it says that it is not what the e
 """
 
 import argparse
-import dataclasses
 import resource
-import sys
 import tempfile
-import time
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from common import run, seconds, untrained
+from compressai.models import (
+    CompressionModel,
+    FactorizedPrior,
+    JointAutoregressiveHierarchicalPriors,
+    MeanScaleHyperprior,
+    ScaleHyperprior,
+)
 from tqdm import tqdm
 
 import latentopt
-from latentopt import BitstreamError, Container
+from latentopt import BitstreamError, Codec, Container
+from latentopt.bench.datasets import resolve
+from latentopt.media.images import read_image
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from support.models import FAMILIES, photo, tiny
+MODELS: tuple[Callable[[int, int], CompressionModel], ...] = (
+    FactorizedPrior,
+    ScaleHyperprior,
+    MeanScaleHyperprior,
+    JointAutoregressiveHierarchicalPriors,
+)
+HEIGHT, WIDTH = 96, 128
+KINDS = ("changed", "truncated", "resealed")
 
 
-def damage(data: bytes, kind: int, strings: int, generator: np.random.Generator) -> bytes:
-    """A corrupt version of a file; ``kind`` 0: bytes changed, 1: truncated, 2: resealed."""
-    if kind == 1:
+def damage(data: bytes, kind: str, strings: int, generator: np.random.Generator) -> bytes:
+    """A corrupt version of a file, of one of the ``KINDS``."""
+    if kind == "truncated":
         return data[: generator.integers(0, len(data))]
-    if kind == 0:
+    if kind == "changed":
         return _change(data, generator)
     container = Container.from_bytes(data, strings)
     damaged = list(container.strings)
     which = generator.integers(0, strings)
     damaged[which] = _change(damaged[which], generator)
-    return dataclasses.replace(container, strings=tuple(damaged)).to_bytes()
+    return replace(container, strings=tuple(damaged)).to_bytes()
 
 
 def _change(data: bytes, generator: np.random.Generator) -> bytes:
@@ -61,41 +77,55 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def main() -> int:
+@dataclass(frozen=True)
+class Victim:
+    """A codec, and a good file of it."""
+
+    codec: Codec
+    data: bytes
+
+    def outcome(self, broken: bytes) -> str:
+        """What comes of decoding a corrupt version of the file."""
+        try:
+            x_hat = self.codec.load_bytes(broken)
+        except BitstreamError as error:
+            return "BitstreamError: " + str(error)[:32] + "…"
+        assert torch.isfinite(x_hat).all() and x_hat.shape == (1, 3, HEIGHT, WIDTH)
+        return "unchanged" if broken == self.data else "decoded to an image"
+
+
+def victims() -> Iterator[Victim]:
+    """Codecs of each family, with a lattice of two dimensions and one of eight."""
+    x = read_image(resolve("sample").paths[0])[..., :HEIGHT, :WIDTH]
+    for make in MODELS:
+        for quant in ("hex", "e8"):
+            codec = latentopt.wrap(untrained(partial(make, 8, 12)), quant)
+            with tempfile.TemporaryDirectory() as folder:
+                codec.save(path := Path(folder) / "x.lo", x)
+                data = path.read_bytes()
+            codec.load_bytes(data)  # what a good file needs is not counted
+            yield Victim(codec, data)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     generator = np.random.default_rng(args.seed)
-    victims = []
-    for family, cls in FAMILIES.items():
-        for quant in ("hex", "e8"):
-            codec = latentopt.wrap(tiny(cls), quant)
-            with tempfile.TemporaryDirectory() as folder:
-                codec.save(Path(folder) / "x.lo", photo(96, 128))
-                data = (Path(folder) / "x.lo").read_bytes()
-            codec.load_bytes(data)  # what a good file needs is not counted
-            victims.append((f"{family} {quant}", codec, data))
-    before, outcomes, slowest = peak_mb(), Counter(), 0.0
+    each = list(victims())
+    before, outcomes, slowest = peak_mb(), Counter[tuple[str, str]](), 0.0
     for i in tqdm(range(args.count), disable=None):
-        _, codec, data = victims[i % len(victims)]
-        kind = i // len(victims) % 3
-        broken = damage(data, kind, codec.string_count, generator)
-        start = time.perf_counter()
-        try:
-            x_hat = codec.load_bytes(broken)
-            outcome = "unchanged" if broken == data else "decoded to an image"
-            assert torch.isfinite(x_hat).all() and x_hat.shape == (1, 3, 96, 128)
-        except BitstreamError as error:
-            outcome = "BitstreamError: " + str(error)[:32] + "…"
-        slowest = max(slowest, time.perf_counter() - start)
-        outcomes[("changed", "truncated", "resealed")[kind], outcome] += 1
+        victim, kind = each[i % len(each)], KINDS[i // len(each) % 3]
+        broken = damage(victim.data, kind, victim.codec.string_count, generator)
+        took, outcome = seconds(partial(victim.outcome, broken))
+        slowest = max(slowest, took)
+        outcomes[kind, outcome] += 1
     for (kind, outcome), n in sorted(outcomes.items()):
         print(f"{n:6}  {kind:10} {outcome}")
-    print(f"{args.count} corrupt files; slowest {slowest:.3f} s; "
-          f"memory grew by {peak_mb() - before:.0f} MB")  # fmt: skip
-    return 0
+    grown = f"memory grew by {peak_mb() - before:.0f} MB"
+    print(f"{args.count} corrupt files; slowest {slowest:.3f} s; {grown}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -5,40 +5,64 @@ Prints lambda, of lambda * 255^2 * MSE + bits per pixel, as estimated and as it 
     python scripts/lambdas.py
 """
 
-import warnings
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from torch import nn
+from common import WEIGHTS, head, line, run
 
 import latentopt
 from latentopt import zoo
 from latentopt.zoo.embedded import EMBEDDED
 
-_SHARED = "../shared/weights"
-_TRAINED = {"q2": 0.0035, "1": 0.0018, "2": 0.0035, "3": 0.0067, "4": 0.013}
+LABORATORY = {
+    "bmshj2018-factorized-q2": ("bmshj2018-factorized", 0.0035),
+    "lab-mean-1": ("mbt2018-mean", 0.0018),
+    "lab-mean-2": ("mbt2018-mean", 0.0035),
+    "lab-mean-3": ("mbt2018-mean", 0.0067),
+    "lab-mean-4": ("mbt2018-mean", 0.013),
+}
+"""Architecture, and the lambda that it was trained for, of each checkpoint."""
 
 
-def estimated(model: nn.Module) -> float:
-    """As a codec estimates it whose model does not say."""
-    model.lmbda = None  # type: ignore[assignment]
-    return latentopt.wrap(model, preset="fast").trade * 3 / 255**2
+@dataclass(frozen=True)
+class Trained:
+    """Weights, and the lambda they were trained for."""
+
+    name: str
+    codec: str
+    weights: Path
+    lmbda: float | None
+
+    def estimated(self) -> float:
+        """Lambda from the weights alone: a checkpoint does not say."""
+        model = zoo.load(self.codec, weights=self.weights)
+        return latentopt.wrap(model, preset="fast").trade * 3 / 255**2
 
 
-def main() -> None:
-    warnings.filterwarnings("ignore")
-    torch.set_num_threads(1)
-    print("| weights | estimated | trained for |\n| --- | --- | --- |")
-    factorized = zoo.load("bmshj2018-factorized", weights=f"{_SHARED}/bmshj2018-factorized-q2.pt")
-    print(f"| bmshj2018-factorized q2 | {estimated(factorized):.4f} | {_TRAINED['q2']} |")
-    for i in "1234":
-        model = zoo.load("mbt2018-mean", weights=f"{_SHARED}/lab-mean-{i}.pt")
-        print(f"| lab-mean-{i} | {estimated(model):.4f} | {_TRAINED[i]} |")
+def all_weights() -> Iterator[Trained]:
+    """The laboratory's, where they are here, and those of the embedded image codecs."""
+    for stem, (codec, trained_for) in LABORATORY.items():
+        if (path := WEIGHTS / f"{stem}.pt").is_file():
+            yield Trained(stem, codec, path, trained_for)
     for codec in (c for c in EMBEDDED.names() if not zoo.is_video(c)):
         for quality in zoo.qualities(codec):
-            model = zoo.load(codec, quality)
-            known = zoo.lmbda(codec, quality)
-            print(f"| {codec} {quality} | {estimated(model):.4f} | {known} |", flush=True)
+            path, lmbda = EMBEDDED.file(codec, quality), zoo.lmbda(codec, quality)
+            yield Trained(f"{codec} {quality}", codec, path, lmbda)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="of weights, as printed (default: all)")
+    args = parser.parse_args(argv)
+    print(head("weights", "estimated", "trained for"))
+    for own in all_weights():
+        if not args.names or own.name in args.names:
+            print(line(own.name, f"{own.estimated():.4f}", str(own.lmbda)), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    torch.set_num_threads(1)
+    run(main)

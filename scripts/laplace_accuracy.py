@@ -8,14 +8,16 @@ points are seen often. `joint` says that the coder has an exact table there, and
 """
 
 import argparse
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from common import head, lattice_points, line, run
+from numpy.typing import NDArray
 
 from latentopt.densities import LaplaceDensity
 from latentopt.lattices import LATTICES, Lattice
 from latentopt.pmf import JointTable, build_table, cell_probabilities
-from latentopt.pmf.tables import _Box
 
 SPREADS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4)
 MAX_CELLS = 200_000
@@ -25,11 +27,16 @@ _BATCH = 500_000
 
 def integrated(lattice: Lattice, density: LaplaceDensity) -> float:
     """KL divergence of the product form from the cells' probabilities, over their entropy."""
-    m = _Box.around(density, 0, lattice).coordinates()
+    m = _cells(lattice, density)
     p = np.maximum(cell_probabilities(density, 0, lattice, m), 1e-300)
     q = density.smoothed(0, m * np.array(lattice.units), lattice.second_moment).prod(axis=1)
     entropy = -(p * np.log(p)).sum()
     return float((p * np.log(p / (q / q.sum()))).sum() / entropy)
+
+
+def _cells(lattice: Lattice, density: LaplaceDensity) -> NDArray[np.int64]:
+    """Coordinates (n, v) of all points whose cells matter."""
+    return lattice_points(lattice, density.support(0)[1])
 
 
 def sampled(lattice: Lattice, density: LaplaceDensity, samples: int) -> float:
@@ -49,7 +56,7 @@ def sampled(lattice: Lattice, density: LaplaceDensity, samples: int) -> float:
 def _cell(lattice: Lattice, density: LaplaceDensity, samples: int) -> str:
     """One figure, where there is one."""
     if lattice.pieces:
-        if _Box.around(density, 0, lattice).cells > MAX_CELLS:
+        if len(_cells(lattice, density)) > MAX_CELLS:
             return ""
         price = integrated(lattice, density)
     elif density.spread(0) > MAX_SAMPLED:
@@ -60,19 +67,18 @@ def _cell(lattice: Lattice, density: LaplaceDensity, samples: int) -> str:
     return f"{100 * price:.3f}{' (joint)' if joint else ''}"
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=4_000_000)
-    args = parser.parse_args()
+    parser.add_argument("--spreads", nargs="+", type=float, default=SPREADS)
+    args = parser.parse_args(argv)
     names = [name for name in LATTICES if name != "int"]
-    print(f"| spread | {' | '.join(names)} |\n|{' --- |' * (len(names) + 1)}")
-    for spread in SPREADS:
+    print(head("spread", *names))
+    for spread in args.spreads:
         density = LaplaceDensity(np.array([spread / LaplaceDensity.deviation]), tails=())
-        cells = []
-        for lattice in (LATTICES[name] for name in names):
-            cells.append(_cell(lattice, density, args.samples))
-        print(f"| {spread} | {' | '.join(cells)} |", flush=True)
+        cells = [_cell(LATTICES[name], density, args.samples) for name in names]
+        print(line(str(spread), *cells), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

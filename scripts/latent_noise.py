@@ -9,14 +9,17 @@ kurtosis (of a Gaussian: 3), and how many are beyond half a step, measured and b
 """
 
 import argparse
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import torch
+from common import run
 from scipy.special import ndtr
 from torch import nn
 from tqdm import tqdm
 
+from latentopt.encoder import sensitivity_of
 from latentopt.media.images import read_image
 from tables.common import data, subjects
 from tables.common.latents import View, plain
@@ -30,9 +33,10 @@ _WHAT = ("latent", "image", "bits")
 def bands(view: View) -> pd.DataFrame:
     """Of one image, per band: elements, squared error of the latent and of the image, bits."""
     latent = view.latent
-    spread = latent.coder.spreads[latent.prior.levels]
+    spread = latent.density.spreads[latent.prior.levels]
     error = (view.y - view.y_hat).square().double().cpu().numpy()[0]  # (M, h, w)
-    worth = error * view.codec._annealer.sensitivity.squared[:, None, None]
+    squared = sensitivity_of(view.codec.assembly.adapter).squared
+    worth = error * squared[:, None, None]
     values = {"elements": np.ones(error.size), "bits": latent.bits()}
     values |= {"latent": error.ravel(), "image": worth.ravel()}
     away = np.abs(view.y.double().cpu().numpy().ravel() - latent.prior.centres)
@@ -65,14 +69,13 @@ def compared(model: nn.Module, lattice: str, images: data.Dataset) -> pd.DataFra
     return table.rename(lambda k: k if k == "all" else f"from {EDGES[k]:g}")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("codec", help="as `python -m tables` knows it")
     parser.add_argument("--lattice", default="hex")
     parser.add_argument("--data", default="kodak")
     parser.add_argument("--limit", type=int, default=4, help="images")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
+    args = parser.parse_args(argv)
     images = data.resolve(args.data).first(args.limit)
     [subject] = [s for s in subjects.resolve(["tiny", "lab"]) if s.label == args.codec]
     for point in tqdm(subject.points, disable=None):
@@ -82,4 +85,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    torch.set_num_threads(1)
+    run(main)

@@ -10,9 +10,11 @@ of ``int``.
 """
 
 import argparse
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from common import head, line, run
 
 from latentopt.densities import GaussianDensity, LaplaceDensity, ScaleDensity
 from latentopt.encoder.choice import Vectors
@@ -22,7 +24,10 @@ from latentopt.pmf import build_table
 
 SPREADS = [0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.5, 3.0, 10.0]
 WEIGHTS = [4.0, 8.0]
-DENSITIES: dict[str, type[ScaleDensity]] = {"gaussian": GaussianDensity, "laplace": LaplaceDensity}
+DENSITIES: dict[str, type[GaussianDensity] | type[LaplaceDensity]] = {
+    "gaussian": GaussianDensity,
+    "laplace": LaplaceDensity,
+}
 
 
 def cost(
@@ -42,29 +47,29 @@ def cost(
     return float(rate.sum() / len(samples)) + weight * error
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=480_000)
     parser.add_argument("--density", choices=list(DENSITIES), default="gaussian")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
+    parser.add_argument("--spreads", nargs="+", type=float, default=SPREADS)
+    args = parser.parse_args(argv)
     kind = DENSITIES[args.density]
-    density = kind(np.array(SPREADS) / kind.deviation)
+    density = kind(np.array(args.spreads) / kind.deviation)
     prices = {name: CoordinateBits(density, lattice) for name, lattice in LATTICES.items()}
     generator = np.random.default_rng(0)
     for weight in WEIGHTS:
-        print(f"\n| weight {weight:g}, spread | int | {' | '.join(list(LATTICES)[1:])} |")
-        print(f"|{' --- |' * (len(LATTICES) + 1)}")
-        for level, spread in enumerate(SPREADS):
+        print("\n" + head(f"weight {weight:g}, spread", *LATTICES))
+        for level, spread in enumerate(args.spreads):
             drawn = density.draw(np.full(args.samples, level), generator)
             samples = torch.from_numpy(drawn).float()
             costs = [
                 cost(lattice, prices[name], density, level, samples, weight)
                 for name, lattice in LATTICES.items()
             ]
-            less = " | ".join(f"{c - costs[0]:+.4f}" for c in costs[1:])
-            print(f"| {spread:g} | {costs[0]:.4f} | {less} |", flush=True)
+            less = (f"{c - costs[0]:+.4f}" for c in costs[1:])
+            print(line(f"{spread:g}", f"{costs[0]:.4f}", *less), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    torch.set_num_threads(1)
+    run(main)

@@ -4,10 +4,13 @@ Run: python scripts/pmf_accuracy.py [--samples 100000000]
 """
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import torch
+from common import lattice_points, run
 from compressai.models.base import get_scale_table
 from tqdm import tqdm
 
@@ -19,13 +22,6 @@ SCALES = (0.3, 0.5, 0.7, 0.85, 1.0)
 _BATCH = 1 << 20
 
 
-def box(lattice: Lattice, reach: float) -> np.ndarray:
-    """All lattice points (n, v), as coordinates, within ``reach`` on every axis."""
-    sides = [range(-int(reach / u) - 2, int(reach / u) + 3) for u in lattice.units]
-    m = np.array(list(product(*sides)))
-    return m[lattice.contains(m)]
-
-
 def largest_mass_error(lattice: Lattice) -> float:
     """Largest |total mass - 1| over the levels of CompressAI's scale table with a joint table."""
     density = GaussianDensity(get_scale_table().double().numpy())
@@ -33,32 +29,43 @@ def largest_mass_error(lattice: Lattice) -> float:
     for level in range(density.levels):
         if isinstance(build_table(density, level, lattice), JointTable):
             core = density.core
-            m = box(lattice, 7 * core.spread(level))
+            m = lattice_points(lattice, 7 * core.spread(level))
             errors.append(abs(cell_probabilities(core, level, lattice, m).sum() - 1))
     return max(errors)
 
 
-def exact_against_sampling(lattice: Lattice, sigma: float, samples: int, seed: int) -> dict:
-    """Largest absolute error of the exact integral, and what sampling noise alone would give."""
+@dataclass(frozen=True)
+class Accuracy:
+    """Of the exact integral against sampling."""
+
+    mass_error: float
+    """Total mass - 1."""
+    largest: float
+    """Absolute error of a cell."""
+    in_noise: float
+    """The same in standard deviations of what sampling alone would give."""
+
+
+def exact_against_sampling(lattice: Lattice, sigma: float, samples: int, seed: int) -> Accuracy:
+    """Errors of the cells' probabilities; those of cells that were hardly hit do not count."""
     density = GaussianDensity(np.array([sigma]), tails=())
-    m = box(lattice, 7 * sigma)
+    m = lattice_points(lattice, 7 * sigma)
     p = cell_probabilities(density, 0, lattice, m)
     low, shape = m.min(axis=0), np.ptp(m, axis=0) + 1
     place = np.ravel_multi_index(tuple((m - low).T), tuple(shape))
     generator = torch.Generator().manual_seed(seed)
     counts = np.zeros(int(np.prod(shape)), dtype=np.int64)
-    for _ in range(samples // _BATCH):
+    batches = max(1, samples // _BATCH)
+    for _ in range(batches):
         x = sigma * torch.randn(_BATCH, lattice.dim, generator=generator, dtype=torch.float64)
         found = np.clip(lattice.nearest(x).numpy() - low, 0, shape - 1)
         np.add.at(counts, np.ravel_multi_index(tuple(found.T), tuple(shape)), 1)
-    n = samples // _BATCH * _BATCH
+    n = batches * _BATCH
     error = counts[place] / n - p
     noise = np.sqrt(p * (1 - p) / n)
-    return {
-        "mass - 1": p.sum() - 1,
-        "max error": np.abs(error).max(),
-        "max error / noise": (np.abs(error)[p * n > 100] / noise[p * n > 100]).max(),
-    }
+    seen = p * n > 100
+    in_noise = (np.abs(error)[seen] / noise[seen]).max()
+    return Accuracy(float(p.sum() - 1), float(np.abs(error).max()), float(in_noise))
 
 
 def product_form_price(lattice: Lattice, sigma: float, samples: int, seed: int) -> float:
@@ -109,19 +116,19 @@ def _shells(lattice: Lattice, largest: int) -> tuple[np.ndarray, np.ndarray]:
     return shells, total[shells]
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=100_000_000)
     parser.add_argument("--kl-samples", type=int, default=30_000_000)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     for name in ("hex", "oct"):
         error = largest_mass_error(LATTICES[name])
         print(f"{name}: largest |mass - 1| of all joint levels {error:.1e}")
     print("lattice  sigma   mass-1     max |error|  in noise units")
     for name, sigma in tqdm(list(product(("hex", "oct"), SCALES)), disable=None):
-        row = exact_against_sampling(LATTICES[name], sigma, args.samples, seed=0)
-        print(f"{name:7} {sigma:6} {row['mass - 1']:10.1e} {row['max error']:12.2e} "
-              f"{row['max error / noise']:8.2f}")  # fmt: skip
+        found = exact_against_sampling(LATTICES[name], sigma, args.samples, seed=0)
+        errors = f"{found.mass_error:10.1e} {found.largest:12.2e} {found.in_noise:8.2f}"
+        print(f"{name:7} {sigma:6} {errors}")
     print("lattice  sigma   KL of the product form / entropy")
     for name, sigma in tqdm(list(product(("d4", "e8"), (0.5, 0.55, 0.6, 0.7))), disable=None):
         price = product_form_price(LATTICES[name], sigma, args.kl_samples, seed=0)
@@ -129,4 +136,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -12,30 +12,33 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from common import run, untrained
 from compressai.models import (
     Cheng2020Anchor,
     Cheng2020AnchorCheckerboard,
     Cheng2020Attention,
+    CompressionModel,
     JointAutoregressiveHierarchicalPriors,
 )
 from compressai.models.sensetime import Elic2022Official
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 import latentopt
-from latentopt import zoo
+from latentopt import Recipe, zoo
 from latentopt.bench.datasets import resolve
-from latentopt.bitstream import DIRECTIONS
+from latentopt.bitstream import DIRECTIONS, Settings
+from latentopt.codec.recipe import PRESETS
 from latentopt.lattices import RULES
 from latentopt.media.images import read_image
 
-RANDOM = {
+RANDOM: dict[str, Callable[[], CompressionModel]] = {
     "mbt2018": lambda: JointAutoregressiveHierarchicalPriors(8, 12),
     "cheng2020-anchor": lambda: Cheng2020Anchor(8),
     "cheng2020-attn": lambda: Cheng2020Attention(8),
@@ -45,17 +48,11 @@ RANDOM = {
 EMBEDDED = ("tiny-mbt2018", "tiny-cheng2020-attn")
 
 
-def model(name: str) -> nn.Module:
+def model(name: str) -> CompressionModel:
     """The same weights in every process."""
     if name in EMBEDDED:
         return zoo.load(name, zoo.qualities(name)[-1])
-    torch.manual_seed(1)
-    built = RANDOM[name]().eval()
-    with torch.no_grad():
-        convolutions = [m for m in built.g_a.modules() if isinstance(m, nn.Conv2d)]
-        convolutions[-1].weight.mul_(100)
-    built.update()
-    return built
+    return untrained(RANDOM[name])
 
 
 def images(random: np.random.Generator, photographs: list[Tensor]) -> Tensor:
@@ -67,17 +64,17 @@ def images(random: np.random.Generator, photographs: list[Tensor]) -> Tensor:
     return torch.cat([crop, crop.flip(-1), crop.flip(-2)])[:batch]
 
 
-def options(random: np.random.Generator) -> dict[str, Any]:
+def recipe(random: np.random.Generator) -> Recipe:
     """A preset, or parts of its own."""
     preset = str(random.choice(["", "", "fast", "default"]))
     if preset:
-        return {"preset": preset}
-    return {
-        "quant": str(random.choice(list(RULES))),
-        "shift": bool(random.integers(2)),
-        "direction": str(random.choice(list(DIRECTIONS))),
-        "scales": bool(random.integers(2)),
-    }
+        return PRESETS[preset]
+    return Recipe().but(
+        quant=str(random.choice(list(RULES))),
+        shift=bool(random.integers(2)),
+        direction=str(random.choice(list(DIRECTIONS))),
+        scales=bool(random.integers(2)),
+    )
 
 
 def encode(folder: Path, count: int) -> None:
@@ -87,7 +84,7 @@ def encode(folder: Path, count: int) -> None:
     models = {name: model(name) for name in names}
     for i in tqdm(range(count), desc="encode", disable=None):
         name, x = str(random.choice(names)), images(random, photographs)
-        codec = latentopt.wrap(models[name], **options(random))
+        codec = latentopt.wrap(models[name], recipe=recipe(random))
         out = codec.compress(x)
         case = {"name": name, "settings": asdict(codec.settings), "x_hat": codec(x)["x_hat"]}
         case |= {"strings": out["strings"], "shape": tuple(out["shape"])}
@@ -100,7 +97,8 @@ def decode(folder: Path) -> int:
     differing = 0
     for path in tqdm(sorted(folder.iterdir()), desc="decode", disable=None):
         case = torch.load(path, weights_only=True)
-        codec = latentopt.wrap(model(case["name"]), shift=False, **case["settings"])
+        reader = Recipe.reading(Settings(**case["settings"]))
+        codec = latentopt.wrap(model(case["name"]), recipe=reader)
         x_hat = codec.decompress(case["strings"], case["shape"])["x_hat"]
         if not torch.equal(x_hat, case["x_hat"]):
             differing += 1
@@ -109,21 +107,21 @@ def decode(folder: Path) -> int:
     return differing
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--decode", type=Path, help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.decode:
         return min(decode(args.decode), 100)
     with tempfile.TemporaryDirectory() as folder:
         torch.set_num_threads(1)
         encode(Path(folder), args.count)
-        fresh = [sys.executable, "-W", "ignore", __file__, "--decode", folder]
+        fresh = [sys.executable, __file__, "--decode", folder]
         failed = subprocess.run(fresh, check=False).returncode
     print(f"{args.count} combinations, {failed} not identical")
     return min(failed, 1)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

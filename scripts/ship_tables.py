@@ -6,8 +6,11 @@ Tables that are there stay as they are, since streams depend on them bit for bit
 embedded codec uses any more go.
 """
 
-from typing import Any
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from common import run
 from compressai.entropy_models import EntropyBottleneck, GaussianConditional
 from compressai.models.base import get_scale_table
 from torch import nn
@@ -22,37 +25,48 @@ from latentopt.densities import (
     LaplaceDensity,
     RescaledDensity,
 )
-from latentopt.latents.lattice import LatentCoder, ship_tables
+from latentopt.latents.lattice import Tables, ship_tables
 from latentopt.latents.lattice.shipped import FOLDER
 from latentopt.lattices import RULES
+from latentopt.pmf.tables import Ints
 from latentopt.zoo.embedded import EMBEDDED
 
 
-def densities() -> list[tuple[Density, list[str]]]:
-    """Each density that ships, and the lattices that a latent of its kind may use."""
-    found: list[tuple[Density, list[str]]] = [
-        (GaussianDensity(get_scale_table().double().numpy()), list(RULES)),
-        (LaplaceDensity(SCALES), list(RULES)),
-    ]
-    for codec, quality in ((c, q) for c in EMBEDDED.names() for q in EMBEDDED.qualities(c)):
-        model = zoo.load(codec, quality)
-        side = bool(_of_kind(model, GaussianConditional))
-        for density in map(FactorizedDensity, _of_kind(model, EntropyBottleneck)):
-            found.append((density, ["int"] if side else list(RULES)))
-            if not side:
-                found.append((RescaledDensity(density), ["auto"]))
-    return found
+@dataclass(frozen=True)
+class Shipped:
+    """A density, and the lattices that a latent of its kind may use."""
+
+    density: Density
+    lattices: Sequence[str]
+
+    def dumps(self) -> dict[str, Ints]:
+        """Its tables by lattice: those that the package has, else built."""
+        made = {name: Tables(self.density, RULES[name], "exact", None) for name in self.lattices}
+        return {name: tables.dump() for name, tables in made.items()}
 
 
-def _of_kind(model: nn.Module, kind: type) -> list[Any]:
-    return [module for module in model.modules() if isinstance(module, kind)]
+def shipped() -> Iterator[Shipped]:
+    """All that ship."""
+    yield Shipped(GaussianDensity(get_scale_table().double().numpy()), list(RULES))
+    yield Shipped(LaplaceDensity(SCALES), list(RULES))
+    for codec in EMBEDDED.names():
+        for quality in EMBEDDED.qualities(codec):
+            yield from of_model(zoo.load(codec, quality))
 
 
-def main() -> None:
-    kept = set()
-    for density, names in tqdm(densities(), unit="density"):
-        dumps = {name: LatentCoder(density, RULES[name]).dump() for name in names}
-        kept.add(ship_tables(density, dumps))
+def of_model(model: nn.Module) -> Iterator[Shipped]:
+    """The factorized densities of a codec; other latents than side latents take all lattices."""
+    modules = list(model.modules())
+    side = any(isinstance(module, GaussianConditional) for module in modules)
+    for density in (FactorizedDensity(m) for m in modules if isinstance(m, EntropyBottleneck)):
+        yield Shipped(density, ["int"] if side else list(RULES))
+        if not side:
+            yield Shipped(RescaledDensity(density), ["auto"])
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args(argv)
+    kept = {ship_tables(own.density, own.dumps()) for own in tqdm(list(shipped()), disable=None)}
     for path in set(FOLDER.glob("*.npz")) - kept:
         path.unlink()
     size = sum(path.stat().st_size for path in kept)
@@ -60,4 +74,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

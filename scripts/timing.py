@@ -7,40 +7,49 @@ machine falls on all alike; the figures are medians of the per-image ratios.
 """
 
 import argparse
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Protocol, cast
 
 import numpy as np
 import torch
+from common import LAB_MEAN_2, WEIGHTS, add_images, images, run, seconds
+from compressai.models import CompressionModel
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
 import latentopt
-from latentopt import zoo
+from latentopt import Recipe, zoo
 from latentopt.adapters.base import Scale
-from latentopt.bench import datasets
-from latentopt.media.images import read_image
+from latentopt.encoder import Secant
+from latentopt.encoder.search import Grid
 
-CONFIGS: dict[str, dict] = {
-    "int": {"quant": "int", "shift": False, "portable": False},
-    "hex": {"quant": "hex", "shift": False, "portable": False},
-    "oct": {"quant": "oct", "shift": False, "portable": False},
-    "e8": {"quant": "e8", "shift": False, "portable": False},
-    "oct portable": {"quant": "oct", "shift": False},
-    "oct+secant": {"quant": "oct", "shift": "secant", "portable": False},
-    "oct+secant portable": {"quant": "oct", "shift": "secant"},
-    "oct+grid": {"quant": "oct", "shift": "grid", "portable": False},
+CONFIGS = {
+    "int": Recipe("int", None, portable=False),
+    "hex": Recipe("hex", None, portable=False),
+    "oct": Recipe("oct", None, portable=False),
+    "e8": Recipe("e8", None, portable=False),
+    "oct portable": Recipe("oct", None),
+    "oct+secant": Recipe("oct", Secant(), portable=False),
+    "oct+secant portable": Recipe("oct", Secant()),
+    "oct+grid": Recipe("oct", Grid(), portable=False),
 }
-WEIGHTS = {
-    "mbt2018-mean": "../shared/weights/lab-mean-2.pt",
-    "bmshj2018-factorized": "../shared/weights/bmshj2018-factorized-q2.pt",
+CHECKPOINTS = {
+    "mbt2018-mean": LAB_MEAN_2,
+    "bmshj2018-factorized": str(WEIGHTS / "bmshj2018-factorized-q2.pt"),
 }
+
+
+class Timed(Protocol):
+    """What is timed: a codec of CompressAI's, or a wrapped one."""
+
+    def compress(self, x: Tensor) -> dict[str, object]: ...
+
+    def decompress(self, strings: object, shape: object) -> dict[str, Tensor]: ...
 
 
 @torch.no_grad()
-def random_model(codec: str, x: Tensor) -> nn.Module:
+def random_model(codec: str, x: Tensor) -> CompressionModel:
     """A codec of the published size (N = 192) with random weights, autoregressive.
 
     Scaled so that the latent and its scales spread as a trained codec's do: about 2 bits per
@@ -63,58 +72,47 @@ def random_model(codec: str, x: Tensor) -> nn.Module:
     return model
 
 
-def seconds(function: Callable[[], object]) -> tuple[float, object]:
-    start = time.perf_counter()
-    result = function()
-    return time.perf_counter() - start, result
-
-
 @torch.no_grad()
-def measure(codec: nn.Module, x: Tensor) -> tuple[float, float]:
+def measure(codec: Timed, x: Tensor) -> tuple[float, float]:
     """Seconds to encode and to decode."""
     encode, out = seconds(lambda: codec.compress(x))
     decode, _ = seconds(lambda: codec.decompress(out["strings"], out["shape"]))
     return encode, decode
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--codec", default="mbt2018-mean")
     parser.add_argument("--weights", help='a checkpoint, or "random"')
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--configs", nargs="+", choices=CONFIGS, default=list(CONFIGS))
-    parser.add_argument("--data", default="kodak")
-    parser.add_argument("--limit", type=int, default=24)
+    add_images(parser, "kodak", limit=24)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    args = parser.parse_args()
-    weights = args.weights or WEIGHTS.get(args.codec, "random")
-    if weights != "random" and not Path(weights).exists():
-        print(f"{weights} is absent: name a checkpoint with --weights", file=sys.stderr)
-        return 2
-    paths = datasets.resolve(args.data).paths[: args.limit]
-    images = [read_image(path).to(args.device) for path in paths]
+    args = parser.parse_args(argv)
+    weights = args.weights or CHECKPOINTS.get(args.codec, "random")
+    crops = [x.to(args.device) for x in images(args)]
     if weights == "random":
-        model = random_model(args.codec, images[0].cpu())
+        model = random_model(args.codec, crops[0].cpu())
     else:
         model = zoo.load(args.codec, weights=weights)
     model.to(args.device)
-    codecs = {"CompressAI": model}
-    codecs |= {name: latentopt.wrap(model, **CONFIGS[name]) for name in args.configs}
+    codecs = {"CompressAI": cast(Timed, model)}
+    for name in args.configs:
+        codecs[name] = cast(Timed, latentopt.wrap(model, recipe=CONFIGS[name]))
     for threads in args.threads:
         torch.set_num_threads(threads)
         for codec in codecs.values():
-            measure(codec, images[0])  # warm up
+            measure(codec, crops[0])  # warm up
         times = np.array(
             [
                 [measure(codec, x) for codec in codecs.values()]
-                for x in tqdm(images, desc=f"{threads} thread(s)", disable=None)
+                for x in tqdm(crops, desc=f"{threads} thread(s)", disable=None)
             ]
         )  # (images, codecs, 2)
         report(args.codec, threads, list(codecs), times)
-    return 0
 
 
-def report(codec: str, threads: int, names: list[str], times: np.ndarray) -> None:
+def report(codec: str, threads: int, names: list[str], times: NDArray[np.float64]) -> None:
     ratios = np.median(times / times[:, :1], axis=0)
     absolute = np.median(times, axis=0)
     print(f"\n{codec}, {len(times)} images, {threads} thread(s): medians")
@@ -124,4 +122,4 @@ def report(codec: str, threads: int, names: list[str], times: np.ndarray) -> Non
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

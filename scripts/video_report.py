@@ -1,15 +1,17 @@
-"""The table of docs/zoo.md on the video codec: how it was trained, and its RD on clips.
+"""How the video codec was trained, and its RD on clips: docs/reference/embedded-codecs.md.
 
-Run: python scripts/video_report.py tiny-ssf2020 ../shared/data/video/{foreman,coastguard}_cif
-A clip is a folder of frames as images. Bytes are those that CompressAI's own `compress` writes,
+Run: python scripts/video_report.py tiny-ssf2020 CLIP…
+A clip is a file, or a folder of frames as images. Bytes are those that CompressAI's own `compress` writes,
 PSNR is that of the 8-bit frames that its `decompress` returns, the mean over frames.
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from common import TRAINING, byte_count, head, line, run, training
 from compressai.models.video import ScaleSpaceFlow
 from torch import Tensor
 from torch.nn.functional import pad
@@ -17,8 +19,8 @@ from tqdm import tqdm
 
 from latentopt import zoo
 from latentopt.bench.metrics import psnr_db
-from latentopt.media.images import SUFFIXES, read_image, to_uint8
-from latentopt.zoo.embedded import EMBEDDED
+from latentopt.media.clips import open_clip
+from latentopt.media.images import to_uint8
 
 STRIDE = 128  # of the side latents
 
@@ -31,9 +33,10 @@ class Rd:
     psnr_db: float
 
 
-def read_clip(folder: Path) -> list[Tensor]:
-    """The frames of a folder by name, each (1, 3, H, W) in [0, 1]."""
-    return [read_image(path) for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES]
+def read_clip(path: Path) -> list[Tensor]:
+    """All frames of a clip, each (1, 3, H, W) in [0, 1]."""
+    with open_clip(path) as clip:
+        return list(clip)
 
 
 def padded(x: Tensor) -> Tensor:
@@ -50,45 +53,27 @@ def measure(model: ScaleSpaceFlow, frames: list[Tensor], gop: int) -> Rd:
     for start in range(0, len(frames), gop):
         group = frames[start : start + gop]
         strings, shapes = model.compress([padded(x) for x in group])
-        size += sum(map(byte_count, strings))
+        size += byte_count(strings)
         for x, x_hat in zip(group, model.decompress(strings, shapes)):
             psnrs.append(psnr_db(to_uint8(x), to_uint8(x_hat[..., :height, :width])))
     return Rd(8 * size / (len(frames) * height * width), sum(psnrs) / len(psnrs))
 
 
-def byte_count(strings: object) -> int:
-    """All bytes in nested lists and dicts of byte strings."""
-    if isinstance(strings, bytes):
-        return len(strings)
-    parts = strings.values() if isinstance(strings, dict) else strings
-    return sum(byte_count(part) for part in parts)  # type: ignore[attr-defined]
-
-
-def line(codec: str, quality: int, points: list[Rd]) -> str:
-    made = EMBEDDED.metadata(codec, quality)
-    minutes = int(made["seconds"]) / 60
-    megabytes = EMBEDDED.file(codec, quality).stat().st_size / 1e6
-    training = f"{made['lambda']} | {made['start']} | {made['steps']} | {minutes:.0f}"
-    rd = " | ".join(f"{point.bpp:.4f} / {point.psnr_db:.2f}" for point in points)
-    return f"| {codec} {quality} | {training} | {megabytes:.2f} | {rd} |"
-
-
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("codec", help="an embedded video codec")
     parser.add_argument("clips", nargs="+", type=Path, help="folders of frames")
     parser.add_argument("--gop", type=int, default=8, help="frames from key frame to key frame")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    heads = ["codec", "λ", "started from", "steps", "minutes", "MB"]
-    heads += [f"{clip.name}: bpp / dB" for clip in args.clips]
-    print(f"| {' | '.join(heads)} |\n|{' --- |' * len(heads)}")
+    args = parser.parse_args(argv)
     clips = [read_clip(clip) for clip in args.clips]
+    print(head(*TRAINING, *(f"{clip.name}: bpp / dB" for clip in args.clips)))
     for quality in zoo.qualities(args.codec):
         model = zoo.load(args.codec, quality)
         points = [measure(model, frames, args.gop) for frames in tqdm(clips, disable=None)]
-        print(line(args.codec, quality, points), flush=True)
+        rd = (f"{point.bpp:.4f} / {point.psnr_db:.2f}" for point in points)
+        print(line(*training(args.codec, quality), *rd), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    torch.set_num_threads(1)
+    run(main)

@@ -9,22 +9,24 @@ are medians of the ratios of single frames. Strings are part of both. The paper'
 """
 
 import argparse
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
+from common import head, line, run, seconds
 from compressai.models.video import ScaleSpaceFlow
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from latentopt import VideoCodec, zoo
+from latentopt import zoo
 from latentopt.bench import clipsets
 from latentopt.bench.codecs import VideoBaseline, padded
 from latentopt.bench.configs import parse_recipe
+from latentopt.codec.frames import Frames
 from latentopt.codec.wrap import wrap_video
 from latentopt.media.clips import open_clip
 
@@ -44,7 +46,7 @@ def random_model(data: str) -> ScaleSpaceFlow:
     element, so that the coders have their usual work.
     """
     torch.manual_seed(0)
-    model: Any = ScaleSpaceFlow().eval()
+    model = ScaleSpaceFlow().eval()
     model.motion_decoder[-1].weight *= 0.01  # hardly any motion: the reference is the prediction
     key, x = padded_frames(clipsets.resolve(data).paths[0], 2)
     spread(model.img_encoder, model.img_hyperprior, key)
@@ -55,17 +57,25 @@ def random_model(data: str) -> ScaleSpaceFlow:
     return model
 
 
-def spread(encoder: Any, hyperprior: Any, x: Tensor) -> None:
+def spread(encoder: nn.Module, hyperprior: nn.Module, x: Tensor) -> None:
     """Give each channel of a latent a standard deviation, and the hyperprior's scales the same."""
-    wanted = 2 ** torch.linspace(-2.5, 2.5, encoder[-1].out_channels)
-    y = encoder(x)
+    y, (weight, bias) = encoder(x), last_layer(encoder)
+    wanted = 2 ** torch.linspace(-2.5, 2.5, len(bias))
     gain = wanted / y.std(dim=(0, 2, 3))
-    encoder[-1].bias.sub_(y.mean(dim=(0, 2, 3))).mul_(gain)
-    encoder[-1].weight.mul_(gain[:, None, None, None])
-    scales, means = hyperprior.hyper_decoder_scale.deconv3, hyperprior.hyper_decoder_mean[-1]
-    for last, bias in ((scales, wanted), (means, 0 * wanted)):
-        last.bias.copy_(bias)
-        last.weight.mul_(wanted[None, :, None, None])
+    bias.sub_(y.mean(dim=(0, 2, 3))).mul_(gain)
+    weight.mul_(gain[:, None, None, None])
+    for name, centre in (("hyper_decoder_scale", wanted), ("hyper_decoder_mean", 0 * wanted)):
+        weight, bias = last_layer(hyperprior.get_submodule(name))
+        bias.copy_(centre)
+        weight.mul_(wanted[None, :, None, None])
+
+
+def last_layer(network: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight and bias of its last convolution."""
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    [*_, last] = [module for module in network.modules() if isinstance(module, kinds)]
+    assert last.bias is not None
+    return last.weight, last.bias
 
 
 def padded_frames(path: Path, count: int) -> list[Tensor]:
@@ -85,12 +95,6 @@ def pairs(model: ScaleSpaceFlow, data: str) -> Iterator[Pair]:
             reference, _ = model.encode_inter(x, reference)
 
 
-def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    start = time.perf_counter()
-    result = work()
-    return time.perf_counter() - start, result
-
-
 def compressai(model: ScaleSpaceFlow, x: Tensor, reference: Tensor) -> tuple[float, float]:
     """Seconds to encode and to decode."""
     encode, (_, out) = seconds(lambda: model.encode_inter(x, reference))
@@ -98,23 +102,23 @@ def compressai(model: ScaleSpaceFlow, x: Tensor, reference: Tensor) -> tuple[flo
     return encode, decode
 
 
-def ours(codec: VideoCodec, x: Tensor, reference: Tensor) -> tuple[float, float]:
+def ours(codec: Frames, x: Tensor, reference: Tensor) -> tuple[float, float]:
     """The same."""
     size = (x.shape[-2], x.shape[-1])
     encode, strings = seconds(lambda: encoded(codec, x, reference))
-    decode, _ = seconds(lambda: codec.frames.decode_frame(strings, size, reference))
+    decode, _ = seconds(lambda: codec.decode_frame(strings, size, reference))
     return encode, decode
 
 
-def encoded(codec: VideoCodec, x: Tensor, reference: Tensor) -> dict[str, list[bytes]]:
-    frame, _ = codec.frames.encode_frame(x, reference)
+def encoded(codec: Frames, x: Tensor, reference: Tensor) -> dict[str, list[bytes]]:
+    frame, _ = codec.encode_frame(x, reference)
     return {name: [latent.string for latent in latents] for name, latents in frame.items()}
 
 
 @torch.no_grad()
-def measure(model: ScaleSpaceFlow, configs: list[str], frames: list[Pair]) -> np.ndarray:
+def measure(model: ScaleSpaceFlow, configs: list[str], frames: list[Pair]) -> NDArray[np.float64]:
     """Seconds (frames, 1 + configs, 2), the first of CompressAI; the first frame warms up."""
-    codecs = [wrap_video(model, parse_recipe(name)) for name in configs]
+    codecs = [wrap_video(model, parse_recipe(name)).frames for name in configs]
     times = [
         [compressai(model, *pair), *(ours(codec, *pair) for codec in codecs)]
         for pair in tqdm([frames[0], *frames], disable=None)
@@ -122,23 +126,19 @@ def measure(model: ScaleSpaceFlow, configs: list[str], frames: list[Pair]) -> np
     return np.array(times[1:])
 
 
-def table(configs: list[str], times: np.ndarray) -> str:
+def table(configs: list[str], times: NDArray[np.float64]) -> str:
     """Medians as Markdown."""
     ratios = np.median(times / times[:, :1], axis=0)
     absolute = np.median(times, axis=0)
-    lines = [
-        "| | encode s | ratio | paper | decode s | ratio | paper |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for name, (encode, decode), (e, d) in zip(["CompressAI", *configs], absolute, ratios):
-        paper_e, paper_d = (f"{ratio:.3f}" for ratio in PAPER[name]) if name in PAPER else ("", "")
-        lines.append(
-            f"| {name} | {encode:.3f} | {e:.3f} | {paper_e} | {decode:.3f} | {d:.3f} | {paper_d} |"
-        )
+    lines = [head("", "encode s", "ratio", "paper", "decode s", "ratio", "paper")]
+    for name, took, ratio in zip(["CompressAI", *configs], absolute, ratios):
+        papers = [f"{r:.3f}" for r in PAPER[name]] if name in PAPER else ["", ""]
+        cells = zip(took, ratio, papers)
+        lines.append(line(name, *(c for s, r, p in cells for c in (f"{s:.3f}", f"{r:.3f}", p))))
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--codec", default="tiny-ssf2020")
     parser.add_argument("--quality", type=int, default=1)
@@ -147,12 +147,12 @@ def main() -> None:
     parser.add_argument("--data", default="video", help="as of scripts/bdrate.py")
     parser.add_argument("--limit", type=int, default=8, help="predicted frames, 2 of each clip")
     parser.add_argument("--threads", type=int, default=1)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     if args.weights == "random":
-        model: Any = random_model(args.data)
+        model = random_model(args.data)
     else:
-        model = zoo.load(args.codec, args.quality, args.weights)
+        model = cast(ScaleSpaceFlow, zoo.load(args.codec, args.quality, args.weights))
     frames = list(islice(pairs(model, args.data), args.limit))
     sizes = sorted({f"{x.shape[-1]}x{x.shape[-2]}" for x, _ in frames})
     print(
@@ -164,4 +164,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

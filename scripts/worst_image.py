@@ -9,9 +9,12 @@ all images and rate points of a measurement file of scripts/bdrate.py.
 """
 
 import argparse
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from common import head, line, run
 
 from latentopt import zoo
 from latentopt.errors import InputError
@@ -25,34 +28,40 @@ def costs(rows: pd.DataFrame, lambdas: dict[str, float]) -> pd.Series:
     return 8 * rows["bytes"] + weight * 255**2 * mse * pixels
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def changes(rows: pd.DataFrame, lambdas: dict[str, float]) -> pd.DataFrame:
+    """Of each image's cost against the codec's own, in percent; a column for each configuration."""
+    priced = rows.assign(cost=costs(rows, lambdas))
+    table = priced.pivot(index=["point", "step", "image"], columns="config", values="cost")
+    return 100 * (table.div(table["baseline"], axis=0) - 1).drop(columns="baseline")
+
+
+def known_lambdas(rows: pd.DataFrame) -> dict[str, float]:
+    """Of the zoo's points, q1 and so on."""
+    found = {}
+    for codec, point in rows[["codec", "point"]].drop_duplicates().itertuples(index=False):
+        if re.fullmatch(r"q\d+", point) and (lmbda := zoo.lmbda(codec, int(point[1:]))):
+            found[point] = lmbda
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("csv", type=Path)
     parser.add_argument("--lambdas", default="", help="POINT=LAMBDA,…; the zoo's are known")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     rows = pd.read_csv(args.csv)
     given = dict(pair.split("=") for pair in args.lambdas.split(",") if pair)
-    lambdas = {point: float(value) for point, value in given.items()}
-    for codec, point in rows[["codec", "point"]].drop_duplicates().itertuples(index=False):
-        if point not in lambdas and point[1:].isdigit():
-            lambdas[point] = zoo.lmbda(codec, int(point[1:])) or float("nan")
+    lambdas = known_lambdas(rows) | {point: float(value) for point, value in given.items()}
     unknown = set(rows["point"]) - set(lambdas)
     if unknown:
         raise InputError(f"lambda unknown for {', '.join(sorted(unknown))}: give --lambdas")
-    rows["cost"] = costs(rows, lambdas)
-    table = rows.pivot(index=["point", "step", "image"], columns="config", values="cost")
-    change = 100 * (table.div(table["baseline"], axis=0) - 1).drop(columns="baseline")
-    print("| configuration | worst image | its change, % | mean change, % | images worse |")
-    print("| --- | --- | --- | --- | --- |")
-    for config, values in change.items():
+    print(head("configuration", "worst image", "its change, %", "mean change, %", "images worse"))
+    for config, values in changes(rows, lambdas).items():
         point, step, image = values.idxmax()
         where = f"{image}, {point}" + (f", step {step:g}" if step != 1 else "")
-        worse = int((values > 0).sum())
-        print(
-            f"| {config} | {where} | {values.max():+.2f} | {values.mean():+.2f} "
-            f"| {worse} of {values.count()} |"
-        )
+        worse = f"{int((values > 0).sum())} of {values.count()}"
+        print(line(str(config), where, f"{values.max():+.2f}", f"{values.mean():+.2f}", worse))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,4 +1,4 @@
-"""The table of docs/zoo.md: how each embedded codec was trained, and its RD on Kodak.
+"""How each embedded codec was trained, and its RD on Kodak: docs/reference/embedded-codecs.md.
 
 Run: python scripts/zoo_report.py docs/results/kodak-tiny-*.csv --plot docs/img/kodak-tiny.png
 The files are the measurements that `scripts/bdrate.py --codec tiny-... --data kodak` wrote; of them
@@ -6,21 +6,20 @@ only the codec itself (`baseline`) is read for the table; the plot shows all con
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from common import TRAINING, head, line, run, training
 from scipy.interpolate import PchipInterpolator
 
 from latentopt import zoo
 from latentopt.bench.plots import plot_gains
 from latentopt.bench.published import published_curve
 from latentopt.bench.summary import BASELINE, means
-from latentopt.zoo.embedded import EMBEDDED
 
-HEAD = """\
-| codec | λ | started from | steps | minutes | MB | Kodak bpp | PSNR, dB | published at that rate |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
+HEADS = (*TRAINING, "Kodak bpp", "PSNR, dB", "published at that rate")
 
 
 def published_psnr(codec: str, bpp: float) -> float:
@@ -31,30 +30,25 @@ def published_psnr(codec: str, bpp: float) -> float:
     )
 
 
-def line(codec: str, quality: int, bpp: float, psnr: float) -> str:
-    made = EMBEDDED.metadata(codec, quality)
-    minutes = int(made["seconds"]) / 60
-    megabytes = EMBEDDED.file(codec, quality).stat().st_size / 1e6
+def rate_and_quality(codec: str, bpp: float, psnr_db: float) -> tuple[str, str, str]:
+    """As cells of the table."""
     published = published_psnr(codec, bpp)
-    training = f"{made['lambda']} | {made['start']} | {made['steps']} | {minutes:.0f}"
-    rd = f"{bpp:.4f} | {psnr:.2f} | {published:.2f} ({psnr - published:+.2f})"
-    return f"| {codec} {quality} | {training} | {megabytes:.2f} | {rd} |"
+    return f"{bpp:.4f}", f"{psnr_db:.2f}", f"{published:.2f} ({psnr_db - published:+.2f})"
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("measurements", nargs="+", type=Path)
     parser.add_argument("--plot", type=Path)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     rows = pd.concat([pd.read_csv(path) for path in args.measurements])
-    print(HEAD)
-    table = means(rows[rows["config"] == BASELINE])
-    for row in table.itertuples():
-        quality = int(str(row.point).removeprefix("q"))
-        print(line(row.codec, quality, row.bpp, row.psnr_db))
+    print(head(*HEADS))
+    for row in means(rows[rows["config"] == BASELINE]).itertuples():
+        made = training(row.codec, int(str(row.point).removeprefix("q")))
+        print(line(*made, *rate_and_quality(row.codec, row.bpp, row.psnr_db)))
     if args.plot:
         plot_gains(rows, args.plot, "Embedded codecs on the 24 Kodak images")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -200,7 +200,7 @@ class Adapter(ABC):
                 digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
         return digest.digest()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**vars(self), "_kept": {}}  # computed again where it is needed
 
 

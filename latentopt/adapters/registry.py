@@ -47,7 +47,7 @@ def adapter_class(model: nn.Module) -> type[Adapter] | type[VideoAdapter]:
     if is_dcvc_net(model):
         raise UnsupportedModelError(
             "DCVC_net codes predicted frames only: give it a codec for key frames with "
-            "wrap(model, adapter=dcvc_net.video(key, adapter_class(key))): docs/dcvc.md"
+            "wrap(model, adapter=dcvc_net.video(key, adapter_class(key))): docs/guide/dcvc.md"
         )
     dcvc_intra = intra_class(model)
     if dcvc_intra:
@@ -60,5 +60,5 @@ def adapter_class(model: nn.Module) -> type[Adapter] | type[VideoAdapter]:
         f"{type(model).__module__}.{type(model).__qualname__} has no adapter: supported are "
         f"compressai.models' {names}, subclasses that keep their compress(), InvCompress, and "
         "models assembled from compressai.latent_codecs. For a codec of your own, pass "
-        "wrap(model, adapter=...): docs/your-own-codec.md"
+        "wrap(model, adapter=...): docs/guide/your-own-codec.md"
     )

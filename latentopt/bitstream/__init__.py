@@ -1,6 +1,6 @@
-"""Bitstreams: the entropy coder, step sizes, and the formats of image and video files."""
+"""Bitstreams: step sizes, the formats of image and video files; and in `ans` the entropy coder,
+which is not imported here, so that the header of a file can be read without PyTorch."""
 
-from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder, integer_bits
 from latentopt.bitstream.headers import Identity, Settings
 from latentopt.bitstream.image_file import Container
 from latentopt.bitstream.steps import DIRECTIONS, NO_SHIFT, decode_step, encode_step
@@ -8,9 +8,11 @@ from latentopt.bitstream.video_file import (
     KEY,
     PREDICTED,
     Header,
+    count_frames,
     end_record,
     frame_record,
     frame_records,
+    read_header,
 )
 
 __all__ = [
@@ -22,12 +24,11 @@ __all__ = [
     "Header",
     "Identity",
     "Settings",
-    "SymbolDecoder",
-    "SymbolEncoder",
+    "count_frames",
     "decode_step",
     "encode_step",
     "end_record",
     "frame_record",
     "frame_records",
-    "integer_bits",
+    "read_header",
 ]

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, replace
 from latentopt.bitstream.steps import DIRECTIONS
 from latentopt.bitstream.strings import leb128, read_leb128
 from latentopt.errors import BitstreamError
-from latentopt.lattices import RULES
 
-_QUANTS = list(RULES)
+QUANTS = ("int", "hex", "oct", "d4", "e8", "auto")
+"""Lattices, in the order of their number in the bitstream; those that `latentopt.lattices` has."""
 _DIRECTIONS = list(DIRECTIONS)
 PMFS = ["exact", "paper"]
 LATTICE = "lattice"
@@ -37,14 +37,14 @@ class Settings:
         return 1 if self.channel == LATTICE else 2
 
     def to_byte(self) -> int:
-        fields = _QUANTS.index(self.quant) | PMFS.index(self.pmf) << 3
+        fields = QUANTS.index(self.quant) | PMFS.index(self.pmf) << 3
         flags = self.portable << 6 | self.scales << 7
         return fields | _DIRECTIONS.index(self.direction) << 4 | flags
 
     @staticmethod
     def from_byte(value: int) -> "Settings":
         try:
-            quant, pmf = _QUANTS[value & 7], PMFS[value >> 3 & 1]
+            quant, pmf = QUANTS[value & 7], PMFS[value >> 3 & 1]
             direction = _DIRECTIONS[value >> 4 & 3]
             return Settings(quant, pmf, direction, bool(value >> 6 & 1), bool(value >> 7))
         except IndexError:

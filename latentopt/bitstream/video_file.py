@@ -18,12 +18,14 @@
 A file that ends early still has its whole frames; one that was finished says so by its last record.
 """
 
+import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO
 
+from latentopt.atomic import reading
 from latentopt.bitstream.headers import (
     Identity,
     Settings,
@@ -102,6 +104,35 @@ class Header:
         settings, _ = unpack_fields(body[fixed:], head[3], plain)
         hashes = body[fixed - 8 : fixed - 4], body[fixed - 4 : fixed]
         return Header(settings, width, height, Fraction(rate, per), *hashes)
+
+
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """The header of a video file.
+
+    Raises:
+        InputError: the file cannot be read.
+        BitstreamError: see :meth:`Header.read`.
+    """
+    with reading(path) as file:
+        return Header.read(file)
+
+
+def count_frames(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
+    """Key frames and predicted frames of a video file, and whether it is whole.
+
+    Raises:
+        InputError: the file cannot be read.
+        BitstreamError: it is corrupt.
+    """
+    counts = [0, 0]
+    with reading(path) as file:
+        Header.read(file)
+        try:
+            for kind, _ in frame_records(file, (1, 1)):
+                counts[kind] += 1
+        except TruncatedError:
+            return counts[KEY], counts[PREDICTED], False
+    return counts[KEY], counts[PREDICTED], True
 
 
 def frame_record(number: int, kind: int, strings: tuple[bytes, ...]) -> bytes:

@@ -1,5 +1,1 @@
-"""The `latentopt` command."""
-
-from latentopt.cli.main import main
-
-__all__ = ["main"]
+"""The `latentopt` command: one file per command, and what they share."""

@@ -25,7 +25,7 @@ from latentopt.codec.frames import KEY_PART, Frames, pictures
 from latentopt.codec.image import Codec
 from latentopt.codec.recipe import Recipe
 from latentopt.encoder.ahead import Frame
-from latentopt.errors import BitstreamError, InputError, TruncatedError
+from latentopt.errors import BitstreamError, InputError
 
 Strings = Sequence[Sequence[bytes]] | Mapping[str, Sequence[Sequence[bytes]]]
 """Of a key frame, lists of one string per clip; of a predicted one, such lists by part."""
@@ -259,25 +259,6 @@ class VideoCodec(nn.Module):
     def update(self, *args: object, force: bool = False, **kwargs: object) -> bool:
         """Rebuild the tables from the weights, as CompressAI's ``update`` does; True if it did."""
         return any([codec.update(force=force) for codec in self._codecs.values()])
-
-
-def read_header(path: str | os.PathLike[str]) -> Header:
-    """The header of a video file; errors as :meth:`VideoCodec.load`."""
-    with reading(path) as file:
-        return Header.read(file)
-
-
-def count_frames(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
-    """Key frames and predicted frames of a video file, and whether it is whole."""
-    counts = [0, 0]
-    with reading(path) as file:
-        Header.read(file)
-        try:
-            for kind, _ in frame_records(file, (1, 1)):
-                counts[kind] += 1
-        except TruncatedError:
-            return counts[KEY], counts[PREDICTED], False
-    return counts[KEY], counts[PREDICTED], True
 
 
 def _public(name: str) -> str:

@@ -100,7 +100,7 @@ def wrap(
         parts, gop, ahead, channel: likewise.
         adapter: for a codec of your own, what makes its adapter: called as
             ``adapter(model, portable)``, for example a class of ``latentopt.adapters`` with other
-            transforms (docs/your-own-codec.md).
+            transforms (docs/guide/your-own-codec.md).
 
     Returns:
         A :class:`Codec`, or a :class:`VideoCodec` for a video codec.

@@ -133,7 +133,7 @@ class LaplaceDensity(ScaleDensity):
     """Laplace densities exp(-|t| / scale) / (2 scale): the DCVC family's video codecs.
 
     The cusp at 0 is on the edge of the pieces over which cells are integrated, in all lattices:
-    no cell but that of a coordinate 0 reaches beyond 0 (tests/test_laplace.py).
+    no cell but that of a coordinate 0 reaches beyond 0 (tests/densities/test_laplace.py).
     """
 
     kind, deviation = "laplace", sqrt(2)

@@ -79,7 +79,7 @@ class Rule:
 
 
 # auto: the lattice with the least rate + weight * error per level, points chosen by that cost. It
-# is e8 wherever there is something to code (scripts/level_lattices.py, docs/pmf.md).
+# is e8 wherever there is something to code (scripts/level_lattices.py, docs/reference/pmf.md).
 RULES: dict[str, Rule] = {
     **{name: Rule(name, lattice, lattice.min_scale) for name, lattice in LATTICES.items()},
     "auto": Rule("auto", LATTICES["e8"], 0.25),

@@ -50,7 +50,7 @@ class Lattice:
     pieces: tuple[OuterPiece, ...] = ()
     """The cell, for exact integration; empty where only the product form is offered."""
     min_scale: float = 0.0
-    """Standard deviation below which the product form is not accurate enough (see docs/pmf.md)."""
+    """Standard deviation below which the product form is too inaccurate (docs/reference/pmf.md)."""
 
     @property
     def dim(self) -> int:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from loguru import logger
 from numpy.typing import NDArray
 from torch import Tensor
 from torchquad import GaussLegendre
@@ -17,10 +16,6 @@ NODES_PER_AXIS = 32
 """Gauss-Legendre nodes per outer coordinate and piece; 1e-13 at the smallest scale, 0.11."""
 
 _CHUNK = 1 << 22  # values of the integrand held at once
-
-# torchquad logs every call through loguru, and autoray warns about how torchquad copies tensors.
-logger.disable("torchquad")
-warnings.filterwarnings("ignore", message="To copy construct from a tensor", module="autoray")
 
 
 def cell_probabilities(
@@ -53,12 +48,14 @@ def _integrate(
     integrand: "_PieceIntegrand", m: NDArray[np.int64], nodes: int, outer_dim: int
 ) -> Floats:
     domain = torch.tensor([[0.0, 1.0]] * outer_dim, dtype=torch.float64)
-    value = GaussLegendre().integrate(
-        lambda cube: integrand(cube, m),
-        dim=outer_dim,
-        N=nodes**outer_dim,
-        integration_domain=domain,
-    )
+    with warnings.catch_warnings():  # of autoray, about how torchquad copies tensors
+        warnings.filterwarnings("ignore", message="To copy construct from a tensor")
+        value = GaussLegendre().integrate(
+            lambda cube: integrand(cube, m),
+            dim=outer_dim,
+            N=nodes**outer_dim,
+            integration_domain=domain,
+        )
     return value.numpy()
 
 

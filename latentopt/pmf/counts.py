@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import constriction
 import numpy as np
@@ -50,5 +49,5 @@ class Counts:
             (self.counts - 1).astype(np.float64), perfect=False
         )
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {"counts": self.counts}  # the constriction model is rebuilt where it is needed

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from latentopt.report.page_tables import Column, Table
 from latentopt.report.slider import Comparison
-from latentopt.report.tables import Column, Table
 from latentopt.report.views import Scale, View, is_cropped, views
 
 

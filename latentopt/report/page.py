@@ -14,8 +14,8 @@ from latentopt import zoo
 from latentopt.atomic import write_whole
 from latentopt.errors import InputError, LatentoptError
 from latentopt.report import data, markup
+from latentopt.report.page_tables import tables
 from latentopt.report.slider import Comparison, compare
-from latentopt.report.tables import tables
 
 
 def report(

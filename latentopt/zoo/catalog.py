@@ -11,7 +11,7 @@ from latentopt.errors import InputError
 from latentopt.zoo.architectures import CLASSES, VIDEO, spelling
 from latentopt.zoo.embedded import EMBEDDED
 from latentopt.zoo.folder import Folder
-from latentopt.zoo.published import Published
+from latentopt.zoo.hub import Published
 
 METRICS = ("mse", "ms-ssim")
 

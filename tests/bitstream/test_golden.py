@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.crossing import received, sent, string_of
 from support.dcvc_models import DualPrior, lively
 from support.models import FAMILIES, moving, photo, tiny, tiny_flow
 
 import latentopt
 from latentopt.densities import GaussianDensity
 from latentopt.latents import Prior
-from latentopt.latents.lattice import LatentCoder
+from latentopt.latents.lattice import LatticeChannel
 from latentopt.lattices import LATTICES, RULES
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -26,7 +27,7 @@ MODELS = {
 }
 
 
-def golden_string(name: str, pmf: str = "exact") -> tuple[LatentCoder, Prior, bytes]:
+def golden_string(name: str, pmf: str = "exact") -> tuple[LatticeChannel, Prior, bytes]:
     """A latent of exact binary fractions, so that no platform rounds it otherwise."""
     n = 700
     levels = (np.arange(n) * 37 % len(SCALES)).astype(np.int16)
@@ -34,20 +35,20 @@ def golden_string(name: str, pmf: str = "exact") -> tuple[LatentCoder, Prior, by
     values = centres + np.rint(SCALES[levels] * np.sin(np.arange(n)) * 3 * 64) / 64
     values[5] += 1000
     tails = {} if pmf == "exact" else {"tails": ()}
-    coder = LatentCoder(GaussianDensity(SCALES, **tails), RULES[name], pmf)
+    channel = LatticeChannel(GaussianDensity(SCALES, **tails), RULES[name], pmf)
     prior = Prior((1, 1, n), levels, centres)
-    return coder, prior, coder.encode(coder.quantize(values, prior), [42])
+    return channel, prior, string_of(sent(channel, values, prior), [42])
 
 
 @pytest.mark.parametrize("name", list(LATTICES))
 def test_strings_are_frozen(name: str) -> None:
     frozen = json.loads((GOLDEN / "strings.json").read_text())
-    coder, prior, string = golden_string(name)
-    assert coder.digest().hex() == frozen[name]["tables"], "probability tables changed"
+    channel, prior, string = golden_string(name)
+    assert channel.digest().hex() == frozen[name]["tables"], "probability tables changed"
     assert string.hex() == frozen[name]["string"], "the bitstream changed"
-    latent, codes = coder.decode(bytes.fromhex(frozen[name]["string"]), prior)
-    assert codes == [42]
-    assert float(latent.hat.sum()) == pytest.approx(frozen[name]["sum"], abs=1e-9)
+    decoded = received(channel, bytes.fromhex(frozen[name]["string"]), prior)
+    assert decoded.step_codes == [42]
+    assert float(decoded.latent.hat.sum()) == pytest.approx(frozen[name]["sum"], abs=1e-9)
 
 
 @pytest.mark.parametrize("family", MODELS)
@@ -68,9 +69,9 @@ def test_videos_of_the_past_still_decode() -> None:
 def write_goldens() -> None:
     strings = {}
     for name in LATTICES:
-        coder, prior, string = golden_string(name)
-        latent, _ = coder.decode(string, prior)
-        digest, total = coder.digest().hex(), float(latent.hat.sum())
+        channel, prior, string = golden_string(name)
+        latent = received(channel, string, prior).latent
+        digest, total = channel.digest().hex(), float(latent.hat.sum())
         strings[name] = {"string": string.hex(), "tables": digest, "sum": total}
     (GOLDEN / "strings.json").write_text(json.dumps(strings, indent=1) + "\n")
     for family, make in MODELS.items():

@@ -1,11 +1,13 @@
 """The command line: what it writes and prints, and one clear line for everything it refuses."""
 
+import argparse
 import io
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +19,12 @@ from support.commands import Refused, pixels, run
 from support.models import photo, tiny
 
 import latentopt
-import latentopt.cli.main as cli
 from latentopt import wrap, zoo
 from latentopt.adapters import with_step
 from latentopt.bitstream import DIRECTIONS, Container, Settings
-from latentopt.bitstream.headers import PMFS
-from latentopt.cli.main import main
+from latentopt.bitstream.headers import PMFS, QUANTS
+from latentopt.cli import encode
+from latentopt.cli.main import COMMANDS, main
 from latentopt.codec.recipe import PRESETS
 from latentopt.encoder import SEARCHES
 from latentopt.lattices import RULES
@@ -303,7 +305,7 @@ def test_images(tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatc
     refuse("bits per sample; convert it", "deep.png")
     refuse("transparent pixels", "clear.png")
     refuse("65536x1 is more than 65535 a side", "wide.png")
-    monkeypatch.setattr("latentopt.codec.MAX_PIXELS", 15)
+    monkeypatch.setattr("latentopt.codec.image.MAX_PIXELS", 15)
     refuse("or 15 pixels; cut it into tiles", "large.png")
 
 
@@ -442,17 +444,32 @@ def test_long_encodings_show_their_steps(
         assert ("refining" in terminal.getvalue()) == (shown and terminal.isatty())
 
 
+@pytest.mark.parametrize("preset", ["slow", "best"])
+def test_a_bar_changes_nothing_else(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does what context models take instead become what the others take."""
+    parser = argparse.ArgumentParser()
+    encode.add_arguments(parser)
+    argv = ["x.png", "-o", "x.lo", *MEAN, "--quality", "1", "--preset", preset]
+    monkeypatch.setattr("sys.stderr", Terminal())
+    shown = encode.recipe(parser.parse_args(argv))
+    for made, plain in (
+        (shown, PRESETS[preset]),
+        (shown.contextual, PRESETS[preset].contextual),
+    ):
+        assert made and plain and made.effort and plain.effort and made.effort.progress
+        assert replace(made, effort=plain.effort, contextual=plain.contextual) == plain
+        assert replace(made.effort, progress=False) == plain.effort
+
+
 def test_choices_are_the_registries() -> None:
-    assert tuple(RULES) == cli.QUANTS
-    assert (*SEARCHES, "none") == cli.SHIFTS
-    assert tuple(DIRECTIONS) == cli.DIRECTIONS
-    assert tuple(PMFS) == cli.PMFS
-    assert tuple(PRESETS) == cli.PRESETS
+    assert tuple(RULES) == QUANTS == encode.QUANTS
+    assert (*SEARCHES, "none") == encode.SHIFTS
+    assert tuple(DIRECTIONS) == encode.DIRECTIONS
+    assert tuple(PMFS) == encode.PMFS
+    assert tuple(PRESETS) == encode.PRESETS
 
 
-@pytest.mark.parametrize(
-    "command", ["", "encode", "decode", "info", "explain", "bdrate", "report", "zoo"]
-)
+@pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main([*command.split(), "--help"])
@@ -466,12 +483,39 @@ def test_bdrate_reports_through_the_same_door(refused: Refused) -> None:
     refused("--qualities '1,x'", "bdrate", *MEAN, "--qualities", "1,x", "--data", "sample")
 
 
-def test_version_and_mistakes_are_quick() -> None:
-    """Neither imports PyTorch, which takes seconds."""
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (["--help"], 0),
+        (["--version"], 0),
+        (["encode", "--help"], 0),
+        (["encode", "x.png", "-o", "y.lo", "--codec", "c"], 2),
+        (["info", "absent.lo"], 2),
+    ],
+)
+def test_what_needs_no_model_is_quick(argv: list[str], code: int) -> None:
+    """It does not import PyTorch, which takes seconds."""
+    assert quick(*argv) == code
+
+
+def test_info_is_quick(coded: Path) -> None:
+    assert quick("info", str(coded)) == 0
+
+
+def quick(*argv: str) -> int:
+    """The command's exit code in a process of its own, in which PyTorch cannot be imported."""
+    script = (
+        "import sys; sys.modules['torch'] = None; from latentopt.cli.main import main\n"
+        f"sys.exit(main({list(argv)!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    return done.returncode
+
+
+def test_the_version_and_the_line_of_a_mistake() -> None:
     script = (
         "import sys; from latentopt.cli.main import main\n"
         "assert main(['encode', 'x.png', '-o', 'y.lo', '--codec', 'c']) == 2\n"
-        "assert 'torch' not in sys.modules\n"
         "main(['--version'])"
     )
     done = subprocess.run(

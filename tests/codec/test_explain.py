@@ -8,6 +8,7 @@ import torch
 from compressai.models import FactorizedPrior, MeanScaleHyperprior
 from matplotlib.figure import Figure
 from PIL import Image
+from support.crossing import sent
 from support.models import FAMILIES, photo, tiny
 from torch import nn
 
@@ -17,8 +18,8 @@ from latentopt.bitstream import NO_SHIFT, Settings, encode_step
 from latentopt.bitstream.steps import unpack_steps
 from latentopt.codec.explain import Explanation, LatentExplanation, Share, explain, largest
 from latentopt.densities import GaussianDensity
-from latentopt.latents import Prior
-from latentopt.latents.lattice import MAX_CORRECTION, LatentCoder
+from latentopt.latents import Coded, Prior
+from latentopt.latents.lattice import MAX_CORRECTION, LatticeChannel
 from latentopt.lattices import RULES
 
 
@@ -99,14 +100,13 @@ def test_it_says_what_the_encoder_chose(tiny_mean: nn.Module, tmp_path: Path) ->
 
 def test_zeros_spreads_and_escapes_are_counted() -> None:
     density = GaussianDensity(np.array([0.3, 0.7, 3.0]))
-    coder = LatentCoder(density, RULES["int"])
+    channel = LatticeChannel(density, RULES["int"])
     levels = np.array([0, 0, 0, 0, 1, 1, 2, 2], dtype=np.int16)
     values = np.array([0, 0, 0, 0.9, 0, 1, 1e5, -1e6])
-    latent = coder.quantize(values, Prior((2, 2, 2), levels, np.zeros(8)))
-    string = coder.encode(latent, [NO_SHIFT])
+    coded = Coded(sent(channel, values, Prior((2, 2, 2), levels, np.zeros(8))), [NO_SHIFT])
     settings = Settings("int", "exact", "density", True)
-    container = Container(settings, 30, 32, b"abcd", b"efgh", (string,))
-    [explained] = explain(container, 99, 16, [(latent, [NO_SHIFT])]).latents
+    container = Container(settings, 30, 32, b"abcd", b"efgh", (coded.string,))
+    [explained] = explain(container, 99, 16, [coded]).latents
     check_sums(explained)
     assert (explained.stride, explained.escaped) == (16, 2)
     found = [(share.name, share.elements, share.zeros) for share in explained.spreads]

@@ -16,8 +16,8 @@ from torch import nn
 
 import latentopt
 from latentopt import BitstreamError, InputError, TruncatedError
-from latentopt.bitstream import Header, Settings
-from latentopt.codec.video import VideoCodec, count_frames, read_header
+from latentopt.bitstream import Header, Settings, count_frames, read_header
+from latentopt.codec.video import VideoCodec
 from latentopt.codec.wrap import wrap_for
 from latentopt.encoder import Ahead
 
@@ -188,7 +188,7 @@ def test_a_fresh_process_decodes(coded: Path, oct_codec: VideoCodec, tmp_path: P
 import sys; sys.path.insert(0, "tests")
 import torch
 from support.models import tiny_flow
-from latentopt.codec.video import read_header
+from latentopt.bitstream import read_header
 from latentopt.codec.wrap import wrap_for
 torch.set_num_threads(2)
 codec = wrap_for(tiny_flow(), read_header({str(coded)!r}))
@@ -288,7 +288,7 @@ def test_nothing_is_written_where_a_frame_is_bad(oct_codec: VideoCodec, tmp_path
 def test_bad_arguments(flow: nn.Module) -> None:
     with pytest.raises(InputError, match="unknown part 'colour': choose of image, motion"):
         latentopt.wrap(flow, parts=("image", "colour"))
-    with pytest.raises(InputError, match="those of a video codec"):
+    with pytest.raises(InputError, match="parts is for video codecs"):
         latentopt.wrap(tiny(MeanScaleHyperprior), parts=("image",))
     with pytest.raises(InputError, match="one shape"):
         latentopt.wrap(flow).compress([photo(64, 64), photo(64, 65)])

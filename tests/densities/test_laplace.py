@@ -7,12 +7,13 @@ import pytest
 import torch
 from scipy.integrate import dblquad, quad
 from scipy.stats import laplace
+from support.crossing import sent
 
 from latentopt.adapters.dcvc_net import SCALES
 from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder
 from latentopt.densities import GaussianDensity, LaplaceDensity
 from latentopt.latents import Prior
-from latentopt.latents.lattice import LatentCoder
+from latentopt.latents.lattice import LatticeChannel
 from latentopt.lattices import LATTICES, RULES, Lattice
 from latentopt.pmf import build_table, cell_probabilities
 
@@ -169,9 +170,10 @@ def test_the_price_of_a_sample_is_near_its_entropy(name: str, excess: float) -> 
 
 
 def test_quick_estimates_are_those_of_the_tables() -> None:
-    coder = LatentCoder(DENSITY, RULES["int"])
+    channel = LatticeChannel(DENSITY, RULES["int"])
     levels = np.random.default_rng(0).integers(10, 60, 20_000).astype(np.int16)
     residual = DENSITY.draw(levels, np.random.default_rng(1))
-    latent = coder.quantize(residual, Prior((1, 1, len(levels)), levels, np.zeros(len(levels))))
+    prior = Prior((1, 1, len(levels)), levels, np.zeros(len(levels)))
+    latent = sent(channel, residual, prior)
     quick = DENSITY.integer_bits(SCALES[levels], residual)
     assert quick == pytest.approx(latent.bits().sum(), rel=1e-3)

@@ -7,14 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.crossing import received, sent, string_of
 from torch import Tensor
 
 from latentopt.densities import GaussianDensity
-from latentopt.encoder import Field
-from latentopt.encoder.choice import Vectors
-from latentopt.encoder.prices import CoordinateBits
+from latentopt.encoder import Cheapest, CoordinateBits, Field, Prices, Vectors
 from latentopt.latents import Prior
-from latentopt.latents.lattice import LatentCoder, Part, Quantizer, pack
+from latentopt.latents.lattice import LatticeChannel, Part, pack
 from latentopt.lattices import LATTICES, RULES, Lattice
 from latentopt.pmf import JointTable, ProductTable, build_table
 
@@ -315,7 +314,8 @@ def test_selecting_keeps_rows_and_their_levels(data: st.DataObject) -> None:
         assert sum(stop - start for _, start, stop in chosen.runs) == rows.sum()
 
 
-CODERS = {name: LatentCoder(DENSITY, RULES[name]) for name in RULES}
+PRICES = Prices(DENSITY)
+CHANNELS = {name: LatticeChannel(DENSITY, RULES[name]) for name in RULES}
 
 
 def latent(seed: int = 0, shape: tuple[int, ...] = (5, 6, 11)) -> tuple[np.ndarray, Prior]:
@@ -334,7 +334,10 @@ def test_a_fields_mean_leaves_quiet_vectors_at_their_centres(name: str, scalar: 
     values, prior = latent()
     values[:66] = prior.centres[:66]  # the channel of the least scale; no outliers
     y, weight = torch.from_numpy(values), torch.full((len(values),), 20.0)
-    field = Field(CODERS[name], prior, y, weight, scalar)
+    lattices = CHANNELS[name].tables.lattices
+    if scalar:  # as where a walk will pack other vectors
+        lattices = [LATTICES["int"]] * len(lattices)
+    field = Field(DENSITY.spreads, PRICES, lattices, prior, y, weight)
     mean = field.mean(y, 0.5)
     assert mean.shape == y.shape and torch.isfinite(mean).all()
     torch.testing.assert_close(mean[:66], torch.from_numpy(prior.centres[:66]))
@@ -349,7 +352,8 @@ def test_a_fields_mean_moves_outliers_of_quiet_channels(name: str) -> None:
     values[:66] = prior.centres[:66]
     values[7] += 3
     y, weight = torch.from_numpy(values), torch.full((len(values),), 200.0)
-    mean = Field(CODERS[name], prior, y, weight, scalar=False).mean(y, 0.5)
+    lattices = CHANNELS[name].tables.lattices
+    mean = Field(DENSITY.spreads, PRICES, lattices, prior, y, weight).mean(y, 0.5)
     moved = (mean - torch.from_numpy(prior.centres))[:66]
     assert float(moved[7]) == pytest.approx(3, abs=0.5)
     assert int((moved != 0).sum()) <= 8  # the outlier's own vector
@@ -358,19 +362,17 @@ def test_a_fields_mean_moves_outliers_of_quiet_channels(name: str) -> None:
 @pytest.mark.parametrize("name", RULES)
 @pytest.mark.parametrize("weight", [3.0, 12.0, 1e6])
 def test_a_weighted_quantizer_lowers_rate_plus_weighted_error(name: str, weight: float) -> None:
-    coder = CODERS[name]
+    channel = CHANNELS[name]
     values, prior = latent(1, (5, 40, 40))
     weights = np.full(len(values), weight, np.float32)
     costs = {}
-    for label, w in (("nearest", None), ("cheapest", weights)):
-        quantizer = Quantizer(coder, values, prior.shape, weight=w)
-        quantizer(np.arange(len(values)), prior.levels, prior.centres)
-        made = quantizer.latent()
+    for label, choose in (("nearest", None), ("cheapest", Cheapest(PRICES, weights))):
+        made = sent(channel, values, prior, choose=choose)
         error = weight * np.square(made.hat.astype(np.float64) - values).sum()
         costs[label] = made.bits().sum() + error
-        decoded, codes = coder.decode(coder.encode(made, [7]), prior)
-        np.testing.assert_array_equal(decoded.hat, made.hat)
-        assert codes == [7]
+        decoded = received(channel, string_of(made, [7]), prior)
+        np.testing.assert_array_equal(decoded.latent.hat, made.hat)
+        assert decoded.step_codes == [7]
     if weight > 1e5:
         assert costs["cheapest"] == pytest.approx(costs["nearest"], rel=1e-4)
     else:

@@ -4,18 +4,20 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from support.crossing import sent
 from torch import Tensor
 
 from latentopt.densities import GaussianDensity
-from latentopt.encoder import Field, Objective, Schedule, refine
+from latentopt.encoder import Cheapest, Field, Objective, Prices, Schedule, refine
 from latentopt.latents import Prior
-from latentopt.latents.lattice import LatentCoder, Quantizer
+from latentopt.latents.lattice import Latent, LatticeChannel
 from latentopt.lattices import RULES
 
 SHAPE = (3, 16, 16)
 N = int(np.prod(SHAPE))
 DENSITY = GaussianDensity(np.array([0.3, 0.8, 2.0]))
-CODERS = {name: LatentCoder(DENSITY, RULES[name]) for name in RULES}
+PRICES = Prices(DENSITY)
+CHANNELS = {name: LatticeChannel(DENSITY, RULES[name]) for name in RULES}
 GAIN = 0.01  # keeps images within [0, 1], so that nothing is clipped
 
 
@@ -48,22 +50,26 @@ def objective_of(synthesis, weight: float) -> tuple[Objective, Tensor, Prior]:
     return made, y, prior
 
 
-def cost_of(objective: Objective, coder: LatentCoder, latent) -> float:
+def cost_of(objective: Objective, latent: Latent) -> float:
     image = objective.synthesis(torch.from_numpy(latent.hat).float().reshape(1, *SHAPE))
     error = float((image - objective.x).square().sum(dtype=torch.float64))
     return float(latent.bits().sum()) + objective.trade * error
 
 
-def quantized(coder: LatentCoder, values: NDArray, prior: Prior, weight: NDArray | None = None):
-    quantizer = Quantizer(coder, values, SHAPE, weight=weight)
-    quantizer(np.arange(N), prior.levels, prior.centres)
-    return quantizer.latent()
+def quantized(name: str, values: NDArray, prior: Prior, weight: NDArray | None = None) -> Latent:
+    choose = None if weight is None else Cheapest(PRICES, weight)
+    return sent(CHANNELS[name], values, prior, choose=choose)
+
+
+def field_of(name: str, objective: Objective, y: Tensor, prior: Prior) -> Field:
+    lattices = CHANNELS[name].tables.lattices
+    return Field(DENSITY.spreads, PRICES, lattices, prior, y, objective.weight)
 
 
 def refined(
     name: str, objective: Objective, y: Tensor, prior: Prior, schedule: Schedule
 ) -> NDArray[np.float32]:
-    field = Field(CODERS[name], prior, y, objective.weight, scalar=False)
+    field = field_of(name, objective, y, prior)
     return refine(objective, y, SHAPE, lambda *_: field, schedule).numpy()
 
 
@@ -120,10 +126,10 @@ def test_where_elements_are_apart_annealing_finds_the_cheapest_points(name: str)
     objective, y, prior = objective_of(apart, weight)
     target = refined(name, objective, y, prior, Schedule(40, (1.0, 0.02), (0.5, 0.5)))
     weights = np.full(N, weight, np.float32)
-    direct = quantized(CODERS[name], y.numpy(), prior, weights)
-    near = quantized(CODERS[name], target, prior)
+    direct = quantized(name, y.numpy(), prior, weights)
+    near = quantized(name, target, prior)
     assert np.mean(np.isclose(near.hat, direct.hat, atol=1e-4)) > 0.97
-    costs = [cost_of(objective, CODERS[name], latent) for latent in (near, direct)]
+    costs = [cost_of(objective, latent) for latent in (near, direct)]
     assert costs[0] == pytest.approx(costs[1], rel=0.002)
 
 
@@ -132,18 +138,17 @@ def test_where_elements_are_apart_annealing_finds_the_cheapest_points(name: str)
 def test_refined_points_cost_less_than_the_nearest(name: str, steps: int) -> None:
     weight = 12.0
     objective, y, prior = objective_of(mixed, weight)
-    coder = CODERS[name]
     target = refined(name, objective, y, prior, Schedule(steps, (1.5, 0.2), (0.3, 0.1)))
     costs = [
-        cost_of(objective, coder, quantized(coder, y.numpy(), prior)),
-        cost_of(objective, coder, quantized(coder, target, prior, np.full(N, 60, np.float32))),
+        cost_of(objective, quantized(name, y.numpy(), prior)),
+        cost_of(objective, quantized(name, target, prior, np.full(N, 60, np.float32))),
     ]
     assert costs[1] < (0.99 if steps == 2 else 0.97) * costs[0]
 
 
 def test_a_stop_leaves_the_latent_as_far_as_it_got() -> None:
     objective, y, prior = objective_of(mixed, 12.0)
-    field = Field(CODERS["oct"], prior, y, objective.weight, scalar=False)
+    field = field_of("oct", objective, y, prior)
     schedule = Schedule(10, (1.0, 0.3), (0.3, 0.3))
     asked: list[int] = []
 
@@ -167,7 +172,7 @@ def test_each_step_may_have_a_field_of_its_own() -> None:
 
     def field(step: int, mean: Tensor) -> Field:
         seen.append((step, mean))
-        return Field(CODERS["int"], prior, y, objective.weight, scalar=True)
+        return field_of("int", objective, y, prior)
 
     made = refine(objective, y, SHAPE, field, Schedule(3, (1.0, 0.3), (0.3, 0.3)))
     assert [step for step, _ in seen] == [0, 1, 2]

@@ -9,6 +9,7 @@ import pytest
 from compressai.models.base import get_scale_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.crossing import received, sent, string_of
 
 from latentopt import BitstreamError, Container, InputError
 from latentopt.atomic import write_whole
@@ -17,13 +18,13 @@ from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder, integer_bits
 from latentopt.bitstream.steps import pack_steps, unpack_steps
 from latentopt.densities import GaussianDensity
 from latentopt.latents import Prior
-from latentopt.latents.lattice import LatentCoder, pack, ship_tables, shipped
+from latentopt.latents.lattice import LatticeChannel, pack, ship_tables, shipped
 from latentopt.latents.lattice.shipped import shipped_tables
 from latentopt.lattices import LATTICES, RULES
 from latentopt.pmf import Counts
 
 SCALES = np.array([0.11, 0.3, 0.6, 0.9, 2.0, 9.0])
-CODERS = {name: LatentCoder(GaussianDensity(SCALES), RULES[name]) for name in LATTICES}
+CHANNELS = {name: LatticeChannel(GaussianDensity(SCALES), RULES[name]) for name in LATTICES}
 
 
 # -- symbols ---------------------------------------------------------------------------------------
@@ -102,24 +103,23 @@ def random_latent(seed: int, n: int, outlier: float) -> tuple[np.ndarray, Prior]
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 400), outlier=st.floats(-1e6, 1e6))
 @settings(max_examples=40, deadline=None)
 def test_latent_round_trip(name: str, seed: int, n: int, outlier: float) -> None:
-    coder = CODERS[name]
+    channel = CHANNELS[name]
     values, prior = random_latent(seed, n, outlier)
-    latent = coder.quantize(values, prior)
-    string = coder.encode(latent, [77])
-    decoded, codes = coder.decode(string, prior)
-    assert codes == [77]
-    np.testing.assert_array_equal(decoded.hat, latent.hat)
+    latent = sent(channel, values, prior)
+    string = string_of(latent, [77])
+    decoded = received(channel, string, prior)
+    assert decoded.step_codes == [77]
+    np.testing.assert_array_equal(decoded.latent.hat, latent.hat)
     assert np.abs(latent.hat - values).max() <= 1.01  # the covering radius of E8 is 1
     assert len(string) * 8 <= latent.bits().sum() * 1.001 + 80
 
 
 @pytest.mark.parametrize("name", list(LATTICES))
 def test_rate_is_that_of_the_written_bytes(name: str) -> None:
-    coder = CODERS[name]
     values, prior = random_latent(5, 60_000, 0.0)
-    latent = coder.quantize(values, prior)
+    latent = sent(CHANNELS[name], values, prior)
     bits = latent.bits().sum()
-    assert len(coder.encode(latent, [0])) * 8 == pytest.approx(bits, rel=1e-3, abs=72)
+    assert len(string_of(latent, [0])) * 8 == pytest.approx(bits, rel=1e-3, abs=72)
     sampled = [np.log(s * np.sqrt(2 * np.pi * np.e)) / np.log(2) for s in SCALES[3:]]
     wide = np.isin(prior.levels, [4, 5])
     assert latent.bits()[wide].mean() == pytest.approx(np.mean(sampled[1:]), rel=0.03)
@@ -132,8 +132,8 @@ def test_lattices_beat_rounding_at_equal_rate() -> None:
     levels = prior.levels[prior.levels >= 4]
     wide = Prior((1, 1, len(levels)), levels, prior.centres[prior.levels >= 4])
     errors, bits = {}, {}
-    for name, coder in CODERS.items():
-        latent = coder.quantize(values, wide)
+    for name, channel in CHANNELS.items():
+        latent = sent(channel, values, wide)
         errors[name] = np.square(latent.hat - values).mean()
         bits[name] = latent.bits().mean()
     for name, lattice in LATTICES.items():
@@ -147,39 +147,39 @@ def test_broken_latents_are_refused(name: str, bad: float) -> None:
     values, prior = random_latent(7, 50, 0.0)
     values[13] = bad
     with pytest.raises(InputError, match="NaN, infinite or beyond"):
-        CODERS[name].quantize(values, prior)
+        sent(CHANNELS[name], values, prior)
 
 
 @pytest.mark.parametrize("name", list(LATTICES))
 def test_tables_survive_dump_and_load(name: str) -> None:
-    coder = CODERS[name]
+    channel = CHANNELS[name]
     wider = GaussianDensity(SCALES * 1.5)
-    assert LatentCoder(wider, RULES[name]).digest() != coder.digest()
-    other = LatentCoder(wider, RULES[name], dumped=coder.dump())
-    assert other.digest() == coder.digest()
-    assert other.lattices == coder.lattices
+    assert LatticeChannel(wider, RULES[name]).digest() != channel.digest()
+    other = LatticeChannel(wider, RULES[name], dumped=channel.dump())
+    assert other.digest() == channel.digest()
+    assert other.tables.lattices == channel.tables.lattices
     values, prior = random_latent(8, 500, 40.0)
-    latent = coder.quantize(values, prior)
-    assert other.encode(other.quantize(values, prior), [0]) == coder.encode(latent, [0])
+    strings = [string_of(sent(each, values, prior), [0]) for each in (other, channel)]
+    assert strings[0] == strings[1]
 
 
 def test_shipped_tables_are_taken_and_are_those_that_would_be_built(tmp_path, monkeypatch) -> None:
     density, hexagonal = GaussianDensity(SCALES), RULES["hex"]
-    built = LatentCoder(density, hexagonal)
-    marked = LatentCoder(GaussianDensity(SCALES * 1.5), hexagonal).dump()
+    built = LatticeChannel(density, hexagonal)
+    marked = LatticeChannel(GaussianDensity(SCALES * 1.5), hexagonal).dump()
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     ship_tables(density, {"hex": marked})
-    assert (LatentCoder(density, hexagonal).dump() == marked).all()
-    assert LatentCoder(GaussianDensity(SCALES * 1.1), hexagonal).digest() != built.digest()
-    assert LatentCoder(density, RULES["oct"]).dump().size != marked.size  # has no file: built
-    assert LatentCoder(density.core, hexagonal, "paper").digest() != built.digest()
+    assert (LatticeChannel(density, hexagonal).dump() == marked).all()
+    assert LatticeChannel(GaussianDensity(SCALES * 1.1), hexagonal).digest() != built.digest()
+    assert LatticeChannel(density, RULES["oct"]).dump().size != marked.size  # has no file: built
+    assert LatticeChannel(density.core, hexagonal, "paper").digest() != built.digest()
     shipped._read.cache_clear()
 
 
 @pytest.mark.parametrize("name", list(LATTICES))
 def test_the_package_has_the_tables_of_compressais_scale_table(name: str) -> None:
     density = GaussianDensity(get_scale_table().double().numpy())
-    dumped = shipped_tables(density, name, "exact")
+    dumped = shipped_tables(density.fingerprint, name, "exact")
     assert dumped is not None, "run scripts/ship_tables.py"
     built = _built(density, name)
     assert built.shape == dumped.shape
@@ -189,19 +189,19 @@ def test_the_package_has_the_tables_of_compressais_scale_table(name: str) -> Non
 
 def _built(density: GaussianDensity, name: str) -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("latentopt.latents.lattice.coder.shipped_tables", lambda *_: None)
-        return LatentCoder(density, RULES[name]).dump()
+        patch.setattr("latentopt.latents.lattice.tables.shipped_tables", lambda *_: None)
+        return LatticeChannel(density, RULES[name]).dump()
 
 
 def test_paper_tables_round_trip_without_escape() -> None:
     for name in ("hex", "oct"):
-        coder = LatentCoder(GaussianDensity(SCALES, tails=()), RULES[name], "paper")
+        channel = LatticeChannel(GaussianDensity(SCALES, tails=()), RULES[name], "paper")
         values, prior = random_latent(9, 3000, 30.0)
-        latent = coder.quantize(values, prior)
-        decoded, _ = coder.decode(coder.encode(latent, [0]), prior)
+        latent = sent(channel, values, prior)
+        decoded = received(channel, string_of(latent, [0]), prior).latent
         np.testing.assert_array_equal(decoded.hat, latent.hat)
     with pytest.raises(InputError, match="'exact' or 'paper'"):
-        LatentCoder(GaussianDensity(SCALES), RULES["hex"], "best")
+        LatticeChannel(GaussianDensity(SCALES), RULES["hex"], "best")
 
 
 # -- step sizes ------------------------------------------------------------------------------------
@@ -253,9 +253,9 @@ def test_heads_that_no_encoder_writes_are_refused(string: bytes) -> None:
 
 @pytest.mark.parametrize("name", list(RULES))
 def test_a_latents_directions_follow_from_its_points(name: str) -> None:
-    coder = LatentCoder(GaussianDensity(SCALES), RULES[name])
+    channel = LatticeChannel(GaussianDensity(SCALES), RULES[name])
     values, prior = random_latent(11, 3000, 0.0)
-    latent = coder.quantize(values, prior)
+    latent = sent(channel, values, prior)
     for direction, count in DIRECTIONS.items():
         assert latent.directions(direction).shape == (count, len(values))
     [sign] = latent.directions("sign")

@@ -10,26 +10,25 @@ from compressai.models.base import get_scale_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from support.crossing import InGroups, received, sent, string_of
 from support.models import FAMILIES, photo, tiny
 from torch import nn
 
 import latentopt
 from latentopt import BitstreamError
-from latentopt.densities import FactorizedDensity, GaussianDensity, RescaledDensity
-from latentopt.encoder import fit_corrections
-from latentopt.latents import Prior
+from latentopt.densities import Density, FactorizedDensity, GaussianDensity, RescaledDensity
+from latentopt.encoder import Prices, fit_corrections
+from latentopt.latents import Coded, Point, Prior
 from latentopt.latents.lattice import (
     CORRECTION_BITS,
     MAX_CORRECTION,
-    Latent,
-    LatentCoder,
-    Quantizer,
-    Reader,
+    LatticeChannel,
 )
 from latentopt.lattices import RULES
 
 DENSITY = GaussianDensity(get_scale_table().double().numpy())
-CODER = LatentCoder(DENSITY, RULES["int"])
+CHANNEL = LatticeChannel(DENSITY, RULES["int"], corrected=True)
+PLAIN = LatticeChannel(DENSITY, RULES["int"])
 PLANE = 4000
 
 
@@ -45,10 +44,8 @@ def channels(levels: list[int], wider: list[int], seed: int = 0) -> tuple[NDArra
     return values, prior
 
 
-def quantized(coder: LatentCoder, values: NDArray, prior: Prior, corrections: NDArray) -> Latent:
-    quantizer = Quantizer(coder, values, prior.shape, corrections)
-    quantizer(np.arange(len(values)), prior.levels, prior.centres)
-    return quantizer.latent()
+def fitted(density: Density, prior: Prior, values: NDArray) -> NDArray[np.int32]:
+    return fit_corrections(density, Prices(density), prior, values)
 
 
 # -- how they are found ----------------------------------------------------------------------------
@@ -58,18 +55,18 @@ def quantized(coder: LatentCoder, values: NDArray, prior: Prior, corrections: ND
 def test_channels_that_are_k_levels_wider_are_corrected_by_k(level: int) -> None:
     k = np.array([-5, -3, -1, 0, 1, 2, 4, 7])
     values, prior = channels([level] * len(k), k.tolist())
-    np.testing.assert_array_equal(fit_corrections(CODER, prior, values), k)
+    np.testing.assert_array_equal(fitted(DENSITY, prior, values), k)
 
 
 def test_what_is_wider_than_any_correction_gets_the_largest() -> None:
     values, prior = channels([20, 25], [12, -12])
-    assert fit_corrections(CODER, prior, values).tolist() == [MAX_CORRECTION, -MAX_CORRECTION]
+    assert fitted(DENSITY, prior, values).tolist() == [MAX_CORRECTION, -MAX_CORRECTION]
 
 
 def test_wide_channels_that_are_as_they_should_are_left_alone() -> None:
     levels = [36, 40, 44, 50]  # standard deviations of 9 to 52
     values, prior = channels(levels, [0] * 4)
-    assert fit_corrections(CODER, prior, values).tolist() == [0] * 4
+    assert fitted(DENSITY, prior, values).tolist() == [0] * 4
 
 
 def test_a_channel_with_several_levels_is_corrected_as_a_whole() -> None:
@@ -78,7 +75,7 @@ def test_a_channel_with_several_levels_is_corrected_as_a_whole() -> None:
     k = np.repeat([3, -2], PLANE)
     values = DENSITY.scales[levels + k] * rng.standard_normal(len(levels))
     prior = Prior((2, 1, PLANE), levels, np.zeros(len(levels)))
-    assert fit_corrections(CODER, prior, values).tolist() == [3, -2]
+    assert fitted(DENSITY, prior, values).tolist() == [3, -2]
 
 
 def test_few_elements_do_not_pay_for_a_correction() -> None:
@@ -87,15 +84,15 @@ def test_few_elements_do_not_pay_for_a_correction() -> None:
     np.testing.assert_allclose(CORRECTION_BITS, CORRECTION_BITS[::-1], atol=1e-3)
     levels = np.full(12, 20, np.int16)
     values = np.tile([1.0, -1.0, 0.0], 4) * 1.5
-    found = fit_corrections(CODER, Prior((4, 1, 3), levels, np.zeros(12)), values)
+    found = fitted(DENSITY, Prior((4, 1, 3), levels, np.zeros(12)), values)
     assert found.dtype == np.int32 and found.tolist() == [0] * 4
 
 
 def test_corrections_make_the_latent_cheaper() -> None:
     values, prior = channels([16, 20, 24], [4, -4, 0])
-    found = fit_corrections(CODER, prior, values)
-    plain = CODER.quantize(values, prior)
-    better = quantized(CODER, values, prior, found)
+    found = fitted(DENSITY, prior, values)
+    plain = sent(PLAIN, values, prior)
+    better = sent(CHANNEL, values, prior, found)
     np.testing.assert_array_equal(better.hat, plain.hat)
     spent = CORRECTION_BITS[found + MAX_CORRECTION].sum()
     assert better.bits().sum() + spent < 0.98 * plain.bits().sum()
@@ -110,16 +107,15 @@ def test_learned_densities_are_corrected_by_their_widths() -> None:
     values = density.draw(drawn, np.random.default_rng(1))
     levels = np.repeat(np.arange(own.levels, dtype=np.int16), PLANE)
     prior = Prior((own.levels, 1, PLANE), levels, np.zeros(len(levels)))
-    coder = LatentCoder(density, RULES["int"])
     wide = np.array([own.spread(level) for level in range(own.levels)]) > 5
-    found = fit_corrections(coder, prior, values)
+    found = fitted(density, prior, values)
     np.testing.assert_array_equal(found[~wide], k[~wide])
 
 
 # -- how they are coded ----------------------------------------------------------------------------
 
 SMALL = GaussianDensity(np.geomspace(0.11, 12, 30))
-CODERS = {name: LatentCoder(SMALL, RULES[name]) for name in RULES}
+CHANNELS = {name: LatticeChannel(SMALL, RULES[name], corrected=True) for name in RULES}
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -132,46 +128,45 @@ CODERS = {name: LatentCoder(SMALL, RULES[name]) for name in RULES}
 def test_corrected_latents_round_trip(
     name: str, corrections: list[int], codes: list[int], seed: int
 ) -> None:
-    coder, rng = CODERS[name], np.random.default_rng(seed)
+    channel, rng = CHANNELS[name], np.random.default_rng(seed)
     levels = rng.integers(0, 30, 3 * 50).astype(np.int16)
     centres = rng.normal(0, 2, len(levels))
     values = centres + 2 * SMALL.scales[levels] * rng.standard_normal(len(levels))
     prior = Prior((3, 5, 10), levels, centres)
-    latent = quantized(coder, values, prior, np.array(corrections, dtype=np.int32))
-    string = coder.encode(latent, codes)
-    reader = Reader(coder, string, prior.shape, len(codes), corrected=True)
-    reader(np.arange(len(levels)), levels, centres)
-    decoded = reader.latent()
+    latent = sent(channel, values, prior, np.array(corrections, dtype=np.int32))
+    string = string_of(latent, codes)
+    found = received(channel, string, prior, "split")
+    decoded = found.latent
     np.testing.assert_array_equal(decoded.hat, latent.hat)
     np.testing.assert_array_equal(decoded.prior.levels, latent.prior.levels)
     assert decoded.corrections is not None and decoded.corrections.tolist() == corrections
-    assert reader.step_codes == codes
+    assert found.step_codes == codes
     spent = CORRECTION_BITS[np.array(corrections) + MAX_CORRECTION].sum()
     assert len(string) * 8 <= (latent.bits().sum() + spent) * 1.001 + 56 + 72
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_corrections_reach_groups_that_cut_through_channels(name: str) -> None:
-    coder, rng = CODERS[name], np.random.default_rng(3)
+    channel, rng = CHANNELS[name], np.random.default_rng(3)
     levels = rng.integers(0, 30, 3 * 50).astype(np.int16)
     centres = rng.normal(0, 2, len(levels))
     values = centres + SMALL.scales[levels] * rng.standard_normal(len(levels))
     corrections = np.array([7, 0, -7], dtype=np.int32)
     groups = np.array_split(rng.permutation(len(levels)), 4)
-    quantizer = Quantizer(coder, values, (3, 5, 10), corrections)
-    promised = [quantizer(index, levels[index], centres[index]) for index in groups]
-    string = coder.encode(quantizer.latent(), [0])
-    reader = Reader(coder, string, (3, 5, 10), corrected=True)
-    for index, hat in zip(groups, promised):
-        np.testing.assert_array_equal(reader(index, levels[index], centres[index]), hat)
+    walk = InGroups(Prior((3, 5, 10), levels, centres), groups)
+    string = string_of(channel.send(walk, Point(values), corrections))
+    promised = walk.decoded
+    decoded = Coded.read(channel, walk, string, "sign").latent
+    for hat, found in zip(promised, walk.decoded, strict=True):
+        np.testing.assert_array_equal(found, hat)
     expected = np.clip(levels + np.repeat(corrections, 50), 0, 29)
-    np.testing.assert_array_equal(reader.latent().prior.levels, expected)
+    np.testing.assert_array_equal(decoded.prior.levels, expected)
 
 
 def test_the_decoded_levels_are_the_corrected_ones() -> None:
     values, prior = channels([10, 60, 0], [0, 0, 0])
     corrections = np.array([-3, 7, -7], dtype=np.int32)
-    latent = quantized(CODER, values, prior, corrections)
+    latent = sent(CHANNEL, values, prior, corrections)
     expected = prior.corrected(DENSITY, corrections)
     np.testing.assert_array_equal(latent.prior.levels, expected.levels)
     assert sorted(set(latent.prior.levels.tolist())) == [0, 7, 63]
@@ -180,10 +175,10 @@ def test_the_decoded_levels_are_the_corrected_ones() -> None:
 
 def test_an_uncorrected_reader_does_not_take_a_corrected_string() -> None:
     values, prior = channels([20, 20], [3, -3])
-    latent = quantized(CODER, values, prior, np.array([3, -3], dtype=np.int32))
-    string = CODER.encode(latent, [0])
+    latent = sent(CHANNEL, values, prior, np.array([3, -3], dtype=np.int32))
+    string = string_of(latent)
     with pytest.raises(BitstreamError):
-        CODER.decode(string, prior)
+        received(PLAIN, string, prior)
 
 
 # -- whole codecs ----------------------------------------------------------------------------------

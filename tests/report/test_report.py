@@ -33,8 +33,8 @@ from latentopt.errors import DataError, InputError, WeightsError
 from latentopt.media.images import read_image, write_png
 from latentopt.report import data, report
 from latentopt.report.commands import commands
+from latentopt.report.page_tables import Column, tables
 from latentopt.report.slider import Comparison, compare
-from latentopt.report.tables import Column, tables
 from latentopt.report.views import is_cropped, views
 
 CODEC = "tiny-mbt2018-mean"

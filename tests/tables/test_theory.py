@@ -20,7 +20,7 @@ from latentopt.media.images import read_image
 
 @pytest.mark.parametrize("name", LATTICES)
 def test_second_moment_of_the_cell_by_sampling(name: str) -> None:
-    """Points drawn over many cells are as far from the lattice as kappa says (design.md)."""
+    """Points drawn over many cells are as far from the lattice as kappa says: see pmf.md."""
     lattice, count = LATTICES[name], 400_000
     rng = np.random.default_rng(0)
     x = torch.from_numpy(rng.uniform(-50, 50, (count // lattice.dim, lattice.dim)))

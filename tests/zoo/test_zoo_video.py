@@ -12,7 +12,6 @@ from torch.nn.functional import avg_pool2d
 
 from latentopt import zoo
 from latentopt.errors import InputError, WeightsError
-from latentopt.media.images import write_png
 from latentopt.zoo.embedded import EMBEDDED, write_embedded
 from latentopt.zoo.flow import PUBLISHED, PixelFlow, SmallScaleSpaceFlow, Widths
 
@@ -169,90 +168,3 @@ def test_motion_helps(quality: int) -> None:
     unmoved = model.forward_prediction(before, model.motion_decoder(torch.zeros_like(y_motion)))
     assert psnr(now, predicted) > psnr(now, before) + 2
     assert psnr(now, predicted) > psnr(now, unmoved) + 2
-
-
-# -- training and measuring ----------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("photographs")
-    for i in range(3):
-        write_png(folder / f"{i}.png", photo(150, 160, seed=i))
-    return sorted(folder.iterdir())
-
-
-def test_clips(photographs: list[Path]) -> None:
-    pytest.importorskip("pytorch_optimizer", reason="pip install pytorch-optimizer")
-    from train_video import Clips
-
-    one, same, other = (Clips(photographs, 64, 4, 3, seed) for seed in (1, 1, 2))
-    frames, again = one.next(), same.next()
-    assert len(frames) == 3
-    for x, y in zip(frames, again):
-        assert x.shape == (4, 3, 64, 64) and x.dtype == torch.float32
-        assert x.min() >= 0 and x.max() <= 1
-        assert torch.equal(x, y)
-    assert not torch.equal(frames[0], other.next()[0])
-    moved = [psnr(a, b) for a, b in zip(frames[0], frames[2])]
-    assert min(moved) > 8 and len(set(moved)) == 4  # the same scene, filmed differently
-
-
-def test_rate_and_distortion_are_means_over_frames() -> None:
-    pytest.importorskip("pytorch_optimizer", reason="pip install pytorch-optimizer")
-    from train_video import rate_and_distortion
-
-    frames = [torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)]
-    half = {"y": torch.full((32,), 0.5), "z": torch.ones(7)}  # 32 bits
-    out = {
-        "x_hat": [frames[0] + 1 / 255, frames[1] + 3 / 255],
-        "likelihoods": [{"keyframe": half}, {"motion": half, "residual": half}],
-    }
-    bpp, mse = rate_and_distortion(out, frames)
-    assert float(bpp) == pytest.approx(96 / 64) and float(mse) == pytest.approx(5)
-
-
-def test_a_run_trains_resumes_and_exports(
-    photographs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("pytorch_optimizer", reason="pip install pytorch-optimizer")
-    import argparse
-
-    import train_video
-    import train_zoo
-
-    from latentopt.zoo.folder import Folder
-
-    config = {"architecture": "ssf2020", "widths": list(SMALL.values()), "lambda": 0.01}
-    config |= {"crop": 128, "batch": 1, "frames": 2, "seed": 1, "warmup": 2, "steps": 2}
-    config |= {"learning_rate": 1e-3, "half": ["img_decoder"]}
-    monkeypatch.setattr(train_zoo, "settings", lambda codec, quality: config)
-    for i in range(2):
-        write_png(tmp_path / f"{i}.png", photo(200, 210, seed=i))
-    args = argparse.Namespace(data=tmp_path, runs=tmp_path, device="cpu")
-    train_video.Run(NAME, 1, args).train(check_every=2)
-    config |= {"steps": 4}
-    run = train_video.Run(NAME, 1, args)
-    assert run.step == 2
-    run.train(check_every=2)
-    folder = Folder(tmp_path / "weights", "embedded", EMBEDDED.codecs)
-    monkeypatch.setattr(train_zoo, "EMBEDDED", folder)
-    train_zoo.export(NAME, 1, tmp_path)
-    loaded = zoo.load(NAME, weights=folder.file(NAME, 1))
-    assert len(coded(loaded, clip(2))) == 2
-
-
-def test_the_report_counts_bytes_and_crops() -> None:
-    import video_report
-
-    frames = [x[..., :100, :120] for x in clip(5)]
-    model = small()
-    model.update()
-    groups = [model.compress([video_report.padded(x) for x in g]) for g in (frames[:3], frames[3:])]
-    strings = [strings for group, _ in groups for strings in group]
-    key, inter = strings[0], strings[1]
-    nested = [key, inter["motion"], inter["residual"]]
-    assert video_report.byte_count(strings[:2]) == sum(len(s[0]) for two in nested for s in two)
-    rd = video_report.measure(model, frames, gop=3)
-    assert rd.bpp == pytest.approx(8 * video_report.byte_count(strings) / (5 * 100 * 120))
-    assert 3 < rd.psnr_db < 20  # untrained: nearly black

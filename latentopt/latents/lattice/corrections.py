@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from latentopt.bitstream import SymbolDecoder, SymbolEncoder
+from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder
 from latentopt.pmf import Counts
 
 MAX_CORRECTION = 7

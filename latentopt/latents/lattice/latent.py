@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from latentopt.bitstream import SymbolEncoder, integer_bits
+from latentopt.bitstream.ans import SymbolEncoder, integer_bits
 from latentopt.densities import Density, Floats
 from latentopt.latents.channel import Crossed, Kinds
 from latentopt.latents.lattice.corrections import encode_corrections

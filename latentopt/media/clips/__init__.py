@@ -2,7 +2,7 @@
 
 from latentopt.media.clips.clip import Clip, Format
 from latentopt.media.clips.color import BT709, Colours, rgb_to_yuv420, yuv420_to_rgb
-from latentopt.media.clips.files import READABLE, WRITABLE, open_clip, write_clip
+from latentopt.media.clips.suffixes import READABLE, WRITABLE, open_clip, write_clip
 
 __all__ = [
     "BT709",

@@ -10,18 +10,22 @@ from itertools import islice
 from pathlib import Path
 from typing import cast
 
-import av
 import numpy as np
 import torch
-from av.error import FFmpegError
-from av.video.plane import VideoPlane
-from av.video.stream import VideoStream
 from torch import Tensor
 
 from latentopt.errors import InputError
+from latentopt.extras import need
 from latentopt.media.clips.clip import DEFAULT_RATE, Format, Frames
 from latentopt.media.clips.color import BT709, Colours, rgb_to_yuv420, yuv420_to_rgb
 from latentopt.media.clips.truncated import refuse_truncated
+
+need("video", "av")
+
+import av  # noqa: E402
+from av.error import FFmpegError  # noqa: E402
+from av.video.plane import VideoPlane  # noqa: E402
+from av.video.stream import VideoStream  # noqa: E402
 
 # ISO/IEC 23091-2 codes, as FFmpeg's AVCOL_SPC_*. 2: not said.
 _WEIGHTS = {
@@ -82,7 +86,7 @@ class Encoder:
                 f"{format.width}x{format.height}: H.264 with 4:2:0 chroma needs even sides; "
                 "write .mkv, .y4m or a folder of PNG"
             )
-        with av.open(path, "w", format=self.container) as container:
+        with _system_errors(), av.open(path, "w", format=self.container) as container:
             stream = cast(
                 VideoStream,
                 container.add_stream(self.codec, rate=format.rate, options=self.options),
@@ -104,8 +108,18 @@ class Encoder:
 
 
 # Level 1 has no slices, with which FFmpeg before 7.1.1 loses the last chroma of odd widths.
-LOSSLESS = Encoder("matroska", "ffv1", {"level": "1"})
-VISUALLY_LOSSLESS = Encoder("mp4", "libx264", {"crf": "12", "preset": "medium"}, even_sides=True)
+_LOSSLESS = Encoder("matroska", "ffv1", {"level": "1"})
+_VISUALLY_LOSSLESS = Encoder("mp4", "libx264", {"crf": "12", "preset": "medium"}, even_sides=True)
+ENCODERS = {".mkv": _LOSSLESS, ".mp4": _VISUALLY_LOSSLESS}
+
+
+@contextmanager
+def _system_errors() -> Iterator[None]:
+    """FFmpeg's failures to write as the system's: those who call need not know FFmpeg's."""
+    try:
+        yield
+    except FFmpegError as error:
+        raise OSError(error.errno, error.strerror) from error
 
 
 def _decoded(path: Path) -> Generator[av.VideoFrame, None, None]:

@@ -19,7 +19,6 @@ from torch import Tensor
 from latentopt.errors import InputError
 from latentopt.media.clips.clip import DEFAULT_RATE, Format, Frames, Source
 from latentopt.media.clips.color import BT709, Colours, rgb_to_yuv420, yuv420_to_rgb
-from latentopt.media.clips.encoded import open_container
 
 _MAGIC = b"YUV4MPEG2 "
 _FRAME = b"FRAME"
@@ -79,6 +78,8 @@ def open_y4m(path: Path) -> Source:
     with path.open("rb") as file:
         fields = _header(path, file.readline(_LONGEST_LINE))
         if fields.get("C", "420") not in _EIGHT_BIT_420:
+            from latentopt.media.clips.encoded import open_container
+
             return open_container(path)
         try:
             format = Format(int(fields["W"]), int(fields["H"]), _rate(fields.get("F", "0:0")))

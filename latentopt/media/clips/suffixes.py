@@ -6,13 +6,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import torch
-from av.error import FFmpegError
 from torch import Tensor
 
 from latentopt.atomic import whole
 from latentopt.errors import InputError
 from latentopt.media.clips.clip import Clip, Format, Source
-from latentopt.media.clips.encoded import LOSSLESS, VISUALLY_LOSSLESS, open_container
 from latentopt.media.clips.pictures import IMAGES, open_folder, open_pictures, png_writer
 from latentopt.media.clips.raw import open_y4m, open_yuv, y4m_writer, yuv_writer
 
@@ -22,12 +20,11 @@ _CONTAINERS = (".mp4", ".mkv", ".mov", ".avi", ".webm")
 _WRITERS: dict[str, Writer] = {
     ".y4m": y4m_writer,
     ".yuv": yuv_writer,
-    ".mkv": LOSSLESS.writer,
-    ".mp4": VISUALLY_LOSSLESS.writer,
 }
+_ENCODED = (".mkv", ".mp4")  # by way of PyAV, which is optional and so imported on use
 READABLE = (".y4m", ".yuv", *_CONTAINERS, *IMAGES)
 """Suffixes that `open_clip` takes, besides folders of PNG."""
-WRITABLE = tuple(_WRITERS)
+WRITABLE = (*_WRITERS, *_ENCODED)
 """Suffixes that `write_clip` takes, besides none at all: a folder of PNG."""
 
 
@@ -50,6 +47,7 @@ def open_clip(
 
     Raises:
         InputError: missing, unreadable, empty, truncated, no video, or of unknown size.
+        MissingExtraError: the file needs PyAV, which is not installed.
     """
     path = Path(path)
     try:
@@ -78,6 +76,7 @@ def write_clip(path: str | Path, frames: Iterable[Tensor], format: Format) -> in
 
     Raises:
         InputError: an unknown suffix, no frames, a frame of another size, or not writable.
+        MissingExtraError: `.mkv` and `.mp4` need PyAV, which is not installed.
     """
     writer = _writer(path)
     path, written = Path(path), 0
@@ -88,7 +87,7 @@ def write_clip(path: str | Path, frames: Iterable[Tensor], format: Format) -> in
                 written += 1
             if not written:
                 raise InputError(f"{path}: no frames to write")
-    except (OSError, FFmpegError) as error:
+    except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
     return written
 
@@ -106,6 +105,8 @@ def _source(path: Path, size: tuple[int, int] | None) -> Source:
     if suffix in IMAGES:
         return open_pictures([path])
     if suffix in _CONTAINERS:
+        from latentopt.media.clips.encoded import open_container
+
         return open_container(path)
     raise InputError(
         f"{path}: unknown suffix {suffix!r}; read are {', '.join(READABLE)} and folders of PNG"
@@ -116,12 +117,16 @@ def _writer(path: str | Path) -> Writer:
     suffix = Path(path).suffix.lower()
     if not suffix or str(path).endswith("/") or Path(path).is_dir():
         return png_writer
-    if suffix not in _WRITERS:
-        raise InputError(
-            f"{path}: unknown suffix {suffix!r}; written are {', '.join(WRITABLE)} and, "
-            "without suffix, folders of PNG"
-        )
-    return _WRITERS[suffix]
+    if suffix in _WRITERS:
+        return _WRITERS[suffix]
+    if suffix in _ENCODED:
+        from latentopt.media.clips.encoded import ENCODERS
+
+        return ENCODERS[suffix].writer
+    raise InputError(
+        f"{path}: unknown suffix {suffix!r}; written are {', '.join(WRITABLE)} and, "
+        "without suffix, folders of PNG"
+    )
 
 
 def _checked(x: Tensor, format: Format, number: int) -> Tensor:

@@ -7,11 +7,18 @@ from pathlib import Path
 from latentopt.errors import WeightsError
 from latentopt.zoo import catalog, register
 from latentopt.zoo.architectures import spelling
-from latentopt.zoo.published import Published
+from latentopt.zoo.hub import Published
+
+EPILOG = """examples:
+  latentopt zoo list
+  latentopt zoo fetch mbt2018-mean 3
+  latentopt zoo add mine checkpoint.pth.tar --codec mbt2018-mean --quality 2
+  latentopt zoo remove mine
+
+What is added is kept in $LATENTOPT_HOME, or else in ~/.local/share/latentopt."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the commands that `run` runs."""
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_metric(_command(commands, "list", _list, "show every codec and where its weights are"))
     _add_fetch(_command(commands, "fetch", _fetch, "download CompressAI's published weights"))
@@ -21,7 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run a command; raises LatentoptError on anything the user can fix."""
     action: Callable[[argparse.Namespace], int] = args.action
     return action(args)
 

@@ -1,0 +1,47 @@
+"""Types of arguments for argparse, and options that do not go together."""
+
+import argparse
+import math
+import re
+from collections.abc import Sequence
+
+from latentopt.errors import InputError
+
+
+def count(text: str) -> int:
+    """A number of frames."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of frames")
+    return int(text)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """What stands between commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def size(text: str) -> tuple[int, int]:
+    """(width, height)."""
+    found = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 352x288")
+    return int(found[1]), int(found[2])
+
+
+def positive(text: str) -> float:
+    """A positive finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return value
+
+
+def refuse(args: argparse.Namespace, options: Sequence[str], why: str) -> None:
+    """InputError where one of the options was given, which mean nothing here."""
+    unset = (None, False)
+    given = [name for name in options if all(getattr(args, name) is not value for value in unset)]
+    if given:
+        raise InputError(f"--{given[0].replace('_', '-')} is {why}, and {args.codec} is not one")

@@ -1,0 +1,43 @@
+"""Checks of what shall be written, made before the expensive work."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from latentopt.errors import InputError
+
+
+def check_output(path: Path, inputs: Sequence[Path | None], folder: bool = False) -> None:
+    """Refuse an output that could not be written, or whose writing would destroy something.
+
+    ``folder``: it may be one.
+    """
+    _check_inputs(path, inputs)
+    # os.path rather than Path, whose questions raise on names that are too long
+    if os.path.isdir(path) and not folder:
+        raise InputError(f"cannot write {path}: it is a folder; name a file in it")
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise InputError(f"cannot write {path}: it is not a regular file")
+    if os.path.exists(path) and not os.access(path, os.W_OK):
+        raise InputError(f"cannot write {path}: it is write-protected")
+    if not os.path.isdir(path.parent):
+        raise InputError(f"cannot write {path}: there is no folder {path.parent}; make it first")
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+            pass  # as the file itself will be written, under a temporary name
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def check_png(path: Path, command: str) -> None:
+    """Refuse a name that says another format."""
+    if path.suffix.lower() != ".png":
+        raise InputError(f"{path}: {command} writes PNG; give the output a name in .png")
+
+
+def _check_inputs(path: Path, inputs: Sequence[Path | None]) -> None:
+    for source in inputs:
+        both = source and os.path.exists(path) and os.path.exists(source)
+        if both and os.path.samefile(path, str(source)):
+            raise InputError(f"{path}: is an input too; give the output another name")

@@ -1,0 +1,7 @@
+"""What stands for a channel in training: differentiable modules that a latent goes through."""
+
+from latentopt.quantizers.base import Quantizer, install
+from latentopt.quantizers.noise import Noise
+from latentopt.quantizers.straight_through import StraightThrough
+
+__all__ = ["Noise", "Quantizer", "StraightThrough", "install"]

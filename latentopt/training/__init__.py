@@ -1,0 +1,31 @@
+"""Training: data, losses, schedules, and a loop that goes on where it stopped, for any model."""
+
+from latentopt.training.clips import Clips
+from latentopt.training.entropy import fit_quantiles, in_float32, parameter_groups
+from latentopt.training.inherit import inherit
+from latentopt.training.loop import Loop, Loss, Options, Source, Task, Terms
+from latentopt.training.losses import Coded, RateDistortion
+from latentopt.training.optimizers import soap
+from latentopt.training.photographs import Photographs, split, validation_images
+from latentopt.training.schedules import WarmCosine
+
+__all__ = [
+    "Clips",
+    "Coded",
+    "Loop",
+    "Loss",
+    "Options",
+    "Photographs",
+    "RateDistortion",
+    "Source",
+    "Task",
+    "Terms",
+    "WarmCosine",
+    "fit_quantiles",
+    "in_float32",
+    "inherit",
+    "parameter_groups",
+    "soap",
+    "split",
+    "validation_images",
+]

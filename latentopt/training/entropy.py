@@ -1,0 +1,63 @@
+"""What CompressAI's entropy models need in training: wide arithmetic, larger steps, quantiles."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TypeVar
+
+import torch
+from compressai.entropy_models import EntropyBottleneck, EntropyModel
+from torch import Tensor, nn
+
+_Kind = TypeVar("_Kind", bound=nn.Module)
+
+DENSITY_FACTOR = 10.0
+"""Of the learning rate of factorized densities: they are of the order of 1, and must move so."""
+
+
+def in_float32(model: nn.Module) -> None:
+    """Keep likelihoods out of autocast: bf16 has too few digits for differences of CDFs."""
+    for module in _all(model, EntropyModel):
+        own = type(module).forward.__get__(module)
+        module.forward = partial(_widely, own)
+
+
+def _widely(
+    forward: Callable[..., tuple[Tensor, Tensor]], *args: object, **kwargs: object
+) -> tuple[Tensor, Tensor]:
+    wide = [_float(a) for a in args]
+    named = {name: _float(a) for name, a in kwargs.items()}
+    with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+        return forward(*wide, **named)
+
+
+def _float(argument: object) -> object:
+    return argument.float() if isinstance(argument, Tensor) else argument
+
+
+def parameter_groups(model: nn.Module) -> list[dict[str, object]]:
+    """A model's parameters as groups for a :class:`Loop`, but for quantiles.
+
+    Those have a loss of their own: see :func:`fit_quantiles`.
+    """
+    densities = {id(p) for d in _all(model, EntropyBottleneck) for p in d.parameters()}
+    quantiles = {id(d.quantiles) for d in _all(model, EntropyBottleneck)}
+    trained = [p for p in model.parameters() if id(p) not in quantiles]
+    return [
+        {"params": [p for p in trained if id(p) not in densities], "factor": 1.0},
+        {"params": [p for p in trained if id(p) in densities], "factor": DENSITY_FACTOR},
+    ]
+
+
+def fit_quantiles(model: nn.Module, steps: int = 400) -> None:
+    """Medians and tails of the factorized densities, which tables are centred and cut by."""
+    densities = list(_all(model, EntropyBottleneck))
+    adam = torch.optim.Adam([density.quantiles for density in densities], lr=0.05)
+    for step in range(steps):
+        adam.param_groups[0]["lr"] = 0.05 * (1 - step / steps) + 1e-4
+        adam.zero_grad()
+        torch.stack([density.loss() for density in densities]).sum().backward()
+        adam.step()
+
+
+def _all(model: nn.Module, kind: type[_Kind]) -> Iterator[_Kind]:
+    return (module for module in model.modules() if isinstance(module, kind))

@@ -1,0 +1,188 @@
+"""Recipes: what is refused, how presets and arguments meet, and what a file's header keeps."""
+
+from dataclasses import fields, replace
+from itertools import product
+from typing import Any
+
+import pytest
+from compressai.models import MeanScaleHyperprior
+from support.models import tiny
+from torch import nn
+
+import latentopt
+from latentopt import InputError, Recipe
+from latentopt.bitstream import DIRECTIONS, Settings
+from latentopt.bitstream.headers import LATTICE, PMFS
+from latentopt.codec.recipe import PRESETS, get_preset
+from latentopt.encoder import SEARCHES, Ahead, Effort, Grid, Schedule, Secant
+from latentopt.lattices import RULES
+
+EFFORT = Effort(Schedule(3, (2.0, 0.3), (0.3, 0.1)))
+
+
+@pytest.fixture(scope="module")
+def model() -> nn.Module:
+    return tiny(MeanScaleHyperprior)
+
+
+# -- what is refused -------------------------------------------------------------------------------
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "quant": ({"quant": "a2"}, "'a2'.*int, hex, oct, d4, e8, auto"),
+    "direction": ({"direction": "up"}, "unknown direction 'up': choose density, sign, split"),
+    "pmf": ({"pmf": "no"}, "unknown pmf 'no': choose exact, paper"),
+    "pmf and effort": ({"pmf": "paper", "effort": EFFORT}, "pmf='paper' excludes"),
+    "pmf and scales": ({"pmf": "paper", "scales": True}, "pmf='paper' excludes"),
+    "channel": ({"channel": "ether"}, "unknown channel 'ether': choose lattice"),
+    "lmbda of 0": ({"lmbda": 0.0}, "lmbda 0.0: it must be a positive number"),
+    "lmbda below": ({"lmbda": -1.0}, "lmbda -1.0: it must be a positive number"),
+    "lmbda that is none": ({"lmbda": float("nan")}, "lmbda nan: it must be a positive number"),
+    "gop": ({"gop": 0}, "gop 0: a key frame comes every 1 frame or more"),
+}
+
+
+@pytest.mark.parametrize("words, message", BAD.values(), ids=BAD)
+def test_bad_values_are_refused_wherever_they_come_from(
+    model: nn.Module, words: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        Recipe(**words)
+    with pytest.raises(InputError, match=message):
+        Recipe().but(**words)
+    with pytest.raises(InputError, match=message):
+        latentopt.wrap(model, **words)
+
+
+def test_a_search_that_does_not_exist_is_named(model: nn.Module) -> None:
+    message = "unknown shift search 'best': choose secant, grid"
+    with pytest.raises(InputError, match=message):
+        Recipe().but(shift="best")
+    with pytest.raises(InputError, match=message):
+        latentopt.wrap(model, shift="best")
+
+
+def test_errors_of_values_are_value_errors() -> None:
+    with pytest.raises(ValueError, match="gop -3"):
+        Recipe(gop=-3)
+
+
+def test_a_preset_and_a_recipe_exclude_each_other(model: nn.Module) -> None:
+    with pytest.raises(InputError, match="preset and recipe exclude each other"):
+        latentopt.wrap(model, preset="fast", recipe=Recipe())
+
+
+@pytest.mark.parametrize(
+    "name, value", [("gop", 2), ("ahead", Ahead()), ("parts", ("image",))], ids=str
+)
+def test_what_is_for_videos_is_refused_for_images_by_name(
+    model: nn.Module, name: str, value: object
+) -> None:
+    message = f"{name} is for video codecs, and this is an image codec"
+    words: dict[str, Any] = {name: value}
+    with pytest.raises(InputError, match=message):
+        latentopt.wrap(model, **words)
+    with pytest.raises(InputError, match=message):
+        latentopt.wrap(model, recipe=Recipe(**words))
+
+
+# -- presets ---------------------------------------------------------------------------------------
+
+
+def test_presets_are_recipes() -> None:
+    assert list(PRESETS) == ["paper", "fast", "default", "slow", "best"]
+    for name, recipe in PRESETS.items():
+        assert isinstance(recipe, Recipe) and get_preset(name) is recipe
+        assert recipe.fitting(contextual=False) is recipe
+        assert recipe.fitting(contextual=True) is (recipe.contextual or recipe)
+    with pytest.raises(InputError, match="'turbo': choose paper, fast, default, slow, best"):
+        get_preset("turbo")
+
+
+def test_a_preset_as_a_recipe_gives_the_same_codec(model: nn.Module) -> None:
+    by_name, by_value = (
+        latentopt.wrap(model, preset="slow"),
+        latentopt.wrap(model, recipe=PRESETS["slow"]),
+    )
+    assert by_name.recipe == by_value.recipe
+    assert by_name.identity == by_value.identity
+
+
+# -- changing one ----------------------------------------------------------------------------------
+
+
+def test_but_ignores_none() -> None:
+    nothing: dict[str, Any] = {
+        field.name: None for field in fields(Recipe) if field.name != "contextual"
+    }
+    for recipe in (Recipe(), *PRESETS.values()):
+        assert recipe.but() == recipe.but(**nothing) == recipe
+
+
+CHANGES: dict[str, Any] = {
+    "quant": "e8",
+    "direction": "sign",
+    "scales": True,
+    "effort": EFFORT,
+    "lmbda": 0.5,
+    "portable": False,
+    "gop": 7,
+    "ahead": Ahead(),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_but_changes_one_value_and_leaves_the_recipe_alone(name: str) -> None:
+    before = Recipe()
+    words: dict[str, Any] = {name: CHANGES[name]}
+    after = before.but(**words)
+    assert getattr(after, name) == CHANGES[name] != getattr(before, name)
+    assert replace(after, **{name: getattr(before, name)}) == before == Recipe()
+
+
+def test_shifts_are_said_in_several_ways() -> None:
+    own = Grid((0.5,))
+    for said, meant in (
+        (True, Secant()),
+        (False, None),
+        ("secant", Secant()),
+        ("grid", Grid()),
+        (own, own),
+    ):
+        assert Recipe().but(shift=said).shift == meant
+    assert set(SEARCHES) == {"secant", "grid"}
+
+
+def test_parts_become_a_tuple() -> None:
+    recipe = Recipe().but(parts=["motion", "image"])
+    assert recipe.parts == ("motion", "image") and hash(recipe.parts)
+
+
+@pytest.mark.parametrize("name", ["fast", "default", "slow", "best"])
+def test_but_reaches_what_is_meant_for_codecs_with_a_context(name: str) -> None:
+    before = PRESETS[name]
+    after = before.but(quant="hex", shift="grid", lmbda=0.1)
+    for recipe, was in ((after, before), (after.contextual, before.contextual)):
+        assert recipe is not None and was is not None
+        assert (recipe.quant, recipe.shift, recipe.lmbda) == ("hex", Grid(), 0.1)
+        assert recipe.effort == was.effort and recipe.scales == was.scales
+    assert PRESETS[name] is before and before.contextual != after.contextual
+
+
+# -- what a header keeps ---------------------------------------------------------------------------
+
+
+def test_settings_and_readings_are_inverse() -> None:
+    flags = product((False, True), repeat=2)
+    for (portable, scales), quant, direction, pmf in product(flags, RULES, DIRECTIONS, PMFS):
+        if pmf == "paper" and scales:
+            continue
+        settings = Settings(quant, pmf, direction, portable, scales, LATTICE)
+        reading = Recipe.reading(settings)
+        assert reading.settings == settings
+        assert reading.shift is reading.effort is None  # it writes plain streams
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_reading_of_a_preset_decodes_its_streams(name: str) -> None:
+    for recipe in (PRESETS[name], PRESETS[name].fitting(contextual=True)):
+        assert Recipe.reading(recipe.settings).settings == recipe.settings

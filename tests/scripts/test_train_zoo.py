@@ -1,0 +1,112 @@
+"""scripts/train_zoo.py: runs go on where they stopped, codecs start from others, exports load."""
+
+import argparse
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import train_zoo
+from support.models import moving, photo
+
+from latentopt import zoo
+from latentopt.media.images import write_png
+from latentopt.zoo.embedded import CODECS, EMBEDDED
+from latentopt.zoo.folder import Folder
+
+pytest.importorskip("pytorch_optimizer", reason="pip install 'latentopt[train]'")
+
+COMMON = train_zoo.Settings(
+    architecture="mbt2018-mean",
+    widths=[8, 12],
+    lmbda=0.01,
+    steps=4,
+    warmup=2,
+    learning_rate=1e-3,
+    crop=64,
+    batch=2,
+    seed=1,
+)
+START = ("tiny-mbt2018-mean", 1)
+CONFIGS = {
+    "tiny-mbt2018-mean": COMMON,
+    "tiny-mbt2018": replace(COMMON, architecture="mbt2018", widths=[8, 10], start=START),
+    "tiny-ssf2020": replace(
+        COMMON,
+        architecture="ssf2020",
+        widths=[8, 12, 10, 6],
+        half=["img_decoder"],
+        crop=128,
+        batch=1,
+        frames=2,
+        steps=2,
+    ),
+}
+
+
+@pytest.fixture
+def args(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
+    monkeypatch.setattr(train_zoo, "settings", lambda codec, _: CONFIGS[codec])
+    for i in range(3):
+        write_png(tmp_path / f"{i}.png", photo(140, 150, seed=i))
+    return argparse.Namespace(data=tmp_path, runs=tmp_path, device="cpu")
+
+
+def test_runs_resume_and_export(
+    args: argparse.Namespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_zoo.loop("tiny-mbt2018-mean", 1, args).train(4, check_every=2)
+    run = train_zoo.loop("tiny-mbt2018-mean", 1, args)
+    assert run.step == 4
+    run.train(6, check_every=2)
+    with open(args.runs / "tiny-mbt2018-mean-1.csv") as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["2", "4", "6"]
+
+    folder = Folder(args.runs / "weights", "embedded", EMBEDDED.codecs)
+    monkeypatch.setattr(train_zoo, "EMBEDDED", folder)
+    train_zoo.main(["tiny-mbt2018-mean", "1", "--runs", str(args.runs), "--export"])
+    assert str(folder.file("tiny-mbt2018-mean", 1)) in capsys.readouterr().out
+    assert folder.metadata("tiny-mbt2018-mean", 1)["start"] == "random"
+    model = zoo.load("tiny-mbt2018-mean", weights=folder.file("tiny-mbt2018-mean", 1))
+    assert model(photo(64, 64))["x_hat"].isfinite().all()
+
+
+def test_a_codec_starts_from_another(args: argparse.Namespace) -> None:
+    train_zoo.loop("tiny-mbt2018-mean", 1, args).train(4, check_every=4)
+    donor = torch.load(args.runs / "tiny-mbt2018-mean-1.best.pt", weights_only=True)["model"]
+    own = train_zoo.loop("tiny-mbt2018", 1, args).model.state_dict()
+    assert torch.equal(own["g_a.0.weight"], donor["g_a.0.weight"])
+    rows = {tuple(row.flatten().tolist()) for row in donor["g_a.6.weight"]}
+    assert all(tuple(row.flatten().tolist()) in rows for row in own["g_a.6.weight"])
+
+
+def test_a_video_codec_trains_resumes_and_exports(
+    args: argparse.Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_zoo, "HELD_OUT_CLIPS", 8)
+    args.data = args.runs / "large"
+    args.data.mkdir()
+    for i in range(2):
+        write_png(args.data / f"{i}.png", photo(200, 210, seed=i))
+    folders = ["--data", str(args.data), "--runs", str(args.runs), "--device", "cpu"]
+    train_zoo.main(["tiny-ssf2020", "1", *folders, "--check-every", "2"])
+    monkeypatch.setitem(CONFIGS, "tiny-ssf2020", replace(CONFIGS["tiny-ssf2020"], steps=4))
+    run = train_zoo.loop("tiny-ssf2020", 1, args)
+    assert run.step == 2
+    run.train(4, check_every=2)
+    folder = Folder(args.runs / "weights", "embedded", EMBEDDED.codecs)
+    monkeypatch.setattr(train_zoo, "EMBEDDED", folder)
+    train_zoo.export("tiny-ssf2020", 1, args.runs)
+    loaded = zoo.load("tiny-ssf2020", weights=folder.file("tiny-ssf2020", 1))
+    frames = moving(2, 128, 128)
+    strings, shapes = loaded.compress(frames)
+    assert len(loaded.decompress(strings, shapes)) == 2
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_settings_of_all_qualities_are_complete(codec: str) -> None:
+    text = (train_zoo.FOLDER / f"{codec}.toml").read_text()
+    for quality in train_zoo.tomllib.loads(text)["quality"]:
+        own = train_zoo.settings(codec, int(quality))
+        assert own.architecture == CODECS[codec] and own.steps > own.warmup

@@ -1,0 +1,45 @@
+"""Entropy models in training: likelihoods in float32, every parameter in one group, quantiles."""
+
+import copy
+
+import torch
+from support.models import FAMILIES, photo, tiny
+
+from latentopt.training import fit_quantiles, in_float32, parameter_groups
+
+
+def test_likelihoods_stay_wide_under_autocast() -> None:
+    model, x = tiny(FAMILIES["mbt2018-mean"]).train(), photo(64, 64)
+    in_float32(model)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        out = model(x)
+    assert all(p.dtype == torch.float32 for p in out["likelihoods"].values())
+
+
+def test_a_copy_uses_its_own_density() -> None:
+    model, x = tiny(FAMILIES["bmshj2018-factorized"]), photo(64, 64)
+    in_float32(model)
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        before = other(x)["likelihoods"]["y"]
+        model.entropy_bottleneck.matrices[0] += 1
+        assert torch.equal(other(x)["likelihoods"]["y"], before)
+
+
+def test_groups_hold_all_parameters_but_quantiles_once() -> None:
+    model = tiny(FAMILIES["mbt2018-mean"])
+    networks, densities = parameter_groups(model)
+    names = {id(p): name for name, p in model.named_parameters()}
+    found = [[names[id(p)] for p in group["params"]] for group in (networks, densities)]
+    assert all(name.startswith("entropy_bottleneck.") for name in found[1])
+    assert sorted([*found[0], *found[1], "entropy_bottleneck.quantiles"]) == sorted(names.values())
+
+
+def test_quantiles_find_the_density() -> None:
+    model = tiny(FAMILIES["bmshj2018-factorized"])
+    density = model.entropy_bottleneck
+    with torch.no_grad():
+        density.quantiles += 3
+    before = float(density.loss().detach())
+    fit_quantiles(model)
+    assert float(density.loss().detach()) < 0.1 * before
