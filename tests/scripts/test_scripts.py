@@ -29,7 +29,6 @@ import torch
 import video_report
 import video_timing
 import worst_image
-import zoo_report
 from support.dcvc_models import DualPrior, lively
 from support.models import moving, photo
 from torch import Tensor
@@ -273,13 +272,6 @@ def test_worst_image(tmp_path: Path, output: Output) -> None:
     [_, (config, worst, change, mean, worse)] = cells(output())
     assert (config, worst, worse) == ("hex", "b.png, q2", "2 of 4")
     assert 0 < float(change) < 3 and float(mean) < float(change)
-
-
-def test_zoo_report(tmp_path: Path, output: Output) -> None:
-    zoo_report.main([str(measurements(tmp_path / "measurements.csv"))])
-    rows = cells(output())[1:]
-    assert [row[0] for row in rows] == [f"{CODEC} 1", f"{CODEC} 2"]
-    assert float(rows[0][1]) == zoo.lmbda(CODEC, 1) and float(rows[1][7]) == 30
 
 
 def test_video_report(clip: Path, output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
