@@ -7,7 +7,7 @@ innermost points against the others). For each, the least squares problem of the
 with one decode per direction, steps unquantized, and what it takes off the squared error is printed
 in dB.
 
-    python scripts/directions.py --codec mbt2018-mean --weights ../shared/weights/lab-mean-2.pt
+    python scripts/directions.py --codec tiny-mbt2018-mean --quality 3
 """
 
 import argparse

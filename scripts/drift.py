@@ -1,7 +1,7 @@
 """Does a decoder drift from its encoder? Codes frames without a second key frame, decodes the file
 in a fresh process, and prints the largest difference of the reconstructions.
 
-    python scripts/drift.py ../shared/data/video/foreman_cif --codec tiny-ssf2020 --quality 3
+    python scripts/drift.py foreman.y4m --codec tiny-ssf2020 --quality 3
 """
 
 import argparse

@@ -3,11 +3,11 @@
 The cost is bits + trade * squared error, the encoder's objective, less that of rounding to integers
 and in percent of its bits: rate saved at equal quality, to first order. Images are cut to 768x512.
 
-    python scripts/effort.py --codec mbt2018-mean --weights ../shared/weights/lab-mean-2.pt
+    python scripts/effort.py --codec tiny-mbt2018-mean --quality 3
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -57,6 +57,18 @@ def measured(codec: latentopt.Codec, x: Tensor, trade: float) -> tuple[float, fl
     return bits + trade * float((x_hat - x).square().sum()), bits, took
 
 
+def summary(
+    rows: Mapping[str, Sequence[tuple[float, float, float]]], own: Sequence[float]
+) -> list[tuple[str, float, float]]:
+    """Of each codec: name, encode time against the model's ``own``, cost against ``int`` in %."""
+    points, plain = [], np.array(rows["int"])
+    for name, values in rows.items():
+        found = np.array(values)
+        saved = 100 * float(np.mean((found[:, 0] - plain[:, 0]) / plain[:, 1]))
+        points.append((name, float(np.mean(found[:, 2] / own)), saved))
+    return points
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_codec(parser, "mbt2018-mean", weights=LAB_MEAN_2)
@@ -65,12 +77,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("results/effort"))
     args = parser.parse_args(argv)
     model = load(args)
-    efforts = {f"{n}": effort(n) for n in args.steps}
     codecs = {"int": latentopt.wrap(model, "int", False)}
-    codecs |= {
-        name: latentopt.wrap(model, "auto", False, scales=True, effort=own)
-        for name, own in efforts.items()
-    }
+    for n in args.steps:
+        codecs[f"{n}"] = latentopt.wrap(model, "auto", False, scales=True, effort=effort(n))
     trade = codecs["int"].trade
     crops = [cut(x) for x in images(args)]
     rows: dict[str, list[tuple[float, float, float]]] = {name: [] for name in codecs}
@@ -78,13 +87,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, codec in codecs.items():
             codec.compress(x[..., :128, :128])  # what is built at first use
             rows[name].append(measured(codec, x, trade))
-    plain = np.array(rows["int"])
     own = [seconds(partial(model.compress, x))[0] for x in crops]
-    points = []
-    for name, values in rows.items():
-        found = np.array(values)
-        saved = 100 * float(np.mean((found[:, 0] - plain[:, 0]) / plain[:, 1]))
-        points.append((name, float(np.mean(found[:, 2] / own)), saved))
+    points = summary(rows, own)
     print(head("gradient steps", "cost, % of the rate", "encode time"))
     for name, ratio, saved in points:
         print(line(name, f"{saved:+.2f}", f"{ratio:.2f}"))

@@ -1,6 +1,6 @@
 """Fit the contamination of the Gaussians (latentopt.densities.scale.TAILS) on CLIC photographs.
 
-Run: python scripts/fit_tails.py [--weights ../shared/weights/lab-mean-*.pt]
+Run: python scripts/fit_tails.py [--weights lab-mean-*.pt]
 Counts how often each integer residual occurs at each level, prices the counts under every candidate
 and prints the rate of `int` against 16-bit tables of the bare Gaussians. Never run it on Kodak.
 """

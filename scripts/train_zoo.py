@@ -42,6 +42,8 @@ from latentopt.zoo.embedded import EMBEDDED, write_embedded
 
 FOLDER = Path(__file__).parent / "zoo"
 
+HELD_OUT_CLIPS = 24
+
 Batch = Tensor | list[Tensor]
 """Images, or the frames of clips, (B, 3, H, W) each."""
 
@@ -104,10 +106,10 @@ def data(own: Settings, files: Sequence[Path]) -> Source[Batch]:
 
 
 def held_out(own: Settings, files: Sequence[Path]) -> Sequence[Batch]:
-    """What to validate on, the same in every run: 24 clips of four frames, or whole images."""
+    """What to validate on, the same in every run: clips of four frames, or whole images."""
     if own.is_video:
         clips = Clips(files, own.crop, batch=8, frames=4, seed=7)
-        return [clips.batch(step) for step in range(3)]
+        return [clips.batch(step) for step in range(HELD_OUT_CLIPS // 8)]
     return validation_images(files)
 
 

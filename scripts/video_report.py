@@ -1,8 +1,8 @@
 """How the video codec was trained, and its RD on clips: docs/reference/embedded-codecs.md.
 
-Run: python scripts/video_report.py tiny-ssf2020 ../shared/data/video/{foreman,coastguard}_cif
-A clip is a folder of frames as images. Bytes are those that CompressAI's own `compress` writes,
-PSNR is that of the 8-bit frames that its `decompress` returns, the mean over frames.
+Run: python scripts/video_report.py tiny-ssf2020 CLIP…
+A clip is a file, or a folder of frames as images. Bytes are those that CompressAI's own `compress`
+writes, PSNR is that of the 8-bit frames that its `decompress` returns, the mean over frames.
 """
 
 import argparse
@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from latentopt import zoo
 from latentopt.bench.metrics import psnr_db
-from latentopt.media.images import SUFFIXES, read_image, to_uint8
+from latentopt.media.clips import open_clip
+from latentopt.media.images import to_uint8
 
 STRIDE = 128  # of the side latents
 
@@ -32,9 +33,10 @@ class Rd:
     psnr_db: float
 
 
-def read_clip(folder: Path) -> list[Tensor]:
-    """The frames of a folder by name, each (1, 3, H, W) in [0, 1]."""
-    return [read_image(path) for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES]
+def read_clip(path: Path) -> list[Tensor]:
+    """All frames of a clip, each (1, 3, H, W) in [0, 1]."""
+    with open_clip(path) as clip:
+        return list(clip)
 
 
 def padded(x: Tensor) -> Tensor:
@@ -63,8 +65,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("clips", nargs="+", type=Path, help="folders of frames")
     parser.add_argument("--gop", type=int, default=8, help="frames from key frame to key frame")
     args = parser.parse_args(argv)
-    print(head(*TRAINING, *(f"{clip.name}: bpp / dB" for clip in args.clips)))
     clips = [read_clip(clip) for clip in args.clips]
+    print(head(*TRAINING, *(f"{clip.name}: bpp / dB" for clip in args.clips)))
     for quality in zoo.qualities(args.codec):
         model = zoo.load(args.codec, quality)
         points = [measure(model, frames, args.gop) for frames in tqdm(clips, disable=None)]

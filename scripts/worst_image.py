@@ -9,39 +9,14 @@ all images and rate points of a measurement file of scripts/bdrate.py.
 """
 
 import argparse
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 from common import head, line, run
 
-from latentopt import zoo
 from latentopt.errors import InputError
-
-
-def costs(rows: pd.DataFrame, lambdas: dict[str, float]) -> pd.Series:
-    """Cost in bits of each row."""
-    mse = 10 ** (-rows["psnr_db"] / 10)
-    pixels = rows["width"] * rows["height"]
-    weight = rows["point"].map(lambdas) / rows["step"] ** 2
-    return 8 * rows["bytes"] + weight * 255**2 * mse * pixels
-
-
-def changes(rows: pd.DataFrame, lambdas: dict[str, float]) -> pd.DataFrame:
-    """Of each image's cost against the codec's own, in percent; a column for each configuration."""
-    priced = rows.assign(cost=costs(rows, lambdas))
-    table = priced.pivot(index=["point", "step", "image"], columns="config", values="cost")
-    return 100 * (table.div(table["baseline"], axis=0) - 1).drop(columns="baseline")
-
-
-def known_lambdas(rows: pd.DataFrame) -> dict[str, float]:
-    """Of the zoo's points, q1 and so on."""
-    found = {}
-    for codec, point in rows[["codec", "point"]].drop_duplicates().itertuples(index=False):
-        if re.fullmatch(r"q\d+", point) and (lmbda := zoo.lmbda(codec, int(point[1:]))):
-            found[point] = lmbda
-    return found
+from tables.figures.worst import changes, known_lambdas
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -149,14 +149,15 @@ class Codec(nn.Module):
         """The latents of one image (H, W) from its strings, in the same order."""
         return Decoder(self.assembly).decode(strings, size)
 
-    @torch.no_grad()
     def moved(self, coded: Sequence[Coded]) -> Tensor:
         """Main latents (B, M, h, w) as the synthesis gets them: with offsets and shifts."""
         return Synthesis(self.assembly).moved(coded)
 
-    @torch.no_grad()
     def reconstruct(self, y_hat: Tensor) -> Tensor:
-        """What the model makes of main latents: images (B, 3, H, W), padded and not clipped."""
+        """What the model makes of main latents: images (B, 3, H, W), padded and not clipped.
+
+        Differentiable, unless the codec must decode alike on all machines.
+        """
         return Synthesis(self.assembly).image(y_hat)
 
     def padded(self, x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 import latentopt
 from latentopt import Codec
 from latentopt.bitstream import NO_SHIFT, decode_step, encode_step
+from latentopt.codec.synthesis import Synthesis
 from latentopt.encoder import Secant, ShiftProblem
 from latentopt.encoder.sensitivity import gradients
 from latentopt.latents import Coded, Crossed
@@ -75,8 +76,8 @@ class View:
         return self.x.shape[-2] * self.x.shape[-1]
 
     def image(self, y_hat: Tensor) -> Tensor:
-        """The decoded image in [0, 1]."""
-        x_hat = self.codec.reconstruct(y_hat).clamp(0, 1)
+        """The decoded image in [0, 1], through which gradients go where they are wanted."""
+        x_hat = Synthesis(self.codec.assembly).image(y_hat).clamp(0, 1)
         return x_hat[..., : self.x.shape[-2], : self.x.shape[-1]]
 
     def error(self, y_hat: Tensor) -> float:

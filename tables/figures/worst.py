@@ -1,5 +1,6 @@
 """Whether any image is worse off: rate and distortion of each against the codec's own rounding."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
@@ -43,7 +44,7 @@ def worst() -> str:
 
 def _of(codec: str) -> Iterator[list[str]]:
     rows = recorded(MEASURED, "kodak", codec)
-    found = changes(rows, LAMBDAS | _of_zoo(codec, rows["point"].unique()))
+    found = changes(rows, LAMBDAS | known_lambdas(rows))
     for preset in (p for p in PRESETS if p in found):
         change = found[preset]
         point, step, image = change.idxmax()
@@ -53,10 +54,13 @@ def _of(codec: str) -> Iterator[list[str]]:
         yield [f"{NAMES.get(codec, codec)}: `{preset}`", *shown, worse]
 
 
-def _of_zoo(codec: str, points: list[str]) -> dict[str, float]:
-    """λ of an embedded codec's qualities "q1", …"""
-    known = (p for p in points if p not in LAMBDAS)
-    return {p: zoo.lmbda(codec, int(p.removeprefix("q"))) or float("nan") for p in known}
+def known_lambdas(rows: pd.DataFrame) -> dict[str, float]:
+    """λ of the zoo's qualities among the rate points: "q1" and so on."""
+    found = {}
+    for codec, point in rows[["codec", "point"]].drop_duplicates().itertuples(index=False):
+        if re.fullmatch(r"q\d+", point) and (lmbda := zoo.lmbda(codec, int(point[1:]))):
+            found[point] = lmbda
+    return found
 
 
 BLOCKS: Mapping[str, Callable[[], str]] = {"no-image-worse": worst}

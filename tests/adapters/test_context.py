@@ -5,84 +5,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from compressai.entropy_models import EntropyBottleneck, GaussianConditional
 from compressai.latent_codecs import (
     EntropyBottleneckLatentCodec,
     GaussianConditionalLatentCodec,
-    HyperLatentCodec,
     HyperpriorLatentCodec,
-    RasterScanLatentCodec,
 )
 from compressai.layers import MaskedConv2d
 from compressai.models import (
     JointAutoregressiveHierarchicalPriors,
-    MeanScaleHyperprior,
 )
-from compressai.models.base import SimpleVAECompressionModel
-from compressai.models.sensetime import Elic2022Chandelier
 from numpy.typing import NDArray
-from roundtrips import RANDOM
 from support.models import photo, tiny
+from support.trees import MODELS, Inverting, PlainTree, lively
 from torch import nn
 
 import latentopt
 from latentopt import UnsupportedModelError
 from latentopt.adapters import with_step
 from latentopt.adapters.context import ContextModel, Wavefront
-
-
-class RasterScan(SimpleVAECompressionModel):
-    """mbt2018, assembled from latent codecs."""
-
-    def __init__(self, n: int = 8):
-        super().__init__()
-        parts: Any = JointAutoregressiveHierarchicalPriors(n, n)
-        self.g_a, self.g_s = parts.g_a, parts.g_s
-        y = RasterScanLatentCodec(
-            gaussian_conditional=GaussianConditional(None),
-            entropy_parameters=parts.entropy_parameters,
-            context_prediction=parts.context_prediction,
-        )
-        hyper = HyperLatentCodec(EntropyBottleneck(n), parts.h_a, parts.h_s)
-        self.latent_codec = HyperpriorLatentCodec({"y": y, "hyper": hyper})
-
-
-class PlainTree(SimpleVAECompressionModel):
-    """mbt2018-mean, assembled from latent codecs."""
-
-    def __init__(self, n: int = 8):
-        super().__init__()
-        parts: Any = MeanScaleHyperprior(n, n)
-        self.g_a, self.g_s = parts.g_a, parts.g_s
-        y = GaussianConditionalLatentCodec()
-        hyper = HyperLatentCodec(EntropyBottleneck(n), parts.h_a, parts.h_s)
-        self.latent_codec = HyperpriorLatentCodec({"y": y, "hyper": hyper})
-
-
-MODELS = RANDOM | {
-    "elic-chandelier": lambda: Elic2022Chandelier(8, 24, groups=[4, 8, 12]),
-    "raster scan": RasterScan,
-    "plain": PlainTree,
-}
-
-
-def lively(name: str) -> nn.Module:
-    """A seeded model whose latent spreads over many levels."""
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        model = MODELS[name]().eval()
-    with torch.no_grad():
-        spread = model.g_a(photo(64, 64)).std()
-        [*_, last] = [m for m in model.g_a.modules() if isinstance(m, nn.Conv2d)]
-        last.weight.mul_(4 / spread)
-        heads = [m for n, m in model.named_modules() if n.endswith(("entropy_parameters", "h_s"))]
-        for head in heads:
-            convolutions = [m for m in head.modules() if isinstance(m, nn.Conv2d)]
-            if convolutions and head is not heads[0]:
-                bias = convolutions[-1].bias
-                bias[: len(bias) // 2] += torch.linspace(0.2, 3, len(bias) // 2)
-    model.update()
-    return model
 
 
 def size(out: dict[str, Any]) -> int:
@@ -200,24 +140,6 @@ def test_trees_have_no_other_steps() -> None:
 # -- InvCompress, and codecs of one's own ----------------------------------------------------------
 
 
-class Inverting(JointAutoregressiveHierarchicalPriors):
-    """Built as InvCompress is: the transforms are methods, and compress() is its own."""
-
-    def __init__(self, n: int = 8, m: int = 12):
-        super().__init__(n, m)
-        self.there, self.back = self.g_a, self.g_s
-        self.g_a = self.g_s = None
-
-    def g_a_func(self, x: torch.Tensor) -> torch.Tensor:
-        return 40 * self.there(x)
-
-    def g_s_func(self, y_hat: torch.Tensor) -> torch.Tensor:
-        return self.back(y_hat / 40)
-
-    def compress(self, x: torch.Tensor) -> dict[str, Any]:
-        raise NotImplementedError
-
-
 def test_invcompress_is_known_by_its_structure() -> None:
     torch.manual_seed(0)
     model = Inverting().eval()
@@ -229,7 +151,7 @@ def test_invcompress_is_known_by_its_structure() -> None:
     other = latentopt.wrap(model, "oct")
     other.model.back[0].weight.data += 0.1
     other.update(force=True)
-    assert other._weights_hash != codec._weights_hash
+    assert other.identity.weights_hash != codec.identity.weights_hash
 
 
 def test_context_sees_points_before_the_shift(tiny_mean: nn.Module) -> None:

@@ -21,6 +21,7 @@ from latentopt import InputError, WeightsError
 from latentopt.adapters import DualPriorAdapter, FourPartAdapter, adapter_class, intra, load_dcvc
 from latentopt.adapters.checkout import FAMILIES
 from latentopt.adapters.dcvc_net import is_dcvc_net, video
+from latentopt.codec.synthesis import padded
 
 ADAPTERS = {"DCVC-HEM": DualPriorAdapter, "DCVC-DC": FourPartAdapter}
 X = photo(60, 64)
@@ -56,9 +57,9 @@ def test_the_walk_is_the_models_own(models: dict[str, Any], family: str) -> None
     """Symbols and latent of their forward pass, which is what their coder writes."""
     model = models[family]
     codec = latentopt.wrap(model, "int", shift=False)
-    adapter: Any = codec._adapter
-    [latent] = codec.latents(X)
-    y = adapter.analysis(codec._padded(X)).double()
+    adapter: Any = codec.assembly.adapter
+    [latent] = [coded.latent for coded in codec.encode(X)["y"]]
+    y = adapter.analysis(padded(X, adapter.stride)).double()
     exact = adapter._exact
     z_hat = torch.round(model.hyper_enc(y.float())).double()
     common = exact.y_prior_fusion(exact.hyper_dec(z_hat))
@@ -113,7 +114,7 @@ def test_predicted_frames_are_the_models_own(models: dict[str, Any]) -> None:
     codec = latentopt.wrap(
         model, "int", shift=False, adapter=video(key, adapter_class(key)), portable=False
     )
-    _, image = codec.encode_frame(x, before)
+    _, image = codec.frames.encode_frame(x, before)
     for name in ("bitEstimator_z", "bitEstimator_z_mv"):
         estimator = getattr(model, name)
         estimator.compress = (stub := Symbols()).compress

@@ -19,7 +19,8 @@ import latentopt
 from latentopt import BitstreamError, UnsupportedModelError
 from latentopt.adapters import adapter_class
 from latentopt.adapters.dcvc_net import DCVCAdapter, is_dcvc_net, video, warp
-from latentopt.encoder import Effort, Schedule
+from latentopt.codec.synthesis import padded
+from latentopt.encoder import Effort, Schedule, draw
 from latentopt.lattices import RULES
 
 KEY = lively(DualPrior)
@@ -96,12 +97,12 @@ def test_int_without_shift_is_the_codecs_own_quantization() -> None:
     codec = wrapped("int", shift=False)
     before = photo(64, 128).double()
     x = photo(60, 128, seed=1)
-    frame, image = codec.encode_frame(x, before)
+    frame, image = codec.frames.encode_frame(x, before)
     ys = {}
     decoded: dict[str, Tensor] = {}
-    for name, part in codec._adapter.predicted.items():
-        part.condition(before, decoded)
-        ys[name] = part.analysis(codec.parts[name]._padded(x)).double()
+    for name in ("motion", "residual"):
+        part = codec.parts[name].assembly.adapter.knowing(before, decoded)
+        ys[name] = part.analysis(padded(x, part.stride)).double()
         decoded[name] = codec.parts[name].moved(frame[name][:1])
     expected = reference(lively(Predicted).double(), before, ys)
     for name in ys:
@@ -249,12 +250,13 @@ def test_new_weights_are_picked_up() -> None:
 
 @torch.no_grad()
 def test_drawing_does_not_disturb_what_is_known() -> None:
-    adapter: Any = wrapped("int", shift=False)._adapter.predicted["residual"]
+    adapter: Any = wrapped("int", shift=False).parts["residual"].assembly.adapter
     y_hat = torch.zeros(1, MAIN, 4, 8)
-    adapter.condition(FRAMES[0][..., :64, :64].double(), {"motion": torch.zeros(1, MAIN, 4, 4)})
-    before = adapter.synthesis(y_hat[..., :4])
-    latent, prior = adapter.draw(np.random.default_rng(0), 2)
+    motion = {"motion": torch.zeros(1, MAIN, 4, 4)}
+    knowing = adapter.knowing(FRAMES[0][..., :64, :64].double(), motion)
+    before = knowing.synthesis(y_hat[..., :4])
+    latent, prior = draw(knowing.alone(), np.random.default_rng(0), 2)
     assert prior.shape == (MAIN, 8, 8) and np.isfinite(latent).all()
-    assert torch.equal(adapter.synthesis(y_hat[..., :4]), before)
-    with adapter.alone():
-        assert adapter.synthesis(y_hat).shape == (1, 3, 64, 128)
+    assert torch.equal(knowing.synthesis(y_hat[..., :4]), before)
+    for alone in (knowing.alone(), adapter):
+        assert alone.synthesis(y_hat).shape == (1, 3, 64, 128)

@@ -5,7 +5,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import against
+import common
 import context_rate
+import dcvc_check
 import demo
 import directions
 import drift
@@ -22,16 +25,21 @@ import pytest
 import roundtrips
 import ship_tables
 import timing
+import torch
 import video_report
 import video_timing
 import worst_image
-import zoo_report
+from support.dcvc_models import DualPrior, lively
 from support.models import moving, photo
+from torch import Tensor
 
 from latentopt import zoo
+from latentopt.adapters import intra
 from latentopt.bench.datasets import Dataset
 from latentopt.latents.lattice import shipped
 from latentopt.media.images import write_png
+from latentopt.zoo.embedded import EMBEDDED
+from latentopt.zoo.folder import Folder
 
 CODEC, QUALITY = "tiny-mbt2018-mean", 1
 Output = Callable[[], str]
@@ -149,15 +157,52 @@ def test_fuzz(output: Output) -> None:
     assert sum(int(n) for n, _ in counts) == 48
 
 
+def test_against(image: str, output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(against.__file__).parents[1]
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(against, "CONFIGS", {"oct": {"quant": "oct", "shift": False}})
+    against.main(["--other", str(root), "--images", image, "--quality", "1"])
+    assert re.match(r"oct +encode \d.*; 0 of 1 streams differ\n$", output())
+
+
+@torch.no_grad()
+def test_dcvc_check_of_drawn_symbols() -> None:
+    """Bytes of symbols drawn from a codec's own densities are what these densities say."""
+    model = lively(DualPrior)
+    adapter = intra()(model, True)
+    [z] = adapter.deeper(adapter.analysis(photo(256, 256)))
+    features = adapter.features(z.round().double().numpy().ravel(), z.shape[1:])
+
+    def formula(points: Tensor, scales: Tensor) -> Tensor:
+        wide = scales.clamp(min=float(adapter.main_density.scales[0]))
+        ends = [torch.special.ndtr((half - points.abs()) / wide) for half in (0.5, -0.5)]
+        return -(ends[0] - ends[1]).log2().sum()
+
+    ours, estimated = dcvc_check.drawn(adapter, features, formula)
+    assert estimated > 1000 and 0.99 < ours / estimated < 1.05
+    assert "2 estimated, -50.00 %  ROUND TRIP DIFFERS" in str(
+        dcvc_check.Row("DCVC", "image", 1, 2, False)
+    )
+
+
+def test_what_is_refused_ends_a_script_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        common.run(lambda: video_report.main(["tiny-mbt2018-men", "clip"]))
+    assert stopped.value.code == 2
+    assert re.fullmatch(r"error: [^\n]+\n", capsys.readouterr().err)
+
+
 # -- tables ----------------------------------------------------------------------------------------
 
 
-def test_laplace_accuracy(output: Output) -> None:
+def test_laplace_accuracy(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {name: laplace_accuracy.LATTICES[name] for name in ("int", "hex", "d4")}
+    monkeypatch.setattr(laplace_accuracy, "LATTICES", few)
     laplace_accuracy.main(["--samples", "100000", "--spreads", "0.35", "0.7"])
     (heads, narrow, wide) = cells(output())
-    assert heads == ["spread", "hex", "oct", "d4", "e8"] and len(narrow) == 5
+    assert heads == ["spread", "hex", "d4"] and len(narrow) == 3
     assert narrow[1].endswith("(joint)") and float(narrow[1].split()[0]) > float(wide[1].split()[0])
-    assert len(wide) == 3  # too wide to be sampled
+    assert len(wide) == 2  # too wide for d4 to be sampled
 
 
 def test_level_lattices(output: Output) -> None:
@@ -184,13 +229,15 @@ def test_ship_tables(tmp_path: Path, output: Output, monkeypatch: pytest.MonkeyP
     folder = tmp_path / "counts"
     shutil.copytree(shipped.FOLDER, folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    (folder / "of-no-codec.npz").write_bytes(b"")
     for module in (shipped, ship_tables):
         monkeypatch.setattr(module, "FOLDER", folder)
-    shipped._read.cache_clear()
+    one = Folder(EMBEDDED.path, "embedded", {})
+    monkeypatch.setattr(Folder, "names", lambda self: ("tiny-bmshj2018-factorized",))
+    monkeypatch.setattr(ship_tables, "EMBEDDED", one)
     ship_tables.main([])
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    assert output().startswith(f"{len(before)} files, ")
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert output().startswith("10 files, ") and len(after) == 10  # 2 for all, 2 for each quality
+    assert after.items() < before.items()  # those of the other codecs go, what stays is the same
 
 
 # -- reports and clips -----------------------------------------------------------------------------
@@ -225,13 +272,6 @@ def test_worst_image(tmp_path: Path, output: Output) -> None:
     [_, (config, worst, change, mean, worse)] = cells(output())
     assert (config, worst, worse) == ("hex", "b.png, q2", "2 of 4")
     assert 0 < float(change) < 3 and float(mean) < float(change)
-
-
-def test_zoo_report(tmp_path: Path, output: Output) -> None:
-    zoo_report.main([str(measurements(tmp_path / "measurements.csv"))])
-    rows = cells(output())[1:]
-    assert [row[0] for row in rows] == [f"{CODEC} 1", f"{CODEC} 2"]
-    assert float(rows[0][1]) == zoo.lmbda(CODEC, 1) and float(rows[1][7]) == 30
 
 
 def test_video_report(clip: Path, output: Output, monkeypatch: pytest.MonkeyPatch) -> None:

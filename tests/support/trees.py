@@ -52,6 +52,24 @@ class PlainTree(SimpleVAECompressionModel):
         self.latent_codec = HyperpriorLatentCodec({"y": y, "hyper": hyper})
 
 
+class Inverting(JointAutoregressiveHierarchicalPriors):
+    """Built as InvCompress is: the transforms are methods, and compress() is its own."""
+
+    def __init__(self, n: int = 8, m: int = 12):
+        super().__init__(n, m)
+        self.there, self.back = self.g_a, self.g_s
+        self.g_a = self.g_s = None
+
+    def g_a_func(self, x: torch.Tensor) -> torch.Tensor:
+        return 40 * self.there(x)
+
+    def g_s_func(self, y_hat: torch.Tensor) -> torch.Tensor:
+        return self.back(y_hat / 40)
+
+    def compress(self, x: torch.Tensor) -> dict[str, Any]:
+        raise NotImplementedError
+
+
 MODELS = {
     "mbt2018": lambda: JointAutoregressiveHierarchicalPriors(8, 12),
     "cheng2020-anchor": lambda: Cheng2020Anchor(8),
