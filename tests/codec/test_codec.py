@@ -27,6 +27,7 @@ import latentopt
 from latentopt import BitstreamError, InputError, UnsupportedModelError
 from latentopt.adapters import adapter_class, with_step
 from latentopt.bitstream import DIRECTIONS
+from latentopt.codec.image import MAX_PIXELS
 from latentopt.lattices import RULES
 
 QUANTS = list(RULES)
@@ -424,7 +425,7 @@ def test_only_whole_single_images_become_files(tiny_mean: nn.Module, tmp_path: P
     codec.max_pixels = 1000
     with pytest.raises(BitstreamError, match="max_pixels"):
         codec.load(tmp_path / "x.lo")
-    codec.max_pixels = latentopt.codec.MAX_PIXELS
+    codec.max_pixels = MAX_PIXELS
 
 
 @given(st.integers(0, 10_000), st.binary(min_size=1, max_size=8), st.booleans())

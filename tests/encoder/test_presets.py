@@ -104,13 +104,14 @@ def cost_of(codec: latentopt.Codec, x: Tensor) -> list[float]:
     out = codec(x)
     bits = -out["likelihoods"]["y"].double().log2().sum(dim=(1, 2, 3))
     errors = (out["x_hat"] - x).square().sum(dim=(1, 2, 3), dtype=torch.float64)
-    return (bits + codec._annealer.sensitivity.trade * errors).tolist()
+    return (bits + codec.trade * errors).tolist()
 
 
 @pytest.fixture
 def precise(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drafts in full precision, so that a codec's own costs are those measured from outside."""
-    monkeypatch.setattr("latentopt.codec._low_precision", lambda *_, **__: nullcontext())
+    for place in ("codec.encode", "encoder.draft"):
+        monkeypatch.setattr(f"latentopt.{place}.low_precision", lambda *_, **__: nullcontext())
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -196,7 +197,7 @@ def test_a_lambda_says_what_errors_cost(tiny_mean: nn.Module) -> None:
     sizes = []
     for lmbda in (1e-4, 1.0):
         codec = latentopt.wrap(tiny_mean, preset="slow", effort=SHORT, lmbda=lmbda)
-        assert codec._annealer.sensitivity.trade == pytest.approx(lmbda * 255**2 / 3)
+        assert codec.trade == pytest.approx(lmbda * 255**2 / 3)
         sizes.append(byte_count(codec.compress(x)))
     assert sizes[0] < sizes[1]
 
@@ -218,7 +219,7 @@ def test_on_a_photograph_the_default_costs_less_than_the_nearest_points(kodak: l
         out = codec.compress(x)
         x_hat = codec.decompress(**out)["x_hat"]
         error = float((x_hat - x).square().sum(dtype=torch.float64))
-        costs[name] = 8 * byte_count(out) + codec._annealer.sensitivity.trade * error
+        costs[name] = 8 * byte_count(out) + codec.trade * error
     assert costs["default"] < costs["fast"] < costs["oct"]
     assert costs["default"] < 0.97 * costs["oct"]
 
@@ -229,7 +230,7 @@ def test_on_a_photograph_the_default_costs_less_than_the_nearest_points(kodak: l
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_wraps_every_family(tiny_model: nn.Module, name: str) -> None:
     codec = latentopt.wrap(tiny_model, preset=name)
-    preset = get_preset(name).fitting(codec._adapter.contextual)
+    preset = get_preset(name).fitting(codec.assembly.adapter.contextual)
     made = codec.settings
     assert (made.quant, made.direction, made.scales) == (
         preset.quant,
