@@ -15,7 +15,6 @@ depend on the frame before, too. So where portable, all that the decoder compute
 CPU, its reconstructions as well. The class is known by its structure; none of its code is here.
 """
 
-import copy
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from latentopt.adapters.context import WalkedAdapter, Wavefront, swapped
 from latentopt.adapters.dcvc import bit_estimator_density
 from latentopt.adapters.predicted import Knowing, VideoAdapter, texture
 from latentopt.adapters.side import Parameters
+from latentopt.adapters.still import still_copy
 from latentopt.densities import FactorizedDensity, LaplaceDensity, ScaleDensity
 from latentopt.errors import UnsupportedModelError
 
@@ -235,7 +235,7 @@ def video(
     """
 
     def make(model: nn.Module, portable: bool) -> DCVCAdapter:
-        return DCVCAdapter(model, portable, adapter(copy.deepcopy(key), portable))
+        return DCVCAdapter(model, portable, adapter(still_copy(key), portable))
 
     return make
 

@@ -1,6 +1,5 @@
 """`wrap`: from a trained model and a few words to a codec."""
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import Protocol, Unpack, cast, overload
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from latentopt.adapters import Adapter, VideoAdapter, adapter_class
+from latentopt.adapters.still import still_copy
 from latentopt.bitstream import Header
 from latentopt.codec.image import Codec
 from latentopt.codec.recipe import MoreWords, Recipe, Shift, get_preset
@@ -154,7 +154,7 @@ def wrap_for(model: nn.Module, header: Header) -> VideoCodec:
         BitstreamError: the file was not written by such a model.
     """
     portable = all(settings.portable for settings in header.settings)
-    adapter = adapter_class(model)(copy.deepcopy(model), portable)
+    adapter = adapter_class(model)(still_copy(model), portable)
     if not isinstance(adapter, VideoAdapter) or len(adapter.parts) != len(header.settings):
         raise BitstreamError(f"a video of {len(header.settings)} parts is not one of this model's")
     parts = zip(adapter.parts.items(), header.settings)
@@ -170,7 +170,7 @@ def _wrap(
 ) -> Codec | VideoCodec:
     if recipe.lmbda is None:
         recipe = recipe.but(lmbda=cast(float | None, getattr(model, "lmbda", None)))
-    adapter = make(copy.deepcopy(model), recipe.portable)
+    adapter = make(still_copy(model), recipe.portable)
     if isinstance(adapter, VideoAdapter):
         return _video(adapter, recipe)
     _refuse_for_images(recipe)
