@@ -177,7 +177,11 @@ class Counting(io.BytesIO):
         return super().read(size)
 
 
-HUGE = {"4 KiB": leb128(4097), "2 GiB": leb128(2**31)}
+HUGE = {
+    "4 KiB": leb128(4097),
+    "2 GiB": leb128(2**31),
+    "a length that never ends": b"\xff" * 20_000,
+}
 
 
 @pytest.mark.parametrize("length", HUGE.values(), ids=HUGE)

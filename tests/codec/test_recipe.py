@@ -37,6 +37,11 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "lmbda of 0": ({"lmbda": 0.0}, "lmbda 0.0: it must be a positive number"),
     "lmbda below": ({"lmbda": -1.0}, "lmbda -1.0: it must be a positive number"),
     "lmbda that is none": ({"lmbda": float("nan")}, "lmbda nan: it must be a positive number"),
+    "lmbda without end": ({"lmbda": float("inf")}, "lmbda inf: it must be a positive number"),
+    "effort by name": ({"effort": "slow"}, "effort 'slow'"),
+    "ahead by name": ({"ahead": "yes"}, "ahead 'yes'"),
+    "shift by number": ({"shift": 3}, "shift 3"),
+    "gop of halves": ({"gop": 1.5}, "gop 1.5"),
     "gop": ({"gop": 0}, "gop 0: a key frame comes every 1 frame or more"),
 }
 
@@ -59,6 +64,13 @@ def test_a_search_that_does_not_exist_is_named(model: nn.Module) -> None:
         Recipe().but(shift="best")
     with pytest.raises(InputError, match=message):
         latentopt.wrap(model, shift="best")
+
+
+@pytest.mark.parametrize("shift", [True, "grid"])
+def test_a_recipe_itself_takes_searches_only(shift: Any) -> None:
+    """``but`` and ``wrap`` know the words."""
+    with pytest.raises(InputError, match=f"shift {shift!r}"):
+        Recipe(shift=shift)
 
 
 def test_errors_of_values_are_value_errors() -> None:
