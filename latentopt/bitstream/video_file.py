@@ -43,6 +43,7 @@ _CRC = 4
 _SHORTEST = 6  # bytes of a record: kind, at least one of the length, CRC
 _LARGEST = 0xFFFFFFFF
 _LONGEST_FIELDS = 1 << 12
+_LONGEST_LEB128 = 5
 _LONGEST = 1 << 28
 """Bytes of a record's body that a reader accepts; no frame that a codec accepts has more."""
 
@@ -190,7 +191,7 @@ def _read_record(file: BinaryIO, number: int) -> tuple[int, bytes]:
 def _read_fields(file: BinaryIO) -> bytes:
     """The fields of a header with their length; less where the file ends early."""
     head = b""
-    while not head or head[-1] & 0x80:
+    while len(head) < _LONGEST_LEB128 and not (head and head[-1] < 0x80):
         byte = file.read(1)
         if not byte:
             return head

@@ -1,5 +1,6 @@
 """Recipes: everything that an encoder does with a model, in one value. Presets are recipes."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict, Unpack
@@ -10,7 +11,7 @@ from latentopt.encoder import Ahead, Effort, Schedule, Secant, StepSearch, get_s
 from latentopt.encoder.search import Grid
 from latentopt.errors import InputError
 from latentopt.latents import CHANNELS
-from latentopt.lattices import get as get_rule
+from latentopt.lattices import RULES
 
 Shift = bool | str | StepSearch
 """How to search the step sizes of the latent shift: not at all (False), as ``"secant"`` or
@@ -86,20 +87,25 @@ class Recipe:
     """What to do instead with codecs whose entropy parameters depend on what was decoded before."""
 
     def __post_init__(self) -> None:
-        get_rule(self.quant)
+        _check_name("lattice", self.quant, RULES)
         _check_name("direction", self.direction, DIRECTIONS)
         _check_name("pmf", self.pmf, PMFS)
+        _check_name("channel", self.channel, CHANNELS)
+        _check_kind("shift", self.shift, StepSearch, "a StepSearch; wrap and but() know the words")
+        _check_kind("effort", self.effort, Effort, "an Effort; presets are names of recipes")
+        _check_kind("ahead", self.ahead, Ahead, "an Ahead")
+        if self.lmbda is not None and not _is_number(self.lmbda, above=0):
+            raise InputError(f"lmbda {self.lmbda}: it must be a positive number")
+        if self.gop is not None and not (isinstance(self.gop, int) and self.gop > 0):
+            raise InputError(f"gop {self.gop}: a key frame comes every 1 frame or more")
+        if isinstance(self.parts, str):
+            raise InputError(f"parts {self.parts!r}: they are several names, ({self.parts!r},)")
         if self.pmf == "paper" and (self.effort or self.scales):
             raise InputError("pmf='paper' excludes an encoder that chooses points: use pmf='exact'")
-        _check_name("channel", self.channel, CHANNELS)
         if self.channel != LATTICE and (self.effort or self.scales):
             raise InputError(
                 f"channel {self.channel!r} has no points to choose, no scales to correct"
             )
-        if self.lmbda is not None and not self.lmbda > 0:
-            raise InputError(f"lmbda {self.lmbda}: it must be a positive number")
-        if self.gop is not None and self.gop < 1:
-            raise InputError(f"gop {self.gop}: a key frame comes every 1 frame or more")
 
     @property
     def settings(self) -> Settings:
@@ -126,7 +132,8 @@ class Recipe:
         if "shift" in changes:
             changes["shift"] = _search(changes["shift"])
         if "parts" in changes:
-            changes["parts"] = tuple(changes["parts"])
+            named = changes["parts"]
+            changes["parts"] = named if isinstance(named, str) else tuple(named)
         if self.contextual:
             changes["contextual"] = replace(self.contextual, **changes)
         return replace(self, **changes)
@@ -150,6 +157,15 @@ def _search(shift: Shift) -> StepSearch | None:
     if isinstance(shift, bool):
         return get_search("secant") if shift else None
     return get_search(shift) if isinstance(shift, str) else shift
+
+
+def _check_kind(what: str, value: object, kind: type, expected: str) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise InputError(f"{what} {value!r}: expected {expected}")
+
+
+def _is_number(value: object, above: float) -> bool:
+    return isinstance(value, int | float) and above < value < math.inf
 
 
 def _check_name(what: str, name: str, known: Iterable[str]) -> None:

@@ -14,6 +14,7 @@ from latentopt.codec.recipe import MoreWords, Recipe, Shift, get_preset
 from latentopt.codec.video import VideoCodec
 from latentopt.encoder import Ahead, Effort
 from latentopt.errors import BitstreamError, InputError
+from latentopt.latents import CHANNELS
 
 MakeAdapter = Callable[[nn.Module, bool], Adapter]
 MakeVideoAdapter = Callable[[nn.Module, bool], VideoAdapter]
@@ -154,6 +155,9 @@ def wrap_for(model: nn.Module, header: Header) -> VideoCodec:
         BitstreamError: the file was not written by such a model.
     """
     portable = all(settings.portable for settings in header.settings)
+    unknown = {settings.channel for settings in header.settings} - set(CHANNELS)
+    if unknown:
+        raise BitstreamError(f"channel {min(unknown)!r} is unknown: written by a newer latentopt?")
     adapter = adapter_class(model)(still_copy(model), portable)
     if not isinstance(adapter, VideoAdapter) or len(adapter.parts) != len(header.settings):
         raise BitstreamError(f"a video of {len(header.settings)} parts is not one of this model's")
