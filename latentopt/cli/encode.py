@@ -50,9 +50,23 @@ def run(args: argparse.Namespace) -> int:
         from latentopt import zoo
 
         video = not args.dcvc_repo and zoo.is_video(args.codec)
+        _check_kind(args, video)
         encode = _encode_clip if video else _encode_image
         print(f"{encode(args, stage)}: {args.output}")
     return 0
+
+
+def _check_kind(args: argparse.Namespace, video: bool) -> None:
+    """Refuse a clip for an image codec; what an image's name says is left to its reader."""
+    from latentopt.media.clips import READABLE
+    from latentopt.media.images import SUFFIXES
+
+    suffix = args.image.suffix.lower()
+    if not video and suffix in READABLE and suffix not in SUFFIXES:
+        raise InputError(
+            f"{args.image}: is a clip, and {args.codec} codes images; "
+            "use a video codec, such as tiny-ssf2020"
+        )
 
 
 def recipe(args: argparse.Namespace) -> "Recipe":

@@ -18,9 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    fields = _clip_fields if is_video(args.file) else _image_fields
-    for name, value in fields(args.file).items():
-        print(f"{name + ':':16}{value}")
+    fields = (_clip_fields if is_video(args.file) else _image_fields)(args.file)
+    width = max(16, *(len(name) + 2 for name in fields))
+    for name, value in fields.items():
+        print(f"{name + ':':{width}}{value}")
     return 0
 
 
@@ -66,11 +67,9 @@ def _clip_fields(path: Path) -> dict[str, object]:
 def _setting_fields(settings: "Settings") -> dict[str, object]:
     from latentopt.bitstream.headers import LATTICE
 
-    other = {} if settings.channel == LATTICE else {"channel": settings.channel}
+    lattice = {"lattice": settings.quant, "pmf": settings.pmf}
     return {
-        **other,
-        "lattice": settings.quant,
-        "pmf": settings.pmf,
+        **(lattice if settings.channel == LATTICE else {"channel": settings.channel}),
         "direction": settings.direction,
         "portable": "yes" if settings.portable else "no",
         "scales": "corrected" if settings.scales else "the model's",

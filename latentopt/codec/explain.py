@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentopt.bitstream import Container, Settings, decode_step
+from latentopt.bitstream.headers import LATTICE
 from latentopt.bitstream.steps import pack_steps
 from latentopt.latents import Coded, Crossed
 from latentopt.latents.lattice import correction_bits
@@ -206,8 +207,10 @@ def _total(name: str, shares: Iterable[Share]) -> Share:
 def _settings(settings: Settings) -> str:
     portable = "portable" if settings.portable else "not portable"
     scales = ", scales corrected" if settings.scales else ""
-    names = f"lattice {settings.quant}, pmf {settings.pmf}, direction {settings.direction}"
-    return f"{names}, {portable}{scales}"
+    channel = f"channel {settings.channel}"
+    if settings.channel == LATTICE:
+        channel = f"lattice {settings.quant}, pmf {settings.pmf}"
+    return f"{channel}, direction {settings.direction}, {portable}{scales}"
 
 
 def _corrections(corrections: NDArray[np.int32]) -> str:

@@ -50,7 +50,10 @@ class RawChannel:
     def receive(self, walk: Walk, string: bytes, /) -> RawLatent:
         if len(string) != 4 * np.prod(walk.shape):
             raise BitstreamError(f"{len(string)} bytes are not a latent of {walk.shape}")
-        rest = iter(np.frombuffer(string, "<f4"))
+        sent = np.frombuffer(string, "<f4")
+        if not np.isfinite(sent).all():
+            raise BitstreamError("corrupt: a number is NaN or infinite")
+        rest = iter(sent)
 
         def numbers(index: NDArray[np.int64], prior: Prior) -> NDArray[np.float32]:
             return np.fromiter(rest, np.float32, len(index))
