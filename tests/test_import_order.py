@@ -61,6 +61,8 @@ def imported_rooms(tree: ast.AST) -> Iterator[tuple[str, int]]:
 def _names(node: ast.AST) -> list[str]:
     """What a node imports; after a mere `import latentopt` it is what is taken from that."""
     if isinstance(node, ast.Import):
+        hidden = [a.asname for a in node.names if a.name == "latentopt" and a.asname]
+        assert not hidden, f"line {node.lineno}: latentopt under another name hides what is taken"
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
         assert node.level == 0, f"line {node.lineno}: imports are absolute in this package"

@@ -200,6 +200,12 @@ class Adapter(ABC):
                 digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
         return digest.digest()
 
+    def __copy__(self) -> Self:
+        """A view, which shares what is kept."""
+        view = object.__new__(type(self))
+        vars(view).update(vars(self))
+        return view
+
     def __getstate__(self) -> dict[str, object]:
         return {**vars(self), "_kept": {}}  # computed again where it is needed
 

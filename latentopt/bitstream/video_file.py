@@ -27,6 +27,7 @@ from typing import BinaryIO
 
 from latentopt.atomic import reading
 from latentopt.bitstream.headers import (
+    LONGEST_FIELDS,
     Identity,
     Settings,
     check_version,
@@ -42,7 +43,6 @@ KEY, PREDICTED, END = range(3)
 _CRC = 4
 _SHORTEST = 6  # bytes of a record: kind, at least one of the length, CRC
 _LARGEST = 0xFFFFFFFF
-_LONGEST_FIELDS = 1 << 12
 _LONGEST_LEB128 = 5
 _LONGEST = 1 << 28
 """Bytes of a record's body that a reader accepts; no frame that a codec accepts has more."""
@@ -197,7 +197,7 @@ def _read_fields(file: BinaryIO) -> bytes:
             return head
         head += byte
     length, _ = read_leb128(head, 0)
-    if length > _LONGEST_FIELDS:
+    if length > LONGEST_FIELDS:
         raise BitstreamError(f"corrupt: the header would have {length} bytes of fields")
     return head + file.read(length)
 

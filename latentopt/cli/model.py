@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dcvc-repo",
         type=Path,
         metavar="PATH",
-        help="checkout of microsoft/DCVC: see docs/dcvc.md",
+        help="checkout of microsoft/DCVC: see docs/guide/dcvc.md",
     )
     add("--q-index", type=int, metavar="N", help="which rate of a DCVC checkpoint (default: 0)")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where it runs (default: cpu)")

@@ -9,7 +9,7 @@ from latentopt.bitstream import DIRECTIONS, Settings
 from latentopt.bitstream.headers import LATTICE, PMFS
 from latentopt.encoder import Ahead, Effort, Schedule, Secant, StepSearch, get_search
 from latentopt.encoder.search import Grid
-from latentopt.errors import InputError
+from latentopt.errors import BitstreamError, InputError
 from latentopt.latents import CHANNELS
 from latentopt.lattices import RULES
 
@@ -94,18 +94,32 @@ class Recipe:
         _check_kind("shift", self.shift, StepSearch, "a StepSearch; wrap and but() know the words")
         _check_kind("effort", self.effort, Effort, "an Effort; presets are names of recipes")
         _check_kind("ahead", self.ahead, Ahead, "an Ahead")
+        for name in ("scales", "portable"):
+            if getattr(self, name) not in (True, False):
+                raise InputError(f"{name} {getattr(self, name)!r}: it is True or False")
         if self.lmbda is not None and not _is_number(self.lmbda, above=0):
             raise InputError(f"lmbda {self.lmbda}: it must be a positive number")
-        if self.gop is not None and not (isinstance(self.gop, int) and self.gop > 0):
+        if self.gop is not None and not (type(self.gop) is int and self.gop > 0):
             raise InputError(f"gop {self.gop}: a key frame comes every 1 frame or more")
-        if isinstance(self.parts, str):
-            raise InputError(f"parts {self.parts!r}: they are several names, ({self.parts!r},)")
+        if self.parts is not None and not _is_names(self.parts):
+            raise InputError(f"parts {self.parts!r}: they are a tuple of names, such as ('image',)")
+        if self.contextual is not None:
+            self._check_contextual(self.contextual)
         if self.pmf == "paper" and (self.effort or self.scales):
             raise InputError("pmf='paper' excludes an encoder that chooses points: use pmf='exact'")
         if self.channel != LATTICE and (self.effort or self.scales):
             raise InputError(
                 f"channel {self.channel!r} has no points to choose, no scales to correct"
             )
+
+    def _check_contextual(self, other: "Recipe") -> None:
+        """What is not for codecs with a context alone must be the same for them."""
+        _check_kind("contextual", other, Recipe, "a Recipe")
+        if other.contextual:
+            raise InputError("contextual: the recipe for codecs with a context has another in it")
+        for name in ("portable", "channel", "parts", "gop", "ahead"):
+            if getattr(other, name) != getattr(self, name):
+                raise InputError(f"contextual: its {name} must be that of the recipe itself")
 
     @property
     def settings(self) -> Settings:
@@ -115,16 +129,25 @@ class Recipe:
 
     @staticmethod
     def reading(settings: Settings) -> "Recipe":
-        """A recipe for codecs that read streams with these settings, and write plain ones."""
-        return Recipe(
-            quant=settings.quant,
-            shift=None,
-            direction=settings.direction,
-            scales=settings.scales,
-            pmf=settings.pmf,
-            portable=settings.portable,
-            channel=settings.channel,
-        )
+        """A recipe for codecs that read streams with these settings, and write plain ones.
+
+        Raises:
+            BitstreamError: no encoder writes such settings, or a newer one does.
+        """
+        try:
+            return Recipe(
+                quant=settings.quant,
+                shift=None,
+                direction=settings.direction,
+                scales=settings.scales,
+                pmf=settings.pmf,
+                portable=settings.portable,
+                channel=settings.channel,
+            )
+        except InputError as error:
+            raise BitstreamError(
+                f"the header's settings are none of this latentopt: {error}"
+            ) from None
 
     def but(self, **words: Unpack[Words]) -> "Recipe":
         """The same but for what is given, that is, not None; for codecs with a context, too."""
@@ -162,6 +185,10 @@ def _search(shift: Shift) -> StepSearch | None:
 def _check_kind(what: str, value: object, kind: type, expected: str) -> None:
     if value is not None and not isinstance(value, kind):
         raise InputError(f"{what} {value!r}: expected {expected}")
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(name, str) for name in value)
 
 
 def _is_number(value: object, above: float) -> bool:

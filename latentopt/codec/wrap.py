@@ -14,7 +14,6 @@ from latentopt.codec.recipe import MoreWords, Recipe, Shift, get_preset
 from latentopt.codec.video import VideoCodec
 from latentopt.encoder import Ahead, Effort
 from latentopt.errors import BitstreamError, InputError
-from latentopt.latents import CHANNELS
 
 MakeAdapter = Callable[[nn.Module, bool], Adapter]
 MakeVideoAdapter = Callable[[nn.Module, bool], VideoAdapter]
@@ -110,9 +109,11 @@ def wrap(
         UnsupportedModelError: the model's class has no adapter.
         InputError: an unknown name among the arguments, or two that exclude each other.
     """
-    if preset and recipe:
+    if preset is not None and recipe is not None:
         raise InputError("preset and recipe exclude each other: give one")
-    base = get_preset(preset) if preset else recipe or Recipe()
+    if not isinstance(recipe, Recipe | None):
+        raise InputError(f"recipe {recipe!r}: expected a Recipe; presets go by preset=")
+    base = get_preset(preset) if preset is not None else recipe or Recipe()
     made = base.but(
         quant=quant,
         shift=shift,
@@ -155,14 +156,13 @@ def wrap_for(model: nn.Module, header: Header) -> VideoCodec:
         BitstreamError: the file was not written by such a model.
     """
     portable = all(settings.portable for settings in header.settings)
-    unknown = {settings.channel for settings in header.settings} - set(CHANNELS)
-    if unknown:
-        raise BitstreamError(f"channel {min(unknown)!r} is unknown: written by a newer latentopt?")
+    recipes = [Recipe.reading(settings) for settings in header.settings]
     adapter = adapter_class(model)(still_copy(model), portable)
     if not isinstance(adapter, VideoAdapter) or len(adapter.parts) != len(header.settings):
         raise BitstreamError(f"a video of {len(header.settings)} parts is not one of this model's")
-    parts = zip(adapter.parts.items(), header.settings)
-    codecs = {name: Codec(part, Recipe.reading(settings)) for (name, part), settings in parts}
+    codecs = {
+        name: Codec(part, recipe) for (name, part), recipe in zip(adapter.parts.items(), recipes)
+    }
     codec = VideoCodec(codecs, adapter.searched, Recipe()).eval()
     codec.check(header)
     return codec
@@ -172,25 +172,40 @@ def wrap_for(model: nn.Module, header: Header) -> VideoCodec:
 def _wrap(
     model: nn.Module, recipe: Recipe, make: MakeAdapter | MakeVideoAdapter
 ) -> Codec | VideoCodec:
-    if recipe.lmbda is None:
-        recipe = recipe.but(lmbda=cast(float | None, getattr(model, "lmbda", None)))
     adapter = make(still_copy(model), recipe.portable)
     if isinstance(adapter, VideoAdapter):
-        return _video(adapter, recipe)
+        return _video(adapter, recipe, _lmbda_of(model))
     _refuse_for_images(recipe)
-    return Codec(adapter, recipe.fitting(adapter.contextual)).eval()
+    return Codec(adapter, _fitted(adapter, recipe, _lmbda_of(model))).eval()
 
 
-def _video(adapter: VideoAdapter, recipe: Recipe) -> VideoCodec:
+def _lmbda_of(model: nn.Module) -> float | None:
+    """What the model says it was trained for."""
+    own = getattr(model, "lmbda", None)
+    return None if own is None else float(cast(float, own))
+
+
+def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
+    """A recipe as it is for one codec, with the codec's own lambda unless it has one."""
+    fitted = recipe.fitting(adapter.contextual)
+    return fitted if fitted.lmbda is not None else fitted.but(lmbda=lmbda)
+
+
+def _video(adapter: VideoAdapter, recipe: Recipe, lmbda: float | None) -> VideoCodec:
     default = list(adapter.parts) if recipe.effort else adapter.searched
     searched = default if recipe.parts is None else recipe.parts
     unknown = set(searched) - set(adapter.parts)
     if unknown:
         raise InputError(f"unknown part {min(unknown)!r}: choose of {', '.join(adapter.parts)}")
-    given = (recipe.lmbda, "exact", recipe.portable)
-    plain = Recipe("int", None, "density", False, None, *given, channel=recipe.channel)
+    plain = Recipe(
+        quant="int",
+        shift=None,
+        lmbda=recipe.lmbda,
+        portable=recipe.portable,
+        channel=recipe.channel,
+    )
     codecs = {
-        name: Codec(part, recipe.fitting(part.contextual) if name in searched else plain)
+        name: Codec(part, _fitted(part, recipe if name in searched else plain, lmbda))
         for name, part in adapter.parts.items()
     }
     return VideoCodec(codecs, [name for name in codecs if name in searched], recipe).eval()

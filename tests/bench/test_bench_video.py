@@ -351,10 +351,9 @@ def test_user_errors(options: list[str], message: str, capsys: pytest.CaptureFix
 
 @torch.no_grad()
 def test_timing_codes_what_the_codec_codes(clips: ClipSet) -> None:
-    model, codec = small(), wrap_video(small(), parse_recipe("oct+shift"))
+    model, frames = small(), wrap_video(small(), parse_recipe("oct+shift")).frames
     pair = next(video_timing.pairs(model, str(clips.paths[0])))
-    strings = video_timing.encoded(codec, *pair)
-    frames = codec.frames
+    strings = video_timing.encoded(frames, *pair)
     _, expected = frames.encode_frame(*pair)
     assert torch.equal(frames.decode_frame(strings, pair[0].shape[-2:], pair[1]), expected)
     times = video_timing.measure(model, ["hex"], [pair])

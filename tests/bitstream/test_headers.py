@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latentopt import BitstreamError, Container
+from latentopt import BitstreamError, Container, InputError
 from latentopt.bitstream import Header, Identity, Settings
 from latentopt.bitstream.headers import LATTICE, VERSIONS, pack_fields, unpack_fields
 from latentopt.bitstream.strings import leb128
@@ -83,7 +83,7 @@ def test_other_versions_are_named(version: int) -> None:
 
 # -- version 2 -------------------------------------------------------------------------------------
 
-NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=1, max_size=40)
+NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=1, max_size=32)
 
 
 def test_another_channel_is_a_field_of_version_2() -> None:
@@ -122,6 +122,10 @@ BROKEN = {
     "a tag of later, after the channel": (b"\x0a" + FIELD + b"\x02\x01x", "field 2 is unknown"),
     "names of too many parts": (b"\x05\x01\x03a,b", "field 1 is unknown"),
     "a value longer than the fields": (b"\x04\x01\x05no", "field 1 is unknown"),
+    "the same field twice": (b"\x0e" + FIELD + FIELD, "field 1 is unknown"),
+    "a name that a terminal obeys": (b"\x06\x01\x04\x1b[2J", "field 1 is unknown"),
+    "an empty name": (b"\x02\x01\x00", "field 1 is unknown"),
+    "what version 1 can say": (b"\x09\x01\x07lattice", "takes version 2"),
     "a tag without a length": (b"\x01\x01", "truncated"),
     "fields longer than the file": (b"\x7f" + FIELD, "truncated"),
     "no length of the fields": (b"", "truncated"),
@@ -201,3 +205,11 @@ def test_a_huge_field_is_refused(length: int) -> None:
     for read, data in ((read_image, image_with(fields)), (read_video, video_with(fields))):
         with pytest.raises(BitstreamError, match="field 1 is unknown"):
             read(data)
+
+
+@pytest.mark.parametrize("name", ["a,b", "größe", "", "x" * 33, "Noise"])
+def test_names_that_no_reader_takes_are_not_written(name: str) -> None:
+    settings = replace(PLAIN, channel=name)
+    for write in (image_bytes, video_bytes):
+        with pytest.raises(InputError, match="1 to 32 of a-z"):
+            write(settings)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from compressai.models import MeanScaleHyperprior
-from support.models import tiny
+from support.models import FAMILIES, tiny
 from torch import nn
 
 import latentopt
-from latentopt import InputError, Recipe
+from latentopt import BitstreamError, InputError, Recipe
 from latentopt.bitstream import DIRECTIONS, Settings
 from latentopt.bitstream.headers import LATTICE, PMFS
 from latentopt.codec.recipe import PRESETS, get_preset
@@ -198,3 +198,28 @@ def test_settings_and_readings_are_inverse() -> None:
 def test_a_reading_of_a_preset_decodes_its_streams(name: str) -> None:
     for recipe in (PRESETS[name], PRESETS[name].fitting(contextual=True)):
         assert Recipe.reading(recipe.settings).settings == recipe.settings
+
+
+def test_what_is_for_codecs_with_a_context_agrees_with_the_rest() -> None:
+    for words in ({"portable": False}, {"gop": 3}, {"parts": ("image",)}):
+        with pytest.raises(InputError, match=f"contextual: its {next(iter(words))} must be that"):
+            Recipe(contextual=Recipe(**words))
+    with pytest.raises(InputError, match="has another in it"):
+        Recipe(contextual=Recipe(contextual=Recipe()))
+    model = tiny(FAMILIES["mbt2018"])
+    model.lmbda = 0.5
+    own = Recipe(contextual=Recipe("int", None, lmbda=0.01))
+    assert latentopt.wrap(model, recipe=own).recipe.lmbda == 0.01
+    assert latentopt.wrap(model).recipe.lmbda == 0.5
+
+
+@pytest.mark.parametrize("words", [{"scales": "no"}, {"portable": 2}, {"scales": 3}])
+def test_yes_or_no(words: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="it is True or False"):
+        Recipe(**words)
+
+
+def test_settings_that_no_encoder_writes_are_refused_on_reading() -> None:
+    """Paper's tables with corrected scales: a byte that only a corrupt file has."""
+    with pytest.raises(BitstreamError, match="none of this latentopt"):
+        Recipe.reading(Settings.from_byte(0xC8))
