@@ -19,9 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     fields = (_clip_fields if is_video(args.file) else _image_fields)(args.file)
-    width = max(16, *(len(name) + 2 for name in fields))
     for name, value in fields.items():
-        print(f"{name + ':':{width}}{value}")
+        print(f"{name + ':':15} {value}")
     return 0
 
 
