@@ -103,11 +103,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--quality", type=int)
     parser.add_argument("--weights", help="a checkpoint instead of a quality")
     parser.add_argument("--images", nargs="+", type=Path, required=True, help="image files")
+    parser.add_argument("--configs", nargs="+", default=list(CONFIGS), choices=CONFIGS)
     args = parser.parse_args(argv)
     quality = args.quality if args.quality or args.weights else 3
     given = (args.codec, quality, args.weights)
     here, there = (Checkout(path, given) for path in (Path.cwd(), args.other))
-    for config in CONFIGS:
+    for config in args.configs:
         print(compare(here, there, config, args.images), flush=True)
 
 
