@@ -5,6 +5,7 @@ in a fresh process, and prints the largest difference of the reconstructions.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -44,7 +45,8 @@ def decoded_elsewhere(args: argparse.Namespace, codec: VideoCodec, frames: list[
         codec.save(coded, frames)
         options = ["--codec", args.codec, "--quality", str(args.quality), "--quant", args.quant]
         command = [sys.executable, __file__, str(decoded), *options, "--decode", str(coded)]
-        subprocess.run(command, check=True)
+        threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums depend on their number
+        subprocess.run(command, check=True, env=os.environ | threads)
         return torch.cat(torch.load(decoded))
 
 

@@ -68,7 +68,8 @@ VIDEO_CODECS: dict[str, Callable[..., latentopt.VideoCodec]] = {
 
 
 def at_once(do: Callable[[Any], Any], work: list[Any]) -> list[Any]:
-    with ThreadPoolExecutor(THREADS) as pool:
+    # One OpenMP thread for each, as outside: the last bits of a synthesis depend on their number.
+    with ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         return list(pool.map(do, work))
 
 
