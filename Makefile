@@ -19,7 +19,7 @@ demo: $(READY)
 	$(PY) scripts/demo.py
 
 test: $(READY) lint
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
