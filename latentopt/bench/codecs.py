@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypedDict, TypeVar, cast
 
-import torch.nn.functional as F
 from torch import Size, Tensor, nn
+
+from latentopt.codec.synthesis import padded
 
 Strings = Sequence[bytes] | Sequence["Strings"] | Mapping[str, "Strings"]
 """One ``bytes`` per item, nested in as many lists and dicts as a codec has parts."""
@@ -141,9 +142,3 @@ class VideoBaseline:
         latent_shapes, (height, width) = shapes
         decoded = self._model.decompress(strings, latent_shapes)
         return [x_hat[..., :height, :width].clamp(0, 1) for x_hat in decoded]
-
-
-def padded(x: Tensor, stride: int) -> Tensor:
-    """Images (B, 3, H, W), right column and last row repeated up to a multiple of ``stride``."""
-    height, width = x.shape[-2:]
-    return F.pad(x, (0, -width % stride, 0, -height % stride), mode="replicate")

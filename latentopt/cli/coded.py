@@ -10,6 +10,7 @@ from latentopt.errors import BitstreamError
 
 if TYPE_CHECKING:  # NumPy is spared those who only mistyped an option
     from latentopt.bitstream import Container
+    from latentopt.codec.recipe import Recipe
 
 
 def is_video(path: Path) -> bool:
@@ -31,6 +32,14 @@ def read_container(path: Path) -> "tuple[bytes, Container]":
 
     with naming(path):
         return data, Container.from_bytes(data)
+
+
+def recipe_for(path: Path, container: "Container") -> "Recipe":
+    """What reads the file whose header this is."""
+    from latentopt.codec.recipe import Recipe
+
+    with naming(path):
+        return Recipe.reading(container.settings)
 
 
 @contextmanager

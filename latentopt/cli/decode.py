@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latentopt.cli import model
-from latentopt.cli.coded import is_video, naming, read_container
+from latentopt.cli.coded import is_video, naming, read_container, recipe_for
 from latentopt.cli.outputs import check_output, check_png
 from latentopt.cli.progress import frames, progress
 from latentopt.errors import TruncatedError
@@ -39,12 +39,11 @@ def run(args: argparse.Namespace) -> int:
 def _decode_image(args: argparse.Namespace) -> int:
     check_png(args.output, "decode")
     with progress() as stage:
-        from latentopt.codec.recipe import Recipe
         from latentopt.media.images import write_png
 
         stage("reading the file")
         data, container = read_container(args.file)
-        codec = model.image_codec(args, stage, Recipe.reading(container.settings))
+        codec = model.image_codec(args, stage, recipe_for(args.file, container))
         stage("decoding")
         with naming(args.file):
             x_hat = codec.load_bytes(data)  # (1, 3, H, W)

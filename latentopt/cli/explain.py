@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from latentopt.cli import model
-from latentopt.cli.coded import is_video, naming, read_container
+from latentopt.cli.coded import is_video, naming, read_container, recipe_for
 from latentopt.cli.outputs import check_output, check_png
 from latentopt.cli.progress import progress
 from latentopt.errors import InputError
@@ -29,11 +29,10 @@ def run(args: argparse.Namespace) -> int:
     with progress() as stage:
         if args.plot:  # imported early, so that what is missing is missed early
             from latentopt.bench.plots import plot_bits
-        from latentopt.codec.recipe import Recipe
 
         stage("reading the file")
         _, container = read_container(args.file)
-        codec = model.image_codec(args, stage, Recipe.reading(container.settings))
+        codec = model.image_codec(args, stage, recipe_for(args.file, container))
         stage("decoding")
         with naming(args.file):
             explanation = codec.explain(args.file)

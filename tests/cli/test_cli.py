@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -523,3 +524,16 @@ def test_the_version_and_the_line_of_a_mistake() -> None:
     )
     assert (done.returncode, done.stdout) == (0, f"latentopt {latentopt.__version__}\n")
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("latentopt: one of the arg")
+
+
+@pytest.mark.parametrize("command", [("decode", "-o", "y.png"), ("explain",)])
+def test_settings_that_nothing_writes_are_the_files_fault(
+    command: tuple[str, ...], coded: Path, tiny_weights: Path, refused: Refused
+) -> None:
+    """The paper's tables with corrected scales, under a checksum that fits."""
+    body = bytearray(coded.read_bytes()[:-4])
+    body[4] = 0xC8
+    coded.write_bytes(bytes(body) + zlib.crc32(body).to_bytes(4, "little"))
+    name, *more = command
+    options = [str(coded.parent / m) if m.endswith(".png") else m for m in more]
+    refused("x.lo: the header's settings", name, coded, *options, *MEAN, "--weights", tiny_weights)
