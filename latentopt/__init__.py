@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from latentopt import imports
+
 if TYPE_CHECKING:
     from latentopt.bitstream import Container
     from latentopt.codec.calibrate import calibrate
@@ -69,6 +71,9 @@ _ROOMS = (  # so that `import latentopt` is enough for `latentopt.zoo.load`
     "training",
     "zoo",
 )
+
+
+imports.install()
 
 
 def __getattr__(name: str) -> object:

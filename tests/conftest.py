@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+# isort: split
 import pytest
 import torch
 from compressai.models import MeanScaleHyperprior

@@ -13,6 +13,7 @@ ROOMS = (
     "errors",
     "atomic",
     "extras",
+    "imports",
     "lattices",
     "densities",
     "pmf",
