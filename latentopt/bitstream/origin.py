@@ -79,7 +79,7 @@ class Origin:
         """The step, exactly, in the shortest of :data:`_FLOATS` that has it."""
         for kind in _FLOATS.values():
             with suppress(OverflowError):
-                value = struct.pack(kind, self.step)
+                value = struct.pack(kind, float(self.step))
                 if struct.unpack(kind, value) == (self.step,):
                     return value
         raise InputError(f"step {self.step}: it must be a positive number")

@@ -89,7 +89,7 @@ class Codec(nn.Module):
         return self.assembly.origin
 
     def __repr__(self) -> str:
-        name = model_name(self.model, self.origin)
+        name = self.origin or type(self.model).__qualname__
         version = version_of([self.settings], self.origin)
         return f"Codec({name}; {self.recipe.summary}; files of version {version})"
 
@@ -315,11 +315,6 @@ class Codec(nn.Module):
                 f"this codec writes {self.string_count} lists of strings, one string per image "
                 f"each; got lists of {[len(per_image) for per_image in strings]}"
             )
-
-
-def model_name(model: nn.Module, origin: Origin | None) -> str:
-    """What a model is called: by where it comes from, else by its class."""
-    return str(origin or type(model).__qualname__)
 
 
 def _after_load(codec: Codec, _incompatible: object) -> None:

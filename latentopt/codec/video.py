@@ -24,7 +24,7 @@ from latentopt.bitstream.fields import version_of
 from latentopt.codec.assembly import Assembly, joint_hash
 from latentopt.codec.encode import check_images
 from latentopt.codec.frames import KEY_PART, Frames, pictures
-from latentopt.codec.image import Codec, model_name
+from latentopt.codec.image import Codec
 from latentopt.codec.recipe import Recipe
 from latentopt.encoder.ahead import Frame
 from latentopt.errors import BitstreamError, InputError
@@ -73,7 +73,7 @@ class VideoCodec(nn.Module):
         return self._origin if self._hashes[0] == self._named else None
 
     def __repr__(self) -> str:
-        name = model_name(self._part(KEY_PART).model, self.origin)
+        name = self.origin or "a model of one's own"
         settings = [codec.settings for codec in self._codecs.values()]
         version = version_of(settings, self.origin)
         what = f"{self.recipe.summary} of {', '.join(self.searched) or 'nothing'}"

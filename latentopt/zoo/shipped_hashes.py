@@ -8,7 +8,7 @@ from pathlib import Path
 
 from latentopt.bitstream.origin import Origin
 
-PATH = Path(__file__).parent / "weights" / "hashes.json"
+PATH = Path(__file__).with_suffix(".json")
 """Of each codec, by quality, eight hexadecimal digits."""
 
 
