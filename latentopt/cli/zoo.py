@@ -8,7 +8,7 @@ from pathlib import Path
 from latentopt.errors import WeightsError
 from latentopt.zoo import catalog
 from latentopt.zoo.hub import Published
-from latentopt.zoo.published import VIDEO, spelling
+from latentopt.zoo.names import VIDEO, spelling
 
 EPILOG = """examples:
   latentopt zoo list

@@ -10,7 +10,7 @@ from latentopt.errors import InputError
 from latentopt.zoo.embedded import EMBEDDED
 from latentopt.zoo.folder import Folder
 from latentopt.zoo.hub import Published
-from latentopt.zoo.published import VIDEO, spelling
+from latentopt.zoo.names import VIDEO, spelling
 
 if TYPE_CHECKING:
     from compressai.models import CompressionModel

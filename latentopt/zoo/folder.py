@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from latentopt.atomic import write_whole
 from latentopt.errors import InputError, WeightsError
-from latentopt.zoo.published import URLS
+from latentopt.zoo.names import URLS
 
 if TYPE_CHECKING:
     from torch import Tensor

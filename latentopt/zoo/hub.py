@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from latentopt.errors import InputError, WeightsError
-from latentopt.zoo.published import URLS, VIDEO
+from latentopt.zoo.names import URLS, VIDEO
 
 _LAMBDAS = (0.0018, 0.0035, 0.0067, 0.0130, 0.0250, 0.0483, 0.0932, 0.1800)
 

@@ -8,7 +8,7 @@ from latentopt.zoo.checkpoint import load_checkpoint
 from latentopt.zoo.embedded import EMBEDDED
 from latentopt.zoo.folder import Folder
 from latentopt.zoo.hub import Published
-from latentopt.zoo.published import spelling
+from latentopt.zoo.names import spelling
 
 
 def add(

@@ -71,6 +71,7 @@ def test_a_step_travels(image: Path, tmp_path: Path) -> None:
 
 def test_what_contradicts_the_file_is_told_so(image: Path, refused: Refused) -> None:
     path, png = coded(image), image.with_name("y.png")
+    refused.capsys.readouterr()
     says = f"; the file says {model.CODEC} quality 3: leave out --codec"
     for options in (
         ["--quality", 2],
@@ -100,6 +101,7 @@ def test_weights_of_ones_own_have_to_be_named_or_registered(
     weights, png = tmp_path / "w.pt", tmp_path / "y.png"
     torch.save(tiny(MeanScaleHyperprior).state_dict(), weights)
     path = coded(image, "--codec", "mbt2018-mean", "--weights", weights)
+    refused.capsys.readouterr()
     refused(
         "the file says mbt2018-mean weights of your own, and .* hash", "decode", path, "-o", png
     )

@@ -18,8 +18,8 @@ from latentopt.adapters import with_step
 from latentopt.bitstream import Origin
 from latentopt.zoo import hub, writer
 from latentopt.zoo.architectures import CLASSES, VIDEO
-from latentopt.zoo.published import URLS
-from latentopt.zoo.published import VIDEO as VIDEO_NAMES
+from latentopt.zoo.names import URLS
+from latentopt.zoo.names import VIDEO as VIDEO_NAMES
 from latentopt.zoo.shipped_hashes import PATH
 
 

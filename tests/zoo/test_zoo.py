@@ -12,7 +12,7 @@ from torch import Tensor
 from latentopt import zoo
 from latentopt.errors import InputError, WeightsError
 from latentopt.zoo import checkpoint
-from latentopt.zoo.published import URLS
+from latentopt.zoo.names import URLS
 
 WEIGHTS = Path("..") / "shared" / "weights"
 

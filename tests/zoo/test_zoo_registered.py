@@ -17,7 +17,7 @@ from latentopt.errors import InputError, WeightsError
 from latentopt.media.images import write_png
 from latentopt.zoo import catalog
 from latentopt.zoo.embedded import EMBEDDED
-from latentopt.zoo.published import URLS
+from latentopt.zoo.names import URLS
 
 
 @pytest.fixture(autouse=True)
