@@ -24,7 +24,7 @@ from latentopt import wrap, zoo
 from latentopt.adapters import with_step
 from latentopt.bitstream import DIRECTIONS, Container, Settings
 from latentopt.bitstream.headers import PMFS, QUANTS, VERSIONS
-from latentopt.cli import encode
+from latentopt.cli import encode, recipe
 from latentopt.cli.main import COMMANDS, main
 from latentopt.codec.recipe import PRESETS
 from latentopt.encoder import SEARCHES
@@ -452,7 +452,7 @@ def test_a_bar_changes_nothing_else(preset: str, monkeypatch: pytest.MonkeyPatch
     encode.add_arguments(parser)
     argv = ["x.png", "-o", "x.lo", *MEAN, "--quality", "1", "--preset", preset]
     monkeypatch.setattr("sys.stderr", Terminal())
-    shown = encode.recipe(parser.parse_args(argv))
+    shown = recipe.recipe(parser.parse_args(argv))
     for made, plain in (
         (shown, PRESETS[preset]),
         (shown.contextual, PRESETS[preset].contextual),
@@ -463,11 +463,11 @@ def test_a_bar_changes_nothing_else(preset: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_choices_are_the_registries() -> None:
-    assert tuple(RULES) == QUANTS == encode.QUANTS
-    assert (*SEARCHES, "none") == encode.SHIFTS
-    assert tuple(DIRECTIONS) == encode.DIRECTIONS
-    assert tuple(PMFS) == encode.PMFS
-    assert tuple(PRESETS) == encode.PRESETS
+    assert tuple(RULES) == QUANTS == recipe.QUANTS
+    assert (*SEARCHES, "none") == recipe.SHIFTS
+    assert tuple(DIRECTIONS) == recipe.DIRECTIONS
+    assert tuple(PMFS) == recipe.PMFS
+    assert tuple(PRESETS) == recipe.PRESETS
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
