@@ -3,12 +3,13 @@
 import argparse
 from pathlib import Path
 
-from latentopt.atomic import write_whole
-from latentopt.cli import arguments, model, recipe
+from latentopt.cli import arguments, batch, model, recipe
 from latentopt.cli.outputs import check_output
 from latentopt.cli.progress import Stage, frames, progress
 from latentopt.cli.recipe import CLIP_OPTIONS, GOP
+from latentopt.cli.sources import Kind, check_input, plan
 from latentopt.errors import InputError
+from latentopt.media import IMAGE_SUFFIXES
 
 EPILOG = """examples:
   latentopt encode photo.png -o photo.lo --codec tiny-mbt2018-mean --quality 3
@@ -19,61 +20,80 @@ A preset is a choice of the options --quant, --shift, --direction and --scales, 
 search; options that are given as well prevail."""
 
 
+_KIND = Kind("image or clip", IMAGE_SUFFIXES, becomes=".lo")
+_BATCH_OPTIONS = ("jobs", "json", "no_clobber", "versus_plain", "max_pixels")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("image", type=Path, metavar="IN", help="8-bit image: PNG, JPEG, WebP, …; or a clip")
-    add("-o", "--output", type=Path, required=True, metavar="F", help="file to write")
+    inputs = (
+        "8-bit image (PNG, JPEG, WebP, …), folder or glob of them, - for standard input; or a clip"
+    )
+    add("inputs", type=Path, nargs="+", metavar="IN", help=inputs)
+    output = "file to write, or folder for several (default: photo.lo beside photo.png)"
+    add("-o", "--output", type=Path, metavar="OUT", help=output)
+    add("--versus-plain", action="store_true", help="say what is saved against plain rounding")
+    arguments.add_max_pixels(parser)
+    batch.add_arguments(parser)
     model.add_arguments(parser)
     recipe.add_arguments(parser)
     recipe.add_clip_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    check_output(args.output, [args.image, args.weights])
-    with progress() as stage:
-        from latentopt import zoo
+    for path in args.inputs if len(args.inputs) == 1 else ():
+        check_input(path, _KIND)
+    from latentopt import zoo
 
-        video = not args.dcvc_repo and zoo.is_video(args.codec)
-        _check_kind(args, video)
-        encode = _encode_clip if video else _encode_image
-        print(f"{encode(args, stage)}: {args.output}")
-    return 0
+    if not args.dcvc_repo and zoo.is_video(args.codec):
+        return _encode_clip(args)
+    arguments.refuse(args, CLIP_OPTIONS, "for video codecs")
+    planned = plan(args.inputs, args.output, _KIND, [args.weights])
+    if not planned.is_batch:
+        _check_kind(planned.jobs[0].source, args.codec)
+    return batch.run(planned, worker, args)
 
 
-def _check_kind(args: argparse.Namespace, video: bool) -> None:
+def worker(args: argparse.Namespace) -> batch.Worker:
+    """What encodes images."""
+    from latentopt.cli.images import ImageEncoder
+
+    return ImageEncoder(args)
+
+
+def _check_kind(path: Path, codec: str) -> None:
     """Refuse a clip for an image codec; what an image's name says is left to its reader."""
     from latentopt.media.clips import READABLE
-    from latentopt.media.images import SUFFIXES
 
-    suffix = args.image.suffix.lower()
-    if not video and suffix in READABLE and suffix not in SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix in READABLE and suffix not in IMAGE_SUFFIXES:
         raise InputError(
-            f"{args.image}: is a clip, and {args.codec} codes images; "
-            "use a video codec, such as tiny-ssf2020"
+            f"{path}: is a clip, and {codec} codes images; use a video codec, such as tiny-ssf2020"
         )
 
 
-def _encode_image(args: argparse.Namespace, stage: Stage) -> str:
-    """What was written, in words."""
-    from latentopt.cli.images import ImageEncoder
+def _encode_clip(args: argparse.Namespace) -> int:
+    arguments.refuse(args, _BATCH_OPTIONS, "for image codecs")
+    if len(args.inputs) > 1:
+        raise InputError(f"{args.codec} codes one clip at a time, not {len(args.inputs)}")
+    [clip], output = args.inputs, args.output or args.inputs[0].with_suffix(".lov")
+    check_output(output, [clip, args.weights])
+    with progress() as stage:
+        print(f"{_save_clip(clip, output, args, stage)}: {output}")
+    return 0
 
-    arguments.refuse(args, CLIP_OPTIONS, "for video codecs")
-    encoded = ImageEncoder(args)(args.image, stage)
-    write_whole(args.output, encoded.data)
-    return str(encoded)
 
-
-def _encode_clip(args: argparse.Namespace, stage: Stage) -> str:
+def _save_clip(path: Path, output: Path, args: argparse.Namespace, stage: Stage) -> str:
     """What was written, in words."""
     from latentopt.codec.wrap import wrap_video
     from latentopt.media.clips import open_clip
 
     stage("reading the clip")
-    with open_clip(args.image, size=args.size, rate=args.rate) as clip:
+    with open_clip(path, size=args.size, rate=args.rate) as clip:
         made = recipe.recipe(args).but(gop=args.gop or GOP)
         codec = wrap_video(model.model(args, stage), made)
         stage("encoding")
         with frames(clip.count) as done:
-            size, written = codec.save(args.output, clip, clip.format.rate, lambda _: done())
+            size, written = codec.save(output, clip, clip.format.rate, lambda _: done())
     pixels = clip.format.width * clip.format.height * written
     return f"{written} frames, {size} bytes, {8 * size / pixels:.4f} bpp"

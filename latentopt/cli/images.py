@@ -1,6 +1,7 @@
-"""An image to the bytes of its file: what `latentopt encode` does to each of its images."""
+"""What `encode` and `decode` do with each image: from one file's bytes to the other's."""
 
 import argparse
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -8,17 +9,28 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
+from latentopt.bitstream import Container, Settings
 from latentopt.bitstream.image_file import MAX_SIDE
 from latentopt.cli import model
+from latentopt.cli.coded import container_of, naming, read_container, recipe_for
 from latentopt.cli.progress import Stage
 from latentopt.cli.recipe import recipe
+from latentopt.cli.sources import Job
 from latentopt.codec import files
-from latentopt.codec import image as image_codec
+from latentopt.codec import image as limits
 from latentopt.codec.image import Codec
+from latentopt.codec.recipe import Recipe
 from latentopt.codec.synthesis import Synthesis
-from latentopt.errors import InputError
-from latentopt.media.images import image_size, read_image, to_uint8
+from latentopt.codec.wrap import wrap_image
+from latentopt.errors import BitstreamError, InputError
+from latentopt.media.images import image_size, png_bytes, read_image, to_uint8
 from latentopt.media.quality import psnr_db
+
+PLAIN = Recipe(quant="int", shift=None)
+"""Each element of the latent rounded, and nothing searched."""
+
+
+# -- encode ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -38,9 +50,49 @@ class Encoded:
         """Bits per pixel."""
         return 8 * len(self.data) / (self.width * self.height)
 
+    def facts(self) -> dict[str, object]:
+        """For programs."""
+        return {
+            "bytes": len(self.data),
+            "width": self.width,
+            "height": self.height,
+            "bpp": round(self.bpp, 6),
+            "psnr_db": round(self.psnr_db, 4) if math.isfinite(self.psnr_db) else None,
+            "seconds": round(self.seconds, 3),
+        }
+
     def __str__(self) -> str:
-        quality = f"{len(self.data)} bytes, {self.bpp:.4f} bpp, {self.psnr_db:.2f} dB"
-        return f"{quality}, {self.seconds:.1f} s"
+        return f"{len(self.data)} bytes, {self.bpp:.4f} bpp, {self.psnr_db:.2f} dB"
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What `encode` writes and says of one image."""
+
+    image: Encoded
+    plain: Encoded | None
+    """The same with plain rounding, where that was asked for."""
+    codec: dict[str, object]
+    """How it was coded, in the words of the options."""
+
+    @property
+    def data(self) -> bytes:
+        """The content of the file to write."""
+        return self.image.data
+
+    def facts(self) -> dict[str, object]:
+        """For programs."""
+        plain = {"plain": self.plain.facts()} if self.plain else {}
+        return {**self.image.facts(), **plain, **self.codec}
+
+    def __str__(self) -> str:
+        how = " ".join(f"step {v:g}" if k == "step" else str(v) for k, v in self.codec.items())
+        said = f"{self.image}, {self.image.seconds:.1f} s, {how}"
+        if self.plain is None:
+            return said
+        percent = 100 * (len(self.data) / len(self.plain.data) - 1)
+        better = self.image.psnr_db - self.plain.psnr_db
+        return f"{said}; {percent:+.1f} % and {better:+.2f} dB on plain rounding ({self.plain})"
 
 
 class ImageEncoder:
@@ -49,17 +101,33 @@ class ImageEncoder:
     def __init__(self, args: argparse.Namespace):
         self._args = args
         self._codec: Codec | None = None
+        self._plain: Codec | None = None
 
-    def __call__(self, path: Path, stage: Stage) -> Encoded:
+    def __call__(self, job: Job, stage: Stage) -> Reported:
         stage("reading the image")
-        _check_size(path)
-        x = read_image(path)  # (1, 3, H, W)
-        codec = self._codec = self._codec or self._load(stage)
+        _check_size(job, self._args.max_pixels)
+        x = read_image(job.name, job.content)  # (1, 3, H, W)
+        if self._codec is None:
+            self._load(stage)
         stage("encoding")
-        return encode_image(x, codec)
+        assert self._codec
+        image = encode_image(x, self._codec)
+        plain = encode_image(x, self._plain) if self._plain else None
+        return Reported(image, plain, self._how())
 
-    def _load(self, stage: Stage) -> Codec:
-        return model.image_codec(self._args, stage, recipe(self._args))
+    def _load(self, stage: Stage) -> None:
+        self._codec = model.image_codec(self._args, stage, recipe(self._args))
+        if self._args.versus_plain:
+            plain = PLAIN.but(portable=self._args.portable)
+            self._plain = wrap_image(self._codec.model, plain)
+
+    def _how(self) -> dict[str, object]:
+        args = self._args
+        which = (
+            {"quality": args.quality} if args.weights is None else {"weights": args.weights.name}
+        )
+        named = {"codec": args.codec, **which, "preset": args.preset}
+        return {name: value for name, value in named.items() if value is not None}
 
 
 @torch.no_grad()
@@ -76,12 +144,68 @@ def encode_image(x: Tensor, codec: Codec) -> Encoded:
     return Encoded(data, width, height, psnr_db(to_uint8(x), to_uint8(x_hat)), seconds)
 
 
-def _check_size(path: Path) -> None:
+def _check_size(job: Job, max_pixels: int | None) -> None:
     """Refuse an image that the format cannot hold, or that the decoder would refuse."""
-    width, height = image_size(path)
-    most = image_codec.MAX_PIXELS
+    width, height = image_size(job.name, job.content)
+    most = max_pixels or limits.MAX_PIXELS
     if max(width, height) > MAX_SIDE or width * height > most:
         raise InputError(
-            f"{path}: {width}x{height} is more than {MAX_SIDE} a side or {most} pixels; "
-            "cut it into tiles"
+            f"{job.name}: {width}x{height} is more than {MAX_SIDE} a side or {most} pixels; "
+            "cut it into tiles, or raise the number of pixels with --max-pixels there and in decode"
         )
+
+
+# -- decode ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An image as PNG."""
+
+    data: bytes
+    width: int
+    height: int
+    seconds: float
+
+    def facts(self) -> dict[str, object]:
+        """For programs."""
+        return {"width": self.width, "height": self.height, "seconds": round(self.seconds, 3)}
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+class ImageDecoder:
+    """Decodes files, with one codec for all that were written by the same."""
+
+    def __init__(self, args: argparse.Namespace):
+        self._args = args
+        self._codecs: dict[tuple[Settings, bytes], Codec] = {}
+
+    def __call__(self, job: Job, stage: Stage) -> Decoded:
+        stage("reading the file")
+        if job.content is None:
+            data, container = read_container(job.source)
+        else:
+            data, container = job.content, container_of(job.name, job.content)
+        codec = self._codec_for(job.name, container, stage)
+        stage("decoding")
+        started = perf_counter()
+        with naming(job.name):
+            x_hat = codec.load_bytes(data)  # (1, 3, H, W)
+        seconds = perf_counter() - started
+        return Decoded(png_bytes(x_hat), container.width, container.height, seconds)
+
+    def _codec_for(self, path: Path, container: Container, stage: Stage) -> Codec:
+        most = self._args.max_pixels or limits.MAX_PIXELS
+        if container.width * container.height > most:
+            size = f"{container.width}x{container.height}"
+            raise BitstreamError(
+                f"{path}: {size} is more than {most} pixels; --max-pixels raises the limit"
+            )
+        key = container.settings, container.weights_hash
+        if key not in self._codecs:
+            made = model.image_codec(self._args, stage, recipe_for(path, container))
+            made.max_pixels = most
+            self._codecs[key] = made
+        return self._codecs[key]
