@@ -20,6 +20,7 @@ COMMANDS = {
     "decode": "decode to a PNG or a clip",
     "info": "show the header of a file",
     "explain": "show where the bits of a file went",
+    "compare": "measure how far a decoded image is from its original",
     "bdrate": "measure rate savings on a data set",
     "report": "make one HTML page of what bdrate measured",
     "zoo": "list, fetch and add codecs",
@@ -30,6 +31,7 @@ _EPILOG = """examples:
   latentopt encode photo.png -o photo.lo --codec tiny-mbt2018-mean --quality 3
   latentopt info photo.lo
   latentopt decode photo.lo -o decoded.png --codec tiny-mbt2018-mean --quality 3
+  latentopt compare photo.png decoded.png
   latentopt explain photo.lo --codec tiny-mbt2018-mean --quality 3
   latentopt bdrate --codec tiny-mbt2018-mean --data kodak
   latentopt report results/tiny-mbt2018-mean-kodak
