@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 EPILOG = """examples:
   latentopt decode photo.lo -o decoded.png --codec tiny-mbt2018-mean --quality 3
+  latentopt decode coded/ -o decoded/ --codec tiny-mbt2018-mean --quality 3 --jobs 4
+  latentopt decode photo.lo -o - --codec tiny-mbt2018-mean --quality 3 | display -
   latentopt decode clip.lov -o decoded.y4m --codec tiny-ssf2020 --quality 3
 
 A clip is written as .y4m, .mp4, .mkv, .yuv or, without a suffix, a folder of PNG.

@@ -12,12 +12,15 @@ from latentopt.errors import InputError
 from latentopt.media import IMAGE_SUFFIXES
 
 EPILOG = """examples:
-  latentopt encode photo.png -o photo.lo --codec tiny-mbt2018-mean --quality 3
+  latentopt encode photo.png --codec tiny-mbt2018-mean --quality 3 --versus-plain
   latentopt encode photo.png -o photo.lo --codec tiny-mbt2018-mean --quality 3 --preset best
+  latentopt encode photos/ -o coded/ --codec tiny-mbt2018-mean --quality 3 --jobs 4
+  latentopt encode 'photos/**/*.jpg' --codec tiny-mbt2018-mean --quality 3 --no-clobber
+  convert photo.heic png:- | latentopt encode - --codec tiny-mbt2018-mean --quality 3 > photo.lo
   latentopt encode clip.y4m -o clip.lov --codec tiny-ssf2020 --quality 3 --gop 8
 
-A preset is a choice of the options --quant, --shift, --direction and --scales, and of how long to
-search; options that are given as well prevail."""
+A folder's images are coded to files of the same names, in the same subfolders. Where one fails it
+is named, the others are coded, and the exit code is 1."""
 
 
 _KIND = Kind("image or clip", IMAGE_SUFFIXES, becomes=".lo")

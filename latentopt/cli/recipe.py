@@ -26,35 +26,35 @@ _SLOW = ("slow", "best")  # presets of many steps, worth a bar of their own
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of every codec."""
-    add = parser.add_argument
-    add("--preset", choices=PRESETS, help="what to spend for fewer bytes (default: none)")
-    add("--quant", choices=QUANTS, help="lattice (default: oct)")
-    add("--shift", choices=SHIFTS, help="latent shift search (default: secant)")
-    add("--direction", choices=DIRECTIONS, help="where to (default: density)")
-    add(
-        "--scales",
-        action=argparse.BooleanOptionalAction,
-        help="correct the scales of each channel (default: no)",
-    )
-    add("--pmf", choices=PMFS, default="exact", help="probability tables (default: exact)")
-    add(
-        "--no-portable",
-        dest="portable",
-        action="store_false",
-        help="faster, but the file decodes only on a machine like this one",
-    )
+    preset = "time against bytes: fast, default, slow, best from quick to small (default: none)"
+    parser.add_argument("--preset", choices=PRESETS, help=preset)
+    group = parser.add_argument_group("in place of what the preset says (docs/guide/recipes.md)")
+    add = group.add_argument
+    quant = "grid that values are rounded to: oct and e8 save more than int (default: oct)"
+    add("--quant", choices=QUANTS, help=quant)
+    shift = "how to search the correction that the decoder adds to what it gets (default: secant)"
+    add("--shift", choices=SHIFTS, help=shift)
+    direction = "what that correction follows; split fits most closely (default: density)"
+    add("--direction", choices=DIRECTIONS, help=direction)
+    scales = "adapt the model's statistics to the image: a few bytes that often save more"
+    add("--scales", action=argparse.BooleanOptionalAction, help=f"{scales} (default: no)")
+    pmf = "probabilities: exact, or as the paper computes them, for comparisons (default: exact)"
+    add("--pmf", choices=PMFS, default="exact", help=pmf)
+    portable = "faster, but the file decodes only on a machine like this one"
+    add("--no-portable", dest="portable", action="store_false", help=portable)
 
 
 def add_clip_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of video codecs."""
-    add = parser.add_argument_group("video codecs").add_argument
-    gop_help = f"frames per key frame (default: {GOP})"
-    add("--gop", type=arguments.count, metavar="N", help=gop_help)
-    parts_help = "of image, motion, residual: what to search"
-    add("--parts", type=arguments.names, metavar="P,P", help=parts_help)
-    add("--ahead", action="store_true", help="choose shifts with the next frame's cost in view")
-    size_help = "of raw .yuv, unless its name says"
-    add("--size", type=arguments.size, metavar="WxH", help=size_help)
+    add = parser.add_argument_group("clips").add_argument
+    gop = f"every how many frames one can be decoded by itself (default: {GOP})"
+    add("--gop", type=arguments.count, metavar="N", help=gop)
+    parts = "spend effort on these parts of the frames only: image, motion, residual"
+    add("--parts", type=arguments.names, metavar="P,P", help=parts)
+    ahead = "choose each frame so that the next one costs less, too: slower"
+    add("--ahead", action="store_true", help=ahead)
+    size = "width and height of a raw .yuv, unless its name says"
+    add("--size", type=arguments.size, metavar="WxH", help=size)
     add("--rate", type=Fraction, metavar="FPS", help="frames per second, unless the file says")
 
 
