@@ -26,10 +26,15 @@ def read_container(path: Path) -> "tuple[bytes, Container]":
     """The bytes of an image's file and its header; the strings stay in one piece."""
     with reading(path) as file:
         data = file.read()
+    return data, container_of(path, data)
+
+
+def container_of(path: Path, data: bytes) -> "Container":
+    """The header of an image's file, whose content is there already."""
     from latentopt.bitstream import Container
 
     with naming(path):
-        return data, Container.from_bytes(data)
+        return Container.from_bytes(data)
 
 
 def read_video_header(path: Path) -> "Header":

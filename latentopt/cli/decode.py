@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentopt.cli import model
-from latentopt.cli.coded import is_video, naming, read_container, read_video_header, recipe_for
+from latentopt.cli import arguments, batch, model
+from latentopt.cli.coded import is_video, naming, read_video_header
 from latentopt.cli.outputs import check_output, check_png
 from latentopt.cli.progress import frames, progress
+from latentopt.cli.sources import STREAM, Kind, plan
 from latentopt.errors import TruncatedError
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 EPILOG = """examples:
   latentopt decode photo.lo -o decoded.png
+  latentopt decode coded/ -o decoded/ --jobs 4
+  latentopt decode photo.lo -o - | display -
   latentopt decode clip.lov -o decoded.y4m
   latentopt decode photo.lo -o decoded.png --codec mbt2018-mean --weights checkpoint.pth.tar
 
@@ -25,56 +28,58 @@ The file says what it was coded with. Only weights of your own have to be named,
 given a name with `latentopt zoo add`."""
 
 
+_KIND = Kind("coded file", (".lo",), becomes=".png")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("file", type=Path, metavar="F", help="file that encode wrote")
-    add("-o", "--output", type=Path, required=True, metavar="OUT", help="PNG, or clip, to write")
+    inputs = "file that encode wrote, folder or glob of them, or - for standard input"
+    add("inputs", type=Path, nargs="+", metavar="IN", help=inputs)
+    output = "PNG or clip to write, folder for several inputs, or - for standard output"
+    add("-o", "--output", type=Path, required=True, metavar="OUT", help=output)
+    arguments.add_max_pixels(parser)
+    batch.add_arguments(parser)
     model.add_reader_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    video = is_video(args.file)
-    check_output(args.output, [args.file, args.weights], folder=video)
-    return (_decode_clip if video else _decode_image)(args)
+    [first, *more] = args.inputs
+    if not more and is_video(first):
+        return _decode_clip(first, args)
+    planned = plan(args.inputs, args.output, _KIND, [args.weights])
+    if not planned.is_batch and args.output != STREAM:
+        check_png(args.output, "decode")
+    return batch.run(planned, worker, args)
 
 
-def _decode_image(args: argparse.Namespace) -> int:
-    check_png(args.output, "decode")
-    data, container = read_container(args.file)
-    model.settle_by(args, container.origin)
-    with progress() as stage:
-        from latentopt.media.images import write_png
+def worker(args: argparse.Namespace) -> batch.Worker:
+    """What decodes images."""
+    from latentopt.cli.images import ImageDecoder
 
-        stage("reading the file")
-        recipe = recipe_for(args.file, container)
-        codec = model.image_codec_for(args, stage, container, recipe)
-        stage("decoding")
-        with naming(args.file, model.conflict(args, container.origin)):
-            x_hat = codec.load_bytes(data)  # (1, 3, H, W)
-        write_png(args.output, x_hat)
-    print(f"{container.width}x{container.height}: {args.output}")
-    return 0
+    return ImageDecoder(args)
 
 
-def _decode_clip(args: argparse.Namespace) -> int:
+def _decode_clip(path: Path, args: argparse.Namespace) -> int:
     """0, or 1 where the file ends early: what it holds is written, and stderr says so."""
-    header = read_video_header(args.file)
+    arguments.refuse(args, ("jobs", "json", "no_clobber", "max_pixels"), "for image codecs")
+    check_output(args.output, [path, args.weights], folder=True)
+    header = read_video_header(path)
     model.settle_by(args, header.origin)
     with progress() as stage:
         from latentopt.codec.wrap import wrap_for
         from latentopt.media.clips import Format, write_clip
 
         stage("reading the file")
-        with naming(args.file, model.conflict(args, header.origin)):
+        with naming(path, model.conflict(args, header.origin)):
             codec = wrap_for(model.model_for(args, stage, header), header)
         stage("decoding")
         found = Format(header.width, header.height, header.rate)
-        with frames(None) as done, naming(args.file):
-            clip = _Whole(codec.load(args.file), done)
+        with frames(None) as done, naming(path):
+            clip = _Whole(codec.load(path), done)
             written = write_clip(args.output, clip, found)
     print(f"{written} frames {header.width}x{header.height}: {args.output}")
     if clip.lost:
-        print(f"latentopt: {args.file}: {clip.lost}", file=sys.stderr)
+        print(f"latentopt: {path}: {clip.lost}", file=sys.stderr)
     return 1 if clip.lost else 0
 
 

@@ -24,7 +24,7 @@ from latentopt import wrap, zoo
 from latentopt.adapters import with_step
 from latentopt.bitstream import DIRECTIONS, Container, Settings
 from latentopt.bitstream.headers import PMFS, QUANTS, VERSIONS
-from latentopt.cli import encode
+from latentopt.cli import encode, recipe
 from latentopt.cli.main import COMMANDS, main
 from latentopt.codec.recipe import PRESETS
 from latentopt.encoder import SEARCHES
@@ -162,11 +162,14 @@ def test_real_factorized_codec(
     assert run("encode", crop, "-o", coded, *model, "--quant", "hex") == 0
     size = coded.stat().st_size
     printed = capsys.readouterr()
-    assert printed.out == f"{size} bytes, {size * 8 / (128 * 96):.4f} bpp: {coded}\n"
-    assert printed.err == ""
     assert run("decode", coded, "-o", crop.with_name("y.PNG"), *model) == 0
     mse = (pixels(crop.with_name("y.PNG")).float() - pixels(crop).float()).square().mean()
-    assert 10 * torch.log10(255**2 / mse) > 25 and size < 128 * 96
+    psnr = 10 * torch.log10(255**2 / mse)
+    assert psnr > 25 and size < 128 * 96
+    quality = rf"{size} bytes, {size * 8 / (128 * 96):.4f} bpp, {psnr:.2f} dB, \d+\.\d s"
+    how = "bmshj2018_factorized bmshj2018-factorized-q2.pt"
+    assert re.fullmatch(rf"{quality}, {how}: {re.escape(str(coded))}\n", printed.out)
+    assert printed.err == ""
 
 
 def test_grey_and_opaque_images(tmp_path: Path, tiny_weights: Path) -> None:
@@ -311,7 +314,7 @@ def test_images(tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatc
     refuse("no such image", "absent.png")
     refuse("not a readable image", "text.png")
     refuse("not a readable image", "cut.png")
-    refuse("not a readable image", "folder")
+    refuse("no image or clip in this folder", "folder")
     refuse("bits per sample; convert it", "deep.png")
     refuse("transparent pixels", "clear.png")
     refuse("65536x1 is more than 65535 a side", "wide.png")
@@ -461,7 +464,7 @@ def test_a_bar_changes_nothing_else(preset: str, monkeypatch: pytest.MonkeyPatch
     encode.add_arguments(parser)
     argv = ["x.png", "-o", "x.lo", *MEAN, "--quality", "1", "--preset", preset]
     monkeypatch.setattr("sys.stderr", Terminal())
-    shown = encode.recipe(parser.parse_args(argv))
+    shown = recipe.recipe(parser.parse_args(argv))
     for made, plain in (
         (shown, PRESETS[preset]),
         (shown.contextual, PRESETS[preset].contextual),
@@ -472,11 +475,11 @@ def test_a_bar_changes_nothing_else(preset: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_choices_are_the_registries() -> None:
-    assert tuple(RULES) == QUANTS == encode.QUANTS
-    assert (*SEARCHES, "none") == encode.SHIFTS
-    assert tuple(DIRECTIONS) == encode.DIRECTIONS
-    assert tuple(PMFS) == encode.PMFS
-    assert tuple(PRESETS) == encode.PRESETS
+    assert tuple(RULES) == QUANTS == recipe.QUANTS
+    assert (*SEARCHES, "none") == recipe.SHIFTS
+    assert tuple(DIRECTIONS) == recipe.DIRECTIONS
+    assert tuple(PMFS) == recipe.PMFS
+    assert tuple(PRESETS) == recipe.PRESETS
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
