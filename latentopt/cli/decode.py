@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    model.check(args)
     [first, *more] = args.inputs
     if not more and is_video(first):
         return _decode_clip(first, args)
