@@ -7,7 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentopt.cli import arguments, model
+from latentopt.atomic import write_whole
+from latentopt.cli import arguments, model, targets
 from latentopt.cli.outputs import check_output
 from latentopt.cli.progress import Stage, frames, progress
 from latentopt.errors import InputError
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_arguments(parser)
     _add_recipe(parser)
     _add_clip(parser)
+    targets.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -84,6 +86,7 @@ def recipe(args: argparse.Namespace) -> "Recipe":
         scales=args.scales,
         pmf=args.pmf,
         portable=args.portable,
+        lmbda=args.lmbda,
         parts=args.parts,
         gop=args.gop,
         ahead=Ahead() if args.ahead else None,
@@ -105,6 +108,11 @@ def _encode_image(args: argparse.Namespace, stage: Stage) -> str:
     stage("reading the image")
     _check_size(args.image)
     x = read_image(args.image)  # (1, 3, H, W)
+    if target := targets.target(args):
+        stage("encoding")
+        outcome = targets.ladder(args, recipe(args)).encode(x, target)
+        write_whole(args.output, outcome.image.data)
+        return targets.words(outcome)
     codec = model.image_codec(args, stage, recipe(args))
     stage("encoding")
     size = codec.save(args.output, x)
@@ -117,6 +125,7 @@ def _encode_clip(args: argparse.Namespace, stage: Stage) -> str:
     from latentopt.codec.wrap import wrap_video
     from latentopt.media.clips import open_clip
 
+    arguments.refuse(args, targets.OPTIONS, "for image codecs")
     stage("reading the clip")
     with open_clip(args.image, size=args.size, rate=args.rate) as clip:
         made = recipe(args).but(gop=args.gop or _GOP)

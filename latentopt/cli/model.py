@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options that the functions below read."""
     add = parser.add_argument
     add("--codec", required=True, metavar="NAME", help="a name that `latentopt zoo list` shows")
-    weights = parser.add_mutually_exclusive_group(required=True)
+    weights = parser.add_mutually_exclusive_group()
     weights.add_argument(
         "--quality", type=int, metavar="Q", help="which of its weights; downloaded where need be"
     )
