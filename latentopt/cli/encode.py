@@ -111,7 +111,7 @@ def _encode_image(args: argparse.Namespace, stage: Stage) -> str:
     if target := targets.target(args):
         stage("encoding")
         outcome = targets.ladder(args, recipe(args)).encode(x, target)
-        write_whole(args.output, outcome.image.data)
+        write_whole(args.output, outcome.file.data)
         return targets.words(outcome)
     codec = model.image_codec(args, stage, recipe(args))
     stage("encoding")

@@ -60,6 +60,8 @@ def model(args: argparse.Namespace, stage: Stage) -> "nn.Module":
     from latentopt import zoo
     from latentopt.adapters import load_dcvc, with_step
 
+    if args.quality is None and args.weights is None:
+        raise InputError("one of the arguments --quality --weights is required")
     _check_dcvc(args)
     if args.device == "cuda" and not torch.cuda.is_available():
         raise InputError("device cuda: PyTorch sees no GPU here; use cpu")

@@ -97,12 +97,14 @@ def _loader(args: argparse.Namespace, quality: int | None) -> "Callable[[], nn.M
 
 def words(outcome: "Outcome") -> str:
     """What was done, in words."""
-    image, plain = outcome.image, outcome.plain
+    file, plain = outcome.file, outcome.plain
     quality = "" if outcome.quality is None else f"quality {outcome.quality}, "
-    size = f"{len(image.data)} bytes, {image.bpp:.4f} bpp, {image.psnr_db:.2f} dB"
+    size = f"{len(file.data)} bytes, {file.bpp:.4f} bpp, {file.psnr_db:.2f} dB"
     how = f"{quality}step {outcome.step:.10g}, lambda {outcome.lmbda:.4g}"
     count = f"{outcome.encodes} encode{'s' * (outcome.encodes > 1)}"
     text = f"{size} ({how}; {count})"
+    if not outcome.is_met:
+        text += "; nothing nearer to the target was found"
     if plain:
         text += f"; plain rounding {len(plain.data)} bytes, {plain.psnr_db:.2f} dB"
     return text

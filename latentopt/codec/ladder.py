@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from latentopt.codec.dial import MakeDial, best_dial, lambda_dial
 from latentopt.codec.recipe import Recipe, get_preset
-from latentopt.codec.rung import CodedImage, Rung, encode_image
+from latentopt.codec.rung import CodedFile, Rung, encode_image
 from latentopt.codec.seek import Seek, Trial
 from latentopt.codec.target import Target
 from latentopt.codec.wrap import MakeAdapter, wrap_image
@@ -21,7 +21,7 @@ Models = Mapping[int | None, Callable[[], nn.Module]]
 class Outcome:
     """An image as it was coded to a target."""
 
-    image: CodedImage
+    file: CodedFile
     quality: int | None
     step: float
     """By which the codec's own was multiplied: what `latentopt.adapters.with_step` takes."""
@@ -29,7 +29,10 @@ class Outcome:
     """Of lambda * 255^2 * MSE + bits per pixel, which the search minimized."""
     encodes: int
     """How many it took; plain rounding is not counted."""
-    plain: CodedImage | None
+    is_met: bool
+    """Whether it is as near as the target promises; else nothing nearer was found, as of an image
+    so small or flat that its rate moves in jumps, and it is within five times that."""
+    plain: CodedFile | None
     """By plain rounding at that quality, where the target asked for it."""
 
 
@@ -41,7 +44,7 @@ class Ladder:
     >>> from latentopt.codec.target import MaxBytes
     >>> ladder = Ladder(zoo.models("tiny-mbt2018-mean"))
     >>> outcome = ladder.encode(torch.rand(1, 3, 64, 96), MaxBytes(1000))
-    >>> 990 <= len(outcome.image.data) <= 1000
+    >>> 990 <= len(outcome.file.data) <= 1000
     True
 
     Args:
@@ -89,7 +92,7 @@ class Ladder:
         indices = [start] if target.own_quality else range(len(self._qualities))
         seek = Seek(self._rung, indices, window, lambda codec: encode_image(codec, x))
         found = seek(start)
-        return _outcome(found, seek.encodes, plain.coded)
+        return _outcome(found, seek.encodes, found.value in window, plain.coded)
 
     def _index(self, quality: int | None) -> int:
         if quality is None:
@@ -114,16 +117,16 @@ class Ladder:
 class _Plain:
     """Plain rounding, coded when it is first asked for."""
 
-    def __init__(self, encode: Callable[[], CodedImage]):
+    def __init__(self, encode: Callable[[], CodedFile]):
         self._encode = encode
-        self.coded: CodedImage | None = None
+        self.coded: CodedFile | None = None
 
-    def __call__(self) -> CodedImage:
+    def __call__(self) -> CodedFile:
         self.coded = self.coded or self._encode()
         return self.coded
 
 
-def _outcome(found: Trial, encodes: int, plain: CodedImage | None) -> Outcome:
+def _outcome(found: Trial, encodes: int, is_met: bool, plain: CodedFile | None) -> Outcome:
     step = found.rung.dial.step(found.position)
     lmbda = found.coded.codec.lmbda
-    return Outcome(found.coded, found.rung.quality, step, lmbda, encodes, plain)
+    return Outcome(found.coded, found.rung.quality, step, lmbda, encodes, is_met, plain)

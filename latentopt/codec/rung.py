@@ -30,7 +30,7 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class CodedImage:
+class CodedFile:
     """One image's file, and what it came to."""
 
     data: bytes
@@ -54,10 +54,10 @@ class CodedImage:
 
 
 @torch.no_grad()
-def encode_image(codec: Codec, x: Tensor) -> CodedImage:
+def encode_image(codec: Codec, x: Tensor) -> CodedFile:
     """One image's file (1, 3, H, W), as `codec.save` writes it."""
     coded = codec.encode(x)
     strings = [[one.string] for [one] in coded.values()]
     data = files.pack(codec.identity, x.shape[-2:], strings)
     [main], *_ = coded.values()
-    return CodedImage(data, codec, x, main)
+    return CodedFile(data, codec, x, main)

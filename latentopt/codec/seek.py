@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from latentopt.codec.image import Codec
-from latentopt.codec.rung import CodedImage, Rung
+from latentopt.codec.rung import CodedFile, Rung
 from latentopt.codec.target import Window
 from latentopt.errors import RateRangeError
 
@@ -32,7 +32,7 @@ class Trial:
     """Of the quality."""
     rung: Rung
     position: float
-    coded: CodedImage
+    coded: CodedFile
     value: float
 
     def __str__(self) -> str:
@@ -55,7 +55,7 @@ class Seek:
         rung: Callable[[int], Rung],
         indices: Sequence[int],
         window: Window,
-        encode: Callable[[Codec], CodedImage],
+        encode: Callable[[Codec], CodedFile],
     ):
         self._rung, self._indices, self._window, self._encode = rung, indices, window, encode
         self._trials: list[Trial] = []
@@ -77,7 +77,7 @@ class Seek:
             if trial.value in self._window:
                 return trial
             place = self._next(trial)
-        raise RateRangeError(self._reason())
+        return self._nearest()
 
     def _try(self, index: int, position: float) -> Trial:
         rung = self._rung(index)
@@ -114,6 +114,14 @@ class Seek:
         wanted = index + round((position - best.middle) / _SPACING)
         other = min(max(wanted, self._indices[0]), self._indices[-1])
         return index if any(t.index == other for t in self._trials) else other
+
+    def _nearest(self) -> Trial:
+        """What comes nearest from the right side, where the target was all but met."""
+        allowed = [t for t in self._trials if self._window.allows(t.value)]
+        near = min(allowed, key=lambda t: abs(t.value - self._window.aim), default=None)
+        if near is None or not self._window.nearly(near.value):
+            raise RateRangeError(self._reason())
+        return near
 
     def _reason(self) -> str:
         """What there is instead of the target, in words."""
