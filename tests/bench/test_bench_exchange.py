@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 from compressai.utils.plot.__main__ import main as plot
 from compressai.utils.plot.__main__ import parse_json_file
+from support.measured import made_up_rows
+from support.models import photo
 
-from bench.test_bench_summary import made_up_rows
 from latentopt.bench.exchange import IMPORTED, export, imported, keep, read_curve
 from latentopt.bench.plots import plot_rd
 from latentopt.bench.summary import means
 from latentopt.cli.main import main
 from latentopt.errors import InputError
+from latentopt.media.images import write_png
 from latentopt.report import data
 
 VTM = {
@@ -135,9 +137,6 @@ def test_no_curve_replaces_another(vtm: Path, tmp_path: Path) -> None:
 
 
 def test_the_command(vtm: Path, tmp_path: Path) -> None:
-    from latentopt.media.images import write_png
-    from support.models import photo
-
     write_png(tmp_path / "x.png", photo(64, 96))
     out, options = tmp_path / "out", ["--configs", "baseline,int", "--qualities", "1,2", "--quiet"]
     argv = ["bdrate", "--codec", "tiny-mbt2018-mean", "--data", str(tmp_path / "x.png"), *options]
