@@ -2,10 +2,8 @@
 
 A position is counted in octaves of the rate, roughly: 0 is the codec as it is, -1 half its bytes.
 The step is the better dial (docs/guide/targets.md has figures): the search's lambda goes along with
-its square, so that each point is one at which rate and distortion are traded as in training. It
-moves in small strides, and lambda between them: what that changes, it changes smoothly, and the
-codec of a stride serves again. Lambda alone is for codecs that have no step, and where the step
-must stay.
+its square, so that each point is one at which rate and distortion are traded as in training. Lambda
+alone is for codecs that have no step, and where the step must stay.
 """
 
 import math
@@ -21,10 +19,8 @@ from latentopt.codec.recipe import Recipe
 from latentopt.codec.wrap import wrap_image
 
 _GRID = 1024  # steps are multiples of 1 / _GRID: half precision has those below 2 exactly
-_STRIDES = 16  # for an octave of the step
 _PER_STEP = -0.9  # octaves of the rate for an octave of the step
 _PER_LAMBDA = 0.2
-_KEPT = 4  # codecs of other steps; each is a model of its own
 _STEPS = (2.0, 0.5)
 _LAMBDAS = (1 / 8, 1.4)  # times the codec's own: above, the rate rises and the PSNR does not
 
@@ -67,41 +63,25 @@ class Dial(Protocol):
 
 
 class StepDial:
-    """Moves the step of a model and lambda with it, and lambda alone from stride to stride."""
+    """Moves the step of a model, and lambda with it."""
 
     reach = Range(_PER_STEP * math.log2(_STEPS[0]), _PER_STEP * math.log2(_STEPS[1]))
     best = Range(-0.45, 0.25)
 
     def __init__(self, model: nn.Module, codec: Codec, recipe: Recipe):
         self._model, self._own, self._recipe = model, codec, recipe
-        self._searches = codec.recipe.effort is not None
-        self._kept: dict[float, Codec] = {}
 
     def snap(self, position: float) -> float:
-        return position if self._searches else self._stride(position)
-
-    def step(self, position: float) -> float:
-        octaves = position / _PER_STEP
-        if self._searches:
-            octaves = round(octaves * _STRIDES) / _STRIDES
-        return round(2**octaves * _GRID) / _GRID
-
-    def codec(self, position: float) -> Codec:
-        codec = self._stepped(self.step(position))
-        return _moved(codec, position - self._stride(position)) if self._searches else codec
-
-    def _stride(self, position: float) -> float:
-        """The position of the nearest step."""
         return _PER_STEP * math.log2(self.step(position))
 
-    def _stepped(self, step: float) -> Codec:
+    def step(self, position: float) -> float:
+        return round(2 ** (position / _PER_STEP) * _GRID) / _GRID
+
+    def codec(self, position: float) -> Codec:
+        step = self.step(position)
         if step == 1:
             return self._own
-        if step not in self._kept:
-            if len(self._kept) == _KEPT:
-                self._kept.pop(next(iter(self._kept)))
-            self._kept[step] = wrap_image(with_step(self._model, step), self._at(step))
-        return self._kept[step]
+        return wrap_image(with_step(self._model, step), self._at(step))
 
     def _at(self, step: float) -> Recipe:
         """The recipe, its lambda moved as `with_step` moves a model's, where it has one."""
@@ -126,15 +106,10 @@ class LambdaDial:
         return 1.0
 
     def codec(self, position: float) -> Codec:
-        return _moved(self._own, position)
-
-
-def _moved(codec: Codec, position: float) -> Codec:
-    """The codec with its rate moved by lambda, rounded so that it can be typed."""
-    if position == 0:
-        return codec
-    lmbda = codec.lmbda * 2 ** (position / _PER_LAMBDA)
-    return codec.with_lmbda(float(f"{lmbda:.4g}"))
+        if position == 0:
+            return self._own
+        lmbda = self._own.lmbda * 2 ** (position / _PER_LAMBDA)
+        return self._own.with_lmbda(float(f"{lmbda:.4g}"))  # so that it can be typed
 
 
 MakeDial = Callable[[nn.Module, Codec, Recipe], Dial]
