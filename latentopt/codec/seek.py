@@ -179,6 +179,11 @@ def _halfway(points: Sequence[Point], aim: float) -> float:
 
 def _bracket(points: Sequence[Point], aim: float) -> tuple[Point, Point] | None:
     """The points of the nearest values below and above; None: all are on one side."""
-    low = max((p for p in points if p[1] < aim), key=lambda p: p[1], default=None)
-    high = min((p for p in points if p[1] >= aim), key=lambda p: p[1], default=None)
+    low = max((p for p in points if p[1] < aim), key=_by_value, default=None)
+    high = min((p for p in points if p[1] >= aim), key=_by_value, default=None)
     return (low, high) if low and high else None
+
+
+def _by_value(point: Point) -> Point:
+    """An order by value, of equal ones by position: from both sides the innermost come last."""
+    return point[1], point[0]
