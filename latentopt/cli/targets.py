@@ -45,6 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--lmbda", type=positive, metavar="L", help=lmbda_help)
 
 
+def settle(args: argparse.Namespace) -> None:
+    """Note whether a quality was left open, before one is put in its place."""
+    args.any_quality = args.quality is None and args.weights is None and not args.dcvc_repo
+
+
 def target(args: argparse.Namespace) -> "Target | None":
     """What was asked for; None: nothing."""
     from latentopt.codec import target as targets
@@ -81,7 +86,7 @@ def ladder(args: argparse.Namespace, recipe: "Recipe") -> "Ladder":
 def _models(args: argparse.Namespace) -> "Models":
     from latentopt import zoo
 
-    if args.weights is not None or args.quality is not None:
+    if not args.any_quality:
         return {args.quality: _loader(args, args.quality)}
     qualities = zoo.qualities(args.codec)
     if not qualities:
@@ -95,19 +100,12 @@ def _loader(args: argparse.Namespace, quality: int | None) -> "Callable[[], nn.M
     return lambda: model.model(named, lambda _: None)
 
 
-def words(outcome: "Outcome") -> str:
-    """What was done, in words."""
-    file, plain = outcome.file, outcome.plain
-    quality = "" if outcome.quality is None else f"quality {outcome.quality}, "
-    size = f"{len(file.data)} bytes, {file.bpp:.4f} bpp, {file.psnr_db:.2f} dB"
-    how = f"{quality}step {outcome.step:.10g}, lambda {outcome.lmbda:.4g}"
-    count = f"{outcome.encodes} encode{'s' * (outcome.encodes > 1)}"
-    text = f"{size} ({how}; {count})"
-    if not outcome.is_met:
-        text += "; nothing nearer to the target was found"
-    if plain:
-        text += f"; plain rounding {len(plain.data)} bytes, {plain.psnr_db:.2f} dB"
-    return text
+def how(outcome: "Outcome") -> dict[str, object]:
+    """What was done, in the words of the options."""
+    quality = {} if outcome.quality is None else {"quality": outcome.quality}
+    met = {} if outcome.is_met else {"nearest": "nothing nearer to the target was found"}
+    moved = {"step": outcome.step, "lambda": float(f"{outcome.lmbda:.4g}")}
+    return {**quality, **moved, "encodes": outcome.encodes, **met}
 
 
 def _bytes(text: str) -> float:

@@ -69,7 +69,7 @@ def slider(comparison: Comparison) -> str:
     part = (
         " Shown is its middle; bytes and PSNR are of all of it." if is_cropped(comparison) else ""
     )
-    figures = "".join(_figure(view) for view in views(comparison))
+    figures = "".join(figure(view) for view in views(comparison))
     return f"""<p>{text(what + part)}</p>
 <div id="slider" hidden></div>
 <div id="views">
@@ -81,6 +81,16 @@ def _terms(comparison: Comparison) -> str:
     if comparison.is_equal:
         return " at equal quality: ours is coded to the baseline's PSNR."
     return ". Their PSNR differs: this codec cannot be brought to the baseline's for this image."
+
+
+def figure(view: View) -> str:
+    """An image with its caption, which the script may put on a side of the slider."""
+    size = f'width="{view.width}" height="{view.height}"'
+    return (
+        f'<figure data-view="{text(view.key)}">'
+        f'<img src="{view.uri}" {size} alt="{text(view.title)}">'
+        f"<figcaption>{text(view.title)}{_bar(view.scale)}</figcaption></figure>\n"
+    )
 
 
 def no_slider(reason: str) -> str:
@@ -105,15 +115,6 @@ def _cell(column: Column, value: float | str) -> str:
 def _classes(names: Iterable[str]) -> str:
     joined = " ".join(names)
     return f' class="{joined}"' if joined else ""
-
-
-def _figure(view: View) -> str:
-    size = f'width="{view.width}" height="{view.height}"'
-    return (
-        f'<figure data-view="{text(view.key)}">'
-        f'<img src="{view.uri}" {size} alt="{text(view.title)}">'
-        f"<figcaption>{text(view.title)}{_bar(view.scale)}</figcaption></figure>\n"
-    )
 
 
 def _bar(scale: Scale | None) -> str:
