@@ -1,4 +1,4 @@
-"""MS-SSIM of a decoded image against its original, both as 8-bit RGB."""
+"""Quality of a decoded image against its original, both as 8-bit RGB."""
 
 import math
 
@@ -9,6 +9,17 @@ from latentopt.extras import need
 
 MS_SSIM_MIN_SIDE = 161
 """Pixels: five scales of an 11-tap window do not fit into less."""
+
+
+def psnr_db(x: Tensor, x_hat: Tensor) -> float:
+    """PSNR in dB over all samples of two uint8 images of equal shape; infinite if they agree.
+
+    >>> a = torch.zeros(3, 2, 2, dtype=torch.uint8)
+    >>> f"{psnr_db(a, a + 1):.2f}"
+    '48.13'
+    """
+    mse = (x.double() - x_hat.double()).square().mean().item()
+    return 10.0 * math.log10(255.0**2 / mse) if mse > 0 else math.inf
 
 
 def ms_ssim(x: Tensor, x_hat: Tensor) -> float:
