@@ -11,7 +11,7 @@ from latentopt.adapters.predicted import Knowing, VideoAdapter
 from latentopt.adapters.registry import adapter_class
 from latentopt.adapters.side import Conditioned, Leaf, Parameters, SideAdapter
 from latentopt.adapters.ssf import ScaleSpaceFlowAdapter
-from latentopt.adapters.stepped import with_step
+from latentopt.adapters.stepped import has_steps, with_step
 from latentopt.adapters.tree import TreeAdapter
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "TreeAdapter",
     "VideoAdapter",
     "adapter_class",
+    "has_steps",
     "intra",
     "load_dcvc",
     "with_step",
