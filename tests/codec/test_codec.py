@@ -299,7 +299,10 @@ def test_steps_trade_rate_for_distortion(tiny_model: nn.Module) -> None:
         model = with_step(tiny_model, step)
         theirs, codec = model.compress(x), latentopt.wrap(model, "int", False, portable=False)
         torch.testing.assert_close(
-            codec(x)["x_hat"], model.decompress(**pair(theirs))["x_hat"].clamp(0, 1), atol=2e-5, rtol=0
+            codec(x)["x_hat"],
+            model.decompress(**pair(theirs))["x_hat"].clamp(0, 1),
+            atol=2e-5,
+            rtol=0,
         )
         sizes.append(size(codec.compress(x)))
     assert sizes[0] > sizes[1] > sizes[2]
