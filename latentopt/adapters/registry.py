@@ -20,6 +20,7 @@ from latentopt.adapters.invcompress import InvCompressAdapter, is_invcompress
 from latentopt.adapters.predicted import VideoAdapter
 from latentopt.adapters.ssf import ScaleSpaceFlowAdapter
 from latentopt.adapters.tree import TreeAdapter, is_tree
+from latentopt.adapters.vbr import rate_adapter
 from latentopt.errors import UnsupportedModelError
 
 _ADAPTERS: dict[type[CompressionModel], type[Adapter] | type[VideoAdapter]] = {
@@ -49,9 +50,9 @@ def adapter_class(model: nn.Module) -> type[Adapter] | type[VideoAdapter]:
             "DCVC_net codes predicted frames only: give it a codec for key frames with "
             "wrap(model, adapter=dcvc_net.video(key, adapter_class(key))): docs/guide/dcvc.md"
         )
-    dcvc_intra = intra_class(model)
-    if dcvc_intra:
-        return dcvc_intra
+    found = intra_class(model) or rate_adapter(model)
+    if found:
+        return found
     for family, adapter in _ADAPTERS.items():
         if isinstance(model, family) and type(model).compress is family.compress:
             return adapter

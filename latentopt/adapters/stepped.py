@@ -15,6 +15,7 @@ from latentopt.adapters.predicted import VideoAdapter
 from latentopt.adapters.registry import adapter_class
 from latentopt.adapters.side import SideAdapter
 from latentopt.adapters.tree import TreeAdapter
+from latentopt.adapters.vbr import FixedRate
 from latentopt.errors import InputError, UnsupportedModelError
 
 
@@ -36,6 +37,8 @@ def with_step(model: nn.Module, step: float) -> nn.Module:
     adapter = adapter_class(model)
     if step == 1:
         return model
+    if isinstance(model, FixedRate):
+        return model.with_step(step)
     if issubclass(adapter, InvCompressAdapter | TreeAdapter | IntraAdapter | VideoAdapter):
         name = type(model).__qualname__
         raise UnsupportedModelError(f"{name} cannot be measured at other steps: use step 1 only")

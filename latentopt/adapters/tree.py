@@ -42,10 +42,10 @@ class Root(nn.Module):
 
     ::
 
-        up to 1.2.8                         after it
-        hyper: HyperLatentCodec             h_a, h_s
-               h_a, h_s, bottleneck         z: EntropyBottleneckLatentCodec, which has the bottleneck
-        y: any codec                        y: any codec
+        up to 1.2.8                      after it
+        hyper: HyperLatentCodec,         h_a, h_s
+        with h_a, h_s, bottleneck        z: EntropyBottleneckLatentCodec, with the bottleneck
+        y: any codec                     y: any codec
 
     The names of its weights are those of 1.2.8, which files' hashes are of.
     """

@@ -19,6 +19,7 @@ from latentopt.zoo.catalog import (
 )
 from latentopt.zoo.checkpoint import checkpoints, load_checkpoint
 from latentopt.zoo.register import add, remove
+from latentopt.zoo.variable import at_quality
 
 __all__ = [
     "METRICS",
@@ -50,6 +51,7 @@ def load(
     codecs, registered by the user, or else CompressAI's published ones from torch.hub's folder,
     downloaded into it on first use. ``metric`` ("mse" or "ms-ssim") is what the published weights
     were trained for; where it is known for which lambda, the model's attribute ``lmbda`` says so.
+    Of a variable-rate codec (``…-vbr``) ``quality`` is the rate, whosever the weights are.
 
     >>> load("mbt2018-men", 1)
     Traceback (most recent call last):
@@ -58,9 +60,11 @@ tiny-mbt2018-mean or mbt2018?
     """
     codec = canonical(codec)
     if weights is not None:
-        return load_checkpoint(Path(weights).expanduser(), family(codec))
+        checkpoint = load_checkpoint(Path(weights).expanduser(), family(codec))
+        return at_quality(checkpoint, codec, quality)
     if quality is None:
         raise InputError(f"{codec}: which weights? Give a quality, or a checkpoint as weights")
     model: Any = load_checkpoint(find(codec, quality, metric), family(codec))
+    model = at_quality(model, codec, quality)
     model.lmbda = lmbda(codec, quality, metric)
     return model

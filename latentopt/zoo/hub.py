@@ -10,6 +10,7 @@ from compressai.zoo.video import model_urls as video_urls
 
 from latentopt.errors import InputError, WeightsError
 from latentopt.media.download import fetch
+from latentopt.zoo import variable
 from latentopt.zoo.architectures import CLASSES, VIDEO
 
 _LAMBDAS = (0.0018, 0.0035, 0.0067, 0.0130, 0.0250, 0.0483, 0.0932, 0.1800)
@@ -67,6 +68,8 @@ class Published:
 
 
 def _urls(name: str, metric: str) -> dict[int, str]:
+    if name in variable.VARIABLE:
+        return variable.urls(name, metric)
     return (video_urls if name in VIDEO else model_urls).get(name, {}).get(metric, {})
 
 

@@ -26,7 +26,6 @@ from torch import nn
 
 from support.models import photo
 
-
 NEXT_LAYOUT = "h_a" in signature(HyperpriorLatentCodec).parameters
 """Whether this CompressAI is one after 1.2.8, see :class:`latentopt.adapters.tree.Root`."""
 
