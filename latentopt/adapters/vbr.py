@@ -223,7 +223,7 @@ _ADAPTERS: dict[type[nn.Module], type[GainAdapter]] = {
 """Subclasses first."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Bottleneck:
     """The parameters of an ``EntropyBottleneckVbr``, of its latent in units of a step."""
 

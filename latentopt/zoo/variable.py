@@ -35,7 +35,7 @@ def at_quality(model: CompressionModel, codec: str, quality: int | None) -> Comp
     """
     if not isinstance(model, ScaleHyperpriorVbr):
         return model
-    if quality not in QUALITIES:
+    if quality is None or quality not in QUALITIES:
         wrong = "codes at several rates" if quality is None else f"has no quality {quality}"
         raise InputError(f"{codec} {wrong}: give a quality, {QUALITIES[0]} to {QUALITIES[-1]}")
     return at_rate(model, quality - 1)
