@@ -11,14 +11,5 @@ VIDEO: dict[str, type[CompressionModel]] = {"ssf2020": SmallScaleSpaceFlow}
 
 # CompressAI spells one of its keys with underscores; every other name has hyphens.
 CLASSES: dict[str, type[CompressionModel]] = (
-    {name.replace("_", "-"): cls for name, cls in model_architectures.items()} | VARIABLE | VIDEO
+    {name.replace("_", "-"): cls for name, cls in model_architectures.items()} | VIDEO | VARIABLE
 )
-
-
-def spelling(name: str) -> str:
-    """How codec names are written, whatever way one was typed.
-
-    >>> spelling(" MBT2018_mean")
-    'mbt2018-mean'
-    """
-    return name.strip().lower().replace("_", "-")

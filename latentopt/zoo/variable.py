@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from compressai.models import CompressionModel
 from compressai.models.vbr import ScaleHyperpriorVbr
-from compressai.zoo.image_vbr import model_architectures, model_urls
+from compressai.zoo.image_vbr import model_architectures
 from torch import Tensor
 
 from latentopt.adapters import at_rate
@@ -12,12 +12,6 @@ from latentopt.errors import InputError
 
 VARIABLE: dict[str, type[CompressionModel]] = model_architectures
 QUALITIES = range(1, 9)
-
-
-def urls(name: str, metric: str) -> dict[int, str]:
-    """Of a codec's published weights, by quality: one file for all."""
-    url = model_urls.get(name, {}).get(metric)
-    return dict.fromkeys(QUALITIES, url) if url else {}
 
 
 def from_state_dict(family: str, state: Mapping[str, Tensor]) -> CompressionModel:
