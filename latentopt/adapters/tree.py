@@ -50,13 +50,13 @@ class Root(nn.Module):
     The names of its weights are those of 1.2.8, which files' hashes are of.
     """
 
-    def __init__(self, codec: Any):
+    def __init__(self, codec: nn.Module):
         super().__init__()
-        parts = codec.latent_codec
+        parts: Any = codec.latent_codec
         side = parts["hyper" if "hyper" in parts else "z"]
         if not isinstance(side, HyperLatentCodec | EntropyBottleneckLatentCodec):
             raise _unknown(side)
-        networks = side if isinstance(side, HyperLatentCodec) else codec
+        networks: Any = side if isinstance(side, HyperLatentCodec) else codec
         self.y: nn.Module = parts["y"]
         self.hyper = nn.Module()
         self.hyper.entropy_bottleneck = side.entropy_bottleneck

@@ -53,19 +53,21 @@ class FixedRate(CompressionModel):
         self.gain: Tensor
         self.register_buffer("gain", torch.tensor(gain))
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Tensor | nn.Module:
         try:
             return super().__getattr__(name)
         except AttributeError:
             if name == "model":  # not there yet, while it is copied
                 raise
-            return getattr(self.model, name)
+            model: Any = self.model
+            answer: Tensor | nn.Module = getattr(model, name)
+            return answer
 
-    def forward(self, x: Tensor) -> dict[str, Any]:
+    def forward(self, x: Tensor) -> dict[str, object]:
         """As CompressAI's, of an image batch (B, 3, H, W)."""
         return self.model(x, inputscale=self.gain)
 
-    def compress(self, x: Tensor) -> dict[str, Any]:
+    def compress(self, x: Tensor) -> dict[str, object]:
         """As CompressAI's."""
         return self.model.compress(x, inputscale=self.gain)
 
