@@ -13,6 +13,7 @@ from latentopt.adapters.side import Conditioned, Leaf, Parameters, SideAdapter
 from latentopt.adapters.ssf import ScaleSpaceFlowAdapter
 from latentopt.adapters.stepped import has_steps, with_step
 from latentopt.adapters.tree import TreeAdapter
+from latentopt.adapters.vbr import at_rate
 
 __all__ = [
     "Adapter",
@@ -33,6 +34,7 @@ __all__ = [
     "TreeAdapter",
     "VideoAdapter",
     "adapter_class",
+    "at_rate",
     "has_steps",
     "intra",
     "load_dcvc",
