@@ -108,9 +108,8 @@ class Annealer:
             y = torch.from_numpy(aim.y)[None].to(aim.x.device)
             squared = probe(self._draft, _middle(y), effort.probes, np.random.default_rng(0))
         plane = aim.y.shape[1] * aim.y.shape[2]
-        worth = np.maximum(
-            effort.schedule.caution * self.sensitivity.trade * squared, _LEAST_WEIGHT
-        )
+        trade = self.sensitivity.trade
+        worth = np.maximum(effort.schedule.caution * trade * squared, _LEAST_WEIGHT)
         weight = torch.from_numpy(np.repeat(worth.astype(np.float32), plane)).to(aim.x.device)
         return Objective(self._draft, aim.x, trade, weight, self._draft.tiles)
 
