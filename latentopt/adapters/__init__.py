@@ -12,6 +12,7 @@ from latentopt.adapters.registry import adapter_class
 from latentopt.adapters.side import Conditioned, Leaf, Parameters, SideAdapter
 from latentopt.adapters.ssf import ScaleSpaceFlowAdapter
 from latentopt.adapters.stepped import has_steps, with_step
+from latentopt.adapters.tiles import Tiled
 from latentopt.adapters.tree import TreeAdapter
 from latentopt.adapters.vbr import at_rate
 
@@ -31,6 +32,7 @@ __all__ = [
     "ScaleAdapter",
     "ScaleSpaceFlowAdapter",
     "SideAdapter",
+    "Tiled",
     "TreeAdapter",
     "VideoAdapter",
     "adapter_class",
