@@ -20,6 +20,17 @@ from latentopt.adapters.vbr import FixedRate
 from latentopt.bitstream import Origin
 from latentopt.errors import InputError, UnsupportedModelError
 
+_UNSTEPPED = (InvCompressAdapter, TreeAdapter, IntraAdapter, VideoAdapter)
+
+
+def has_steps(model: nn.Module) -> bool:
+    """Whether :func:`with_step` knows a CompressAI model's family.
+
+    Raises:
+        UnsupportedModelError: the model's class has no adapter.
+    """
+    return not issubclass(adapter_class(model), _UNSTEPPED)
+
 
 def with_step(model: nn.Module, step: float) -> nn.Module:
     """A copy of a CompressAI model whose main latent is quantized with that step.
@@ -41,7 +52,7 @@ def with_step(model: nn.Module, step: float) -> nn.Module:
         return model
     if isinstance(model, FixedRate):
         return _named(model.with_step(step), model, step)
-    if issubclass(adapter, InvCompressAdapter | TreeAdapter | IntraAdapter | VideoAdapter):
+    if not has_steps(model):
         name = type(model).__qualname__
         raise UnsupportedModelError(f"{name} cannot be measured at other steps: use step 1 only")
     stepped: Any = copy.deepcopy(model)

@@ -1,5 +1,7 @@
 """Pretrained codecs by name: shipped, from CompressAI's model zoo, or from a checkpoint file."""
 
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +38,7 @@ __all__ = [
     "is_video",
     "lmbda",
     "load",
+    "models",
     "names",
     "qualities",
     "remove",
@@ -96,3 +99,12 @@ tiny-mbt2018-mean or mbt2018?
         model.lmbda = lmbda(codec, quality, metric)
         model.origin = Origin(codec, quality, metric)
     return model
+
+
+def models(codec: str, metric: str = "mse") -> "dict[int | None, Callable[[], CompressionModel]]":
+    """How to load each quality of a codec, lowest rate first: `latentopt.codec.ladder` takes them.
+
+    >>> list(models("tiny-mbt2018-mean"))
+    [1, 2, 3, 4]
+    """
+    return {q: partial(load, codec, q, metric=metric) for q in qualities(codec, metric)}
