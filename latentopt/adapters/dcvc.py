@@ -59,6 +59,7 @@ class IntraAdapter(SideAdapter):
     """
 
     contextual = True
+    places = None
     passes: int
     """Of coding, parts of the channels, and phases of the positions."""
     coding: Sequence[str]

@@ -22,7 +22,7 @@ from compressai.latent_codecs import (
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentopt.adapters.base import as_numpy, cpu_copy, derived, scale_table
+from latentopt.adapters.base import Places, as_numpy, cpu_copy, derived, scale_table
 from latentopt.adapters.context import ContextModel
 from latentopt.adapters.side import Leaf, Parameters, Recorder, SideAdapter
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
@@ -56,6 +56,13 @@ class TreeAdapter(SideAdapter):
         # More than one leaf, each of which sees those before?
         only = isinstance(self.model.latent_codec["y"], GaussianConditionalLatentCodec)
         self.contextual = not only
+
+    @property
+    def places(self) -> Places:
+        """The codec's own dict of codecs is what its ``compress`` asks, where it has one."""
+        codec = self.model.latent_codec
+        within = "latent_codec.latent_codec" if hasattr(codec, "latent_codec") else "latent_codec"
+        return Places(("g_a", f"{within}.hyper.h_a"))
 
     @property
     def _hyper(self) -> HyperLatentCodec:

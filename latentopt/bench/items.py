@@ -23,6 +23,7 @@ from latentopt.bench.codecs import (
 )
 from latentopt.bench.configs import Configuration
 from latentopt.bench.datasets import Dataset
+from latentopt.codec.native import NativeCodec
 from latentopt.codec.recipe import Recipe
 from latentopt.codec.wrap import wrap_image, wrap_video
 from latentopt.encoder import Ahead
@@ -101,7 +102,10 @@ class Images:
     def coder(self, config: Configuration, model: nn.Module) -> Coder:
         if config.recipe is None:
             return image_coder(BaselineCodec(model))
-        return image_coder(wrap_image(model, config.recipe))
+        codec = wrap_image(model, config.recipe)
+        if isinstance(codec, NativeCodec):  # whose strings do not tell the size either
+            return image_coder(BaselineCodec(codec, stride=1))
+        return image_coder(codec)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,15 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, Unpack, cast, overload
 
 import torch
+from compressai.models import CompressionModel
 from torch import Tensor, nn
 
 from latentopt.adapters import Adapter, VideoAdapter, adapter_class
 from latentopt.adapters.still import still_copy
 from latentopt.bitstream import Header
+from latentopt.codec.formats import NATIVE
 from latentopt.codec.image import Codec
+from latentopt.codec.native import NativeCodec
 from latentopt.codec.recipe import MoreWords, Recipe, Shift, get_preset
 from latentopt.codec.video import VideoCodec
 from latentopt.encoder import Ahead, Effort
@@ -75,6 +78,7 @@ def wrap(
     gop: int | None = None,
     ahead: Ahead | None = None,
     channel: str | None = None,
+    format: str | None = None,
 ) -> Codec | VideoCodec:
     """Make a trained codec compress better; the model itself is copied and left untouched.
 
@@ -98,6 +102,9 @@ def wrap(
         recipe: the same as a value of your own.
         direction, scales, effort, lmbda, pmf, portable: see :class:`Recipe`.
         parts, gop, ahead, channel: likewise.
+        format: ``"compressai"``: write the model's own strings, which its own ``decompress`` reads
+            without latentopt (docs/guide/deployed-decoders.md); with it go preset, effort, lmbda
+            and parts, and nothing else.
         adapter: for a codec of your own, what makes its adapter: called as
             ``adapter(model, portable)``, for example a class of ``latentopt.adapters`` with other
             transforms (docs/guide/your-own-codec.md).
@@ -113,6 +120,10 @@ def wrap(
         raise InputError("preset and recipe exclude each other: give one")
     if not isinstance(recipe, Recipe | None):
         raise InputError(f"recipe {recipe!r}: expected a Recipe; presets go by preset=")
+    if recipe is not None and format not in (None, recipe.format):
+        raise InputError(f"recipe and format exclude each other: recipe.but(format={format!r})")
+    if preset is None and format == NATIVE:
+        preset = "default"
     base = get_preset(preset) if preset is not None else recipe or Recipe()
     made = base.but(
         quant=quant,
@@ -127,6 +138,7 @@ def wrap(
         gop=gop,
         ahead=ahead,
         channel=channel,
+        format=format,
     )
     module = cast(nn.Module, model)
     return _wrap(module, made, adapter or adapter_class(module))
@@ -172,11 +184,15 @@ def wrap_for(model: nn.Module, header: Header) -> VideoCodec:
 def _wrap(
     model: nn.Module, recipe: Recipe, make: MakeAdapter | MakeVideoAdapter
 ) -> Codec | VideoCodec:
-    adapter = make(still_copy(model), recipe.portable)
+    own = still_copy(model)
+    if recipe.format == NATIVE:
+        cast(CompressionModel, own).update()  # tables that it has stay as they are
+    adapter = make(own, recipe.portable)
     if isinstance(adapter, VideoAdapter):
         return _video(adapter, recipe, _lmbda_of(model))
     _refuse_for_images(recipe)
-    return Codec(adapter, _fitted(adapter, recipe, _lmbda_of(model))).eval()
+    kind = NativeCodec if recipe.format == NATIVE else Codec
+    return kind(adapter, _fitted(adapter, recipe, _lmbda_of(model))).eval()
 
 
 def _lmbda_of(model: nn.Module) -> float | None:
