@@ -24,6 +24,7 @@ from latentopt.bench.codecs import (
 from latentopt.bench.configs import Configuration
 from latentopt.bench.datasets import Dataset
 from latentopt.codec.native import NativeCodec
+from latentopt.codec.native_video import NativeVideoCodec
 from latentopt.codec.recipe import Recipe
 from latentopt.codec.wrap import wrap_image, wrap_video
 from latentopt.encoder import Ahead
@@ -168,7 +169,8 @@ class Clips:
     def coder(self, config: Configuration, model: nn.Module) -> Coder:
         if config.recipe is None:
             return clip_coder(VideoBaseline(model))
-        return clip_coder(wrap_video(model, self.extended(config.recipe)))
+        codec = wrap_video(model, self.extended(config.recipe))
+        return clip_coder(VideoBaseline(codec) if isinstance(codec, NativeVideoCodec) else codec)
 
     def extended(self, recipe: Recipe) -> Recipe:
         """A recipe with what these clips say of it; groups are cut here, so that is not the gop."""

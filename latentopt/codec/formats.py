@@ -25,6 +25,8 @@ FIXED: Mapping[str, Mapping[str, object]] = {
         "pmf": "exact",
         "portable": False,
         "channel": LATTICE,
+        "gop": None,
+        "ahead": None,
     },
 }
 """By format, what a recipe's fields must be."""

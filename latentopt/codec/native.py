@@ -7,17 +7,26 @@ x ─► Encoder, with the prices of the model's own coder ─► y_hat, z_hat �
                                                  strings of the model's own compress(x)
 """
 
+import io
+import os
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from latentopt.adapters import Adapter
+from latentopt.atomic import write_whole
+from latentopt.bitstream.compressai_file import Body, Head, check_end
+from latentopt.codec.assembly import Assembly
+from latentopt.codec.encode import check_images
+from latentopt.codec.explain import Explanation
+from latentopt.codec.formats import NATIVE
 from latentopt.codec.image import Codec, Compressed, Decompressed
+from latentopt.codec.native_files import Label, check_label, framed, sure, unframed
 from latentopt.codec.own_coder import OwnCoder
 from latentopt.codec.recipe import Recipe
 from latentopt.codec.synthesis import Synthesis
-from latentopt.errors import BitstreamError
+from latentopt.errors import BitstreamError, InputError
 from latentopt.latents import Coded
 
 _SAME = 0.25
@@ -36,9 +45,17 @@ class NativeCodec(Codec):
         UnsupportedModelError: the model's own coder cannot be run on chosen latents.
     """
 
+    label: Label | None = None
+    """How CompressAI calls the model; :meth:`save` needs it."""
+
     def __init__(self, adapter: Adapter, recipe: Recipe):
         super().__init__(adapter, recipe)
         OwnCoder(adapter)  # refuse now what cannot be coded
+
+    @property
+    def downsampling_factor(self) -> int:
+        """CompressAI's name of the stride."""
+        return self.assembly.adapter.stride
 
     @torch.no_grad()
     def compress(self, x: Tensor) -> Compressed:
@@ -51,10 +68,10 @@ class NativeCodec(Codec):
             InputError: ``x`` is not such a batch, or its latent is not finite.
         """
         coder = OwnCoder(self.assembly.adapter)
-        latents = self.stacked(list(self.encode(x).values()))
+        latents = stacked(self.assembly, list(self.encode(x).values()))
         out = coder.compress(latents)
-        off = (coder.decoded(out["strings"], out["shape"]) - latents[0]).abs().amax(dim=(1, 2, 3))
-        strange = [i for i, worst in enumerate(off.tolist()) if not worst < _SAME]  # NaN, too
+        same = is_same(coder.decoded(out["strings"], out["shape"]), latents[0])
+        strange = [i for i, same_image in enumerate(same) if not same_image]
         if strange:
             plain = self.model.compress(self.padded(x.to(self.assembly.device))[strange])
             for own, others in zip(out["strings"], plain["strings"]):
@@ -74,13 +91,63 @@ class NativeCodec(Codec):
             raise BitstreamError(f"expected as many strings of each latent, got {sorted(counts)}")
         return {"x_hat": self.model.decompress(strings, shape)["x_hat"]}
 
-    def stacked(self, coded: Sequence[Sequence[Coded]]) -> list[Tensor]:
-        """Latents of a batch as the model has them, the main one (B, M, h, w) first."""
-        synthesis, like = Synthesis(self.assembly), next(self.model.parameters())
-        return [synthesis.resting([c.latent for c in images]).to(like) for images in coded]
+    # -- files, in the layout of CompressAI's examples/codec.py ------------------------------------
+
+    def save(self, path: str | os.PathLike[str], x: Tensor) -> int:
+        """Compress one image (1, 3, H, W) to a file; returns its size in bytes.
+
+        Raises:
+            InputError: ``x`` is not one image, the layout has no room for the model, its name was
+                not said (``codec.label``), or the file cannot be written.
+        """
+        check_images(x)
+        if len(x) != 1:
+            raise InputError(f"a file holds one image (1, 3, H, W), not {tuple(x.shape)}")
+        height, width = x.shape[-2:]
+        head = sure(self.label).head((height, width)).to_bytes()
+        out = self.compress(framed(x, self.downsampling_factor))
+        data = head + Body.of(out["strings"], out["shape"]).to_bytes()
+        write_whole(path, data)
+        return len(data)
+
+    def load_bytes(self, data: bytes) -> Tensor:
+        """Decode the content of a file that :meth:`save` wrote, or CompressAI's own script.
+
+        Raises:
+            BitstreamError: it is none, or of another model than ``codec.label`` says.
+        """
+        file = io.BytesIO(data)
+        head = Head.read(file)
+        check_label(self.label, head)
+        body = Body.read(file)
+        check_end(file)
+        size = self.check_size((head.height, head.width))
+        strings = [[string] for string in body.strings]
+        return unframed(self.decompress(strings, body.shape)["x_hat"], size)
+
+    def explain(self, path: str | os.PathLike[str]) -> Explanation:
+        """Nothing: such files hold no choices.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"{path}: explain reads latentopt's own format, not {NATIVE!r}")
+
+    # -- what is derived from the weights ----------------------------------------------------------
 
     def update(self, *args: object, force: bool = False, **kwargs: object) -> bool:
         """The model's own ``update``, and what follows from its tables."""
         if force:
             self.model.update(force=True)
         return super().update(*args, force=force, **kwargs)
+
+
+def stacked(assembly: Assembly, coded: Sequence[Sequence[Coded]]) -> list[Tensor]:
+    """Latents of a batch as the model has them, the main one (B, M, h, w) first."""
+    synthesis, like = Synthesis(assembly), next(assembly.adapter.model.parameters())
+    return [synthesis.resting([c.latent for c in images]).to(like) for images in coded]
+
+
+def is_same(decoded: Tensor, y_hat: Tensor) -> list[bool]:
+    """Of each image, whether a latent (B, M, h, w) was decoded to its points."""
+    return [bool((a - b).abs().max() < _SAME) for a, b in zip(decoded, y_hat)]  # not where NaN

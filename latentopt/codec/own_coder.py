@@ -11,7 +11,6 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-import torch
 from compressai.entropy_models import EntropyBottleneck, EntropyModel, GaussianConditional
 from torch import Tensor, nn
 
@@ -43,7 +42,7 @@ class OwnCoder:
         Args:
             latents: of a batch, the main one (B, M, h, w) first, on the model's lattices.
         """
-        analyses = [_Given(latent) for latent in latents]
+        analyses = [Given(latent) for latent in latents]
         view = with_parts(self._model, dict(zip(self._places.analyses, analyses)))
         return dict(view.compress(latents[0]))
 
@@ -54,7 +53,7 @@ class OwnCoder:
         return kept.value
 
 
-class _Given(nn.Module):
+class Given(nn.Module):
     """An analysis that has but one answer."""
 
     def __init__(self, value: Tensor):
@@ -88,6 +87,13 @@ def with_parts(whole: T, parts: Mapping[str, Part]) -> T:
         _put(view, head, with_parts(_get(view, head), {rest: part}) if rest else part)
     found: T = view
     return found
+
+
+def part_of(whole: Any, name: str) -> Any:
+    """The part of that dotted name."""
+    for step in name.split("."):
+        whole = _get(whole, step)
+    return whole
 
 
 def _get(whole: Any, name: str) -> Any:

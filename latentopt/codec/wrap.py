@@ -13,6 +13,7 @@ from latentopt.bitstream import Header
 from latentopt.codec.formats import NATIVE
 from latentopt.codec.image import Codec
 from latentopt.codec.native import NativeCodec
+from latentopt.codec.native_video import NativeVideoCodec
 from latentopt.codec.recipe import MoreWords, Recipe, Shift, get_preset
 from latentopt.codec.video import VideoCodec
 from latentopt.encoder import Ahead, Effort
@@ -189,7 +190,7 @@ def _wrap(
         cast(CompressionModel, own).update()  # tables that it has stay as they are
     adapter = make(own, recipe.portable)
     if isinstance(adapter, VideoAdapter):
-        return _video(adapter, recipe, _lmbda_of(model))
+        return _video(own, adapter, recipe, _lmbda_of(model))
     _refuse_for_images(recipe)
     kind = NativeCodec if recipe.format == NATIVE else Codec
     return kind(adapter, _fitted(adapter, recipe, _lmbda_of(model))).eval()
@@ -207,7 +208,9 @@ def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
     return fitted if fitted.lmbda is not None else fitted.but(lmbda=lmbda)
 
 
-def _video(adapter: VideoAdapter, recipe: Recipe, lmbda: float | None) -> VideoCodec:
+def _video(
+    model: nn.Module, adapter: VideoAdapter, recipe: Recipe, lmbda: float | None
+) -> VideoCodec:
     default = list(adapter.parts) if recipe.effort else adapter.searched
     searched = default if recipe.parts is None else recipe.parts
     unknown = set(searched) - set(adapter.parts)
@@ -219,12 +222,16 @@ def _video(adapter: VideoAdapter, recipe: Recipe, lmbda: float | None) -> VideoC
         lmbda=recipe.lmbda,
         portable=recipe.portable,
         channel=recipe.channel,
+        format=recipe.format,
     )
     codecs = {
         name: Codec(part, _fitted(part, recipe if name in searched else plain, lmbda))
         for name, part in adapter.parts.items()
     }
-    return VideoCodec(codecs, [name for name in codecs if name in searched], recipe).eval()
+    named = [name for name in codecs if name in searched]
+    if recipe.format == NATIVE:
+        return NativeVideoCodec(codecs, named, recipe, model, adapter).eval()
+    return VideoCodec(codecs, named, recipe).eval()
 
 
 def _refuse_for_images(recipe: Recipe) -> None:

@@ -1,4 +1,4 @@
-"""CompressAI's own tables as tables of integers: what a decoder in the field charges for each point.
+"""CompressAI's own tables as tables of integers: what a decoder in the field charges for points.
 
 Its coder knows 16-bit cumulative counts of the integers near the centre, the last of which stands
 for all others: those follow in nibbles that cost 4 bits each ("bypass").
