@@ -71,8 +71,6 @@ class Adapter(ABC):
 
     contextual: bool = False
     """Whether entropy parameters of the main latent depend on what was decoded of it before."""
-    places: Places | None = Places()
-    """For the model's own coder, fed with latents from elsewhere; None: it cannot be."""
     local: bool = True
     """Whether some rows of the main latent can be synthesized alone."""
 
@@ -89,6 +87,11 @@ class Adapter(ABC):
         self._analysis, self._synthesis = analysis, synthesis
         self._kept: dict[str, Any] = {}
         self.refresh()
+
+    @property
+    def places(self) -> Places | None:
+        """For the model's own coder, fed with latents from elsewhere; None: it cannot be."""
+        return Places()
 
     @property
     def feedable(self) -> Places | None:
@@ -230,7 +233,9 @@ class Adapter(ABC):
 class ChannelAdapter(Adapter):
     """A family with one latent, coded by a factorized prior."""
 
-    places = Places(("g_a",))
+    @property
+    def places(self) -> Places | None:
+        return Places(("g_a",))
 
     @abstractmethod
     def make_densities(self) -> tuple[FactorizedDensity]:

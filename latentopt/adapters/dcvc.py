@@ -59,7 +59,6 @@ class IntraAdapter(SideAdapter):
     """
 
     contextual = True
-    places = None
     passes: int
     """Of coding, parts of the channels, and phases of the positions."""
     coding: Sequence[str]
@@ -80,6 +79,10 @@ class IntraAdapter(SideAdapter):
     @property
     def stride(self) -> int:
         return _STRIDE
+
+    @property
+    def places(self) -> None:
+        """Its own coder is another than CompressAI's."""
 
     @property
     @abstractmethod

@@ -22,7 +22,9 @@ def is_invcompress(model: nn.Module) -> bool:
 class InvCompressAdapter(ContextAdapter):
     """The two methods as analysis and synthesis, which share one network."""
 
-    places = Places(("g_a_func", "h_a"), "g_s_func")
+    @property
+    def places(self) -> Places | None:
+        return Places(("g_a_func", "h_a"), "g_s_func")
 
     def analysis(self, x: Tensor) -> Tensor:
         return self.model.g_a_func(x)

@@ -58,7 +58,7 @@ class TreeAdapter(SideAdapter):
         self.contextual = not only
 
     @property
-    def places(self) -> Places:
+    def places(self) -> Places | None:
         """The codec's own dict of codecs is what its ``compress`` asks, where it has one."""
         codec = self.model.latent_codec
         within = "latent_codec.latent_codec" if hasattr(codec, "latent_codec") else "latent_codec"

@@ -84,7 +84,7 @@ def parse_recipe(name: str) -> Recipe:
 
 def _compat(preset: str) -> Configuration:
     name = COMPAT if preset == _COMPAT_PRESET else f"{COMPAT}:{preset}"
-    return Configuration(name, get_preset(preset).but(format=NATIVE))
+    return Configuration(name, get_preset(preset, NATIVE))
 
 
 def _parse(name: str) -> Configuration:

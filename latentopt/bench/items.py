@@ -170,7 +170,9 @@ class Clips:
         if config.recipe is None:
             return clip_coder(VideoBaseline(model))
         codec = wrap_video(model, self.extended(config.recipe))
-        return clip_coder(VideoBaseline(codec) if isinstance(codec, NativeVideoCodec) else codec)
+        if isinstance(codec, NativeVideoCodec):
+            return clip_coder(VideoBaseline(codec))
+        return clip_coder(codec)
 
     def extended(self, recipe: Recipe) -> Recipe:
         """A recipe with what these clips say of it; groups are cut here, so that is not the gop."""

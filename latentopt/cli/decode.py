@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentopt.cli import model
+from latentopt.cli import model, native
 from latentopt.cli.coded import is_video, naming, read_container, recipe_for
 from latentopt.cli.outputs import check_output, check_png
 from latentopt.cli.progress import frames, progress
@@ -28,9 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("file", type=Path, metavar="F", help="file that encode wrote")
     add("-o", "--output", type=Path, required=True, metavar="OUT", help="PNG, or clip, to write")
     model.add_arguments(parser)
+    native.add_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    if native.is_native(args):
+        return native.decode(args)
     video = is_video(args.file)
     check_output(args.output, [args.file, args.weights], folder=video)
     return (_decode_clip if video else _decode_image)(args)

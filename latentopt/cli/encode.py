@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentopt.cli import arguments, model
+from latentopt.cli import arguments, model, native
 from latentopt.cli.outputs import check_output
 from latentopt.cli.progress import Stage, frames, progress
 from latentopt.errors import InputError
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("image", type=Path, metavar="IN", help="8-bit image: PNG, JPEG, WebP, …; or a clip")
     add("-o", "--output", type=Path, required=True, metavar="F", help="file to write")
     model.add_arguments(parser)
+    native.add_argument(parser)
     _add_recipe(parser)
     _add_clip(parser)
 
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         video = not args.dcvc_repo and zoo.is_video(args.codec)
         _check_kind(args, video)
         encode = _encode_clip if video else _encode_image
-        print(f"{encode(args, stage)}: {args.output}")
+        print(f"{encode(args, stage)}: {args.output}{native.note(args)}")
     return 0
 
 
@@ -74,7 +75,8 @@ def recipe(args: argparse.Namespace) -> "Recipe":
     from latentopt.codec.recipe import Recipe, get_preset
     from latentopt.encoder import Ahead
 
-    base = get_preset(args.preset) if args.preset else Recipe()
+    preset = args.preset or ("default" if native.is_native(args) else None)
+    base = get_preset(preset, args.format) if preset else Recipe()
     if args.preset in _SLOW and sys.stderr.isatty():
         base = _with_bar(base)
     return base.but(
@@ -83,7 +85,7 @@ def recipe(args: argparse.Namespace) -> "Recipe":
         direction=args.direction,
         scales=args.scales,
         pmf=args.pmf,
-        portable=args.portable,
+        portable=None if native.is_native(args) else args.portable,
         parts=args.parts,
         gop=args.gop,
         ahead=Ahead() if args.ahead else None,
@@ -106,6 +108,7 @@ def _encode_image(args: argparse.Namespace, stage: Stage) -> str:
     _check_size(args.image)
     x = read_image(args.image)  # (1, 3, H, W)
     codec = model.image_codec(args, stage, recipe(args))
+    native.put_label(args, codec)
     stage("encoding")
     size = codec.save(args.output, x)
     height, width = x.shape[-2:]
@@ -119,8 +122,9 @@ def _encode_clip(args: argparse.Namespace, stage: Stage) -> str:
 
     stage("reading the clip")
     with open_clip(args.image, size=args.size, rate=args.rate) as clip:
-        made = recipe(args).but(gop=args.gop or _GOP)
+        made = recipe(args).but(gop=args.gop or (None if native.is_native(args) else _GOP))
         codec = wrap_video(model.model(args, stage), made)
+        native.put_label(args, codec)
         stage("encoding")
         with frames(clip.count) as done:
             size, written = codec.save(args.output, clip, clip.format.rate, lambda _: done())

@@ -10,6 +10,7 @@ x ─► Encoder, with the prices of the model's own coder ─► y_hat, z_hat �
 import io
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,6 +58,11 @@ class NativeCodec(Codec):
         """CompressAI's name of the stride."""
         return self.assembly.adapter.stride
 
+    @property
+    def _own(self) -> Any:
+        """The model, whose methods have no static types."""
+        return self.model
+
     @torch.no_grad()
     def compress(self, x: Tensor) -> Compressed:
         """Encode images (B, 3, H, W) in [0, 1], of any size.
@@ -73,7 +79,7 @@ class NativeCodec(Codec):
         same = is_same(coder.decoded(out["strings"], out["shape"]), latents[0])
         strange = [i for i, same_image in enumerate(same) if not same_image]
         if strange:
-            plain = self.model.compress(self.padded(x.to(self.assembly.device))[strange])
+            plain = self._own.compress(self.padded(x.to(self.assembly.device))[strange])
             for own, others in zip(out["strings"], plain["strings"]):
                 for i, string in zip(strange, others):
                     own[i] = string
@@ -89,7 +95,7 @@ class NativeCodec(Codec):
         counts = {len(per_image) for per_image in strings}
         if len(counts) != 1 or counts == {0}:
             raise BitstreamError(f"expected as many strings of each latent, got {sorted(counts)}")
-        return {"x_hat": self.model.decompress(strings, shape)["x_hat"]}
+        return {"x_hat": self._own.decompress(strings, shape)["x_hat"]}
 
     # -- files, in the layout of CompressAI's examples/codec.py ------------------------------------
 
@@ -138,7 +144,7 @@ class NativeCodec(Codec):
     def update(self, *args: object, force: bool = False, **kwargs: object) -> bool:
         """The model's own ``update``, and what follows from its tables."""
         if force:
-            self.model.update(force=True)
+            self._own.update(force=True)
         return super().update(*args, force=force, **kwargs)
 
 

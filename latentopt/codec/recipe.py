@@ -7,7 +7,7 @@ from typing import Any, TypedDict, Unpack
 
 from latentopt.bitstream import DIRECTIONS, Settings
 from latentopt.bitstream.headers import LATTICE, PMFS
-from latentopt.codec.formats import FIXED, OWN, check_fixed
+from latentopt.codec.formats import FIXED, NATIVE, OWN, check_fixed
 from latentopt.encoder import Ahead, Effort, Schedule, Secant, StepSearch, get_search
 from latentopt.encoder.search import Grid
 from latentopt.errors import BitstreamError, InputError
@@ -188,14 +188,18 @@ class Recipe:
         return self.contextual if contextual and self.contextual else self
 
 
-def get_preset(name: str) -> Recipe:
-    """The preset of that name.
+def get_preset(name: str, format: str = OWN) -> Recipe:
+    """The preset of that name, for a format.
 
     Raises:
-        InputError: no such preset; the message lists the names.
+        InputError: no such preset or format; the message lists the names.
     """
     _check_name("preset", name, PRESETS)
-    return PRESETS[name]
+    _check_name("format", format, FIXED)
+    if format == OWN:
+        return PRESETS[name]
+    _check_name(f"preset of format {format!r}", name, NATIVE_PRESETS)
+    return NATIVE_PRESETS[name]
 
 
 def _search(shift: Shift) -> StepSearch | None:
@@ -269,3 +273,24 @@ PRESETS = {
     ),
 }
 """By name, from the cheapest encoder but `paper` on; docs/measurements.md has times and gains."""
+
+
+# Integers at fixed scales leave all of the gain to the search, so that each step is worth more; and
+# the model's own coder takes its time whatever the search does.
+_NATIVE_TWO = replace(_TWO, verify=False)
+_NATIVE_FOUR = Effort(Schedule(4, (1.5, 0.3), (0.35, 0.25), caution=2))
+_NATIVE_TENS, _NATIVE_SIXTY = replace(_TENS, refits=0), replace(_SIXTY, refits=0)
+
+
+def _native(effort: Effort, contextual: Effort) -> Recipe:
+    other = Recipe(effort=_probed(contextual)).but(format=NATIVE)
+    return replace(Recipe(effort=effort).but(format=NATIVE), contextual=other)
+
+
+NATIVE_PRESETS = {
+    "fast": _native(_NATIVE_TWO, _NATIVE_FOUR),
+    "default": _native(_NATIVE_FOUR, _TEN),
+    "slow": _native(_NATIVE_TENS, _NATIVE_TENS),
+    "best": _native(_NATIVE_SIXTY, _NATIVE_SIXTY),
+}
+"""The same of the format ``compressai``: what its search spends."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from latentopt.adapters import Adapter, VideoAdapter, adapter_class
 from latentopt.adapters.still import still_copy
 from latentopt.bitstream import Header
-from latentopt.codec.formats import NATIVE
+from latentopt.codec.formats import NATIVE, OWN
 from latentopt.codec.image import Codec
 from latentopt.codec.native import NativeCodec
 from latentopt.codec.native_video import NativeVideoCodec
@@ -125,7 +125,7 @@ def wrap(
         raise InputError(f"recipe and format exclude each other: recipe.but(format={format!r})")
     if preset is None and format == NATIVE:
         preset = "default"
-    base = get_preset(preset) if preset is not None else recipe or Recipe()
+    base = get_preset(preset, format or OWN) if preset is not None else recipe or Recipe()
     made = base.but(
         quant=quant,
         shift=shift,

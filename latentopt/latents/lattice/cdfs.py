@@ -82,6 +82,8 @@ class CdfTables(Tables):
 class CdfChannel(LatticeChannel):
     """Integers around the centres at the prices of CompressAI's coder, which writes them itself."""
 
+    tables: CdfTables
+
     def __init__(self, density: Density, cdfs: Cdfs):
         self.density, self.corrected = density, False
         self.tables = CdfTables(density, cdfs)
