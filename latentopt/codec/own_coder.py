@@ -11,6 +11,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import torch
 from compressai.entropy_models import EntropyBottleneck, EntropyModel, GaussianConditional
 from torch import Tensor, nn
 
@@ -36,6 +37,7 @@ class OwnCoder:
             raise UnsupportedModelError(f"{name} has no coder that format 'compressai' can run")
         self._model, self._places = adapter.model, adapter.feedable
 
+    @torch.no_grad()
     def compress(self, latents: Sequence[Tensor]) -> dict[str, Any]:
         """Strings and shape, as the model itself returns them.
 
@@ -46,6 +48,7 @@ class OwnCoder:
         view = with_parts(self._model, dict(zip(self._places.analyses, analyses)))
         return dict(view.compress(latents[0]))
 
+    @torch.no_grad()
     def decoded(self, strings: Sequence[Sequence[bytes]], shape: object) -> Tensor:
         """What a decoder in the field makes of them: main latents (B, M, h, w)."""
         kept = _Kept()
@@ -103,8 +106,9 @@ def _get(whole: Any, name: str) -> Any:
 def _put(whole: Any, name: str, part: object) -> None:
     if isinstance(whole, dict):
         whole[name] = part
-    else:
-        setattr(whole, name, part)
+    else:  # where it is found before a method of the class
+        whole._modules.pop(name, None)
+        vars(whole)[name] = part
 
 
 # -- its tables ------------------------------------------------------------------------------------

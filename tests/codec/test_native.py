@@ -1,5 +1,6 @@
 """Streams of the model's own: they decode where latentopt is not, and cost what was said."""
 
+import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -7,17 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import foreign
 import pytest
 import torch
 from compressai.models import FactorizedPrior, MeanScaleHyperprior, ScaleHyperprior
 from compressai.utils.eval_model.__main__ import inference
-from support import foreign
+from support.commands import Refused, pixels, run
 from support.models import FAMILIES, moving, photo, tiny
 from support.trees import Inverting, lively
 from torch import Tensor, nn
 
-from latentopt import BitstreamError, InputError, UnsupportedModelError, wrap
+from latentopt import BitstreamError, InputError, UnsupportedModelError, wrap, zoo
 from latentopt.adapters import MeanScaleAdapter, with_step
+from latentopt.bitstream.compressai_file import Head
+from latentopt.cli import native as cli_native
 from latentopt.codec.formats import FIXED, NATIVE
 from latentopt.codec.native import NativeCodec
 from latentopt.codec.native_files import Label
@@ -26,9 +30,11 @@ from latentopt.codec.own_coder import OwnCoder
 from latentopt.codec.recipe import PRESETS, Recipe, get_preset
 from latentopt.encoder import Effort, Schedule
 from latentopt.encoder.annealer import Aim, cost_of
+from latentopt.media.images import to_uint8, write_png
 
 CONTEXTUAL = ("cheng2020-anchor", "cheng2020-attn", "checkerboard", "elic", "elic-chandelier")
 TWO = Effort(Schedule(2, (1.0, 0.5), (0.3, 0.3), caution=2))
+NO_STEP = Effort(Schedule(0, (1, 1), (1, 1)), strengths=(0.3,), verify=False)
 LABEL = Label("mbt2018-mean", 3)
 
 
@@ -58,10 +64,10 @@ class Jobs:
     """What is to be decoded elsewhere, and what it must be decoded to."""
 
     def __init__(self, folder: Path):
-        self.folder, self.jobs, self.expected = folder, list[dict[str, Any]](), list[Any]()
+        self.folder, self.jobs, self.expected = folder, list[dict[str, Any]](), list[list[Tensor]]()
         self.names = list[str]()
 
-    def add(self, name: str, expected: Any, **job: Any) -> None:
+    def add(self, name: str, expected: list[Tensor], **job: Any) -> None:
         self.names.append(name)
         self.jobs.append(job)
         self.expected.append(expected)
@@ -75,12 +81,8 @@ class Jobs:
             self.names, torch.load(results, weights_only=False), self.expected, strict=True
         ):
             assert not isinstance(found, str), f"{name}: {found}"
-            for a, b in zip(_frames(found), _frames(expected), strict=True):
+            for a, b in zip(found, expected, strict=True):
                 assert a.shape == b.shape and torch.allclose(a, b, atol=1e-4), name
-
-
-def _frames(decoded: Any) -> list[Tensor]:
-    return decoded if isinstance(decoded, list) else [decoded]
 
 
 def families() -> dict[str, nn.Module]:
@@ -93,7 +95,7 @@ def test_models_that_never_heard_of_latentopt_decode_all(tmp_path: Path) -> None
     for name, model in families().items():
         codec, x = native(model), photo(64, 128, batch=2)
         out = codec.compress(x)
-        jobs.add(name, codec(x)["x_hat"], kind="strings", model=model, **out)
+        jobs.add(name, [codec(x)["x_hat"]], kind="strings", model=model, **out)
     _add_files(jobs, tmp_path)
     _add_clips(jobs, tmp_path)
     jobs.check()
@@ -106,21 +108,21 @@ def _add_files(jobs: Jobs, folder: Path) -> None:
         assert codec.save(path, photo(75, 130)) == path.stat().st_size
         x_hat = codec.load(path)
         assert x_hat.shape == (1, 3, 75, 130)
-        jobs.add(path.name, x_hat, kind="file", model=tiny(family), path=str(path))
+        jobs.add(path.name, [x_hat], kind="file", model=tiny(family), path=str(path))
 
 
 def _add_clips(jobs: Jobs, folder: Path) -> None:
-    model, frames, path = foreign.flow(), moving(3, 75, 130), folder / "clip.bin"
-    codec = wrap(model, effort=TWO, format=NATIVE)
+    model, frames, path = foreign.flow(), moving(2, 75, 120), folder / "clip.bin"
+    codec = wrap(model, effort=NO_STEP, format=NATIVE)
     assert isinstance(codec, NativeVideoCodec)
     strings, shapes = codec.compress(frames)
-    shown = [x[..., :75, :130] for x in codec.decompress(strings, shapes)]
+    shown = [x[..., :75, :120] for x in codec.decompress(strings, shapes)]
     for ours, decoded in zip(codec(frames)["x_hat"], shown, strict=True):
         assert torch.allclose(ours, decoded.clamp(0, 1), atol=1e-4)
     jobs.add("clip", codec.decompress(strings, shapes), kind="clip", strings=strings, shapes=shapes)
     codec.label = Label("ssf2020", 1)
     written, count = codec.save(path, frames)
-    assert (written, count) == (path.stat().st_size, 3)
+    assert (written, count) == (path.stat().st_size, 2)
     jobs.add("clip file", list(codec.load(path)), kind="clip file", path=str(path))
 
 
@@ -163,6 +165,7 @@ def test_invcompress_decodes_its_own() -> None:
 def test_the_model_stays_as_it_was(tiny_mean: nn.Module) -> None:
     before = {name: value.clone() for name, value in tiny_mean.state_dict().items()}
     codec, x = native(tiny_mean), photo(64, 64)
+    codec.compress(x)
     own = set(vars(codec.model))
     assert codec.compress(x) == codec.compress(x)
     assert all(torch.equal(value, before[n]) for n, value in tiny_mean.state_dict().items())
@@ -326,3 +329,31 @@ def test_the_layout_holds_one_shape(tmp_path: Path) -> None:
     codec.label = LABEL
     with pytest.raises(InputError, match="one latent shape"):
         codec.save(tmp_path / "photo.bin", photo(64, 64))
+
+
+# -- the command line ------------------------------------------------------------------------------
+
+
+def test_the_command_writes_and_reads_such_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photograph, coded, decoded = (tmp_path / name for name in ("x.png", "x.bin", "y.png"))
+    write_png(photograph, photo(75, 130))
+    model = ["--codec", "tiny-mbt2018-mean", "--quality", 3, "--format", NATIVE]
+    assert run("encode", photograph, "-o", coded, *model, "--preset", "fast") == 0
+    assert "decode it with the weights of tiny-mbt2018-mean" in capsys.readouterr().out
+    assert run("decode", coded, "-o", decoded, *model) == 0
+    codec = native(zoo.load("tiny-mbt2018-mean", 3))
+    assert torch.equal(pixels(decoded), to_uint8(codec.load(coded))[0])
+    assert Label.of(Head.read(io.BytesIO(coded.read_bytes()))) == LABEL
+
+
+def test_the_command_refuses_what_such_files_cannot_say(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photograph, coded, refused = tmp_path / "x.png", tmp_path / "x.bin", Refused(tmp_path, capsys)
+    write_png(photograph, photo(64, 64))
+    model = ["--codec", "tiny-mbt2018-mean", "--quality", 3, "--format", NATIVE]
+    refused("--step 2", "encode", photograph, "-o", coded, *model, "--step", 2)
+    refused("quant 'hex'", "encode", photograph, "-o", coded, *model, "--quant", "hex")
+    assert tuple(FIXED) == cli_native.FORMATS

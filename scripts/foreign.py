@@ -1,7 +1,7 @@
 """A decoder in the field: a process that cannot import latentopt decodes what others coded.
 
 `python foreign.py JOBS RESULTS`: JOBS is a pickled list of jobs, each a dict of one of the kinds in
-`KINDS` below; RESULTS becomes the list of what each decodes to, or of the error as a string.
+`KINDS` below; RESULTS becomes the list of the images that each decodes to, or of its error.
 """
 
 import struct
@@ -23,6 +23,17 @@ class Blocked(MetaPathFinder):
     def find_spec(self, name: str, *_: object) -> None:
         if name.split(".")[0] == "latentopt":
             raise ImportError("latentopt is blocked")
+
+
+class Times(nn.Module):
+    """Multiplies by a constant, as a codec with another quantization step does."""
+
+    def __init__(self, factor: Tensor):
+        super().__init__()
+        self.register_buffer("factor", factor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.get_buffer("factor")
 
 
 def flow() -> Any:
@@ -64,21 +75,20 @@ def crop(x: Tensor, size: Sequence[int]) -> Tensor:
 # -- what a job may be -----------------------------------------------------------------------------
 
 
-def decode_strings(model: Any, strings: Any, shape: Any) -> Tensor:
-    found: Tensor = model.decompress(strings, shape)["x_hat"]
-    return found
+def decode_strings(model: Any, strings: Any, shape: Any) -> list[Tensor]:
+    return [model.decompress(strings, shape)["x_hat"]]
 
 
 def decode_clip(strings: Any, shapes: Any) -> list[Tensor]:
     return list(flow().decompress(strings, shapes))
 
 
-def decode_file(model: Any, path: str) -> Tensor:
+def decode_file(model: Any, path: str) -> list[Tensor]:
     with Path(path).open("rb") as file:
         _, _, size = read_head(file)
         strings, shape = read_body(file)
         assert not file.read()
-    return crop(decode_strings(model, strings, shape), size)
+    return [crop(x, size) for x in decode_strings(model, strings, shape)]
 
 
 def decode_clip_file(path: str) -> list[Tensor]:
@@ -100,7 +110,7 @@ def decode_clip_file(path: str) -> list[Tensor]:
     return frames
 
 
-KINDS: dict[str, Callable[..., Any]] = {
+KINDS: dict[str, Callable[..., list[Tensor]]] = {
     "strings": decode_strings,
     "clip": decode_clip,
     "file": decode_file,
