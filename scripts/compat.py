@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ def code_image(streams: Streams, point: Point, x: Tensor, image: str, presets: l
     model, frame = portable(point.model), padded(x, 64)
     coders = {PLAIN: point.model} | {p: wrap(point.model, preset=p, format=NATIVE) for p in presets}
     for preset, coder in coders.items():
-        took, out = seconds(lambda coder=coder: coder.compress(frame))
+        took, out = seconds(partial(coder.compress, frame))
         about = {"codec": point.codec, "point": point.name, "image": image, "preset": preset}
         job = {"kind": "strings", "model": model, "strings": out["strings"], "shape": out["shape"]}
         x_hat = point.model.decompress(out["strings"], out["shape"])["x_hat"]

@@ -122,7 +122,7 @@ KINDS: dict[str, Callable[..., list[Tensor]]] = {
 def main(jobs: str, results: str) -> None:
     sys.meta_path.insert(0, Blocked())
     torch.set_num_threads(1)
-    found = []
+    found = list[list[Tensor] | str]()
     for job in torch.load(jobs, weights_only=False):
         try:
             found.append(KINDS[job.pop("kind")](**job))

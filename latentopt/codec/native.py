@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentopt.adapters import Adapter
 from latentopt.atomic import write_whole
 from latentopt.bitstream.compressai_file import Body, Head, check_end
 from latentopt.codec.assembly import Assembly
@@ -25,7 +24,6 @@ from latentopt.codec.formats import NATIVE
 from latentopt.codec.image import Codec, Compressed, Decompressed
 from latentopt.codec.native_files import Label, check_label, framed, sure, unframed
 from latentopt.codec.own_coder import OwnCoder
-from latentopt.codec.recipe import Recipe
 from latentopt.codec.synthesis import Synthesis
 from latentopt.errors import BitstreamError, InputError
 from latentopt.latents import Coded
@@ -41,17 +39,10 @@ class NativeCodec(Codec):
     of latentopt decodes them with the model's ``decompress``. Images of any size are padded at the
     right and at the bottom to a multiple of the model's stride, and decoded with that padding, as
     the strings do not tell the size.
-
-    Raises:
-        UnsupportedModelError: the model's own coder cannot be run on chosen latents.
     """
 
     label: Label | None = None
     """How CompressAI calls the model; :meth:`save` needs it."""
-
-    def __init__(self, adapter: Adapter, recipe: Recipe):
-        super().__init__(adapter, recipe)
-        OwnCoder(adapter)  # refuse now what cannot be coded
 
     @property
     def downsampling_factor(self) -> int:
@@ -106,15 +97,19 @@ class NativeCodec(Codec):
             InputError: ``x`` is not one image, the layout has no room for the model, its name was
                 not said (``codec.label``), or the file cannot be written.
         """
+        data = self.save_bytes(x)
+        write_whole(path, data)
+        return len(data)
+
+    def save_bytes(self, x: Tensor) -> bytes:
+        """:meth:`save` to a file's content."""
         check_images(x)
         if len(x) != 1:
             raise InputError(f"a file holds one image (1, 3, H, W), not {tuple(x.shape)}")
         height, width = x.shape[-2:]
         head = sure(self.label).head((height, width)).to_bytes()
         out = self.compress(framed(x, self.downsampling_factor))
-        data = head + Body.of(out["strings"], out["shape"]).to_bytes()
-        write_whole(path, data)
-        return len(data)
+        return head + Body.of(out["strings"], out["shape"]).to_bytes()
 
     def load_bytes(self, data: bytes) -> Tensor:
         """Decode the content of a file that :meth:`save` wrote, or CompressAI's own script.
@@ -138,6 +133,26 @@ class NativeCodec(Codec):
             InputError: always.
         """
         raise InputError(f"{path}: explain reads latentopt's own format, not {NATIVE!r}")
+
+    # -- what this format has not ------------------------------------------------------------------
+
+    def decode(self, strings: Sequence[bytes], size: tuple[int, int]) -> list[Coded]:
+        """Nothing: the model's own decoder tells no more than pixels.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"format {NATIVE!r} is decoded by the model itself: call decompress")
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """None are set: the decoder knows nothing of them."""
+        return self.assembly.offsets
+
+    @offsets.setter
+    def offsets(self, codes: Sequence[int]) -> None:
+        if any(codes):
+            raise InputError(f"offsets are not for format {NATIVE!r}: its decoder has none")
 
     # -- what is derived from the weights ----------------------------------------------------------
 

@@ -23,7 +23,7 @@ from latentopt.codec.own_coder import Given, part_of, with_parts
 from latentopt.codec.recipe import Recipe
 from latentopt.codec.video import Shape, Strings, VideoCodec, clips_of
 from latentopt.encoder.ahead import Frame
-from latentopt.errors import BitstreamError, InputError, UnsupportedModelError
+from latentopt.errors import BitstreamError, InputError
 
 
 class VideoModel(Protocol):
@@ -64,9 +64,7 @@ class NativeVideoCodec(VideoCodec):
         adapter: VideoAdapter,
     ):
         super().__init__(codecs, searched, recipe)
-        if adapter.places is None:
-            name = type(model).__qualname__
-            raise UnsupportedModelError(f"{name} has no coder that format 'compressai' can run")
+        assert adapter.places is not None, "make_ready refuses such models"
         self.model: Any = model
         self._places = adapter.places
 

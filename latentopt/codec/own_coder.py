@@ -15,7 +15,7 @@ import torch
 from compressai.entropy_models import EntropyBottleneck, EntropyModel, GaussianConditional
 from torch import Tensor, nn
 
-from latentopt.adapters import Adapter
+from latentopt.adapters import Adapter, VideoAdapter
 from latentopt.densities import Density, FactorizedDensity
 from latentopt.errors import UnsupportedModelError
 from latentopt.latents.lattice import CdfChannel
@@ -24,17 +24,24 @@ Part = Callable[..., Tensor]
 T = TypeVar("T", bound=object)
 
 
-class OwnCoder:
-    """Calls a model's own ``compress`` and ``decompress``; the model is never changed.
+def make_ready(model: Any, adapter: Adapter | VideoAdapter) -> None:
+    """Give a model tables where it has none; those that it has stay as they are.
 
     Raises:
-        UnsupportedModelError: it has no such coder, or none that could be fed.
+        UnsupportedModelError: it has no coder of its own, or none that could be fed.
     """
+    places = adapter.feedable if isinstance(adapter, Adapter) else adapter.places
+    if places is None:
+        name = type(model).__qualname__
+        raise UnsupportedModelError(f"{name} has no coder that format 'compressai' can run")
+    model.update()
+
+
+class OwnCoder:
+    """Calls a model's own ``compress`` and ``decompress``; the model is never changed."""
 
     def __init__(self, adapter: Adapter):
-        if adapter.feedable is None:
-            name = type(adapter.model).__qualname__
-            raise UnsupportedModelError(f"{name} has no coder that format 'compressai' can run")
+        assert adapter.feedable is not None, "make_ready refuses such models"
         self._model, self._places = adapter.model, adapter.feedable
 
     @torch.no_grad()

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, Unpack, cast, overload
 
 import torch
-from compressai.models import CompressionModel
 from torch import Tensor, nn
 
 from latentopt.adapters import Adapter, VideoAdapter, adapter_class
@@ -14,6 +13,7 @@ from latentopt.codec.formats import NATIVE, OWN
 from latentopt.codec.image import Codec
 from latentopt.codec.native import NativeCodec
 from latentopt.codec.native_video import NativeVideoCodec
+from latentopt.codec.own_coder import make_ready
 from latentopt.codec.recipe import MoreWords, Recipe, Shift, get_preset
 from latentopt.codec.video import VideoCodec
 from latentopt.encoder import Ahead, Effort
@@ -186,9 +186,9 @@ def _wrap(
     model: nn.Module, recipe: Recipe, make: MakeAdapter | MakeVideoAdapter
 ) -> Codec | VideoCodec:
     own = still_copy(model)
-    if recipe.format == NATIVE:
-        cast(CompressionModel, own).update()  # tables that it has stay as they are
     adapter = make(own, recipe.portable)
+    if recipe.format == NATIVE:
+        make_ready(own, adapter)
     if isinstance(adapter, VideoAdapter):
         return _video(own, adapter, recipe, _lmbda_of(model))
     _refuse_for_images(recipe)

@@ -18,7 +18,7 @@ from support.models import FAMILIES, moving, photo, tiny
 from support.trees import Inverting, lively
 from torch import Tensor, nn
 
-from latentopt import BitstreamError, InputError, UnsupportedModelError, wrap, zoo
+from latentopt import BitstreamError, InputError, UnsupportedModelError, calibrate, wrap, zoo
 from latentopt.adapters import MeanScaleAdapter, with_step
 from latentopt.bitstream.compressai_file import Head
 from latentopt.cli import native as cli_native
@@ -254,6 +254,16 @@ WORDS: dict[str, Any] = {
 def test_words_of_our_own_format_are_refused_by_name(tiny_mean: nn.Module, word: str) -> None:
     with pytest.raises(InputError, match=f"^{word} .*'compressai'"):
         wrap(tiny_mean, preset="fast", format=NATIVE, **{word: WORDS[word]})
+
+
+def test_what_the_decoder_lacks_is_refused(tiny_mean: nn.Module) -> None:
+    codec, x = native(tiny_mean), photo(64, 64)
+    with pytest.raises(InputError, match="offsets"):
+        calibrate(codec, [x])
+    with pytest.raises(InputError, match="explain"):
+        codec.explain("photo.bin")
+    with pytest.raises(InputError, match="decompress"):
+        codec.decode([b""], (64, 64))
 
 
 def test_recipes_of_a_format_have_all_that_it_fixes() -> None:
