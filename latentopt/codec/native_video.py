@@ -19,14 +19,14 @@ from latentopt.codec.frames import KEY_PART, check_frame
 from latentopt.codec.image import Codec
 from latentopt.codec.native import is_same, stacked
 from latentopt.codec.native_files import Label, check_label, framed, sure, unframed
-from latentopt.codec.own_coder import Given, part_of, with_parts
+from latentopt.codec.own_coder import Given, with_parts
 from latentopt.codec.recipe import Recipe
 from latentopt.codec.video import Shape, Strings, VideoCodec, clips_of
 from latentopt.encoder.ahead import Frame
 from latentopt.errors import BitstreamError, InputError
 
 
-class VideoModel(Protocol):
+class _VideoModel(Protocol):
     """What this needs of CompressAI's ``ScaleSpaceFlow``."""
 
     def encode_keyframe(self, x: Tensor) -> tuple[Tensor, dict[str, Any]]: ...
@@ -126,7 +126,8 @@ class NativeVideoCodec(VideoCodec):
         strings, shape = out["strings"], out["shape"]
         if name != KEY_PART:
             strings, shape = strings[name], shape[name]
-        hyperprior = part_of(self.model, self._places[name].analyses[1].rpartition(".")[0])
+        prior, _, _ = self._places[name].analyses[1].rpartition(".")
+        hyperprior = self.model.get_submodule(prior)
         return all(is_same(hyperprior.decompress(strings, shape), y_hat))
 
     # -- files, in the layout of CompressAI's examples/codec.py ------------------------------------
@@ -208,7 +209,7 @@ class _Clip:
 
 
 def _encoded(
-    model: VideoModel, x: Tensor, reference: Tensor | None
+    model: _VideoModel, x: Tensor, reference: Tensor | None
 ) -> tuple[dict[str, Any], Tensor]:
     if reference is None:
         image, out = model.encode_keyframe(x)

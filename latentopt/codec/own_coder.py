@@ -9,7 +9,7 @@ rounded to themselves.
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypedDict, TypeVar
 
 import torch
 from compressai.entropy_models import EntropyBottleneck, EntropyModel, GaussianConditional
@@ -24,7 +24,20 @@ Part = Callable[..., Tensor]
 T = TypeVar("T", bound=object)
 
 
-def make_ready(model: Any, adapter: Adapter | VideoAdapter) -> None:
+class Written(TypedDict):
+    """What a model's own ``compress`` returns."""
+
+    strings: list[list[bytes]]
+    shape: torch.Size
+
+
+class Updatable(Protocol):
+    """A model with tables of its own."""
+
+    def update(self) -> bool: ...
+
+
+def make_ready(model: Updatable, adapter: Adapter | VideoAdapter) -> None:
     """Give a model tables where it has none; those that it has stay as they are.
 
     Raises:
@@ -45,7 +58,7 @@ class OwnCoder:
         self._model, self._places = adapter.model, adapter.feedable
 
     @torch.no_grad()
-    def compress(self, latents: Sequence[Tensor]) -> dict[str, Any]:
+    def compress(self, latents: Sequence[Tensor]) -> Written:
         """Strings and shape, as the model itself returns them.
 
         Args:
@@ -53,7 +66,8 @@ class OwnCoder:
         """
         analyses = [Given(latent) for latent in latents]
         view = with_parts(self._model, dict(zip(self._places.analyses, analyses)))
-        return dict(view.compress(latents[0]))
+        out = view.compress(latents[0])
+        return {"strings": out["strings"], "shape": out["shape"]}
 
     @torch.no_grad()
     def decoded(self, strings: Sequence[Sequence[bytes]], shape: object) -> Tensor:
@@ -97,13 +111,6 @@ def with_parts(whole: T, parts: Mapping[str, Part]) -> T:
         _put(view, head, with_parts(_get(view, head), {rest: part}) if rest else part)
     found: T = view
     return found
-
-
-def part_of(whole: Any, name: str) -> Any:
-    """The part of that dotted name."""
-    for step in name.split("."):
-        whole = _get(whole, step)
-    return whole
 
 
 def _get(whole: Any, name: str) -> Any:

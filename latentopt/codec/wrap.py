@@ -13,7 +13,7 @@ from latentopt.codec.formats import NATIVE, OWN
 from latentopt.codec.image import Codec
 from latentopt.codec.native import NativeCodec
 from latentopt.codec.native_video import NativeVideoCodec
-from latentopt.codec.own_coder import make_ready
+from latentopt.codec.own_coder import Updatable, make_ready
 from latentopt.codec.recipe import MoreWords, Recipe, Shift, get_preset
 from latentopt.codec.video import VideoCodec
 from latentopt.encoder import Ahead, Effort
@@ -188,7 +188,7 @@ def _wrap(
     own = still_copy(model)
     adapter = make(own, recipe.portable)
     if recipe.format == NATIVE:
-        make_ready(own, adapter)
+        make_ready(cast(Updatable, own), adapter)
     if isinstance(adapter, VideoAdapter):
         return _video(own, adapter, recipe, _lmbda_of(model))
     _refuse_for_images(recipe)

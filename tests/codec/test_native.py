@@ -14,7 +14,7 @@ import torch
 from compressai.models import FactorizedPrior, MeanScaleHyperprior, ScaleHyperprior
 from compressai.utils.eval_model.__main__ import inference
 from support.commands import Refused, pixels, run
-from support.models import FAMILIES, moving, photo, tiny
+from support.models import FAMILIES, moving, photo, tiny, tiny_flow
 from support.trees import Inverting, lively
 from torch import Tensor, nn
 
@@ -28,13 +28,14 @@ from latentopt.codec.native_files import Label
 from latentopt.codec.native_video import NativeVideoCodec
 from latentopt.codec.own_coder import OwnCoder
 from latentopt.codec.recipe import PRESETS, Recipe, get_preset
+from latentopt.codec.synthesis import padded
 from latentopt.encoder import Effort, Schedule
 from latentopt.encoder.annealer import Aim, cost_of
 from latentopt.media.images import to_uint8, write_png
 
 CONTEXTUAL = ("cheng2020-anchor", "cheng2020-attn", "checkerboard", "elic", "elic-chandelier")
 TWO = Effort(Schedule(2, (1.0, 0.5), (0.3, 0.3), caution=2))
-NO_STEP = Effort(Schedule(0, (1, 1), (1, 1)), strengths=(0.3,), verify=False)
+UNSEARCHED = replace(get_preset("fast", NATIVE), effort=None, contextual=None)
 LABEL = Label("mbt2018-mean", 3)
 
 
@@ -113,7 +114,7 @@ def _add_files(jobs: Jobs, folder: Path) -> None:
 
 def _add_clips(jobs: Jobs, folder: Path) -> None:
     model, frames, path = foreign.flow(), moving(2, 75, 120), folder / "clip.bin"
-    codec = wrap(model, effort=NO_STEP, format=NATIVE)
+    codec = wrap(model, recipe=UNSEARCHED)  # at its widths a search takes minutes
     assert isinstance(codec, NativeVideoCodec)
     strings, shapes = codec.compress(frames)
     shown = [x[..., :75, :120] for x in codec.decompress(strings, shapes)]
@@ -124,6 +125,19 @@ def _add_clips(jobs: Jobs, folder: Path) -> None:
     written, count = codec.save(path, frames)
     assert (written, count) == (path.stat().st_size, 2)
     jobs.add("clip file", list(codec.load(path)), kind="clip file", path=str(path))
+
+
+def test_a_searched_clip_decodes_to_what_was_searched() -> None:
+    model: Any = tiny_flow()
+    codec, frames = wrap(model, effort=TWO, format=NATIVE), moving(3, 75, 120, batch=2)
+    assert isinstance(codec, NativeVideoCodec)
+    strings, shapes = codec.compress(frames)
+    with torch.no_grad():
+        decoded = model.decompress(strings, shapes)
+        rounded, _ = model.compress([padded(x, 128) for x in frames])
+    for ours, x_hat in zip(codec(frames)["x_hat"], decoded, strict=True):
+        assert torch.allclose(ours, x_hat[..., :75, :120].clamp(0, 1), atol=1e-4)
+    assert size(strings) < size(rounded)
 
 
 class Own(Inverting):
