@@ -2,7 +2,7 @@
 
 name     = "baseline" | preset | "compat" [":" preset] | part {"+" part}
 compat   = the model's own strings, which its own decoder reads (default: the preset "default")
-preset   = "paper" | "fast" | "default" | "slow" | "best"
+preset   = "paper" | "plain" | "fast" | "default" | "slow" | "best"
 part     = lattice (at most one, first; else it is "int") | "shift" | "grid" (search the step size
            as the paper does) | "sign" or "split" (shift direction) | "scales" (corrected)
            | "rdo" (rate and distortion) | "refine" (tens of steps) | "paper" (the paper's tables)

@@ -9,19 +9,17 @@ from latentopt.atomic import reading
 from latentopt.errors import BitstreamError
 
 if TYPE_CHECKING:  # NumPy is spared those who only mistyped an option
-    from latentopt.bitstream import Container
+    from latentopt.bitstream import Container, Header
     from latentopt.codec.recipe import Recipe
 
 
 def is_video(path: Path) -> bool:
-    """Whether a coded file is one of frames; what cannot be read is for others to complain of."""
+    """Whether a coded file is one of frames; InputError where it cannot be read."""
+    with reading(path) as file:
+        head = file.read(3)
     from latentopt.bitstream.video_file import MAGIC
 
-    try:
-        with open(path, "rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
-    except OSError:
-        return False
+    return head == MAGIC
 
 
 def read_container(path: Path) -> "tuple[bytes, Container]":
@@ -34,6 +32,14 @@ def read_container(path: Path) -> "tuple[bytes, Container]":
         return data, Container.from_bytes(data)
 
 
+def read_video_header(path: Path) -> "Header":
+    """What a video's file says before its frames."""
+    from latentopt.bitstream import read_header
+
+    with naming(path):
+        return read_header(path)
+
+
 def recipe_for(path: Path, container: "Container") -> "Recipe":
     """What reads the file whose header this is."""
     from latentopt.codec.recipe import Recipe
@@ -43,9 +49,9 @@ def recipe_for(path: Path, container: "Container") -> "Recipe":
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Put the file's name in front of what is wrong with its content."""
+def naming(path: Path, note: str = "") -> Iterator[None]:
+    """Put the file's name in front of what is wrong with its content, and a note after it."""
     try:
         yield
     except BitstreamError as error:
-        raise BitstreamError(f"{path}: {error}") from error
+        raise BitstreamError(f"{path}: {error}{note}") from error

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latentopt.cli import model, native
-from latentopt.cli.coded import is_video, naming, read_container, recipe_for
+from latentopt.cli.coded import is_video, naming, read_container, read_video_header, recipe_for
 from latentopt.cli.outputs import check_output, check_png
 from latentopt.cli.progress import frames, progress
 from latentopt.errors import TruncatedError
@@ -16,18 +16,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 EPILOG = """examples:
-  latentopt decode photo.lo -o decoded.png --codec tiny-mbt2018-mean --quality 3
-  latentopt decode clip.lov -o decoded.y4m --codec tiny-ssf2020 --quality 3
+  latentopt decode photo.lo -o decoded.png
+  latentopt decode clip.lov -o decoded.y4m
+  latentopt decode photo.lo -o decoded.png --codec mbt2018-mean --weights checkpoint.pth.tar
 
 A clip is written as .y4m, .mp4, .mkv, .yuv or, without a suffix, a folder of PNG.
-The file records lattice, direction, tables, scales and portability; the model is yours to name."""
+The file says what it was coded with. Only weights of your own have to be named, unless they were
+given a name with `latentopt zoo add`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("file", type=Path, metavar="F", help="file that encode wrote")
     add("-o", "--output", type=Path, required=True, metavar="OUT", help="PNG, or clip, to write")
-    model.add_arguments(parser)
+    model.add_reader_arguments(parser)
     native.add_argument(parser)
 
 
@@ -41,14 +43,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _decode_image(args: argparse.Namespace) -> int:
     check_png(args.output, "decode")
+    data, container = read_container(args.file)
+    model.settle_by(args, container.origin)
     with progress() as stage:
         from latentopt.media.images import write_png
 
         stage("reading the file")
-        data, container = read_container(args.file)
-        codec = model.image_codec(args, stage, recipe_for(args.file, container))
+        recipe = recipe_for(args.file, container)
+        codec = model.image_codec_for(args, stage, container, recipe)
         stage("decoding")
-        with naming(args.file):
+        with naming(args.file, model.conflict(args, container.origin)):
             x_hat = codec.load_bytes(data)  # (1, 3, H, W)
         write_png(args.output, x_hat)
     print(f"{container.width}x{container.height}: {args.output}")
@@ -57,15 +61,15 @@ def _decode_image(args: argparse.Namespace) -> int:
 
 def _decode_clip(args: argparse.Namespace) -> int:
     """0, or 1 where the file ends early: what it holds is written, and stderr says so."""
+    header = read_video_header(args.file)
+    model.settle_by(args, header.origin)
     with progress() as stage:
-        from latentopt.bitstream import read_header
         from latentopt.codec.wrap import wrap_for
         from latentopt.media.clips import Format, write_clip
 
         stage("reading the file")
-        with naming(args.file):
-            header = read_header(args.file)
-            codec = wrap_for(model.model(args, stage), header)
+        with naming(args.file, model.conflict(args, header.origin)):
+            codec = wrap_for(model.model_for(args, stage, header), header)
         stage("decoding")
         found = Format(header.width, header.height, header.rate)
         with frames(None) as done, naming(args.file):

@@ -20,15 +20,15 @@ QUANTS = ("int", "hex", "oct", "d4", "e8", "auto")
 SHIFTS = ("secant", "grid", "none")
 DIRECTIONS = ("density", "sign", "split")
 PMFS = ("exact", "paper")
-PRESETS = ("paper", "fast", "default", "slow", "best")
+PRESETS = ("paper", "plain", "fast", "default", "slow", "best")
 
 EPILOG = """examples:
-  latentopt encode photo.png -o photo.lo --codec tiny-mbt2018-mean --quality 3
-  latentopt encode photo.png -o photo.lo --codec tiny-mbt2018-mean --quality 3 --preset best
-  latentopt encode clip.y4m -o clip.lov --codec tiny-ssf2020 --quality 3 --gop 8
+  latentopt encode photo.png -o photo.lo
+  latentopt encode photo.png -o photo.lo --codec tiny-cheng2020-attn --quality 2 --preset best
+  latentopt encode clip.y4m -o clip.lov --gop 8
 
 A preset is a choice of the options --quant, --shift, --direction and --scales, and of how long to
-search; options that are given as well prevail."""
+search; options that are given as well prevail, and without a preset they start from `plain`."""
 
 _SLOW = ("slow", "best")  # presets of many steps, worth a bar of their own
 _GOP = 8
@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check_output(args.output, [args.image, args.weights])
+    model.settle(args, args.image)
     with progress() as stage:
         from latentopt import zoo
 
@@ -72,24 +73,23 @@ def _check_kind(args: argparse.Namespace, video: bool) -> None:
 
 def recipe(args: argparse.Namespace) -> "Recipe":
     """What the options say, on top of their preset."""
-    from latentopt.codec.recipe import Recipe, get_preset
+    from latentopt.codec.recipe import Words, get_preset, preset_for
     from latentopt.encoder import Ahead
 
-    preset = args.preset or ("default" if native.is_native(args) else None)
-    base = get_preset(preset, args.format) if preset else Recipe()
+    words: Words = {
+        "quant": args.quant,
+        "shift": False if args.shift == "none" else args.shift,
+        "direction": args.direction,
+        "scales": args.scales,
+        "pmf": args.pmf,
+        "ahead": Ahead() if args.ahead else None,
+    }
+    is_native = native.is_native(args)
+    base = get_preset(args.preset or ("default" if is_native else preset_for(words)), args.format)
     if args.preset in _SLOW and sys.stderr.isatty():
         base = _with_bar(base)
-    return base.but(
-        quant=args.quant,
-        shift=False if args.shift == "none" else args.shift,
-        direction=args.direction,
-        scales=args.scales,
-        pmf=args.pmf,
-        portable=None if native.is_native(args) else args.portable,
-        parts=args.parts,
-        gop=args.gop,
-        ahead=Ahead() if args.ahead else None,
-    )
+    portable = None if is_native else args.portable
+    return base.but(**words).but(portable=portable, parts=args.parts, gop=args.gop)
 
 
 def _with_bar(quiet: "Recipe") -> "Recipe":
@@ -148,16 +148,16 @@ def _check_size(path: Path) -> None:
 
 def _add_recipe(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--preset", choices=PRESETS, help="what to spend for fewer bytes (default: none)")
-    add("--quant", choices=QUANTS, help="lattice (default: oct)")
-    add("--shift", choices=SHIFTS, help="latent shift search (default: secant)")
-    add("--direction", choices=DIRECTIONS, help="where to (default: density)")
+    add("--preset", choices=PRESETS, help="what to spend for fewer bytes (default: default)")
+    add("--quant", choices=QUANTS, help="lattice")
+    add("--shift", choices=SHIFTS, help="latent shift search")
+    add("--direction", choices=DIRECTIONS, help="where to")
     add(
         "--scales",
         action=argparse.BooleanOptionalAction,
-        help="correct the scales of each channel (default: no)",
+        help="correct the scales of each channel",
     )
-    add("--pmf", choices=PMFS, default="exact", help="probability tables (default: exact)")
+    add("--pmf", choices=PMFS, help="probability tables (default: exact)")
     add(
         "--no-portable",
         dest="portable",

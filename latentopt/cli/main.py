@@ -26,10 +26,10 @@ COMMANDS = {
 """What each does; `latentopt.cli.NAME` is its :class:`Command`."""
 
 _EPILOG = """examples:
-  latentopt encode photo.png -o photo.lo --codec tiny-mbt2018-mean --quality 3
+  latentopt encode photo.png -o photo.lo
   latentopt info photo.lo
-  latentopt decode photo.lo -o decoded.png --codec tiny-mbt2018-mean --quality 3
-  latentopt explain photo.lo --codec tiny-mbt2018-mean --quality 3
+  latentopt decode photo.lo -o decoded.png
+  latentopt explain photo.lo
   latentopt bdrate --codec tiny-mbt2018-mean --data kodak
   latentopt report results/tiny-mbt2018-mean-kodak
   latentopt zoo list"""

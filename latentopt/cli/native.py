@@ -7,10 +7,11 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from latentopt.atomic import reading
 from latentopt.cli import model
 from latentopt.cli.arguments import refuse
 from latentopt.cli.coded import naming
-from latentopt.cli.outputs import check_png
+from latentopt.cli.outputs import check_output, check_png
 from latentopt.cli.progress import Stage, frames, progress
 from latentopt.errors import InputError
 
@@ -76,7 +77,10 @@ def decode(args: argparse.Namespace) -> int:
     """Write what such a file holds as a PNG, or a clip."""
     from latentopt import zoo
 
-    if zoo.is_video(args.codec):
+    _settle(args)
+    video = zoo.is_video(args.codec)
+    check_output(args.output, [args.file, args.weights], folder=video)
+    if video:
         return _decode_clip(args)
     check_png(args.output, "decode")
     with progress() as stage:
@@ -89,6 +93,18 @@ def decode(args: argparse.Namespace) -> int:
             x_hat = codec.load(args.file)  # (1, 3, H, W)
         write_png(args.output, x_hat)
     return _said(f"{x_hat.shape[-1]}x{x_hat.shape[-2]}", args.output)
+
+
+def _settle(args: argparse.Namespace) -> None:
+    """What the options leave open is what the file's header says."""
+    from latentopt.bitstream.compressai_file import Head
+    from latentopt.codec.native_files import Label
+
+    with reading(args.file) as file, naming(args.file):
+        found = Label.of(Head.read(file))
+    args.codec, args.step = args.codec or found.codec, args.step or 1.0
+    if args.quality is None and not args.weights:
+        args.quality = found.quality
 
 
 def _decode_clip(args: argparse.Namespace) -> int:

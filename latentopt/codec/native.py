@@ -42,7 +42,11 @@ class NativeCodec(Codec):
     """
 
     label: Label | None = None
-    """How CompressAI calls the model; :meth:`save` needs it."""
+    """How CompressAI calls the model, unless :attr:`origin` says it."""
+
+    def __repr__(self) -> str:
+        name = self.origin or type(self.model).__qualname__
+        return f"NativeCodec({name}; {self.recipe.summary}; format {NATIVE})"
 
     @property
     def downsampling_factor(self) -> int:
@@ -107,7 +111,7 @@ class NativeCodec(Codec):
         if len(x) != 1:
             raise InputError(f"a file holds one image (1, 3, H, W), not {tuple(x.shape)}")
         height, width = x.shape[-2:]
-        head = sure(self.label).head((height, width)).to_bytes()
+        head = sure(self.label, self.origin).head((height, width)).to_bytes()
         out = self.compress(framed(x, self.downsampling_factor))
         return head + Body.of(out["strings"], out["shape"]).to_bytes()
 

@@ -6,6 +6,7 @@ from compressai.ops import compute_padding
 from compressai.zoo import models
 from torch import Tensor, nn
 
+from latentopt.bitstream import Origin
 from latentopt.bitstream.compressai_file import Head
 from latentopt.errors import BitstreamError, InputError
 
@@ -54,8 +55,10 @@ class Label:
         return Label(numbers[head.model], head.quality, _METRICS[head.metric])
 
 
-def sure(label: Label | None) -> Label:
-    """A label that was given; InputError where none was."""
+def sure(label: Label | None, origin: Origin | None) -> Label:
+    """A label that was given, or what the origin says; InputError where neither is."""
+    if label is None and origin and origin.quality and origin.step == 1:
+        return Label(origin.codec, origin.quality, origin.metric)
     if label is None:
         raise InputError(
             "CompressAI's files name the model: set codec.label to a Label(codec, quality, metric)"

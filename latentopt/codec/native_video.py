@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from latentopt.adapters import VideoAdapter
 from latentopt.atomic import reading, writing_whole
+from latentopt.bitstream import Origin
 from latentopt.bitstream.compressai_file import Body, Head, check_end, count_bytes, read_count
+from latentopt.codec.formats import NATIVE
 from latentopt.codec.frames import KEY_PART, check_frame
 from latentopt.codec.image import Codec
 from latentopt.codec.native import is_same, stacked
@@ -47,26 +49,32 @@ class NativeVideoCodec(VideoCodec):
     at the right and at the bottom, and decoded with that padding.
 
     Args:
-        codecs, searched, recipe: see :class:`VideoCodec`.
+        codecs, searched, recipe, origin: see :class:`VideoCodec`.
         model: the whole of which the codecs are parts.
         adapter: its own, which knows where they are.
     """
 
     label: Label | None = None
-    """How CompressAI calls the model; :meth:`save` needs it."""
+    """How CompressAI calls the model, unless :attr:`origin` says it."""
 
     def __init__(
         self,
         codecs: Mapping[str, Codec],
         searched: Sequence[str],
         recipe: Recipe,
+        origin: Origin | None,
         model: nn.Module,
         adapter: VideoAdapter,
     ):
-        super().__init__(codecs, searched, recipe)
+        super().__init__(codecs, searched, recipe, origin)
         assert adapter.places is not None, "make_ready refuses such models"
         self.model: Any = model
         self._places = adapter.places
+
+    def __repr__(self) -> str:
+        what = f"{self.recipe.summary} of {', '.join(self.searched) or 'nothing'}"
+        name = self.origin or type(self.model).__qualname__
+        return f"NativeVideoCodec({name}; {what}; format {NATIVE})"
 
     # -- the verbs of ScaleSpaceFlow ---------------------------------------------------------------
 
@@ -146,7 +154,10 @@ class NativeVideoCodec(VideoCodec):
             InputError: a frame is not one of such a clip, the model's name was not said
                 (``codec.label``), or the file cannot be written.
         """
-        label, clip = sure(self.label), _Clip(frames, self._part(KEY_PART).assembly.adapter.stride)
+        label, clip = (
+            sure(self.label, self.origin),
+            _Clip(frames, self._part(KEY_PART).assembly.adapter.stride),
+        )
         bodies = []
         for out in self._coded(clip, clamped=True):
             bodies.append(_body_bytes(out))

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from latentopt.adapters import Adapter, VideoAdapter, adapter_class
 from latentopt.adapters.still import still_copy
-from latentopt.bitstream import Header
+from latentopt.bitstream import Header, Origin
 from latentopt.codec.formats import NATIVE, OWN
 from latentopt.codec.image import Codec
 from latentopt.codec.native import NativeCodec
 from latentopt.codec.native_video import NativeVideoCodec
 from latentopt.codec.own_coder import Updatable, make_ready
-from latentopt.codec.recipe import MoreWords, Recipe, Shift, get_preset
+from latentopt.codec.recipe import MoreWords, Recipe, Shift, Words, get_preset, preset_for
 from latentopt.codec.video import VideoCodec
 from latentopt.encoder import Ahead, Effort
 from latentopt.errors import BitstreamError, InputError
@@ -94,12 +94,14 @@ def wrap(
     Args:
         model: an image codec of CompressAI's zoo, one assembled from its latent codecs,
             InvCompress, or your own with an ``adapter``; or a video codec, ScaleSpaceFlow.
-        quant: lattice of the main latent: ``int``, ``hex``, ``oct`` (the default), ``d4``, ``e8``,
-            or ``auto``: the best one for each level.
-        shift: latent shift: False, True (the default: ``"secant"``), ``"grid"`` (the paper's
-            search), or an object of your own. The decoder takes any of them.
-        preset: ``paper``, ``fast``, ``default``, ``slow`` or ``best``: other values for the other
-            arguments that are not given, from what the encoder may spend.
+        quant: lattice of the main latent: ``int``, ``hex``, ``oct``, ``d4``, ``e8``, or ``auto``:
+            the best one for each level.
+        shift: latent shift: False, True (that is, ``"secant"``), ``"grid"`` (the paper's search),
+            or an object of your own. The decoder takes any of them.
+        preset: ``paper``, ``plain``, ``fast``, ``default``, ``slow`` or ``best``: values for the
+            other arguments that are not given, from what the encoder may spend. Without any
+            argument it is ``default``; with some, but no preset, ``plain``: the lattice ``oct``
+            and a shift.
         recipe: the same as a value of your own.
         direction, scales, effort, lmbda, pmf, portable: see :class:`Recipe`.
         parts, gop, ahead, channel: likewise.
@@ -123,31 +125,29 @@ def wrap(
         raise InputError(f"recipe {recipe!r}: expected a Recipe; presets go by preset=")
     if recipe is not None and format not in (None, recipe.format):
         raise InputError(f"recipe and format exclude each other: recipe.but(format={format!r})")
-    if preset is None and format == NATIVE:
-        preset = "default"
-    base = get_preset(preset, format or OWN) if preset is not None else recipe or Recipe()
-    made = base.but(
-        quant=quant,
-        shift=shift,
-        direction=direction,
-        scales=scales,
-        effort=effort,
-        lmbda=lmbda,
-        pmf=pmf,
-        portable=portable,
-        parts=parts,
-        gop=gop,
-        ahead=ahead,
-        channel=channel,
-        format=format,
-    )
+    words: Words = {
+        "quant": quant,
+        "shift": shift,
+        "direction": direction,
+        "scales": scales,
+        "effort": effort,
+        "lmbda": lmbda,
+        "pmf": pmf,
+        "portable": portable,
+        "parts": parts,
+        "gop": gop,
+        "ahead": ahead,
+        "channel": channel,
+    }
+    named = preset or ("default" if format == NATIVE else preset_for(words))
+    made = (recipe or get_preset(named, format or OWN)).but(**words)
     module = cast(nn.Module, model)
-    return _wrap(module, made, adapter or adapter_class(module))
+    return _wrap(module, made, adapter)
 
 
 def wrap_image(model: nn.Module, recipe: Recipe, adapter: MakeAdapter | None = None) -> Codec:
     """:func:`wrap` for an image codec; InputError where the model is of another kind."""
-    made = _wrap(model, recipe, adapter or adapter_class(model))
+    made = _wrap(model, recipe, adapter)
     if not isinstance(made, Codec):
         raise InputError(f"{type(model).__qualname__} is a video codec, and codes no images")
     return made
@@ -155,7 +155,7 @@ def wrap_image(model: nn.Module, recipe: Recipe, adapter: MakeAdapter | None = N
 
 def wrap_video(model: nn.Module, recipe: Recipe) -> VideoCodec:
     """:func:`wrap` for a video codec; InputError where the model is of another kind."""
-    made = _wrap(model, recipe, adapter_class(model))
+    made = _wrap(model, recipe)
     if not isinstance(made, VideoCodec):
         raise InputError(f"{type(model).__qualname__} is an image codec, and codes no video")
     return made
@@ -176,24 +176,33 @@ def wrap_for(model: nn.Module, header: Header) -> VideoCodec:
     codecs = {
         name: Codec(part, recipe) for (name, part), recipe in zip(adapter.parts.items(), recipes)
     }
-    codec = VideoCodec(codecs, adapter.searched, Recipe()).eval()
+    codec = VideoCodec(codecs, adapter.searched, Recipe(), _origin_of(model)).eval()
     codec.check(header)
     return codec
 
 
 @torch.inference_mode(False)  # a copy made in it could not be differentiated
 def _wrap(
-    model: nn.Module, recipe: Recipe, make: MakeAdapter | MakeVideoAdapter
+    model: nn.Module, recipe: Recipe, own: MakeAdapter | MakeVideoAdapter | None = None
 ) -> Codec | VideoCodec:
-    own = still_copy(model)
-    adapter = make(own, recipe.portable)
+    make = own or adapter_class(model)
+    copied = still_copy(model)
+    adapter = make(copied, recipe.portable)
+    # With an adapter of one's own it is another codec, whatever the weights are called.
+    origin = None if own else _origin_of(model)
     if recipe.format == NATIVE:
-        make_ready(cast(Updatable, own), adapter)
+        make_ready(cast(Updatable, copied), adapter)
     if isinstance(adapter, VideoAdapter):
-        return _video(own, adapter, recipe, _lmbda_of(model))
+        return _video(copied, adapter, recipe, _lmbda_of(model), origin)
     _refuse_for_images(recipe)
     kind = NativeCodec if recipe.format == NATIVE else Codec
-    return kind(adapter, _fitted(adapter, recipe, _lmbda_of(model))).eval()
+    return kind(adapter, _fitted(adapter, recipe, _lmbda_of(model)), origin).eval()
+
+
+def _origin_of(model: nn.Module) -> Origin | None:
+    """What the model says of where it comes from, as `latentopt.zoo.load` has it say."""
+    found = getattr(model, "origin", None)
+    return found if isinstance(found, Origin) else None
 
 
 def _lmbda_of(model: nn.Module) -> float | None:
@@ -209,7 +218,11 @@ def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
 
 
 def _video(
-    model: nn.Module, adapter: VideoAdapter, recipe: Recipe, lmbda: float | None
+    model: nn.Module,
+    adapter: VideoAdapter,
+    recipe: Recipe,
+    lmbda: float | None,
+    origin: Origin | None,
 ) -> VideoCodec:
     default = list(adapter.parts) if recipe.effort else adapter.searched
     searched = default if recipe.parts is None else recipe.parts
@@ -230,8 +243,8 @@ def _video(
     }
     named = [name for name in codecs if name in searched]
     if recipe.format == NATIVE:
-        return NativeVideoCodec(codecs, named, recipe, model, adapter).eval()
-    return VideoCodec(codecs, named, recipe).eval()
+        return NativeVideoCodec(codecs, named, recipe, origin, model, adapter).eval()
+    return VideoCodec(codecs, named, recipe, origin).eval()
 
 
 def _refuse_for_images(recipe: Recipe) -> None:

@@ -195,11 +195,14 @@ def test_info(coded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     fields = {name: value.strip() for name, value in (line.split(":", 1) for line in lines)}
     payload = int(fields.pop("payload").removesuffix(" bytes"))
-    assert len(data) - 25 <= payload <= len(data) - 21
+    assert len(data) - 29 <= payload <= len(data) - 25
     assert fields == {
         "file": f"{coded}, {len(data)} bytes",
         "format version": str(data[3]),
         "image size": "70x50",
+        "codec": "mbt2018-mean",
+        "quality": "weights of one's own",
+        "step": "1",
         "lattice": "hex",
         "pmf": "exact",
         "direction": "density",
@@ -229,7 +232,9 @@ def test_explain(
 @pytest.mark.parametrize(
     ("options", "quant", "direction", "scales"),
     [
-        ("", "oct", "density", False),
+        ("", "auto", "density", True),
+        ("--quant hex", "hex", "density", False),
+        ("--preset plain", "oct", "density", False),
         ("--preset paper", "oct", "density", False),
         ("--preset default", "auto", "density", True),
         ("--preset slow --quant int --no-scales", "int", "split", False),
@@ -239,12 +244,15 @@ def test_explain(
 def test_presets(
     options: str, quant: str, direction: str, scales: bool, image: Path, tiny_weights: Path
 ) -> None:
-    """Where an option is given it prevails, else the preset's value, else that of `wrap`."""
+    """Where an option is given it prevails, else the preset's value, else `wrap`'s, else default's.
+
+    That is, without any option the preset is `default`.
+    """
     coded, model = image.with_name("y.lo"), [*MEAN, "--weights", tiny_weights]
     assert run("encode", image, "-o", coded, *model, *options.split()) == 0
     settings = Container.from_bytes(coded.read_bytes()).settings
     assert settings == Settings(quant, "exact", direction, True, scales)
-    preset = options.split()[1] if options else None
+    preset = options.split()[1] if "--preset" in options else None if options else "default"
     codec = wrap(
         zoo.load("mbt2018-mean", weights=tiny_weights),
         quant,
@@ -264,8 +272,9 @@ def test_bad_arguments(image: Path, refused: Refused) -> None:
     encode = ["encode", image, "-o", image.with_name("y.lo")]
     refused("COMMAND")
     refused("invalid choice: 'encod'", "encod")
-    refused(r"--codec \(see latentopt encode --help\)", *encode, "--quality", 1)
-    refused("--quality --weights is required", *encode, *MEAN)
+    refused("--weights: name their architecture with --codec", *encode, "--weights", "w")
+    relu = ["--codec", "bmshj2018-factorized-relu"]
+    refused("which weights. Give a quality, or a checkpoint", *encode, *relu)
     refused("-o/--output", "encode", image, *MEAN, "--quality", 1)
     refused("not allowed with", *encode, *MEAN, "--quality", 1, "--weights", "w")
     refused("invalid int value: 'high'", *encode, *MEAN, "--quality", "high")
@@ -492,6 +501,11 @@ def test_bdrate_reports_through_the_same_door(refused: Refused) -> None:
         (["encode", "--help"], 0),
         (["encode", "x.png", "-o", "y.lo", "--codec", "c"], 2),
         (["info", "absent.lo"], 2),
+        (["decode", "absent.lo", "-o", "y.png"], 2),
+        (["explain", "absent.lo"], 2),
+        (["encode", "x.png", "-o", "y.lo", "--codec", "tiny-mbt2018-men"], 2),
+        (["zoo", "list"], 0),
+        (["zoo", "list", "--json"], 0),
     ],
 )
 def test_what_needs_no_model_is_quick(argv: list[str], code: int) -> None:
@@ -523,7 +537,7 @@ def test_the_version_and_the_line_of_a_mistake() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, f"latentopt {latentopt.__version__}\n")
-    assert done.stderr.count("\n") == 1 and done.stderr.startswith("latentopt: one of the arg")
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("latentopt: unknown codec")
 
 
 @pytest.mark.parametrize("command", [("decode", "-o", "y.png"), ("explain",)])
