@@ -27,7 +27,6 @@ from compressai.models import (
     Cheng2020Anchor,
     Cheng2020AnchorCheckerboard,
     Cheng2020Attention,
-    CompressionModel,
     JointAutoregressiveHierarchicalPriors,
     ScaleHyperprior,
 )
@@ -46,7 +45,7 @@ from latentopt.codec.synthesis import padded
 from latentopt.media.images import read_image, to_uint8
 
 PLAIN = "plain"
-RANDOM: dict[str, tuple[type[CompressionModel], tuple[object, ...]]] = {
+RANDOM: dict[str, tuple[type[Any], tuple[object, ...]]] = {
     "bmshj2018-hyperprior": (ScaleHyperprior, (64, 96)),
     "mbt2018": (JointAutoregressiveHierarchicalPriors, (64, 96)),
     "cheng2020-anchor": (Cheng2020Anchor, (48,)),
@@ -88,6 +87,12 @@ def trained(names: list[str]) -> Iterator[Point]:
         else:
             for quality in zoo.qualities(name):
                 yield Point(name, f"q{quality}", zoo.load(name, quality))
+
+
+def untrained_point(name: str) -> Point:
+    """Of one of :data:`RANDOM`."""
+    kind, values = RANDOM[name]
+    return Point(name, "random", untrained(lambda: kind(*values)))
 
 
 class Streams:
@@ -214,8 +219,7 @@ def main() -> int:
     streams, presets = Streams(), args.presets.split(",")
     paths = datasets.resolve(args.data).first(args.limit).paths
     if args.codecs == "random":
-        made = {name: partial(kind, *args) for name, (kind, args) in RANDOM.items()}
-        points = [Point(name, "random", untrained(make)) for name, make in made.items()]
+        points = [untrained_point(name) for name in RANDOM]
     else:
         points = list(trained(args.codecs.split(",")))
     for path in tqdm(paths, disable=None):
