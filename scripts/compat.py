@@ -45,13 +45,13 @@ from latentopt.codec.synthesis import padded
 from latentopt.media.images import read_image, to_uint8
 
 PLAIN = "plain"
-RANDOM = {
-    "bmshj2018-hyperprior": lambda: ScaleHyperprior(64, 96),
-    "mbt2018": lambda: JointAutoregressiveHierarchicalPriors(64, 96),
-    "cheng2020-anchor": lambda: Cheng2020Anchor(48),
-    "cheng2020-attn": lambda: Cheng2020Attention(48),
-    "cheng2020-anchor-checkerboard": lambda: Cheng2020AnchorCheckerboard(48),
-    "elic2022-official": lambda: Elic2022Official(48, 96, groups=[16, 16, 32, 32]),
+RANDOM: dict[str, tuple[type[Any], tuple[object, ...]]] = {
+    "bmshj2018-hyperprior": (ScaleHyperprior, (64, 96)),
+    "mbt2018": (JointAutoregressiveHierarchicalPriors, (64, 96)),
+    "cheng2020-anchor": (Cheng2020Anchor, (48,)),
+    "cheng2020-attn": (Cheng2020Attention, (48,)),
+    "cheng2020-anchor-checkerboard": (Cheng2020AnchorCheckerboard, (48,)),
+    "elic2022-official": (Elic2022Official, (48, 96, [16, 16, 32, 32])),
 }
 CROP, FRAMES = 256, 3  # of what random weights code
 TOLERANCE = 1e-4
@@ -64,6 +64,13 @@ class Point:
     codec: str
     name: str
     model: Any
+
+    @property
+    def elsewhere(self) -> object:
+        """The model as a foreign process knows it."""
+        if self.codec in RANDOM and self.name == "random":
+            return foreign.Built(*RANDOM[self.codec], state=self.model.state_dict())
+        return portable(self.model)
 
 
 def trained(names: list[str]) -> Iterator[Point]:
@@ -80,6 +87,12 @@ def trained(names: list[str]) -> Iterator[Point]:
         else:
             for quality in zoo.qualities(name):
                 yield Point(name, f"q{quality}", zoo.load(name, quality))
+
+
+def untrained_point(name: str) -> Point:
+    """Of one of :data:`RANDOM`."""
+    kind, values = RANDOM[name]
+    return Point(name, "random", untrained(lambda: kind(*values)))
 
 
 class Streams:
@@ -116,7 +129,7 @@ def portable(model: nn.Module) -> nn.Module:
 @torch.no_grad()
 def code_image(streams: Streams, point: Point, x: Tensor, image: str, presets: list[str]) -> None:
     """Plainly, and with each preset."""
-    model, frame = portable(point.model), padded(x, 64)
+    model, frame = point.elsewhere, padded(x, 64)
     coders = {PLAIN: point.model} | {p: wrap(point.model, preset=p, format=NATIVE) for p in presets}
     for preset, coder in coders.items():
         took, out = seconds(partial(coder.compress, frame))
@@ -206,7 +219,7 @@ def main() -> int:
     streams, presets = Streams(), args.presets.split(",")
     paths = datasets.resolve(args.data).first(args.limit).paths
     if args.codecs == "random":
-        points = [Point(name, "random", untrained(make)) for name, make in RANDOM.items()]
+        points = [untrained_point(name) for name in RANDOM]
     else:
         points = list(trained(args.codecs.split(",")))
     for path in tqdm(paths, disable=None):
