@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from common import byte_count, head, line, run
+from latentopt.bench.metrics import psnr_db
 
 import latentopt
 from latentopt import zoo
@@ -21,7 +22,6 @@ from latentopt.bench.codecs import BaselineCodec
 from latentopt.bench.configs import parse_all
 from latentopt.bench.datasets import Dataset, resolve
 from latentopt.bench.markdown import write_summary
-from latentopt.bench.metrics import psnr_db
 from latentopt.bench.plots import plot_rd
 from latentopt.bench.summary import summarise
 from latentopt.bench.sweep import evaluate

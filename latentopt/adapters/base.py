@@ -5,6 +5,7 @@ import hashlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar, cast, overload
 
 import numpy as np
@@ -22,6 +23,15 @@ Transform = Callable[[nn.Module, Tensor], Tensor]
 T = TypeVar("T")
 Network = TypeVar("Network", bound=nn.Module)
 _DERIVING = threading.RLock()
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a model keeps the networks around its own entropy coding: dotted names of parts."""
+
+    analyses: tuple[str, ...] = ("g_a", "h_a")
+    """What gives each latent, the main one's first."""
+    synthesis: str = "g_s"
 
 
 class derived(Generic[T]):
@@ -77,6 +87,16 @@ class Adapter(ABC):
         self._analysis, self._synthesis = analysis, synthesis
         self._kept: dict[str, Any] = {}
         self.refresh()
+
+    @property
+    def places(self) -> Places | None:
+        """For the model's own coder, fed with latents from elsewhere; None: it cannot be."""
+        return Places()
+
+    @property
+    def feedable(self) -> Places | None:
+        """:attr:`places`, unless it was told of other transforms, which have no names."""
+        return None if self._analysis or self._synthesis else self.places
 
     @property
     def dtype(self) -> torch.dtype:
@@ -212,6 +232,10 @@ class Adapter(ABC):
 
 class ChannelAdapter(Adapter):
     """A family with one latent, coded by a factorized prior."""
+
+    @property
+    def places(self) -> Places | None:
+        return Places(("g_a",))
 
     @abstractmethod
     def make_densities(self) -> tuple[FactorizedDensity]:

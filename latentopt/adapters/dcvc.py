@@ -81,6 +81,10 @@ class IntraAdapter(SideAdapter):
         return _STRIDE
 
     @property
+    def places(self) -> None:
+        """Its own coder is another than CompressAI's."""
+
+    @property
     @abstractmethod
     def gain(self) -> Tensor:
         """What the decoder multiplies by, per channel (1, C, 1, 1); from ``q_scale``."""

@@ -7,6 +7,7 @@ its structure: an autoregressive codec whose transforms are the methods ``g_a_fu
 
 from torch import Tensor, nn
 
+from latentopt.adapters.base import Places
 from latentopt.adapters.context import ContextAdapter
 
 _ENTROPY_MODEL = ("h_a", "h_s", "context_prediction", "entropy_parameters", "gaussian_conditional")
@@ -20,6 +21,10 @@ def is_invcompress(model: nn.Module) -> bool:
 
 class InvCompressAdapter(ContextAdapter):
     """The two methods as analysis and synthesis, which share one network."""
+
+    @property
+    def places(self) -> Places | None:
+        return Places(("g_a_func", "h_a"), "g_s_func")
 
     def analysis(self, x: Tensor) -> Tensor:
         return self.model.g_a_func(x)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latentopt.adapters.base import Adapter
+from latentopt.adapters.base import Adapter, Places
 
 Known = TypeVar("Known")
 
@@ -63,6 +63,8 @@ class VideoAdapter(ABC):
     """Code the others, one latent each, in this order; each is :class:`Knowing`."""
     searched: tuple[str, ...] = ("image", "residual")
     """Parts that get lattice and shift unless told otherwise; "image" is the key frame."""
+    places: Mapping[str, Places] | None = None
+    """For the model's own coder, of each part; see :attr:`Adapter.places`."""
 
     @abstractmethod
     def __init__(self, model: nn.Module, portable: bool = True): ...

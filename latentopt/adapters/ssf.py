@@ -6,19 +6,21 @@ the motion latent, too. Each has a hyperprior of its own, with a network each fo
 """
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentopt.adapters.base import cpu_copy, derived, scale_table
+from latentopt.adapters.base import Places, cpu_copy, derived, scale_table
 from latentopt.adapters.predicted import Knowing, VideoAdapter, texture
 from latentopt.adapters.side import Leaf, Parameters, SideAdapter
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 
 Warp = Callable[[Tensor, Tensor], Tensor]
 
+_NAMES = ("img", "motion", "res")  # of the parts, in the model
 _STRIDE = 128  # pixels per element of a side latent
 
 
@@ -147,11 +149,19 @@ class ResidualAdapter(Knowing[tuple[Tensor, Tensor]], PartAdapter):
         return prediction + decoder(torch.cat([y_hat, motion], dim=1))
 
 
+def _places(name: str) -> Places:
+    return Places((f"{name}_encoder", f"{name}_hyperprior.hyper_encoder"), f"{name}_decoder")
+
+
 class ScaleSpaceFlowAdapter(VideoAdapter):
     """CompressAI's ``ScaleSpaceFlow``."""
 
+    places = MappingProxyType(
+        {part: _places(name) for part, name in zip(("image", "motion", "residual"), _NAMES)}
+    )
+
     def __init__(self, model: nn.Module, portable: bool = True):
-        image, motion, residual = (Part(model, name) for name in ("img", "motion", "res"))
+        image, motion, residual = (Part(model, name) for name in _NAMES)
         warp: Warp = getattr(model, "forward_prediction")  # noqa: B009 (nn.Module has no types)
         self.key = PartAdapter(image, portable)
         self.predicted = {

@@ -25,7 +25,7 @@ from compressai.latent_codecs import (
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentopt.adapters.base import as_numpy, cpu_copy, derived, scale_table
+from latentopt.adapters.base import Places, as_numpy, cpu_copy, derived, scale_table
 from latentopt.adapters.context import ContextModel
 from latentopt.adapters.side import Leaf, Parameters, Recorder, SideAdapter
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
@@ -86,6 +86,15 @@ class TreeAdapter(SideAdapter):
     @property
     def _root(self) -> Root:
         return Root(self.model.latent_codec)
+
+    @property
+    def places(self) -> Places | None:
+        """The codec's own dict of codecs is what its ``compress`` asks, where it has one."""
+        codec = self.model.latent_codec
+        if hasattr(codec, "h_a"):  # after CompressAI 1.2.8
+            return Places(("g_a", "latent_codec.h_a"))
+        within = "latent_codec.latent_codec" if hasattr(codec, "latent_codec") else "latent_codec"
+        return Places(("g_a", f"{within}.hyper.h_a"))
 
     @property
     def _hyper(self) -> Any:

@@ -102,14 +102,18 @@ class BaselineCodec:
 
     The image is padded as latentopt pads it (replicated, right and bottom), so that both code the
     same samples; its size is not part of the strings, here as there.
+
+    Args:
+        stride: what images are padded to a multiple of; None: the model's own, 1: it pads itself.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, stride: int | None = None) -> None:
         self._model = cast(_ImageModel, model)
+        self._stride = stride or self._model.downsampling_factor
 
     def compress(self, x: Tensor) -> Compressed[tuple[object, Size]]:
         """``strings`` and ``shape`` of images (B, 3, H, W) in [0, 1]."""
-        out = self._model.compress(padded(x, self._model.downsampling_factor))
+        out = self._model.compress(padded(x, self._stride))
         return {"strings": out["strings"], "shape": (out["shape"], x.shape[-2:])}
 
     def decompress(self, strings: list[list[bytes]], shape: tuple[object, Size]) -> Decompressed:

@@ -1,6 +1,7 @@
 """What a configuration name such as `oct+shift+grid` means: a recipe.
 
-name     = "baseline" | preset | part {"+" part}
+name     = "baseline" | preset | "compat" [":" preset] | part {"+" part}
+compat   = the model's own strings, which its own decoder reads (default: the preset "default")
 preset   = "paper" | "plain" | "fast" | "default" | "slow" | "best"
 part     = lattice (at most one, first; else it is "int") | "shift" | "grid" (search the step size
            as the paper does) | "sign" or "split" (shift direction) | "scales" (corrected)
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
+from latentopt.codec.formats import NATIVE
 from latentopt.codec.recipe import PRESETS, Recipe, Words, get_preset
 from latentopt.encoder import Effort, Schedule
 from latentopt.errors import InputError
@@ -19,6 +21,9 @@ from latentopt.lattices import RULES
 
 BASELINE = "baseline"
 """The name of CompressAI's own quantizer and coder."""
+
+COMPAT, _COMPAT_PRESET = "compat", "default"
+"""The model's own strings, searched as a preset says."""
 
 _RDO = Effort(Schedule(0, (1, 1), (1, 1)), strengths=(0.1, 0.3, 0.6), draft=False)
 _REFINE = replace(cast(Effort, get_preset("slow").effort), refits=0)
@@ -53,7 +58,8 @@ def parse(name: str) -> Configuration:
     """The configuration called ``name``; InputError with the grammar where there is none."""
     if name.strip().lower() == BASELINE:
         return Configuration(BASELINE, None)
-    return _parse(name)
+    head, _, preset = name.strip().lower().partition(":")
+    return _compat(preset or _COMPAT_PRESET) if head == COMPAT else _parse(name)
 
 
 def parse_all(names: Sequence[str]) -> list[Configuration]:
@@ -76,6 +82,11 @@ def parse_recipe(name: str) -> Recipe:
     return recipe
 
 
+def _compat(preset: str) -> Configuration:
+    name = COMPAT if preset == _COMPAT_PRESET else f"{COMPAT}:{preset}"
+    return Configuration(name, get_preset(preset, NATIVE))
+
+
 def _parse(name: str) -> Configuration:
     tokens = name.strip().lower().split("+")
     if len(tokens) == 1 and tokens[0] in PRESETS:
@@ -94,7 +105,8 @@ def _check(name: str, options: Sequence[str]) -> None:
     if unknown or len(set(options)) != len(options):
         wrong = f"unknown part {unknown[0]!r}" if unknown else "a part is repeated"
         raise InputError(
-            f"configuration {name!r}: {wrong}; known: {BASELINE}, {', '.join(PRESETS)}, or one of "
+            f"configuration {name!r}: {wrong}; known: {BASELINE}, {', '.join(PRESETS)}, "
+            f"{COMPAT}, {COMPAT}:slow and so on, or one of "
             f"{', '.join(RULES)} and any of +{', +'.join(_OPTIONS)} ('shift' alone: int+shift)"
         )
     if "shift" not in options and {"grid", "sign", "split"} & set(options):

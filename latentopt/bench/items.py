@@ -23,6 +23,8 @@ from latentopt.bench.codecs import (
 )
 from latentopt.bench.configs import Configuration
 from latentopt.bench.datasets import Dataset
+from latentopt.codec.native import NativeCodec
+from latentopt.codec.native_video import NativeVideoCodec
 from latentopt.codec.recipe import Recipe
 from latentopt.codec.wrap import wrap_image, wrap_video
 from latentopt.encoder import Ahead
@@ -101,7 +103,10 @@ class Images:
     def coder(self, config: Configuration, model: nn.Module) -> Coder:
         if config.recipe is None:
             return image_coder(BaselineCodec(model))
-        return image_coder(wrap_image(model, config.recipe))
+        codec = wrap_image(model, config.recipe)
+        if isinstance(codec, NativeCodec):  # whose strings do not tell the size either
+            return image_coder(BaselineCodec(codec, stride=1))
+        return image_coder(codec)
 
 
 @dataclass(frozen=True)
@@ -164,7 +169,10 @@ class Clips:
     def coder(self, config: Configuration, model: nn.Module) -> Coder:
         if config.recipe is None:
             return clip_coder(VideoBaseline(model))
-        return clip_coder(wrap_video(model, self.extended(config.recipe)))
+        codec = wrap_video(model, self.extended(config.recipe))
+        if isinstance(codec, NativeVideoCodec):
+            return clip_coder(VideoBaseline(codec))
+        return clip_coder(codec)
 
     def extended(self, recipe: Recipe) -> Recipe:
         """A recipe with what these clips say of it; groups are cut here, so that is not the gop."""

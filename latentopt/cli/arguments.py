@@ -56,9 +56,17 @@ def positive(text: str) -> float:
     return value
 
 
-def refuse(args: argparse.Namespace, options: Sequence[str], why: str) -> None:
-    """InputError where one of the options was given, which mean nothing here."""
+def refuse(
+    args: argparse.Namespace, options: Sequence[str], why: str, unlike: str | None = None
+) -> None:
+    """InputError where one of the options was given, which mean nothing here.
+
+    Args:
+        why: what they are for.
+        unlike: what there is instead; None: the codec is not of that kind.
+    """
     unset = (None, False)
     given = [name for name in options if all(getattr(args, name) is not value for value in unset)]
     if given:
-        raise InputError(f"--{given[0].replace('_', '-')} is {why}, and {args.codec} is not one")
+        unlike = unlike or f"{args.codec} is not one"
+        raise InputError(f"--{given[0].replace('_', '-')} is {why}, and {unlike}")

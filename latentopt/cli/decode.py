@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentopt.cli import arguments, batch, model
+from latentopt.cli import arguments, batch, model, native
 from latentopt.cli.coded import is_video, naming, read_video_header
 from latentopt.cli.outputs import check_output, check_png
 from latentopt.cli.progress import frames, progress
@@ -41,10 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_max_pixels(parser)
     batch.add_arguments(parser)
     model.add_reader_arguments(parser)
+    native.add_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     model.check(args)
+    if native.is_native(args):
+        return native.decode(args)
     [first, *more] = args.inputs
     if not more and os.path.isfile(first) and is_video(first):
         return _decode_clip(first, args)

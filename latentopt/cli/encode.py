@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from latentopt.cli import arguments, batch, model, recipe, targets
+from latentopt.cli import arguments, batch, model, native, recipe, targets
 from latentopt.cli.outputs import check_output
 from latentopt.cli.progress import Stage, frames, progress
 from latentopt.cli.recipe import CLIP_OPTIONS, GOP
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_max_pixels(parser)
     batch.add_arguments(parser)
     model.add_arguments(parser)
+    native.add_argument(parser)
     recipe.add_arguments(parser)
     recipe.add_clip_arguments(parser)
     targets.add_arguments(parser)
@@ -55,10 +56,13 @@ def run(args: argparse.Namespace) -> int:
     if not args.dcvc_repo and zoo.is_video(args.codec):
         return _encode_clip(args)
     arguments.refuse(args, CLIP_OPTIONS, "for video codecs")
-    planned = plan(args.inputs, args.output, _KIND, [args.weights])
+    kind = native.kind(args, _KIND)
+    planned = plan(args.inputs, args.output, kind, [args.weights])
     if not planned.is_batch:
         _check_kind(planned.jobs[0].source, args.codec)
-    return batch.run(planned, worker, args)
+    failed = batch.run(planned, worker, args)
+    native.remark(args)
+    return failed
 
 
 def worker(args: argparse.Namespace) -> batch.Worker:
@@ -87,6 +91,7 @@ def _encode_clip(args: argparse.Namespace) -> int:
     check_output(output, [clip, args.weights])
     with progress() as stage:
         print(f"{_save_clip(clip, output, args, stage)}: {output}")
+    native.remark(args)
     return 0
 
 
@@ -97,8 +102,10 @@ def _save_clip(path: Path, output: Path, args: argparse.Namespace, stage: Stage)
 
     stage("reading the clip")
     with open_clip(path, size=args.size, rate=args.rate) as clip:
-        made = recipe.recipe(args).but(gop=args.gop or GOP)
+        gop = args.gop or (None if native.is_native(args) else GOP)
+        made = recipe.recipe(args).but(gop=gop)
         codec = wrap_video(model.model(args, stage), made)
+        native.put_label(args, codec)
         stage("encoding")
         with frames(clip.count) as done:
             size, written = codec.save(output, clip, clip.format.rate, lambda _: done())

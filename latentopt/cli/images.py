@@ -6,28 +6,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-import torch
 from torch import Tensor
 
 from latentopt.bitstream import Container, Origin, Settings
 from latentopt.bitstream.image_file import MAX_SIDE
-from latentopt.cli import model, targets
+from latentopt.cli import model, native, targets
 from latentopt.cli.coded import container_of, naming, read_container, recipe_for
 from latentopt.cli.progress import Stage
 from latentopt.cli.recipe import recipe
 from latentopt.cli.sources import Job
-from latentopt.codec import files
 from latentopt.codec import image as limits
 from latentopt.codec.image import Codec
 from latentopt.codec.ladder import Ladder
 from latentopt.codec.recipe import Recipe
-from latentopt.codec.rung import CodedFile
-from latentopt.codec.synthesis import Synthesis
+from latentopt.codec.rung import CodedFile, encode_image
 from latentopt.codec.target import Target
 from latentopt.codec.wrap import wrap_image
 from latentopt.errors import BitstreamError, InputError
-from latentopt.media.images import image_size, png_bytes, read_image, to_uint8
-from latentopt.media.quality import psnr_db
+from latentopt.media.images import image_size, png_bytes, read_image
 
 PLAIN = Recipe(quant="int", shift=None)
 """Each element of the latent rounded, and nothing searched."""
@@ -121,8 +117,8 @@ class ImageEncoder:
             self._load(stage)
         stage("encoding")
         assert self._codec
-        image = encode_image(x, self._codec)
-        plain = encode_image(x, self._plain) if self._plain else None
+        image = _timed(x, self._codec)
+        plain = _timed(x, self._plain) if self._plain else None
         return Reported(image, plain, self._how())
 
     def _aimed(self, x: Tensor, ladder: Ladder, target: Target) -> Reported:
@@ -135,6 +131,7 @@ class ImageEncoder:
 
     def _load(self, stage: Stage) -> None:
         self._codec = model.image_codec(self._args, stage, recipe(self._args))
+        native.put_label(self._args, self._codec)
         if self._args.versus_plain:
             plain = PLAIN.but(portable=self._args.portable)
             self._plain = wrap_image(self._codec.model, plain)
@@ -153,18 +150,11 @@ def _encoded(file: CodedFile, seconds: float) -> Encoded:
     return Encoded(file.data, width, height, file.psnr_db, seconds)
 
 
-@torch.no_grad()
-def encode_image(x: Tensor, codec: Codec) -> Encoded:
-    """Encode one image (1, 3, H, W) in [0, 1]."""
+def _timed(x: Tensor, codec: Codec) -> Encoded:
+    """One image (1, 3, H, W) in [0, 1], encoded."""
     started = perf_counter()
-    height, width = x.shape[-2:]
-    coded = codec.encode(x)
-    strings = [[one.string] for [one] in coded.values()]
-    data = files.pack(codec.identity, (height, width), strings)
-    seconds = perf_counter() - started
-    main = next(iter(coded.values()))
-    x_hat = Synthesis(codec.assembly).pictures(main, (height, width))
-    return Encoded(data, width, height, psnr_db(to_uint8(x), to_uint8(x_hat)), seconds)
+    file = encode_image(codec, x)
+    return _encoded(file, perf_counter() - started)
 
 
 def _check_size(job: Job, max_pixels: int | None) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from latentopt.cli import arguments
+from latentopt.cli import arguments, native
 
 if TYPE_CHECKING:
     from latentopt.codec.recipe import Recipe
@@ -71,10 +71,12 @@ def recipe(args: argparse.Namespace) -> "Recipe":
         "pmf": args.pmf,
         "ahead": Ahead() if args.ahead else None,
     }
-    base = get_preset(args.preset or preset_for(words))
+    is_native = native.is_native(args)
+    base = get_preset(args.preset or ("default" if is_native else preset_for(words)), args.format)
     if args.preset in _SLOW and sys.stderr.isatty():
         base = _with_bar(base)
-    made = base.but(**words).but(portable=args.portable, parts=args.parts, gop=args.gop)
+    portable = None if is_native else args.portable  # it is the model's own arithmetic
+    made = base.but(**words).but(portable=portable, parts=args.parts, gop=args.gop)
     return made.but(lmbda=args.lmbda)
 
 

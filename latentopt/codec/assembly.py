@@ -8,8 +8,10 @@ import torch
 
 from latentopt.adapters import Adapter, VideoAdapter
 from latentopt.bitstream import DIRECTIONS, NO_SHIFT, Identity, Origin
+from latentopt.codec.formats import NATIVE
+from latentopt.codec.own_coder import native_channels
 from latentopt.codec.recipe import Recipe
-from latentopt.encoder import Prices
+from latentopt.encoder import CdfPrices, Prices
 from latentopt.latents import Channel, make_channel
 from latentopt.pmf.tables import Ints
 
@@ -56,6 +58,8 @@ class Assembly:
     @staticmethod
     def of(adapter: Adapter, recipe: Recipe, dumped: Sequence[Ints] | None = None) -> "Assembly":
         """From the weights; tables as they were dumped, where they are given."""
+        if recipe.format == NATIVE:
+            return Assembly._native(adapter, recipe)
         settings = recipe.settings
         plain = replace(settings, quant="int", pmf="exact", scales=False)
         each = [settings, *[plain] * (len(adapter.densities) - 1)]
@@ -64,6 +68,13 @@ class Assembly:
         digests = b"".join(channel.digest() for channel in channels)
         weights = weights_hash(adapter)
         return Assembly(adapter, recipe, channels, Prices(channels[0].density), weights, digests)
+
+    @staticmethod
+    def _native(adapter: Adapter, recipe: Recipe) -> "Assembly":
+        """With the tables of the model's own coder, whose streams carry no hashes."""
+        channels = native_channels(adapter)
+        prices = CdfPrices(channels[0].density, channels[0].tables)
+        return Assembly(adapter, recipe, channels, prices, weights_hash(adapter), b"")
 
     @property
     def names(self) -> str:

@@ -14,6 +14,7 @@ from typing import Protocol
 from torch import nn
 
 from latentopt.adapters import has_steps, with_step
+from latentopt.codec.formats import OWN
 from latentopt.codec.image import Codec
 from latentopt.codec.recipe import Recipe
 from latentopt.codec.wrap import wrap_image
@@ -117,8 +118,9 @@ MakeDial = Callable[[nn.Module, Codec, Recipe], Dial]
 
 
 def best_dial(model: nn.Module, codec: Codec, recipe: Recipe) -> Dial:
-    """The step where the model has one, else lambda."""
-    return StepDial(model, codec, recipe) if has_steps(model) else LambdaDial(codec)
+    """The step where the model has one and the file can say it, else lambda."""
+    steps = recipe.format == OWN and has_steps(model)
+    return StepDial(model, codec, recipe) if steps else LambdaDial(codec)
 
 
 def lambda_dial(model: nn.Module, codec: Codec, recipe: Recipe) -> Dial:

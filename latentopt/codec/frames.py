@@ -54,7 +54,7 @@ class Frames:
         """
         reference, size = None, None
         for i, (x, after) in enumerate(_with_next(frames)):
-            size = _check_frame(x, size)
+            size = check_frame(x, size)
             if self._is_key(i):
                 reference = None
             coded = self.encode_frame(x, reference)
@@ -138,7 +138,8 @@ def pictures(images: Sequence[Tensor], size: Sequence[int]) -> Tensor:
     return whole[..., : size[0], : size[1]].contiguous()
 
 
-def _check_frame(x: Tensor, size: torch.Size | None) -> torch.Size:
+def check_frame(x: Tensor, size: torch.Size | None) -> torch.Size:
+    """A frame's shape; InputError unless it is (1, 3, H, W), and as large as those before."""
     check_images(x)
     if len(x) != 1 or (size is not None and x.shape != size):
         expected = tuple(size) if size is not None else "(1, 3, H, W)"

@@ -7,6 +7,7 @@ from typing import Any, TypedDict, Unpack
 
 from latentopt.bitstream import DIRECTIONS, Settings
 from latentopt.bitstream.headers import LATTICE, PMFS
+from latentopt.codec.formats import FIXED, NATIVE, OWN, check_fixed
 from latentopt.encoder import Ahead, Effort, Schedule, Secant, StepSearch, get_search
 from latentopt.encoder.search import Grid
 from latentopt.errors import BitstreamError, InputError
@@ -33,6 +34,7 @@ class MoreWords(TypedDict, total=False):
     gop: int | None
     ahead: Ahead | None
     channel: str | None
+    format: str | None
 
 
 class Words(MoreWords, total=False):
@@ -83,6 +85,9 @@ class Recipe:
     """Of a video codec, step sizes chosen with the next frame's cost in view."""
     channel: str = LATTICE
     """How latents cross; what follows lattices only (quant, scales, effort, pmf) goes with that."""
+    format: str = OWN
+    """What is written: ``latentopt``, or ``compressai``: the model's own strings, which its own
+    ``decompress`` reads. Of such a recipe only the effort and lambda are free."""
     contextual: "Recipe | None" = None
     """What to do instead with codecs whose entropy parameters depend on what was decoded before."""
 
@@ -91,6 +96,8 @@ class Recipe:
         _check_name("direction", self.direction, DIRECTIONS)
         _check_name("pmf", self.pmf, PMFS)
         _check_name("channel", self.channel, CHANNELS)
+        _check_name("format", self.format, FIXED)
+        check_fixed(self.format, self)
         _check_kind("shift", self.shift, StepSearch, "a StepSearch; wrap and but() know the words")
         _check_kind("effort", self.effort, Effort, "an Effort; presets are names of recipes")
         _check_kind("ahead", self.ahead, Ahead, "an Ahead")
@@ -117,7 +124,7 @@ class Recipe:
         _check_kind("contextual", other, Recipe, "a Recipe")
         if other.contextual:
             raise InputError("contextual: the recipe for codecs with a context has another in it")
-        for name in ("portable", "channel", "parts", "gop", "ahead"):
+        for name in ("format", "portable", "channel", "parts", "gop", "ahead"):
             if getattr(other, name) != getattr(self, name):
                 raise InputError(f"contextual: its {name} must be that of the recipe itself")
 
@@ -179,6 +186,8 @@ class Recipe:
     def but(self, **words: Unpack[Words]) -> "Recipe":
         """The same but for what is given, that is, not None; for codecs with a context, too."""
         changes: dict[str, Any] = {name: v for name, v in words.items() if v is not None}
+        if changes.get("format", self.format) != self.format:
+            return self._in(changes.pop("format")).but(**changes)
         if "shift" in changes:
             changes["shift"] = _search(changes["shift"])
         if "parts" in changes:
@@ -188,19 +197,36 @@ class Recipe:
             changes["contextual"] = replace(self.contextual, **changes)
         return replace(self, **changes)
 
+    def _in(self, name: str) -> "Recipe":
+        """The same for another format, of which what that format fixes is left out."""
+        _check_name("format", name, FIXED)
+        if FIXED[name] and not self.effort:
+            raise InputError(
+                f"nothing of this recipe is left in format {name!r}: give an effort, or the preset "
+                "fast, default, slow or best"
+            )
+        changes: dict[str, Any] = {"format": name, **FIXED[name]}
+        return replace(
+            self, contextual=self.contextual and replace(self.contextual, **changes), **changes
+        )
+
     def fitting(self, contextual: bool) -> "Recipe":
         """What it means for codecs with, or without, a context model."""
         return self.contextual if contextual and self.contextual else self
 
 
-def get_preset(name: str) -> Recipe:
-    """The preset of that name.
+def get_preset(name: str, format: str = OWN) -> Recipe:
+    """The preset of that name, for a format.
 
     Raises:
-        InputError: no such preset; the message lists the names.
+        InputError: no such preset or format; the message lists the names.
     """
     _check_name("preset", name, PRESETS)
-    return PRESETS[name]
+    _check_name("format", format, FIXED)
+    if format == OWN:
+        return PRESETS[name]
+    _check_name(f"preset of format {format!r}", name, NATIVE_PRESETS)
+    return NATIVE_PRESETS[name]
 
 
 def preset_for(words: Words) -> str:
@@ -284,3 +310,24 @@ PRESETS = {
     ),
 }
 """By name, from the cheapest encoder but `paper` on; docs/measurements.md has times and gains."""
+
+
+# Integers at fixed scales leave all of the gain to the search, so that each step is worth more; and
+# the model's own coder takes its time whatever the search does.
+_NATIVE_TWO = replace(_TWO, verify=False)
+_NATIVE_FOUR = Effort(Schedule(4, (1.5, 0.3), (0.35, 0.25), caution=2))
+_NATIVE_TENS, _NATIVE_SIXTY = replace(_TENS, refits=0), replace(_SIXTY, refits=0)
+
+
+def _native(effort: Effort, contextual: Effort) -> Recipe:
+    other = Recipe(effort=_probed(contextual)).but(format=NATIVE)
+    return replace(Recipe(effort=effort).but(format=NATIVE), contextual=other)
+
+
+NATIVE_PRESETS = {
+    "fast": _native(_NATIVE_TWO, _NATIVE_FOUR),
+    "default": _native(_NATIVE_FOUR, _TEN),
+    "slow": _native(_NATIVE_TENS, _NATIVE_TENS),
+    "best": _native(_NATIVE_SIXTY, _NATIVE_SIXTY),
+}
+"""The same of the format ``compressai``: what its search spends."""

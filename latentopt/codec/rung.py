@@ -8,6 +8,7 @@ from torch import Tensor
 
 from latentopt.codec import files
 from latentopt.codec.dial import Dial
+from latentopt.codec.formats import OWN
 from latentopt.codec.image import Codec
 from latentopt.codec.synthesis import Synthesis
 from latentopt.latents import Coded
@@ -38,8 +39,8 @@ class CodedFile:
     """Decodes it."""
     x: Tensor
     """(1, 3, H, W)."""
-    main: Coded
-    """The main latent."""
+    main: Coded | None
+    """The main latent; None where only the data says what a decoder will have."""
 
     @property
     def bpp(self) -> float:
@@ -49,13 +50,18 @@ class CodedFile:
     @cached_property
     def psnr_db(self) -> float:
         """Of the decoded image, in 8-bit RGB."""
-        x_hat = Synthesis(self.codec.assembly).pictures([self.main], self.x.shape[-2:])
+        if self.main is None:
+            x_hat = self.codec.load_bytes(self.data)
+        else:
+            x_hat = Synthesis(self.codec.assembly).pictures([self.main], self.x.shape[-2:])
         return psnr_db(to_uint8(self.x), to_uint8(x_hat.cpu()))
 
 
 @torch.no_grad()
 def encode_image(codec: Codec, x: Tensor) -> CodedFile:
     """One image's file (1, 3, H, W), as `codec.save` writes it."""
+    if codec.recipe.format != OWN:
+        return CodedFile(codec.save_bytes(x), codec, x, None)
     coded = codec.encode(x)
     strings = [[one.string] for [one] in coded.values()]
     data = files.pack(codec.identity, x.shape[-2:], strings)

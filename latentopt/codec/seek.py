@@ -163,7 +163,8 @@ def next_position(points: Sequence[Point], aim: float, slope: float) -> float:
         low, high = bracket
         share = (aim - low[1]) / (high[1] - low[1])
         return low[0] + share * (high[0] - low[0])
-    nearest, *others = sorted(points, key=lambda p: abs(p[1] - aim))
+    outwards = 1 if points[0][1] >= aim else -1  # of equal values, the last that was tried
+    nearest, *others = sorted(points, key=lambda p: (abs(p[1] - aim), outwards * p[0]))
     if others and others[0][0] != nearest[0]:
         measured = (others[0][1] - nearest[1]) / (others[0][0] - nearest[0])
         least, most = (factor * slope for factor in _BELIEVED)

@@ -92,7 +92,7 @@ class VideoCodec(nn.Module):
             ``x_hat``, a list of what :meth:`decompress` gives, and ``likelihoods``, for each frame
             a dict by part (``keyframe``, or ``motion`` and ``residual``) of dicts by latent.
         """
-        clips = [list(self.encode(clip)) for clip in _clips(frames)]
+        clips = [list(self.encode(clip)) for clip in clips_of(frames)]
         x_hat, likelihoods = [], []
         for per_clip in zip(*clips):
             x_hat.append(pictures([image for _, image in per_clip], frames[0].shape[-2:]))
@@ -118,7 +118,7 @@ class VideoCodec(nn.Module):
         Raises:
             InputError: ``frames`` are not such a list.
         """
-        clips = [[_strings(frame) for frame, _ in self.encode(clip)] for clip in _clips(frames)]
+        clips = [[_strings(frame) for frame, _ in self.encode(clip)] for clip in clips_of(frames)]
         size = frames[0].shape[-2:]
         strings: list[Strings] = []
         shapes: list[Shape] = []
@@ -313,7 +313,7 @@ def _strings(frame: Frame) -> dict[str, list[bytes]]:
     return {name: [latent.string for latent in latents] for name, latents in frame.items()}
 
 
-def _clips(frames: Sequence[Tensor]) -> list[list[Tensor]]:
+def clips_of(frames: Sequence[Tensor]) -> list[list[Tensor]]:
     """The clips of a batch, each a list of frames (1, 3, H, W)."""
     if not isinstance(frames, (list, tuple)) or not frames:
         raise InputError("expected a list of frames, each (B, 3, H, W)")

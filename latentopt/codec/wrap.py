@@ -9,7 +9,11 @@ from torch import Tensor, nn
 from latentopt.adapters import Adapter, VideoAdapter, adapter_class
 from latentopt.adapters.still import still_copy
 from latentopt.bitstream import Header, Origin
+from latentopt.codec.formats import NATIVE, OWN
 from latentopt.codec.image import Codec
+from latentopt.codec.native import NativeCodec
+from latentopt.codec.native_video import NativeVideoCodec
+from latentopt.codec.own_coder import Updatable, make_ready
 from latentopt.codec.recipe import MoreWords, Recipe, Shift, Words, get_preset, preset_for
 from latentopt.codec.video import VideoCodec
 from latentopt.encoder import Ahead, Effort
@@ -75,6 +79,7 @@ def wrap(
     gop: int | None = None,
     ahead: Ahead | None = None,
     channel: str | None = None,
+    format: str | None = None,
 ) -> Codec | VideoCodec:
     """Make a trained codec compress better; the model itself is copied and left untouched.
 
@@ -100,6 +105,9 @@ def wrap(
         recipe: the same as a value of your own.
         direction, scales, effort, lmbda, pmf, portable: see :class:`Recipe`.
         parts, gop, ahead, channel: likewise.
+        format: ``"compressai"``: write the model's own strings, which its own ``decompress`` reads
+            without latentopt (docs/guide/deployed-decoders.md); with it go preset, effort, lmbda
+            and parts, and nothing else.
         adapter: for a codec of your own, what makes its adapter: called as
             ``adapter(model, portable)``, for example a class of ``latentopt.adapters`` with other
             transforms (docs/guide/your-own-codec.md).
@@ -115,6 +123,8 @@ def wrap(
         raise InputError("preset and recipe exclude each other: give one")
     if not isinstance(recipe, Recipe | None):
         raise InputError(f"recipe {recipe!r}: expected a Recipe; presets go by preset=")
+    if recipe is not None and format not in (None, recipe.format):
+        raise InputError(f"recipe and format exclude each other: recipe.but(format={format!r})")
     words: Words = {
         "quant": quant,
         "shift": shift,
@@ -129,7 +139,8 @@ def wrap(
         "ahead": ahead,
         "channel": channel,
     }
-    made = (recipe or get_preset(preset or preset_for(words))).but(**words)
+    named = preset or ("default" if format == NATIVE else preset_for(words))
+    made = (recipe or get_preset(named, format or OWN)).but(**words)
     module = cast(nn.Module, model)
     return _wrap(module, made, adapter)
 
@@ -175,13 +186,17 @@ def _wrap(
     model: nn.Module, recipe: Recipe, own: MakeAdapter | MakeVideoAdapter | None = None
 ) -> Codec | VideoCodec:
     make = own or adapter_class(model)
-    adapter = make(still_copy(model), recipe.portable)
+    copied = still_copy(model)
+    adapter = make(copied, recipe.portable)
     # With an adapter of one's own it is another codec, whatever the weights are called.
     origin = None if own else _origin_of(model)
+    if recipe.format == NATIVE:
+        make_ready(cast(Updatable, copied), adapter)
     if isinstance(adapter, VideoAdapter):
-        return _video(adapter, recipe, _lmbda_of(model), origin)
+        return _video(copied, adapter, recipe, _lmbda_of(model), origin)
     _refuse_for_images(recipe)
-    return Codec(adapter, _fitted(adapter, recipe, _lmbda_of(model)), origin).eval()
+    kind = NativeCodec if recipe.format == NATIVE else Codec
+    return kind(adapter, _fitted(adapter, recipe, _lmbda_of(model)), origin).eval()
 
 
 def _origin_of(model: nn.Module) -> Origin | None:
@@ -203,7 +218,11 @@ def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
 
 
 def _video(
-    adapter: VideoAdapter, recipe: Recipe, lmbda: float | None, origin: Origin | None
+    model: nn.Module,
+    adapter: VideoAdapter,
+    recipe: Recipe,
+    lmbda: float | None,
+    origin: Origin | None,
 ) -> VideoCodec:
     default = list(adapter.parts) if recipe.effort else adapter.searched
     searched = default if recipe.parts is None else recipe.parts
@@ -216,12 +235,15 @@ def _video(
         lmbda=recipe.lmbda,
         portable=recipe.portable,
         channel=recipe.channel,
+        format=recipe.format,
     )
     codecs = {
         name: Codec(part, _fitted(part, recipe if name in searched else plain, lmbda))
         for name, part in adapter.parts.items()
     }
     named = [name for name in codecs if name in searched]
+    if recipe.format == NATIVE:
+        return NativeVideoCodec(codecs, named, recipe, origin, model, adapter).eval()
     return VideoCodec(codecs, named, recipe, origin).eval()
 
 

@@ -6,7 +6,7 @@ from latentopt.encoder.choice import Cheapest, Vectors
 from latentopt.encoder.correction import fit_corrections
 from latentopt.encoder.draft import Draft, low_precision
 from latentopt.encoder.effort import Effort, Schedule
-from latentopt.encoder.prices import CoordinateBits, Prices
+from latentopt.encoder.prices import CdfPrices, CoordinateBits, Prices
 from latentopt.encoder.refine import Field, Objective, refine
 from latentopt.encoder.search import (
     SEARCHES,
@@ -27,6 +27,7 @@ __all__ = [
     "Ahead",
     "Aim",
     "Annealer",
+    "CdfPrices",
     "Cheapest",
     "Choice",
     "CoordinateBits",

@@ -5,11 +5,14 @@ whether its table is a product or a joint one. A choice needs no more than that;
 priced and coded with the tables themselves.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from latentopt.densities import Density
+from latentopt.densities import Density, Floats
+from latentopt.latents.lattice import CdfTables
 from latentopt.lattices import Lattice
 from latentopt.pmf.cells import cell_probabilities
 
@@ -39,8 +42,14 @@ class CoordinateBits:
                 else:
                     mass = unit * density.smoothed(level, m * unit, lattice.second_moment)
                 rows.append(-np.log2(np.maximum(mass, _RAREST)))
+        self._keep(rows, density.levels, lattice, device)
+
+    def _keep(
+        self, rows: Sequence[Floats], levels: int, lattice: Lattice, device: torch.device | str
+    ) -> None:
+        """Bits of the coordinates from ``-reach`` to ``reach``, of each class and level."""
         self._bits = torch.from_numpy(np.array(rows, dtype=np.float32).ravel()).to(device)
-        self._reach, self._levels = reach, density.levels
+        self._reach, self._levels = len(rows[0]) // 2, levels
         self._classes = torch.tensor(lattice.axis_class, device=device)
 
     def __call__(self, levels: Tensor, m: Tensor) -> Tensor:
@@ -48,6 +57,16 @@ class CoordinateBits:
         rows = levels + self._levels * self._classes[:, None]  # (v, n)
         column = m.clamp(-self._reach, self._reach).to(torch.int64) + self._reach
         return self._bits[rows * (2 * self._reach + 1) + column]
+
+
+class CdfBits(CoordinateBits):
+    """What an integer costs in the tables of CompressAI's coder."""
+
+    def __init__(self, tables: CdfTables, lattice: Lattice, device: torch.device | str = "cpu"):
+        m = np.arange(-tables.reach, tables.reach + 1)[:, None]
+        levels = range(len(tables.lattices))
+        rows = [tables[lattice.name, level].bits(m)[0] for level in levels]
+        self._keep(rows, len(rows), lattice, device)
 
 
 class Prices:
@@ -61,5 +80,19 @@ class Prices:
         """Those of a lattice's coordinates."""
         key = lattice.name, device
         if key not in self._known:
-            self._known[key] = CoordinateBits(self._density, lattice, device)
+            self._known[key] = self._of(lattice, device)
         return self._known[key]
+
+    def _of(self, lattice: Lattice, device: torch.device) -> CoordinateBits:
+        return CoordinateBits(self._density, lattice, device)
+
+
+class CdfPrices(Prices):
+    """What integers cost where CompressAI's coder writes them."""
+
+    def __init__(self, density: Density, tables: CdfTables):
+        super().__init__(density)
+        self._tables = tables
+
+    def _of(self, lattice: Lattice, device: torch.device) -> CoordinateBits:
+        return CdfBits(self._tables, lattice, device)

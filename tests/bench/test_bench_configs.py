@@ -6,7 +6,7 @@ import torch
 from latentopt.bench import items
 from latentopt.bench.configs import Configuration, parse, parse_all, parse_recipe
 from latentopt.bench.items import Clips, Images
-from latentopt.codec.recipe import PRESETS, Recipe
+from latentopt.codec.recipe import NATIVE_PRESETS, PRESETS, Recipe
 from latentopt.encoder import Ahead, Secant
 from latentopt.encoder.search import Grid
 from latentopt.errors import InputError
@@ -21,6 +21,15 @@ def test_configuration_names_round_trip() -> None:
     assert parse("slow") == Configuration("slow", PRESETS["slow"])
     assert parse("baseline") == Configuration("baseline", None)
     assert [c.name for c in parse_all(["shift", "int+shift", "OCT"])] == ["shift", "oct"]
+
+
+def test_compat_is_a_preset_of_the_models_own_format() -> None:
+    assert parse("compat").name == parse("compat:default").name == "compat"
+    for name, preset in NATIVE_PRESETS.items():
+        made = parse(f"COMPAT:{name}")
+        assert made.recipe == preset and parse(made.name) == made
+    with pytest.raises(InputError, match="'paper'"):
+        parse("compat:paper")
 
 
 def test_a_configuration_has_a_name_of_its_own() -> None:

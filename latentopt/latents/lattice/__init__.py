@@ -1,5 +1,6 @@
 """The lattice channel: a latent as lattice points, coded with the tables of their cells."""
 
+from latentopt.latents.lattice.cdfs import CdfChannel, Cdfs, CdfTables
 from latentopt.latents.lattice.channel import MAX_COORDINATE, Chooser, LatticeChannel
 from latentopt.latents.lattice.corrections import (
     CORRECTION_BITS,
@@ -15,6 +16,9 @@ __all__ = [
     "CORRECTION_BITS",
     "MAX_COORDINATE",
     "MAX_CORRECTION",
+    "CdfChannel",
+    "CdfTables",
+    "Cdfs",
     "Chooser",
     "Group",
     "Latent",

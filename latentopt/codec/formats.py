@@ -1,0 +1,43 @@
+"""What a codec writes: latentopt's own streams, or those of the model's own coder.
+
+A decoder in the field knows integers around the model's means, and nothing else. So all of a recipe
+that speaks of anything else is fixed in its format, and only the search is left.
+"""
+
+from collections.abc import Mapping
+
+from latentopt.bitstream.headers import LATTICE
+from latentopt.errors import InputError
+
+OWN = "latentopt"
+"""The format of latentopt's own files."""
+
+NATIVE = "compressai"
+"""The format of the model's own ``compress`` and ``decompress``."""
+
+FIXED: Mapping[str, Mapping[str, object]] = {
+    OWN: {},
+    NATIVE: {
+        "quant": "int",
+        "shift": None,
+        "direction": "density",
+        "scales": False,
+        "pmf": "exact",
+        "portable": False,
+        "channel": LATTICE,
+        "gop": None,
+        "ahead": None,
+    },
+}
+"""By format, what a recipe's fields must be."""
+
+
+def check_fixed(name: str, recipe: object) -> None:
+    """Raises InputError, naming the word, unless a recipe's fields are those of a format."""
+    for word, fixed in FIXED[name].items():
+        given = getattr(recipe, word)
+        if given != fixed:
+            raise InputError(
+                f"{word} {given!r} is not for format {name!r}, whose decoder is the model's own: "
+                "leave it out"
+            )
