@@ -3,7 +3,6 @@
 import argparse
 import sys
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -171,4 +170,6 @@ def _add_clip(parser: argparse.ArgumentParser) -> None:
     add("--ahead", action="store_true", help="choose shifts with the next frame's cost in view")
     size_help = "of raw .yuv, unless its name says"
     add("--size", type=arguments.size, metavar="WxH", help=size_help)
-    add("--rate", type=Fraction, metavar="FPS", help="frames per second, unless the file says")
+    add(
+        "--rate", type=arguments.rate, metavar="FPS", help="frames per second, unless the file says"
+    )
