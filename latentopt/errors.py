@@ -5,6 +5,10 @@ class LatentoptError(Exception):
     """Base class: catching it catches everything latentopt raises on purpose."""
 
 
+class LatentoptWarning(UserWarning):
+    """What was done otherwise than one might think, though nothing failed."""
+
+
 class UnsupportedModelError(LatentoptError):
     """The model's class has no adapter, or its parts are not what the adapter needs."""
 

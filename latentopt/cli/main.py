@@ -6,13 +6,13 @@ imported, and that imports what it needs once its arguments are known to be good
 
 import argparse
 import sys
-import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn, Protocol, cast
 
 from latentopt import __version__
-from latentopt.errors import InputError, LatentoptError
+from latentopt.cli.door import guarded
+from latentopt.errors import InputError
 
 COMMANDS = {
     "encode": "code an image or a clip",
@@ -33,7 +33,6 @@ _EPILOG = """examples:
   latentopt bdrate --codec tiny-mbt2018-mean --data kodak
   latentopt report results/tiny-mbt2018-mean-kodak
   latentopt zoo list"""
-_NOISY = r"(torch|compressai|torchquad|autoray|PIL)\b"
 
 
 class Command(Protocol):
@@ -51,21 +50,16 @@ class Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command: 0, or 2 with one line on stderr, or 130 when interrupted."""
-    argv = sys.argv[1:] if argv is None else argv
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=_NOISY)
-            asked = next((word for word in argv if word in COMMANDS), None)
-            args = _parser(asked).parse_args(argv)
-            command: Command = args.command
-            return command.run(args)
-    except LatentoptError as error:
-        print(f"latentopt: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("latentopt: interrupted", file=sys.stderr)
-        return 130
+    """Run a command: 0, or another code with one line on stderr (door.py)."""
+    words = sys.argv[1:] if argv is None else argv
+    return guarded(lambda: _run(words))
+
+
+def _run(argv: Sequence[str]) -> int:
+    asked = next((word for word in argv if word in COMMANDS), None)
+    args = _parser(asked).parse_args(argv)
+    command: Command = args.command
+    return command.run(args)
 
 
 class _Parser(argparse.ArgumentParser):
