@@ -20,6 +20,8 @@ from latentopt.media.images import SUFFIXES, read_image, to_uint8
 
 _KODAK_URL = "https://r0k.us/graphics/kodak/kodak"
 _CLIC_URL = "https://data.vision.ee.ethz.ch/cvl/clic/professional_valid_2020.zip"
+_LARGEST_IMAGE = 1 << 23  # bytes, of Kodak's photographs; the largest has not a megabyte
+_LARGEST_SET = 1 << 30  # bytes, of CLIC's images together
 # RGB photographs that every scikit-image wheel holds, so that they need no download.
 _SAMPLE = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 
@@ -179,7 +181,8 @@ def cache_root() -> Path:
 def _download_kodak(target: Path) -> None:
     for name in _checksums("kodak"):
         if not _is_genuine(target / name, "kodak"):
-            fetch(f"{_KODAK_URL}/{name}", target / name, partial(_matches, "kodak", name))
+            genuine = partial(_matches, "kodak", name)
+            fetch(f"{_KODAK_URL}/{name}", target / name, genuine, _LARGEST_IMAGE)
 
 
 def _download_clic(target: Path) -> None:
@@ -197,6 +200,8 @@ def _unpack_clic(archive: Path, target: Path) -> None:
         staging = Path(temporary) / target.name
         staging.mkdir()
         with zipfile.ZipFile(archive) as content:
+            if sum(member.file_size for member in content.infolist()) > _LARGEST_SET:
+                raise OSError(f"{_CLIC_URL} would unpack to more than {_LARGEST_SET} bytes")
             for member in content.infolist():
                 name = Path(member.filename).name
                 if name.lower().endswith(".png") and not name.startswith("."):

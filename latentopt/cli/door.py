@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TextIO
 
-from latentopt.errors import LatentoptError, LatentoptWarning
+from latentopt.errors import LatentoptError, LatentoptWarning, printable
 
 _FAILED, _INTERNAL = 2, 70
 _SIGNAL = 128  # plus a signal's number: the exit code of what it ended, as shells have it
@@ -61,11 +61,9 @@ def guarded(work: Callable[[], int]) -> int:
 
 
 def _say(message: str, code: int) -> int:
-    """One line without control characters, which may come from files and servers."""
-    line = " ".join(message.split())
-    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    """One line, whatever is in it."""
     with suppress(OSError):  # a full or closed stderr changes nothing
-        print(f"latentopt: {shown}", file=sys.stderr, flush=True)
+        print(f"latentopt: {printable(message)}", file=sys.stderr, flush=True)
     return code
 
 
