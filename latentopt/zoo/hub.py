@@ -11,7 +11,6 @@ from compressai.zoo.video import model_urls as video_urls
 from latentopt.errors import InputError, WeightsError
 from latentopt.media.download import fetch
 from latentopt.zoo.architectures import CLASSES, VIDEO
-from latentopt.zoo.checkpoint import read_state_dict
 
 _LARGEST = 1 << 30  # bytes of a checkpoint; the largest published one has 250 MB
 _LAMBDAS = (0.0018, 0.0035, 0.0067, 0.0130, 0.0250, 0.0483, 0.0932, 0.1800)
@@ -103,6 +102,8 @@ def _is_genuine(path: Path, name: str) -> bool:
 
 
 def _is_checkpoint(path: Path) -> bool:
+    from latentopt.zoo.state import read_state_dict  # imports PyTorch, which takes seconds
+
     try:
         return bool(read_state_dict(path))
     except WeightsError:
