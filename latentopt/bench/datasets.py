@@ -26,6 +26,11 @@ _LARGEST_SET = 1 << 30  # bytes, of CLIC's images together
 _SAMPLE = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 
 
+def _text(name: str) -> str:
+    """A file's name as UTF-8 can hold it, which not every name is."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Named images in a fixed order."""
@@ -36,8 +41,9 @@ class Dataset:
     @property
     def names(self) -> tuple[str, ...]:
         """One distinct name per item: `label`, or the path where two items share it."""
-        short = [self.label(p) for p in self.paths]
-        return tuple(n if short.count(n) == 1 else str(p) for n, p in zip(short, self.paths))
+        short = [_text(self.label(p)) for p in self.paths]
+        pairs = zip(short, self.paths)
+        return tuple(n if short.count(n) == 1 else _text(str(p)) for n, p in pairs)
 
     @staticmethod
     def label(path: Path) -> str:

@@ -4,6 +4,7 @@ Both are groups of frames to the harness: an image is one group of one frame, a 
 each of its key frames, and groups do not depend on each other.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -125,8 +126,8 @@ class Clips:
 
     def __post_init__(self) -> None:
         for name, value in (("gop", self.gop), ("frames", self.frames)):
-            if value is not None and value < 1:
-                raise InputError(f"{name} {value}: must be at least 1")
+            if value is not None and not 1 <= value <= sys.maxsize:
+                raise InputError(f"{name} {value}: must be at least 1, and no more than a clip has")
         unknown = set(self.parts or ()) - set(PARTS)
         if unknown or self.parts == ():
             named = f"unknown part {min(unknown)!r}" if unknown else "no part"

@@ -6,7 +6,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from safetensors.torch import load_file
@@ -37,8 +37,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             than it holds; the message leaves it to others to name the file.
     """
     content = _unnested(_content(path))
-    named = isinstance(content, Mapping) and all(isinstance(name, str) for name in content)
-    if not named or not content or not all(isinstance(v, Tensor) for v in content.values()):
+    if not _is_state(content):
         raise WeightsError(
             f"no state dict of tensors at the top level or under {', '.join(_NESTS)}; "
             "re-save it with torch.save(model.state_dict(), FILE)"
@@ -89,6 +88,14 @@ def _unnested(content: object) -> object:
             break
         content = content[nest]
     return content
+
+
+def _is_state(content: object) -> TypeGuard[Mapping[str, Tensor]]:
+    return (
+        isinstance(content, Mapping)
+        and bool(content)
+        and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items())
+    )
 
 
 def _check_plain(state: Mapping[str, Tensor], file_bytes: int) -> None:
