@@ -16,7 +16,7 @@ import skimage
 
 from latentopt.errors import DataError, InputError
 from latentopt.media.download import fetch
-from latentopt.media.images import SUFFIXES, read_image, to_uint8
+from latentopt.media.images import SUFFIXES, read_samples, to_uint8
 
 _KODAK_URL = "https://r0k.us/graphics/kodak/kodak"
 _CLIC_URL = "https://data.vision.ee.ethz.ch/cvl/clic/professional_valid_2020.zip"
@@ -234,7 +234,7 @@ def _is_genuine(path: Path, data: str) -> bool:
 def _matches(data: str, name: str, path: Path) -> bool:
     """Whether the pixels are those of the known image, however its PNG was compressed."""
     try:
-        pixels = to_uint8(read_image(path)).permute(1, 2, 0)
+        pixels = to_uint8(read_samples(path)).permute(1, 2, 0)
     except DataError:
         return False
     height, width, _ = pixels.shape

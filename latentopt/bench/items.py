@@ -29,7 +29,7 @@ from latentopt.codec.wrap import wrap_image, wrap_video
 from latentopt.encoder import Ahead
 from latentopt.errors import InputError
 from latentopt.media.clips import open_clip
-from latentopt.media.images import image_size, read_image
+from latentopt.media.images import image_size, read_samples
 
 DEFAULT_GOP = 8
 """Frames from key frame to key frame, as in the paper."""
@@ -97,7 +97,7 @@ class Images:
         return image_size(path)
 
     def groups(self, paths: Sequence[Path]) -> Iterator[list[Tensor]]:
-        yield [torch.cat([read_image(path) for path in paths])]
+        yield [torch.cat([read_samples(path) for path in paths])]
 
     def coder(self, config: Configuration, model: nn.Module) -> Coder:
         if config.recipe is None:

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from latentopt.atomic import write_whole
 from latentopt.errors import DataError, InputError
+from latentopt.media.profiles import to_srgb
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
 
@@ -29,13 +30,23 @@ _EIGHT_BITS = "has 16 bits per sample; convert it to 8-bit RGB first"
 def read_image(path: str | Path) -> Tensor:
     """The image as a (1, 3, H, W) float32 tensor in [0, 1], upright (EXIF rotation applied).
 
-    Grey and palette images become RGB. An alpha channel is dropped where it is fully opaque and
-    refused elsewhere; 16-bit, floating-point, CMYK and animated images are refused (DataError).
+    Grey and palette images become RGB, and colours of another profile than sRGB are converted to
+    it, with a `LatentoptWarning` (profiles.py). An alpha channel is dropped where it is fully
+    opaque and refused elsewhere; 16-bit, floating-point, CMYK and animated images are refused
+    (DataError).
     """
-    path = Path(path)
+    return _read(Path(path), to_srgb)
+
+
+def read_samples(path: str | Path) -> Tensor:
+    """The same without regard to colour profiles, as published measurements take images."""
+    return _read(Path(path), lambda image, _: image.convert("RGB"))
+
+
+def _read(path: Path, to_rgb: Callable[[Image.Image, Path], Image.Image]) -> Tensor:
     with _opened(path) as image:
-        upright = ImageOps.exif_transpose(image)
-        pixels = np.array(_to_rgb(upright, path), dtype=np.uint8)  # (H, W, 3)
+        opaque = _opaque(ImageOps.exif_transpose(image), path)
+        pixels = np.array(to_rgb(opaque, path), dtype=np.uint8)  # (H, W, 3)
     return torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).float() / 255.0
 
 
@@ -115,7 +126,8 @@ def _sixteen_bit(image: Image.Image) -> bool:
     return False
 
 
-def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
+def _opaque(image: Image.Image, path: Path) -> Image.Image:
+    """Without alpha, palette or single bits: of mode RGB or L."""
     if image.mode in _ALPHA or "transparency" in image.info:
         rgba = image.convert("RGBA")
         if np.asarray(rgba.getchannel("A")).min() < 255:
@@ -123,5 +135,5 @@ def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
                 f"{path}: has transparent pixels, which the codec cannot represent; "
                 "flatten it onto a background first"
             )
-        return rgba.convert("RGB")
-    return image.convert("RGB")
+        return rgba.convert("L" if image.mode in ("L", "LA") else "RGB")
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")

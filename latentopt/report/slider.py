@@ -31,7 +31,7 @@ from latentopt.codec.explain import Explanation
 from latentopt.codec.image import Codec
 from latentopt.codec.wrap import wrap_image
 from latentopt.errors import DataError, InputError, WeightsError
-from latentopt.media.images import read_image, to_uint8
+from latentopt.media.images import read_samples, to_uint8
 from latentopt.report.commands import quality
 from latentopt.report.data import is_video
 
@@ -136,7 +136,7 @@ def _original(rows: pd.DataFrame, image: str) -> Tensor:
     paths = dict(zip(found.names, found.paths))
     if image not in paths:
         raise DataError(f"{data} holds no {image} here")
-    x = read_image(paths[image])
+    x = read_samples(paths[image])
     height, width = x.shape[-2:]
     if (width, height) != (row["width"], row["height"]):
         was = f"{row['width']}x{row['height']}"
