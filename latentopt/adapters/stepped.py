@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from latentopt.adapters.predicted import VideoAdapter
 from latentopt.adapters.registry import adapter_class
 from latentopt.adapters.side import SideAdapter
 from latentopt.adapters.tree import TreeAdapter
+from latentopt.bitstream import Origin
 from latentopt.errors import InputError, UnsupportedModelError
 
 _STEPS = (1e-3, 1e3)  # beyond these float32 holds neither the latent nor its scales
@@ -57,6 +59,9 @@ def with_step(model: nn.Module, step: float) -> nn.Module:
     lmbda: Any = getattr(model, "lmbda", None)
     if lmbda:
         stepped.lmbda = lmbda / step**2  # as the error that a step makes goes with its square
+    if isinstance(origin := getattr(model, "origin", None), Origin):
+        # A step on top of another rounds otherwise than their product: it has no name.
+        stepped.origin = replace(origin, step=float(step)) if origin.step == 1 else None
     stepped.to(next(model.parameters()).device)
     stepped.update(force=True)
     return stepped.eval()

@@ -67,9 +67,8 @@ def run(args: argparse.Namespace) -> int:
     steps = _numbers(args.steps, "--steps")
     medium = _medium(args, codec, steps)
     data = args.data or ("video" if zoo.is_video(codec) else "kodak")
-    dataset = medium.resolve(data)
-    if args.limit is not None:
-        dataset = dataset.first(args.limit)
+    whole = medium.resolve(data)
+    dataset = whole if args.limit is None else whole.first(args.limit)
     plan = Plan(
         codec=codec,
         points=_points(args, codec),
@@ -82,9 +81,19 @@ def run(args: argparse.Namespace) -> int:
     )
     label = medium.label(data)
     out = args.out or Path("results") / f"{codec}-{_slug(label)}"
-    print(run_plan(plan, out, title=f"{codec} on {label}", progress=not args.quiet))
+    title = f"{codec} on {label}{_part(len(dataset.paths), len(whole.paths))}"
+    print(run_plan(plan, out, title, progress=not args.quiet))
     print(f"Written to {out}")
     return 0
+
+
+def _part(count: int, whole: int) -> str:
+    """What a title says of a subset.
+
+    >>> _part(3, 24), _part(24, 24)
+    (', the first 3 of 24', '')
+    """
+    return f", the first {count} of {whole}" if count < whole else ""
 
 
 def run_plan(plan: Plan, out: Path, title: str, progress: bool = True) -> str:

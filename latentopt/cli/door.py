@@ -9,12 +9,12 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TextIO
 
+from latentopt.cli.noise import quiet
 from latentopt.errors import LatentoptError, LatentoptWarning, printable
 
 _FAILED, _INTERNAL = 2, 70
 _SIGNAL = 128  # plus a signal's number: the exit code of what it ended, as shells have it
 _ENDING = ("SIGTERM", "SIGHUP")
-_NOISY = r"(torch|compressai|torchquad|autoray|PIL)\b"
 _DEBUG = "LATENTOPT_DEBUG"
 
 
@@ -141,7 +141,7 @@ def _warnings() -> Iterator[None]:
             show(message, category, filename, lineno, file, line)
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=_NOISY)
+        quiet()
         warnings.filterwarnings("always", category=LatentoptWarning)
         warnings.showwarning = ours
         yield

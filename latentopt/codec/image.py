@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from latentopt.adapters import Adapter
 from latentopt.atomic import write_whole
-from latentopt.bitstream import DIRECTIONS, Identity, Settings
+from latentopt.bitstream import DIRECTIONS, Identity, Origin, Settings
+from latentopt.bitstream.fields import version_of
 from latentopt.codec import files
 from latentopt.codec.assembly import OFFSETS, Assembly
 from latentopt.codec.decode import Decoder
@@ -59,15 +60,21 @@ class Output(Decompressed):
 
 
 class Codec(nn.Module):
-    """A wrapped codec, with the interface of CompressAI's own. Made by :func:`latentopt.wrap`."""
+    """A wrapped codec, with the interface of CompressAI's own. Made by :func:`latentopt.wrap`.
 
-    def __init__(self, adapter: Adapter, recipe: Recipe):
+    Args:
+        adapter: of the model.
+        recipe: what to do with it.
+        origin: where the model comes from, for the headers of files; None: they do not say.
+    """
+
+    def __init__(self, adapter: Adapter, recipe: Recipe, origin: Origin | None = None):
         super().__init__()
         self.model: nn.Module = adapter.model
         if recipe.portable:  # up to a third faster on a CPU, and the same but for the last bit
             self.model.to(memory_format=torch.channels_last)
         self.max_pixels = MAX_PIXELS
-        self.assembly = Assembly.of(adapter, recipe)
+        self.assembly = replace(Assembly.of(adapter, recipe), origin=origin)
         self._loaded: Sequence[Ints] | None = None
         self.register_load_state_dict_post_hook(_after_load)
 
@@ -75,6 +82,16 @@ class Codec(nn.Module):
     def recipe(self) -> Recipe:
         """What was asked for."""
         return self.assembly.recipe
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the model comes from, as files say it; None where that is not known."""
+        return self.assembly.origin
+
+    def __repr__(self) -> str:
+        name = self.origin or type(self.model).__qualname__
+        version = version_of([self.settings], self.origin)
+        return f"Codec({name}; {self.recipe.summary}; files of version {version})"
 
     # -- the three verbs of a CompressAI codec ---------------------------------------------------
 
@@ -183,12 +200,20 @@ class Codec(nn.Module):
         Raises:
             InputError: ``x`` is not one image, or the file cannot be written.
         """
+        data = self.save_bytes(x)
+        write_whole(path, data)
+        return len(data)
+
+    def save_bytes(self, x: Tensor) -> bytes:
+        """:meth:`save` to a file's content.
+
+        Raises:
+            InputError: ``x`` is not one image.
+        """
         if x.dim() != 4 or len(x) != 1:
             raise InputError(f"a file holds one image (1, 3, H, W), not {tuple(x.shape)}")
         out = self.compress(x)
-        data = files.pack(self.identity, out["shape"], out["strings"])
-        write_whole(path, data)
-        return len(data)
+        return files.pack(self.identity, out["shape"], out["strings"])
 
     def load(self, path: str | os.PathLike[str]) -> Tensor:
         """Decode a file that :meth:`save` wrote, to (1, 3, H, W).
@@ -239,9 +264,12 @@ class Codec(nn.Module):
 
     def _rebuild(self, dumped: Sequence[Ints] | None) -> None:
         """What is derived from the weights; tables as ``dumped``, where given."""
-        adapter, offsets = self.assembly.adapter, self.assembly.offsets
-        adapter.refresh()
-        self.assembly = replace(Assembly.of(adapter, self.recipe, dumped), offsets=offsets)
+        before = self.assembly
+        before.adapter.refresh()
+        made = Assembly.of(before.adapter, self.recipe, dumped)
+        # Other weights are not those that the origin names.
+        origin = before.origin if made.weights_hash == before.weights_hash else None
+        self.assembly = replace(made, offsets=before.offsets, origin=origin)
 
     def get_extra_state(self) -> dict[str, Tensor]:
         """The tables, so that ``state_dict`` carries them bit for bit."""

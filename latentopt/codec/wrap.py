@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from latentopt.adapters import Adapter, VideoAdapter, adapter_class
 from latentopt.adapters.still import still_copy
-from latentopt.bitstream import Header
+from latentopt.bitstream import Header, Origin
 from latentopt.codec.image import Codec
-from latentopt.codec.recipe import MoreWords, Recipe, Shift, get_preset
+from latentopt.codec.recipe import MoreWords, Recipe, Shift, Words, get_preset, preset_for
 from latentopt.codec.video import VideoCodec
 from latentopt.encoder import Ahead, Effort
 from latentopt.errors import BitstreamError, InputError
@@ -89,12 +89,14 @@ def wrap(
     Args:
         model: an image codec of CompressAI's zoo, one assembled from its latent codecs,
             InvCompress, or your own with an ``adapter``; or a video codec, ScaleSpaceFlow.
-        quant: lattice of the main latent: ``int``, ``hex``, ``oct`` (the default), ``d4``, ``e8``,
-            or ``auto``: the best one for each level.
-        shift: latent shift: False, True (the default: ``"secant"``), ``"grid"`` (the paper's
-            search), or an object of your own. The decoder takes any of them.
-        preset: ``paper``, ``fast``, ``default``, ``slow`` or ``best``: other values for the other
-            arguments that are not given, from what the encoder may spend.
+        quant: lattice of the main latent: ``int``, ``hex``, ``oct``, ``d4``, ``e8``, or ``auto``:
+            the best one for each level.
+        shift: latent shift: False, True (that is, ``"secant"``), ``"grid"`` (the paper's search),
+            or an object of your own. The decoder takes any of them.
+        preset: ``paper``, ``plain``, ``fast``, ``default``, ``slow`` or ``best``: values for the
+            other arguments that are not given, from what the encoder may spend. Without any
+            argument it is ``default``; with some, but no preset, ``plain``: the lattice ``oct``
+            and a shift.
         recipe: the same as a value of your own.
         direction, scales, effort, lmbda, pmf, portable: see :class:`Recipe`.
         parts, gop, ahead, channel: likewise.
@@ -113,28 +115,28 @@ def wrap(
         raise InputError("preset and recipe exclude each other: give one")
     if not isinstance(recipe, Recipe | None):
         raise InputError(f"recipe {recipe!r}: expected a Recipe; presets go by preset=")
-    base = get_preset(preset) if preset is not None else recipe or Recipe()
-    made = base.but(
-        quant=quant,
-        shift=shift,
-        direction=direction,
-        scales=scales,
-        effort=effort,
-        lmbda=lmbda,
-        pmf=pmf,
-        portable=portable,
-        parts=parts,
-        gop=gop,
-        ahead=ahead,
-        channel=channel,
-    )
+    words: Words = {
+        "quant": quant,
+        "shift": shift,
+        "direction": direction,
+        "scales": scales,
+        "effort": effort,
+        "lmbda": lmbda,
+        "pmf": pmf,
+        "portable": portable,
+        "parts": parts,
+        "gop": gop,
+        "ahead": ahead,
+        "channel": channel,
+    }
+    made = (recipe or get_preset(preset or preset_for(words))).but(**words)
     module = cast(nn.Module, model)
-    return _wrap(module, made, adapter or adapter_class(module))
+    return _wrap(module, made, adapter)
 
 
 def wrap_image(model: nn.Module, recipe: Recipe, adapter: MakeAdapter | None = None) -> Codec:
     """:func:`wrap` for an image codec; InputError where the model is of another kind."""
-    made = _wrap(model, recipe, adapter or adapter_class(model))
+    made = _wrap(model, recipe, adapter)
     if not isinstance(made, Codec):
         raise InputError(f"{type(model).__qualname__} is a video codec, and codes no images")
     return made
@@ -142,7 +144,7 @@ def wrap_image(model: nn.Module, recipe: Recipe, adapter: MakeAdapter | None = N
 
 def wrap_video(model: nn.Module, recipe: Recipe) -> VideoCodec:
     """:func:`wrap` for a video codec; InputError where the model is of another kind."""
-    made = _wrap(model, recipe, adapter_class(model))
+    made = _wrap(model, recipe)
     if not isinstance(made, VideoCodec):
         raise InputError(f"{type(model).__qualname__} is an image codec, and codes no video")
     return made
@@ -163,20 +165,29 @@ def wrap_for(model: nn.Module, header: Header) -> VideoCodec:
     codecs = {
         name: Codec(part, recipe) for (name, part), recipe in zip(adapter.parts.items(), recipes)
     }
-    codec = VideoCodec(codecs, adapter.searched, Recipe()).eval()
+    codec = VideoCodec(codecs, adapter.searched, Recipe(), _origin_of(model)).eval()
     codec.check(header)
     return codec
 
 
 @torch.inference_mode(False)  # a copy made in it could not be differentiated
 def _wrap(
-    model: nn.Module, recipe: Recipe, make: MakeAdapter | MakeVideoAdapter
+    model: nn.Module, recipe: Recipe, own: MakeAdapter | MakeVideoAdapter | None = None
 ) -> Codec | VideoCodec:
+    make = own or adapter_class(model)
     adapter = make(still_copy(model), recipe.portable)
+    # With an adapter of one's own it is another codec, whatever the weights are called.
+    origin = None if own else _origin_of(model)
     if isinstance(adapter, VideoAdapter):
-        return _video(adapter, recipe, _lmbda_of(model))
+        return _video(adapter, recipe, _lmbda_of(model), origin)
     _refuse_for_images(recipe)
-    return Codec(adapter, _fitted(adapter, recipe, _lmbda_of(model))).eval()
+    return Codec(adapter, _fitted(adapter, recipe, _lmbda_of(model)), origin).eval()
+
+
+def _origin_of(model: nn.Module) -> Origin | None:
+    """What the model says of where it comes from, as `latentopt.zoo.load` has it say."""
+    found = getattr(model, "origin", None)
+    return found if isinstance(found, Origin) else None
 
 
 def _lmbda_of(model: nn.Module) -> float | None:
@@ -191,7 +202,9 @@ def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
     return fitted if fitted.lmbda is not None else fitted.but(lmbda=lmbda)
 
 
-def _video(adapter: VideoAdapter, recipe: Recipe, lmbda: float | None) -> VideoCodec:
+def _video(
+    adapter: VideoAdapter, recipe: Recipe, lmbda: float | None, origin: Origin | None
+) -> VideoCodec:
     default = list(adapter.parts) if recipe.effort else adapter.searched
     searched = default if recipe.parts is None else recipe.parts
     unknown = set(searched) - set(adapter.parts)
@@ -208,7 +221,8 @@ def _video(adapter: VideoAdapter, recipe: Recipe, lmbda: float | None) -> VideoC
         name: Codec(part, _fitted(part, recipe if name in searched else plain, lmbda))
         for name, part in adapter.parts.items()
     }
-    return VideoCodec(codecs, [name for name in codecs if name in searched], recipe).eval()
+    named = [name for name in codecs if name in searched]
+    return VideoCodec(codecs, named, recipe, origin).eval()
 
 
 def _refuse_for_images(recipe: Recipe) -> None:

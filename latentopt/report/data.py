@@ -10,11 +10,11 @@ from latentopt import zoo
 from latentopt.bench.bdrate import rate_at_equal_psnr
 from latentopt.bench.configs import BASELINE
 from latentopt.bench.datasets import published_set
-from latentopt.bench.metrics import ms_ssim_db
 from latentopt.bench.published import RdCurve, published_curve
 from latentopt.bench.store import read_rows
 from latentopt.bench.summary import Curve, complete_rows, curves, left_out, means
 from latentopt.errors import InputError, RateRangeError
+from latentopt.media.quality import ms_ssim_db
 from latentopt.report.commands import clip_options, commands
 
 MEASUREMENTS = "measurements.csv"
@@ -74,8 +74,12 @@ def is_video(rows: pd.DataFrame) -> bool:
 
 
 def title(rows: pd.DataFrame) -> str:
-    """Codecs and data."""
-    return f"{_listed(rows, 'codec')} on {_listed(rows, 'data')}"
+    """Codecs and data, and how many of it where they are not all."""
+    items = rows["image"].nunique()
+    known = [published_set(str(data)) for data in rows["data"].unique()]
+    part = any(found and items < found.images for found in known)
+    what = f"{_listed(rows, 'codec')} on {_listed(rows, 'data')}"
+    return f"{what}, {items} of its images" if part else what
 
 
 def facts(rows: pd.DataFrame) -> dict[str, str]:

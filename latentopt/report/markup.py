@@ -68,11 +68,21 @@ def slider(comparison: Comparison) -> str:
     part = (
         " Shown is its middle; bytes and PSNR are of all of it." if is_cropped(comparison) else ""
     )
-    figures = "".join(_figure(view) for view in views(comparison))
+    figures = "".join(figure(view) for view in views(comparison))
     return f"""<p>{text(what + part)}</p>
 <div id="slider" hidden></div>
 <div id="views">
 {figures}</div>"""
+
+
+def figure(view: View) -> str:
+    """An image with its caption, which the script may put on a side of the slider."""
+    size = f'width="{view.width}" height="{view.height}"'
+    return (
+        f'<figure data-view="{text(view.key)}">'
+        f'<img src="{view.uri}" {size} alt="{text(view.title)}">'
+        f"<figcaption>{text(view.title)}{_bar(view.scale)}</figcaption></figure>\n"
+    )
 
 
 def no_slider(reason: str) -> str:
@@ -97,15 +107,6 @@ def _cell(column: Column, value: float | str) -> str:
 def _classes(names: Iterable[str]) -> str:
     joined = " ".join(names)
     return f' class="{joined}"' if joined else ""
-
-
-def _figure(view: View) -> str:
-    size = f'width="{view.width}" height="{view.height}"'
-    return (
-        f'<figure data-view="{text(view.key)}">'
-        f'<img src="{view.uri}" {size} alt="{text(view.title)}">'
-        f"<figcaption>{text(view.title)}{_bar(view.scale)}</figcaption></figure>\n"
-    )
 
 
 def _bar(scale: Scale | None) -> str:

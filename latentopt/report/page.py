@@ -9,12 +9,13 @@ from pathlib import Path
 from string import Template
 
 import pandas as pd
+from torch import Tensor
 
 from latentopt import zoo
 from latentopt.atomic import write_whole
 from latentopt.errors import InputError, LatentoptError
 from latentopt.media.download import no_downloads
-from latentopt.report import data, markup
+from latentopt.report import data, markup, views
 from latentopt.report.page_tables import tables
 from latentopt.report.slider import Comparison, compare
 
@@ -58,6 +59,24 @@ def page(rows: pd.DataFrame, slider: str) -> str:
         items=items,
         chart=markup.chart(curves),
         data=_json(curves),
+        css=css,
+        script=script,
+    )
+
+
+def pair_page(before: Tensor, after: Tensor, titles: tuple[str, str], facts: dict[str, str]) -> str:
+    """The HTML of a slider of two images (3, H, W) uint8 of one size.
+
+    Args:
+        titles: what each is called.
+        facts: terms and what they are, shown above the images.
+    """
+    css, script = _asset("report.css"), _asset("report.js")
+    return Template(_asset("pair.html")).substitute(
+        policy=_policy(css, script),
+        title=markup.text(" and ".join(titles)),
+        facts=markup.fact_list(facts),
+        figures="".join(map(markup.figure, views.pair(before, after, titles))),
         css=css,
         script=script,
     )

@@ -23,7 +23,6 @@ from latentopt.bench import datasets
 from latentopt.bench.codecs import BaselineCodec, coded_bytes
 from latentopt.bench.configs import BASELINE, parse_recipe
 from latentopt.bench.measure import stepped
-from latentopt.bench.metrics import psnr_db
 from latentopt.bench.provenance import weights_hash
 from latentopt.bench.summary import curves, means, summarise
 from latentopt.bench.task import RatePoint, checkpoint_points, quality_points
@@ -32,6 +31,7 @@ from latentopt.codec.image import Codec
 from latentopt.codec.wrap import wrap_image
 from latentopt.errors import DataError, InputError, WeightsError
 from latentopt.media.images import read_samples, to_uint8
+from latentopt.media.quality import psnr_db
 from latentopt.report.commands import quality
 from latentopt.report.data import is_video
 

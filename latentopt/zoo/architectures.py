@@ -12,12 +12,3 @@ VIDEO: dict[str, type[CompressionModel]] = {"ssf2020": SmallScaleSpaceFlow}
 CLASSES: dict[str, type[CompressionModel]] = {
     name.replace("_", "-"): cls for name, cls in model_architectures.items()
 } | VIDEO
-
-
-def spelling(name: str) -> str:
-    """How codec names are written, whatever way one was typed.
-
-    >>> spelling(" MBT2018_mean")
-    'mbt2018-mean'
-    """
-    return name.strip().lower().replace("_", "-")

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from compressai.zoo.image import model_urls
 
 from latentopt import zoo
 from latentopt.errors import WeightsError
 from latentopt.media import download
 from latentopt.media.download import fetch, no_downloads
+from latentopt.zoo.names import URLS
 
 Answer = Callable[[socket.socket], None]
 OK = b"HTTP/1.0 200 OK\r\n"
@@ -103,7 +103,7 @@ def test_a_page_is_no_checkpoint(
 ) -> None:
     """Where a name has no hash, what a captive portal sends must not be kept as weights."""
     url = serve(lambda c: c.sendall(OK + b"\r\n<!DOCTYPE html><title>Log in</title>"))
-    monkeypatch.setitem(model_urls["mbt2018-mean"]["mse"], 1, f"{url}/plain.pth.tar")
+    monkeypatch.setitem(URLS["mbt2018-mean"]["mse"], 1, f"{url}/plain.pth.tar")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(WeightsError, match="not the expected file"):
         zoo.load("mbt2018-mean", 1)
