@@ -40,8 +40,10 @@ class Tally:
     grown_mb: float = 0.0
 
     def lines(self, kind: str) -> list[str]:
-        counts = [f"{n:6}  {kind:11} {outcome}" for outcome, n in sorted(self.outcomes.items())]
-        return [*counts, f"        {kind:11} slowest {self.slowest:.2f} s, {self.grown_mb:.0f} MB"]
+        return [f"{n:6}  {kind:11} {outcome}" for outcome, n in sorted(self.outcomes.items())]
+
+    def costs(self, kind: str) -> str:
+        return f"{kind} {self.slowest:.2f} s, {self.grown_mb:.0f} MB"
 
 
 def peak_mb() -> float:
@@ -95,15 +97,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--corpus", type=Path, default=CORPUS, help="where surprises are kept")
     args = parser.parse_args(argv)
     kinds = args.kinds.split(",")
-    surprises = 0
+    tallies: dict[str, Tally] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for i, kind in enumerate(kinds):
             count = args.count // len(kinds) + (i < args.count % len(kinds))
-            tally = hunt(kind, count, np.random.default_rng([args.seed, i]), args.corpus)
-            surprises += tally.surprises
-            print("\n".join(tally.lines(kind)))
-    print(f"{args.count} damaged inputs, {surprises} surprises")
+            generator = np.random.default_rng([args.seed, i])
+            tallies[kind] = hunt(kind, count, generator, args.corpus)
+            print("\n".join(tallies[kind].lines(kind)))
+    surprises = sum(tally.surprises for tally in tallies.values())
+    costs = "; ".join(tally.costs(kind) for kind, tally in tallies.items())
+    print(f"{args.count} damaged inputs, {surprises} surprises; slowest and memory: {costs}")
     if surprises:
         sys.exit(1)
 

@@ -1,6 +1,7 @@
 """`latentopt decode`: a file that encode wrote to an image or a clip."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,8 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    model.check(args)
     [first, *more] = args.inputs
-    if not more and is_video(first):
+    if not more and os.path.isfile(first) and is_video(first):
         return _decode_clip(first, args)
     planned = plan(args.inputs, args.output, _KIND, [args.weights])
     if not planned.is_batch and args.output != STREAM:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from latentopt.cli import arguments, batch, model, recipe
+from latentopt.cli import arguments, batch, model, recipe, targets
 from latentopt.cli.outputs import check_output
 from latentopt.cli.progress import Stage, frames, progress
 from latentopt.cli.recipe import CLIP_OPTIONS, GOP
@@ -42,11 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_arguments(parser)
     recipe.add_arguments(parser)
     recipe.add_clip_arguments(parser)
+    targets.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     for path in args.inputs if len(args.inputs) == 1 else ():
         check_input(path, _KIND)
+    targets.settle(args)
     model.settle(args, args.inputs[0])
     from latentopt import zoo
 
@@ -78,7 +80,7 @@ def _check_kind(path: Path, codec: str) -> None:
 
 
 def _encode_clip(args: argparse.Namespace) -> int:
-    arguments.refuse(args, _BATCH_OPTIONS, "for image codecs")
+    arguments.refuse(args, (*_BATCH_OPTIONS, *targets.OPTIONS), "for image codecs")
     if len(args.inputs) > 1:
         raise InputError(f"{args.codec} codes one clip at a time, not {len(args.inputs)}")
     [clip], output = args.inputs, args.output or args.inputs[0].with_suffix(".lov")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentopt.bitstream import Container, Origin, Settings
 from latentopt.bitstream.image_file import MAX_SIDE
-from latentopt.cli import model
+from latentopt.cli import model, targets
 from latentopt.cli.coded import container_of, naming, read_container, recipe_for
 from latentopt.cli.progress import Stage
 from latentopt.cli.recipe import recipe
@@ -19,8 +19,11 @@ from latentopt.cli.sources import Job
 from latentopt.codec import files
 from latentopt.codec import image as limits
 from latentopt.codec.image import Codec
+from latentopt.codec.ladder import Ladder
 from latentopt.codec.recipe import Recipe
+from latentopt.codec.rung import CodedFile
 from latentopt.codec.synthesis import Synthesis
+from latentopt.codec.target import Target
 from latentopt.codec.wrap import wrap_image
 from latentopt.errors import BitstreamError, InputError
 from latentopt.media.images import image_size, png_bytes, read_image, to_uint8
@@ -29,6 +32,8 @@ from latentopt.media.quality import psnr_db
 PLAIN = Recipe(quant="int", shift=None)
 """Each element of the latent rounded, and nothing searched."""
 
+
+_NAMED = ("step", "lambda", "encodes")  # numbers that need their names beside them
 
 # -- encode ----------------------------------------------------------------------------------------
 
@@ -86,7 +91,7 @@ class Reported:
         return {**self.image.facts(), **plain, **self.codec}
 
     def __str__(self) -> str:
-        how = " ".join(f"step {v:g}" if k == "step" else str(v) for k, v in self.codec.items())
+        how = " ".join(f"{k} {v:.10g}" if k in _NAMED else str(v) for k, v in self.codec.items())
         said = f"{self.image}, {self.image.seconds:.1f} s, {how}"
         if self.plain is None:
             return said
@@ -102,11 +107,16 @@ class ImageEncoder:
         self._args = args
         self._codec: Codec | None = None
         self._plain: Codec | None = None
+        self._target = targets.target(args)
+        self._ladder = targets.ladder(args, recipe(args)) if self._target else None
 
     def __call__(self, job: Job, stage: Stage) -> Reported:
         stage("reading the image")
         _check_size(job, self._args.max_pixels)
         x = read_image(job.name, job.content)  # (1, 3, H, W)
+        if self._ladder and self._target:
+            stage("encoding")
+            return self._aimed(x, self._ladder, self._target)
         if self._codec is None:
             self._load(stage)
         stage("encoding")
@@ -114,6 +124,14 @@ class ImageEncoder:
         image = encode_image(x, self._codec)
         plain = encode_image(x, self._plain) if self._plain else None
         return Reported(image, plain, self._how())
+
+    def _aimed(self, x: Tensor, ladder: Ladder, target: Target) -> Reported:
+        """The image as it is coded to a target."""
+        started = perf_counter()
+        outcome = ladder.encode(x, target, self._args.quality)
+        image = _encoded(outcome.file, perf_counter() - started)
+        plain = _encoded(outcome.plain, 0.0) if outcome.plain else None
+        return Reported(image, plain, {**self._how(), **targets.how(outcome)})
 
     def _load(self, stage: Stage) -> None:
         self._codec = model.image_codec(self._args, stage, recipe(self._args))
@@ -128,6 +146,11 @@ class ImageEncoder:
         )
         named = {"codec": args.codec, **which, "preset": args.preset}
         return {name: value for name, value in named.items() if value is not None}
+
+
+def _encoded(file: CodedFile, seconds: float) -> Encoded:
+    height, width = file.x.shape[-2:]
+    return Encoded(file.data, width, height, file.psnr_db, seconds)
 
 
 @torch.no_grad()

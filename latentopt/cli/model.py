@@ -79,13 +79,24 @@ def settle(args: argparse.Namespace, path: Path) -> None:
     _settle_quality(args)
 
 
+def check(args: argparse.Namespace) -> None:
+    """Refuse, before any file is read, what is wrong with the options whatever a file says.
+
+    Raises:
+        InputError: there is no such codec, or the options contradict each other.
+    """
+    _check_dcvc(args)
+    if args.codec is not None and not args.dcvc_repo:
+        _name(args)
+
+
 def settle_by(args: argparse.Namespace, origin: "Origin | None") -> None:
     """The same by what a file says, unless the options leave everything to it.
 
     Raises:
         InputError: likewise.
     """
-    _check_dcvc(args)
+    check(args)
     if _leaves_all_to_the_file(args):
         return
     if args.codec is None:

@@ -75,7 +75,8 @@ def recipe(args: argparse.Namespace) -> "Recipe":
     base = get_preset(args.preset or preset_for(words))
     if args.preset in _SLOW and sys.stderr.isatty():
         base = _with_bar(base)
-    return base.but(**words).but(portable=args.portable, parts=args.parts, gop=args.gop)
+    made = base.but(**words).but(portable=args.portable, parts=args.parts, gop=args.gop)
+    return made.but(lmbda=args.lmbda)
 
 
 def _with_bar(quiet: "Recipe") -> "Recipe":

@@ -7,6 +7,7 @@ Each string starts with the step sizes of that latent's shift (0: none). The dec
 encoder's chain from the strings down.
 """
 
+import copy
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -191,6 +192,23 @@ class Codec(nn.Module):
     def trade(self) -> float:
         """Bits that a squared error of 1, summed over an image's samples, is worth."""
         return sensitivity_of(self.assembly.adapter, self.recipe.lmbda).trade
+
+    @property
+    def lmbda(self) -> float:
+        """Lambda of lambda * 255^2 * MSE + bits per pixel, which a search minimizes."""
+        return self.recipe.lmbda or self.trade * 3 / 255**2
+
+    def with_lmbda(self, lmbda: float) -> "Codec":
+        """The same codec, model and tables shared, whose search minimizes with another lambda.
+
+        A larger one spends more bytes on quality; files decode with either codec.
+
+        Raises:
+            InputError: lambda is not a positive number.
+        """
+        other = copy.copy(self)
+        other.assembly = replace(self.assembly, recipe=self.recipe.but(lmbda=lmbda))
+        return other
 
     # -- files -----------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from latentopt.atomic import write_whole
 from latentopt.errors import DataError, InputError
 from latentopt.media.profiles import to_srgb
 
+# What PIL raises on broken files: SyntaxError on PNG, TypeError and others on TIFF.
+_BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
 _OPAQUE = ("1", "L", "P", "RGB")
 _ALPHA = ("LA", "PA", "RGBA")
 _REFUSED = {
@@ -101,7 +104,7 @@ def _opened(path: Path, content: bytes | None) -> Iterator[Image.Image]:
         raise DataError(f"{path}: no such image file") from error
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: too large to open safely ({error}); cut it into tiles") from error
-    except (OSError, SyntaxError, ValueError) as error:  # PIL raises SyntaxError on broken PNG
+    except _BROKEN as error:
         raise DataError(f"{path}: not a readable image ({error}); replace the file") from error
 
 

@@ -1,6 +1,7 @@
 """What a harness folder measured, as plain data: facts in words, curves as JSON holds them."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -41,7 +42,7 @@ class Series(TypedDict):
 
 
 class Published(TypedDict):
-    """A published curve."""
+    """A curve that was not measured here."""
 
     label: str
     points: list[Point]
@@ -53,6 +54,8 @@ class Chart(TypedDict):
     label: str
     series: list[Series]
     published: Published | None
+    imported: list[Published]
+    """Curves of others, whatever they were measured on."""
 
 
 def read_folder(folder: Path) -> pd.DataFrame:
@@ -101,13 +104,15 @@ def facts(rows: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def charts(rows: pd.DataFrame) -> list[Chart]:
-    """What a page draws of each curve, as JSON holds it."""
+def charts(rows: pd.DataFrame, imported: Sequence[RdCurve] = ()) -> list[Chart]:
+    """What a page draws of each curve, as JSON holds it, with curves of others beside each."""
+    others = [Published(label=c.codec, points=_other_points(c, "imported")) for c in imported]
     return [
         {
             "label": f"{curve.codec}, {curve.label}",
             "series": _series(curve),
             "published": _published(curve, rows),
+            "imported": others,
         }
         for curve in curves(means(rows))
     ]
@@ -168,19 +173,21 @@ def _published(curve: Curve, rows: pd.DataFrame) -> Published | None:
         found = published_curve(zoo.family(curve.codec), known.key)
     except InputError:
         return None
-    return {"label": f"{found.codec}, published", "points": _published_points(found)}
+    points = _other_points(found, "published")
+    return {"label": f"{found.codec}, published", "points": points}
 
 
-def _published_points(curve: RdCurve) -> list[Point]:
+def _other_points(curve: RdCurve, name: str) -> list[Point]:
+    ms_ssim = curve.ms_ssim or (math.nan,) * len(curve.bpp)
     return [
         {
-            "name": "published",
+            "name": name,
             "bpp": bpp,
             "psnr_db": psnr_db,
-            "ms_ssim_db": number(ms_ssim_db(ms_ssim)),
+            "ms_ssim_db": number(ms_ssim_db(value)),
             "rate_percent": None,
         }
-        for bpp, psnr_db, ms_ssim in zip(curve.bpp, curve.psnr_db, curve.ms_ssim)
+        for bpp, psnr_db, value in zip(curve.bpp, curve.psnr_db, ms_ssim)
     ]
 
 

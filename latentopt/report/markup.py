@@ -62,8 +62,9 @@ def slider(comparison: Comparison) -> str:
         f"{choice.image}, coded again for this page by {choice.codec} {choice.point}"
         f"{'' if choice.step == 1 else f', step {choice.step:g}'}: {before:,} bytes and "
         f"{comparison.baseline.psnr_db:.2f} dB by the baseline, {after:,} bytes and "
-        f"{comparison.ours.psnr_db:.2f} dB by {choice.config}, {change} % "
-        "of the bytes."
+        f"{comparison.ours.psnr_db:.2f} dB by {choice.config}"
+        f"{'' if comparison.step == 1 else f' with its step times {comparison.step:.4g}'}, "
+        f"{change} % of the bytes{_terms(comparison)}"
     )
     part = (
         " Shown is its middle; bytes and PSNR are of all of it." if is_cropped(comparison) else ""
@@ -73,6 +74,13 @@ def slider(comparison: Comparison) -> str:
 <div id="slider" hidden></div>
 <div id="views">
 {figures}</div>"""
+
+
+def _terms(comparison: Comparison) -> str:
+    """On what terms the two sides are compared."""
+    if comparison.is_equal:
+        return " at equal quality: ours is coded to the baseline's PSNR."
+    return ". Their PSNR differs: this codec cannot be brought to the baseline's for this image."
 
 
 def figure(view: View) -> str:

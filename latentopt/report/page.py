@@ -13,6 +13,8 @@ from torch import Tensor
 
 from latentopt import zoo
 from latentopt.atomic import write_whole
+from latentopt.bench.exchange import IMPORTED, imported
+from latentopt.bench.published import RdCurve
 from latentopt.errors import InputError, LatentoptError
 from latentopt.media.download import no_downloads
 from latentopt.report import data, markup, views
@@ -32,7 +34,8 @@ def report(
         weights: checkpoints that were measured, where they are not the zoo's.
 
     Raises:
-        InputError: there are no measurements, none of that image, or no place for the page.
+        InputError: there are no measurements, none of that image, no place for the page, or an
+            imported curve is none.
         WeightsError: a checkpoint is not there.
     """
     rows = data.read_folder(folder)
@@ -41,14 +44,14 @@ def report(
         raise InputError(f"--image {image}: not measured; these are: {', '.join(measured)}")
     comparison, reason = _try(rows, image or measured[0], zoo.checkpoints(weights))
     shown = markup.slider(comparison) if comparison else markup.no_slider(str(reason))
-    write_whole(output, page(rows, shown).encode("utf-8"))
+    write_whole(output, page(rows, shown, imported(folder / IMPORTED)).encode("utf-8"))
     return reason
 
 
-def page(rows: pd.DataFrame, slider: str) -> str:
-    """The HTML of measurements, with the HTML of a slider."""
+def page(rows: pd.DataFrame, slider: str, others: Sequence[RdCurve] = ()) -> str:
+    """The HTML of measurements, with the HTML of a slider, and curves of others."""
     css, script = _asset("report.css"), _asset("report.js")
-    curves = data.charts(rows)
+    curves = data.charts(rows, others)
     *summaries, items = map(markup.section, tables(rows))
     return Template(_asset("template.html")).substitute(
         policy=_policy(css, script),

@@ -1,5 +1,7 @@
 """Pretrained codecs by name: shipped, from CompressAI's model zoo, or from a checkpoint file."""
 
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +38,7 @@ __all__ = [
     "is_video",
     "lmbda",
     "load",
+    "models",
     "names",
     "qualities",
     "remove",
@@ -71,6 +74,7 @@ def load(
     codecs, registered by the user, or else CompressAI's published ones from torch.hub's folder,
     downloaded into it on first use. ``metric`` ("mse" or "ms-ssim") is what the published weights
     were trained for; where it is known for which lambda, the model's attribute ``lmbda`` says so.
+    Of a variable-rate codec (``…-vbr``) ``quality`` is the rate, whosever the weights are.
     Its attribute ``origin`` says which weights these are, and with it every file that they code.
 
     >>> load("mbt2018-men", 1)
@@ -82,13 +86,25 @@ tiny-mbt2018-mean or mbt2018?
     if weights is None and quality is None:
         raise InputError(f"{codec}: which weights? Give a quality, or a checkpoint as weights")
     from latentopt.zoo.checkpoint import load_checkpoint
+    from latentopt.zoo.variable import at_quality
 
     model: Any
     if quality is None or weights is not None:
         model = load_checkpoint(Path(str(weights)).expanduser(), family(codec))
+        model = at_quality(model, codec, quality)
         model.origin = Origin(family(codec))
     else:
         model = load_checkpoint(find(codec, quality, metric), family(codec))
+        model = at_quality(model, codec, quality)
         model.lmbda = lmbda(codec, quality, metric)
         model.origin = Origin(codec, quality, metric)
     return model
+
+
+def models(codec: str, metric: str = "mse") -> "dict[int | None, Callable[[], CompressionModel]]":
+    """How to load each quality of a codec, lowest rate first: `latentopt.codec.ladder` takes them.
+
+    >>> list(models("tiny-mbt2018-mean"))
+    [1, 2, 3, 4]
+    """
+    return {q: partial(load, codec, q, metric=metric) for q in qualities(codec, metric)}

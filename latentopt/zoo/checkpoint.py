@@ -9,6 +9,7 @@ from compressai.zoo.pretrained import load_pretrained
 from torch import Tensor
 
 from latentopt.errors import WeightsError
+from latentopt.zoo import variable
 from latentopt.zoo.architectures import CLASSES
 from latentopt.zoo.fit import check_scale_table, check_values, differences
 from latentopt.zoo.precision import restored
@@ -62,7 +63,7 @@ def load_checkpoint(path: Path, family: str) -> CompressionModel:
 def _made(state: dict[str, Tensor], family: str) -> CompressionModel:
     """The architecture with these tensors; WeightsError, which says what differs, else."""
     try:
-        return CLASSES[family].from_state_dict(state)
+        return _make(family, state)
     except Exception as error:  # whatever CompressAI's classes make of tensors that are not theirs
         what = differences(state, family) or first_line(error)
         raise WeightsError(
@@ -75,6 +76,12 @@ def _remedy(state: Mapping[str, Tensor], family: str) -> str:
     if hint == family:
         return "pass a file with just its entries"
     return f"it looks like {hint}: pass that codec name" if hint else "pass its own codec name"
+
+
+def _make(family: str, state: dict[str, Tensor]) -> CompressionModel:
+    if family in variable.VARIABLE:
+        return variable.from_state_dict(family, state)
+    return CLASSES[family].from_state_dict(state)
 
 
 def _scale_table(state: Mapping[str, Tensor]) -> Tensor | None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from latentopt.errors import WeightsError
 from latentopt.zoo.architectures import CLASSES
+from latentopt.zoo.variable import VARIABLE
 
 _NAMED = 3  # entries that a message names of a kind
 _MOST_LEVELS = 1024
@@ -28,7 +29,7 @@ def differences(state: Mapping[str, Tensor], family: str) -> str:
 @cache
 def _entries(family: str) -> frozenset[str]:
     """Names in the state dict of an architecture; its widths, which are free, are no part of it."""
-    make = CLASSES[family]
+    make = (CLASSES | VARIABLE)[family]
     widths = {name: 8 for name in inspect.signature(make).parameters if name in ("N", "M")}
     return frozenset(make(**widths).state_dict())
 

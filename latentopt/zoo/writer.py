@@ -128,7 +128,7 @@ class _Memory:
     def hash_of(self, origin: Origin, file: Path) -> bytes:
         """Of a codec whose weights are in the file."""
         status = file.stat()
-        key = f"{file} {status.st_size} {status.st_mtime_ns} {origin.step!r}"
+        key = f"{file} {status.st_size} {status.st_mtime_ns} {origin.step!r} {origin.quality}"
         if key not in self.known:
             self.known[key] = hash_of(_load(origin)).hex()
             self._write()

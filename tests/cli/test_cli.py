@@ -507,6 +507,7 @@ def test_bdrate_reports_through_the_same_door(refused: Refused) -> None:
         (["decode", "absent.lo", "-o", "y.png"], 2),
         (["explain", "absent.lo"], 2),
         (["encode", "x.png", "-o", "y.lo", "--codec", "tiny-mbt2018-men"], 2),
+        (["decode", "x.lo", "-o", "y.png", "--codec", "tiny-mbt2018-men"], 2),
         (["zoo", "list"], 0),
         (["zoo", "list", "--json"], 0),
     ],

@@ -17,8 +17,9 @@ from latentopt import Container, zoo
 from latentopt.adapters import adapter_class
 from latentopt.bitstream import Origin
 from latentopt.cli import described, model
+from latentopt.media import IMAGE_SUFFIXES
 from latentopt.media.clips import READABLE, Format, write_clip
-from latentopt.media.images import SUFFIXES, to_uint8, write_png
+from latentopt.media.images import to_uint8, write_png
 
 Printed = pytest.CaptureFixture[str]
 
@@ -165,7 +166,7 @@ def test_the_zoo_as_json(capsys: Printed) -> None:
 
 
 def test_defaults_and_names_are_the_librarys() -> None:
-    assert set(model.CLIPS) == set(READABLE) - set(SUFFIXES)
+    assert set(model.CLIPS) == set(READABLE) - set(IMAGE_SUFFIXES)
     assert not zoo.is_video(model.CODEC) and zoo.is_video(model.CLIP_CODEC)
     flow = tiny_flow()
     assert tuple(adapter_class(flow)(flow, True).parts) == described.VIDEO_PARTS

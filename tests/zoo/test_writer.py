@@ -8,6 +8,7 @@ import pytest
 import torch
 from compressai.models import FactorizedPrior, MeanScaleHyperprior
 from compressai.zoo.image import model_urls
+from compressai.zoo.image_vbr import model_urls as vbr
 from compressai.zoo.video import model_urls as video_urls
 from ship_hashes import hashes
 from support.models import photo, tiny
@@ -47,7 +48,8 @@ def written(model: torch.nn.Module) -> Container:
 
 def test_the_list_is_what_compressai_publishes() -> None:
     assert tuple(URLS) == tuple(CLASSES) and tuple(VIDEO) == VIDEO_NAMES
-    installed = {**model_urls, **video_urls}
+    rates = {name: {"mse": dict.fromkeys(range(1, 9), url["mse"])} for name, url in vbr.items()}
+    installed = {**model_urls, **video_urls, **rates}
     assert {name: urls for name, urls in URLS.items() if urls} == installed
 
 
