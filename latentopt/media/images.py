@@ -65,9 +65,9 @@ def image_size(path: str | Path, content: bytes | None = None) -> tuple[int, int
 
 def write_png(path: str | Path, x_hat: Tensor) -> None:
     """Write a (3, H, W) or (1, 3, H, W) image in [0, 1] as 8-bit PNG: whole, or not at all."""
-    content = png_bytes(x_hat)
+    levels = to_uint8(x_hat)
     try:
-        write_whole(path, content)
+        write_whole(path, _png(levels))
     except (OSError, InputError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be written ({reason})") from error
@@ -75,8 +75,13 @@ def write_png(path: str | Path, x_hat: Tensor) -> None:
 
 def png_bytes(x_hat: Tensor) -> bytes:
     """A (3, H, W) or (1, 3, H, W) image in [0, 1] as the content of an 8-bit PNG file."""
+    return _png(to_uint8(x_hat))
+
+
+def _png(levels: Tensor) -> bytes:
+    """Of (3, H, W) uint8."""
     png = io.BytesIO()
-    Image.fromarray(to_uint8(x_hat).permute(1, 2, 0).cpu().numpy(), "RGB").save(png, format="PNG")
+    Image.fromarray(levels.permute(1, 2, 0).cpu().numpy(), "RGB").save(png, format="PNG")
     return png.getvalue()
 
 
