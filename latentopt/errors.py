@@ -1,8 +1,22 @@
 """What latentopt raises on purpose; each message says what was wrong and what to do."""
 
 
+def printable(text: str) -> str:
+    r"""A message without control characters: what files and servers say may reach a terminal.
+
+    >>> printable("no\x1b[2J such\nfile")
+    'no\\x1b[2J such file'
+    """
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
 class LatentoptError(Exception):
     """Base class: catching it catches everything latentopt raises on purpose."""
+
+
+class LatentoptWarning(UserWarning):
+    """What was done otherwise than one might think, though nothing failed."""
 
 
 class UnsupportedModelError(LatentoptError):

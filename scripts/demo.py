@@ -27,6 +27,7 @@ from latentopt.bench.summary import summarise
 from latentopt.bench.sweep import evaluate
 from latentopt.bench.task import Plan, quality_points
 from latentopt.media.images import read_image, to_uint8
+from latentopt.media.quality import psnr_db
 
 OUT = Path(__file__).resolve().parents[1] / "results" / "demo"
 SMALLEST = ("chelsea.png", "coffee.png")

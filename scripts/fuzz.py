@@ -1,139 +1,115 @@
-"""Decode thousands of corrupt files: each must end in BitstreamError, fast and in little memory.
+"""Damage inputs of every kind by thousands: each is read or refused on purpose, fast and cheaply.
 
-Run: python scripts/fuzz.py [--count 10000]
-Four kinds of damage in turn: bytes changed, file truncated, and strings, or the fields of a header,
-changed under a checksum that is made to fit again, which is what reaches the entropy decoder, and
-the reader of fields. A file of these kinds may also decode, to some other picture: nothing in it
-says that it is not what the encoder wrote.
+Run: python scripts/fuzz.py [--count 10000] [--kinds streams,clips]    # an hour: --count 500000
+Kinds: coded streams, their containers, images, clips, checkpoints, command lines. An input that
+ends in anything else, or takes too long, is a surprise: it is kept in tests/corpus, whose files are
+tried first, here and by the tests, and the exit code is 1.
 """
 
 import argparse
-import re
+import hashlib
 import resource
-import zlib
+import sys
+import tempfile
+import traceback
+import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import numpy as np
-import torch
-from common import run, seconds, untrained
-from compressai.models import (
-    CompressionModel,
-    FactorizedPrior,
-    JointAutoregressiveHierarchicalPriors,
-    MeanScaleHyperprior,
-    ScaleHyperprior,
-)
+from common import run, seconds
+from fuzz_targets import TARGETS, Target, verdict
 from tqdm import tqdm
 
-import latentopt
-from latentopt import BitstreamError, Codec, Container
-from latentopt.bench.datasets import resolve
-from latentopt.bitstream import Origin
-from latentopt.media.images import read_image
-
-MODELS: tuple[Callable[[int, int], CompressionModel], ...] = (
-    FactorizedPrior,
-    ScaleHyperprior,
-    MeanScaleHyperprior,
-    JointAutoregressiveHierarchicalPriors,
-)
-HEIGHT, WIDTH = 96, 128
-KINDS = ("changed", "truncated", "resealed", "fields")
-FIELDS = slice(17, 33)
-"""Where a header of version 2 has its fields, and some bytes of what follows."""
-ORIGIN = Origin("tiny-mbt2018-mean", 3, step=1.4)
+KINDS = tuple(TARGETS)
+CORPUS = Path(__file__).parents[1] / "tests" / "corpus"
+SLOWEST_S = 20.0
+"""An input that takes longer is a surprise."""
 
 
-def damage(data: bytes, kind: str, strings: int, generator: np.random.Generator) -> bytes:
-    """A corrupt version of a file, of one of the ``KINDS``."""
-    if kind == "truncated":
-        return data[: generator.integers(0, len(data))]
-    if kind == "changed":
-        return _change(data, generator)
-    if kind == "fields":
-        fields = _change(data[FIELDS], generator)
-        body = data[: FIELDS.start] + fields + data[FIELDS.stop : -4]
-        return body + zlib.crc32(body).to_bytes(4, "little")
-    container = Container.from_bytes(data, strings)
-    damaged = list(container.strings)
-    which = generator.integers(0, strings)
-    damaged[which] = _change(damaged[which], generator)
-    return replace(container, strings=tuple(damaged)).to_bytes()
+@dataclass
+class Tally:
+    """What came of the inputs of a kind."""
 
+    outcomes: Counter[str] = field(default_factory=Counter)
+    surprises: int = 0
+    slowest: float = 0.0
+    grown_mb: float = 0.0
 
-def _change(data: bytes, generator: np.random.Generator) -> bytes:
-    """One to eight bytes replaced, or a stretch removed, doubled or filled with noise."""
-    out = bytearray(data)
-    at = int(generator.integers(0, len(out)))
-    length = int(generator.integers(1, 1 + len(out) - at))
-    match int(generator.integers(0, 4)):
-        case 0:
-            for _ in range(int(generator.integers(1, 9))):
-                out[generator.integers(0, len(out))] ^= int(generator.integers(1, 256))
-        case 1:
-            del out[at : at + length]
-        case 2:
-            out[at:at] = out[at : at + length]
-        case 3:
-            out[at : at + length] = generator.bytes(length)
-    return bytes(out)
+    def lines(self, kind: str) -> list[str]:
+        return [f"{n:6}  {kind:11} {outcome}" for outcome, n in sorted(self.outcomes.items())]
+
+    def costs(self, kind: str) -> str:
+        return f"{kind} {self.slowest:.2f} s, {self.grown_mb:.0f} MB"
 
 
 def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-@dataclass(frozen=True)
-class Victim:
-    """A codec, and a good file of it."""
-
-    codec: Codec
-    data: bytes
-
-    def outcome(self, broken: bytes) -> str:
-        """What comes of decoding a corrupt version of the file."""
-        try:
-            x_hat = self.codec.load_bytes(broken)
-        except BitstreamError as error:
-            return "BitstreamError: " + re.sub(r"\d+", "N", str(error))[:32] + "…"
-        assert torch.isfinite(x_hat).all() and x_hat.shape == (1, 3, HEIGHT, WIDTH)
-        return "unchanged" if broken == self.data else "decoded to an image"
+def attempt(target: Target, path: Path, tally: Tally) -> str | None:
+    """Try one input; returns how it surprised, None where it did not."""
+    before = peak_mb()
+    try:
+        took, outcome = seconds(partial(verdict, target, path))
+    except Exception:  # which is what is looked for
+        return traceback.format_exc()
+    tally.outcomes[outcome] += 1
+    tally.slowest = max(tally.slowest, took)
+    tally.grown_mb += peak_mb() - before
+    return f"took {took:.1f} s" if took > SLOWEST_S else None
 
 
-def victims() -> Iterator[Victim]:
-    """Codecs of each family, with a lattice of two dimensions and one of eight."""
-    x = read_image(resolve("sample").paths[0])[..., :HEIGHT, :WIDTH]
-    for make in MODELS:
-        for quant, origin in (("hex", ORIGIN), ("e8", None)):
-            model = untrained(partial(make, 8, 12))
-            model.origin = origin
-            codec = latentopt.wrap(model, quant)
-            data = codec.save_bytes(x)
-            codec.load_bytes(data)  # what a good file needs is not counted
-            yield Victim(codec, data)
+def keep(kind: str, name: str, data: bytes, folder: Path) -> Path:
+    """Put an input into the corpus; its name ends in that of the file that it was."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{kind}+{hashlib.sha256(data).hexdigest()[:8]}+{name}"
+    path.write_bytes(data)
+    return path
+
+
+def hunt(kind: str, count: int, generator: np.random.Generator, corpus: Path) -> Tally:
+    """Damage inputs of a kind, and try what is in the corpus before."""
+    target, tally = TARGETS[kind](), Tally()
+    for path in sorted(corpus.glob(f"{kind}+*")):
+        if how := attempt(target, path, Tally()):
+            tally.surprises += 1
+            print(f"{path}: still: {how}", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in tqdm(range(count), desc=kind, disable=None):
+            name, data = target.damaged(generator)
+            path = Path(folder) / name
+            path.write_bytes(data)
+            if how := attempt(target, path, tally):
+                tally.surprises += 1
+                print(f"{keep(kind, name, data, corpus)}: {how}", file=sys.stderr)
+    return tally
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--count", type=int, default=10_000, help="of all kinds together")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="which, between commas")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--corpus", type=Path, default=CORPUS, help="where surprises are kept")
     args = parser.parse_args(argv)
-    generator = np.random.default_rng(args.seed)
-    each = list(victims())
-    before, outcomes, slowest = peak_mb(), Counter[tuple[str, str]](), 0.0
-    for i in tqdm(range(args.count), disable=None):
-        victim, kind = each[i % len(each)], KINDS[i // len(each) % len(KINDS)]
-        broken = damage(victim.data, kind, victim.codec.string_count, generator)
-        took, outcome = seconds(partial(victim.outcome, broken))
-        slowest = max(slowest, took)
-        outcomes[kind, outcome] += 1
-    for (kind, outcome), n in sorted(outcomes.items()):
-        print(f"{n:6}  {kind:10} {outcome}")
-    grown = f"memory grew by {peak_mb() - before:.0f} MB"
-    print(f"{args.count} corrupt files; slowest {slowest:.3f} s; {grown}")
+    kinds = args.kinds.split(",")
+    tallies: dict[str, Tally] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for i, kind in enumerate(kinds):
+            count = args.count // len(kinds) + (i < args.count % len(kinds))
+            generator = np.random.default_rng([args.seed, i])
+            tallies[kind] = hunt(kind, count, generator, args.corpus)
+            print("\n".join(tallies[kind].lines(kind)))
+    surprises = sum(tally.surprises for tally in tallies.values())
+    costs = "; ".join(tally.costs(kind) for kind, tally in tallies.items())
+    print(f"{args.count} damaged inputs, {surprises} surprises; slowest and memory: {costs}")
+    if surprises:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

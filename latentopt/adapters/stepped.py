@@ -20,6 +20,7 @@ from latentopt.adapters.vbr import FixedRate
 from latentopt.bitstream import Origin
 from latentopt.errors import InputError, UnsupportedModelError
 
+_STEPS = (1e-3, 1e3)  # beyond these float32 holds neither the latent nor its scales
 _UNSTEPPED = (InvCompressAdapter, TreeAdapter, IntraAdapter, VideoAdapter)
 
 
@@ -40,13 +41,15 @@ def with_step(model: nn.Module, step: float) -> nn.Module:
     returns the model itself.
 
     Raises:
-        InputError: the step is not a positive number.
+        InputError: the step is not a positive number, or no such step can be coded.
         UnsupportedModelError: the model is a video codec, its class has no adapter, or it keeps
             its transforms elsewhere than in ``g_a`` and ``g_s`` or its densities elsewhere than its
             zoo's classes do.
     """
     if not (math.isfinite(step) and step > 0):
         raise InputError(f"step {step}: it must be a positive number")
+    if not _STEPS[0] <= step <= _STEPS[1]:
+        raise InputError(f"step {step:g}: from {_STEPS[0]:g} to {_STEPS[1]:g} can be coded")
     adapter = adapter_class(model)
     if step == 1:
         return model

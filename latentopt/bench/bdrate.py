@@ -2,19 +2,22 @@
 
 G. Bjøntegaard, "Calculation of average PSNR differences between RD-curves", VCEG-M33, 2001, with
 the logarithm of the rate to base 10. ``cubic`` is the document's third-order polynomial (a least
-squares fit beyond four points); ``pchip`` is the piecewise cubic that later JVET practice uses.
+squares fit beyond four points), and a `LatentoptWarning` says where it bends so that its figure
+means nothing; ``pchip`` is the piecewise cubic that later JVET practice uses.
 """
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from latentopt.errors import InputError, RateRangeError
+from latentopt.errors import InputError, LatentoptWarning, RateRangeError
 
 Method = Literal["pchip", "cubic"]
 Values = Sequence[float] | NDArray[np.float64]
@@ -189,12 +192,32 @@ def _integral(
     if method == "cubic":
         if len(np.unique(x)) < MIN_POINTS:
             raise RateRangeError(f"a cubic needs {MIN_POINTS} different {axis} values")
-        centre = x.mean()  # the fit is ill-conditioned far from 0
-        primitive = np.polyint(np.polyfit(x - centre, y, 3))
-        return lambda low, high: float(
-            np.polyval(primitive, high - centre) - np.polyval(primitive, low - centre)
-        )
+        return partial(_cubic_integral, x, y, axis)
     raise InputError(f"unknown method {method!r}; known: pchip, cubic")
+
+
+def _cubic_integral(
+    x: NDArray[np.float64], y: NDArray[np.float64], axis: str, low: float, high: float
+) -> float:
+    centre = x.mean()  # the fit is ill-conditioned far from 0
+    fit = np.polyfit(x - centre, y, 3)
+    if _falls(fit, low - centre, high - centre):
+        other = "rate" if axis == "PSNR" else "PSNR"
+        warnings.warn(
+            f"the cubic through a curve of {_span(x, axis)} has less {other} at more {axis}, as no "
+            "codec has: its difference means nothing; use pchip, or drop the point that is off",
+            LatentoptWarning,
+            stacklevel=5,
+        )
+    primitive = np.polyint(fit)
+    return float(np.polyval(primitive, high - centre) - np.polyval(primitive, low - centre))
+
+
+def _falls(fit: NDArray[np.float64], low: float, high: float) -> bool:
+    """Whether a cubic does not rise all over a range."""
+    slope = np.polyder(fit)
+    bend = -slope[1] / (2 * slope[0]) if slope[0] else low  # where the slope is least, or largest
+    return bool(min(np.polyval(slope, [low, high, np.clip(bend, low, high)])) <= 0)
 
 
 def _require_increasing(x: NDArray[np.float64], axis: str) -> None:
@@ -204,5 +227,5 @@ def _require_increasing(x: NDArray[np.float64], axis: str) -> None:
         before, after = (x[at], x[at + 1]) if axis == "PSNR" else (10 ** x[at], 10 ** x[at + 1])
         raise RateRangeError(
             f"{axis} does not increase along the curve ({before:.4g} is followed by {after:.4g}); "
-            "pchip needs that, drop a point or use cubic"
+            "no difference is defined for it: drop or measure again the point that is off"
         )

@@ -1,6 +1,8 @@
 """`latentopt bdrate`: measure configurations of a codec on a data set and summarise them."""
 
 import argparse
+import math
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -21,6 +23,7 @@ from latentopt.bench.task import Plan, RatePoint, checkpoint_points, quality_poi
 from latentopt.errors import InputError, LatentoptError
 
 DEFAULT_CONFIGS = "baseline,int,hex,oct,oct+shift,fast,default"
+_MOST_THREADS = max(64, os.cpu_count() or 1)  # far more end the process
 _VIDEO_OPTIONS = ("gop", "frames", "ahead", "parts")
 
 
@@ -59,8 +62,8 @@ def run(args: argparse.Namespace) -> int:
     """Measure, summarise, plot; raises LatentoptError on anything the user can fix."""
     codec = zoo.canonical(args.codec)
     if args.threads is not None:
-        if args.threads < 1:
-            raise InputError(f"--threads {args.threads}: must be at least 1")
+        if not 1 <= args.threads <= _MOST_THREADS:
+            raise InputError(f"--threads {args.threads}: must be from 1 to {_MOST_THREADS}")
         torch.set_num_threads(args.threads)
     steps = _numbers(args.steps, "--steps")
     medium = _medium(args, codec, steps)
@@ -154,7 +157,7 @@ def _points(args: argparse.Namespace, codec: str) -> list[RatePoint]:
         return checkpoint_points(codec, args.weights)
     if args.qualities:
         numbers = _numbers(args.qualities, "--qualities")
-        if any(q != int(q) for q in numbers):
+        if not all(math.isfinite(q) and q == int(q) for q in numbers):
             raise InputError(f"--qualities {args.qualities}: qualities are whole numbers")
         return quality_points(codec, [int(q) for q in numbers], args.metric)
     qualities = zoo.qualities(codec, args.metric)

@@ -17,12 +17,19 @@ import skimage
 from latentopt.errors import DataError, InputError
 from latentopt.media import IMAGE_SUFFIXES
 from latentopt.media.download import fetch
-from latentopt.media.images import read_image, to_uint8
+from latentopt.media.images import read_samples, to_uint8
 
 _KODAK_URL = "https://r0k.us/graphics/kodak/kodak"
 _CLIC_URL = "https://data.vision.ee.ethz.ch/cvl/clic/professional_valid_2020.zip"
+_LARGEST_IMAGE = 1 << 23  # bytes, of Kodak's photographs; the largest has not a megabyte
+_LARGEST_SET = 1 << 30  # bytes, of CLIC's images together
 # RGB photographs that every scikit-image wheel holds, so that they need no download.
 _SAMPLE = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
+
+
+def _text(name: str) -> str:
+    """A file's name as UTF-8 can hold it, which not every name is."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @dataclass(frozen=True)
@@ -35,8 +42,9 @@ class Dataset:
     @property
     def names(self) -> tuple[str, ...]:
         """One distinct name per item: `label`, or the path where two items share it."""
-        short = [self.label(p) for p in self.paths]
-        return tuple(n if short.count(n) == 1 else str(p) for n, p in zip(short, self.paths))
+        short = [_text(self.label(p)) for p in self.paths]
+        pairs = zip(short, self.paths)
+        return tuple(n if short.count(n) == 1 else _text(str(p)) for n, p in pairs)
 
     @staticmethod
     def label(path: Path) -> str:
@@ -180,7 +188,8 @@ def cache_root() -> Path:
 def _download_kodak(target: Path) -> None:
     for name in _checksums("kodak"):
         if not _is_genuine(target / name, "kodak"):
-            fetch(f"{_KODAK_URL}/{name}", target / name, partial(_matches, "kodak", name))
+            genuine = partial(_matches, "kodak", name)
+            fetch(f"{_KODAK_URL}/{name}", target / name, genuine, _LARGEST_IMAGE)
 
 
 def _download_clic(target: Path) -> None:
@@ -198,6 +207,8 @@ def _unpack_clic(archive: Path, target: Path) -> None:
         staging = Path(temporary) / target.name
         staging.mkdir()
         with zipfile.ZipFile(archive) as content:
+            if sum(member.file_size for member in content.infolist()) > _LARGEST_SET:
+                raise OSError(f"{_CLIC_URL} would unpack to more than {_LARGEST_SET} bytes")
             for member in content.infolist():
                 name = Path(member.filename).name
                 if name.lower().endswith(".png") and not name.startswith("."):
@@ -224,7 +235,7 @@ def _is_genuine(path: Path, data: str) -> bool:
 def _matches(data: str, name: str, path: Path) -> bool:
     """Whether the pixels are those of the known image, however its PNG was compressed."""
     try:
-        pixels = to_uint8(read_image(path)).permute(1, 2, 0)
+        pixels = to_uint8(read_samples(path)).permute(1, 2, 0)
     except DataError:
         return False
     height, width, _ = pixels.shape

@@ -4,6 +4,7 @@ Both are groups of frames to the harness: an image is one group of one frame, a 
 each of its key frames, and groups do not depend on each other.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -30,7 +31,7 @@ from latentopt.codec.wrap import wrap_image, wrap_video
 from latentopt.encoder import Ahead
 from latentopt.errors import InputError
 from latentopt.media.clips import open_clip
-from latentopt.media.images import image_size, read_image
+from latentopt.media.images import image_size, read_samples
 
 DEFAULT_GOP = 8
 """Frames from key frame to key frame, as in the paper."""
@@ -98,7 +99,7 @@ class Images:
         return image_size(path)
 
     def groups(self, paths: Sequence[Path]) -> Iterator[list[Tensor]]:
-        yield [torch.cat([read_image(path) for path in paths])]
+        yield [torch.cat([read_samples(path) for path in paths])]
 
     def coder(self, config: Configuration, model: nn.Module) -> Coder:
         if config.recipe is None:
@@ -130,8 +131,8 @@ class Clips:
 
     def __post_init__(self) -> None:
         for name, value in (("gop", self.gop), ("frames", self.frames)):
-            if value is not None and value < 1:
-                raise InputError(f"{name} {value}: must be at least 1")
+            if value is not None and not 1 <= value <= sys.maxsize:
+                raise InputError(f"{name} {value}: must be at least 1, and no more than a clip has")
         unknown = set(self.parts or ()) - set(PARTS)
         if unknown or self.parts == ():
             named = f"unknown part {min(unknown)!r}" if unknown else "no part"

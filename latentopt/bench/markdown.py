@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from latentopt.bench.summary import against_published, complete_rows, means, summarise
+from latentopt.bench.summary import against_published, left_out, means, summarise
 
 
 def report(rows: pd.DataFrame, title: str, sections: Sequence[str] = ()) -> str:
     """All tables as Markdown, ``sections`` among them, and what a reader must know of them."""
-    measured, used = rows["image"].nunique(), complete_rows(rows)["image"].nunique()
+    measured, missing = rows["image"].nunique(), left_out(rows)
     parts = [f"# {title}", "## Against the baseline", _table(summarise(rows))]
     parts += sections
     published = against_published(rows)
@@ -21,9 +21,10 @@ def report(rows: pd.DataFrame, title: str, sections: Sequence[str] = ()) -> str:
         parts += ["## Against the published curve, step 1"]
         parts += [_table(published) if read else reasons]
     parts += ["## Means", _table(means(rows)), _NOTE]
-    if used < measured:
+    if missing:
         parts.append(
-            f"{measured - used} of {measured} images were not measured everywhere: left out."
+            f"{len(missing)} of {measured} images were not measured everywhere: left out "
+            f"({', '.join(missing)})."
         )
     sources = sorted(rows["latentopt"].unique())
     parts.append(

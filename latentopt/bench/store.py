@@ -2,13 +2,17 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from io import FileIO
+from itertools import count
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import pandas as pd
 
+from latentopt.atomic import reading
+from latentopt.bench.lock import lock
 from latentopt.errors import InputError
 
 Key = tuple[str, str, float, str, str]
@@ -45,7 +49,14 @@ class Measurement:
     latentopt: str
     """Version, then the commit where the code runs from a checkout."""
 
+    @property
+    def key(self) -> Key:
+        """What no other row of a file has."""
+        return self.codec, self.point, self.step, self.config, self.image
 
+
+_LARGEST = 1 << 53  # beyond it no float64 holds every integer
+_LONGEST_LINE = 1 << 17  # bytes
 COLUMNS = tuple(f.name for f in fields(Measurement))
 _TYPES = {f.name: cast(Callable[[str], Any], f.type) for f in fields(Measurement)}
 
@@ -63,26 +74,31 @@ class Settings:
 
 
 class ResultsFile:
-    """Append-only CSV of measurements.
+    """Append-only CSV of measurements, which one process writes at a time.
 
     ::
 
-        open ──► drop a half-written last line ──► check header and settings ──► known keys
+        open ──► lock ──► drop a half-written last line ──► check header and settings ──► known keys
         append ──► one whole line, flushed, so that a killed run loses one image at most
     """
 
     def __init__(self, path: Path, settings: Settings) -> None:
+        """Raises InputError where the file cannot be written, is being written, or is damaged."""
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        drop_partial_line(path)
-        if not path.exists() or path.stat().st_size == 0:
-            path.write_text(csv_line(COLUMNS), encoding="utf-8")
-        self._done: set[Key] = set()
-        self._weights: dict[tuple[str, str], str] = {}
-        for row in read_measurements(path):
-            self._check(row, settings)
-            self._note(row)
-        self._file = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115 (see close)
+        self._file = _opened(path)
+        try:
+            lock(self._file, path)
+            drop_partial_line(path)
+            if path.stat().st_size == 0:
+                self._write(csv_line(COLUMNS))
+            self._done: set[Key] = set()
+            self._weights: dict[tuple[str, str], str] = {}
+            for row in read_measurements(path):
+                self._check(row, settings)
+                self._note(row)
+        except BaseException:
+            self._file.close()
+            raise
 
     def __enter__(self) -> "ResultsFile":
         return self
@@ -106,12 +122,20 @@ class ResultsFile:
             )
 
     def append(self, row: Measurement) -> None:
-        self._file.write(csv_line(asdict(row).values()))
-        self._file.flush()
+        self._write(csv_line(vars(row).values()))
         self._note(row)
 
+    def _write(self, line: str) -> None:
+        data = line.encode("utf-8")
+        try:
+            written = self._file.write(data)
+        except OSError as error:
+            raise InputError(f"cannot write {self._path}: {error.strerror}") from error
+        if written != len(data):
+            raise InputError(f"cannot write {self._path}: the disk is full")
+
     def _note(self, row: Measurement) -> None:
-        self._done.add((row.codec, row.point, row.step, row.config, row.image))
+        self._done.add(row.key)
         self._weights[row.codec, row.point] = row.weights
 
     def _check(self, row: Measurement, settings: Settings) -> None:
@@ -131,30 +155,71 @@ class ResultsFile:
 
 
 def read_measurements(path: Path) -> Iterator[Measurement]:
-    """The rows of a measurements file; InputError where it is not one."""
-    with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        if tuple(header) != COLUMNS:
+    """The rows of a measurements file; InputError, which names the line, where it is not one."""
+    with reading(path) as file:
+        reader = csv.reader(_lines(path, file))
+        try:
+            _check_columns(path, next(reader, []))
+            seen: dict[Key, int] = {}
+            for values in reader:
+                row = _row(values)
+                first = seen.setdefault(row.key, reader.line_num)
+                if first != reader.line_num:
+                    raise ValueError(f"it measures again what line {first} did")
+                yield row
+        except InputError:
+            raise
+        except (ValueError, csv.Error) as error:
             raise InputError(
-                f"{path} has other columns than this version writes "
-                f"({', '.join(sorted(set(header) ^ set(COLUMNS))) or 'in another order'}): "
-                "delete the file or choose another output folder"
-            )
-        for values in reader:
-            try:
-                yield Measurement(
-                    **{name: _TYPES[name](v) for name, v in zip(COLUMNS, values, strict=True)}
-                )
-            except ValueError as error:
-                raise InputError(
-                    f"{path}, line {reader.line_num}: damaged row ({error}): delete that line"
-                ) from error
+                f"{path}, line {reader.line_num}: damaged row ({error}): delete that line"
+            ) from error
+
+
+def _lines(path: Path, file: BinaryIO) -> Iterator[str]:
+    """Lines as text."""
+    for number in count(1):
+        line = file.readline(_LONGEST_LINE)
+        if not line:
+            return
+        if len(line) == _LONGEST_LINE:
+            raise InputError(f"{path}, line {number}: longer than any row: delete that line")
+        try:
+            yield line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path}, line {number}: not UTF-8 from its byte {error.start} on: delete that line"
+            ) from error
+
+
+def _check_columns(path: Path, header: Sequence[str]) -> None:
+    if tuple(header) != COLUMNS:
+        raise InputError(
+            f"{path} has other columns than this version writes "
+            f"({', '.join(sorted(set(header) ^ set(COLUMNS))) or 'in another order'}): "
+            "delete the file or choose another output folder"
+        )
+
+
+def _row(values: Sequence[str]) -> Measurement:
+    """ValueError where they are none."""
+    row = Measurement(**{name: _TYPES[name](v) for name, v in zip(COLUMNS, values, strict=True)})
+    for name, value in vars(row).items():
+        if isinstance(value, int) and not 0 <= value <= _LARGEST:
+            raise ValueError(f"{name} is {str(value)[:20]}")
+    return row
 
 
 def read_rows(path: Path) -> pd.DataFrame:
     """The measurements as a data frame."""
-    return pd.DataFrame([asdict(row) for row in read_measurements(path)], columns=list(COLUMNS))
+    return pd.DataFrame([vars(row) for row in read_measurements(path)], columns=list(COLUMNS))
+
+
+def _opened(path: Path) -> FileIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "ab", buffering=0)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
 
 
 def csv_line(values: Iterable[object]) -> str:

@@ -1,6 +1,7 @@
 """From measurements to data frames: means, Bjøntegaard differences, published curves."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypedDict
@@ -11,7 +12,7 @@ from latentopt.bench.bdrate import Method, bd_psnr, bd_rate, rate_at_equal_psnr
 from latentopt.bench.configs import BASELINE
 from latentopt.bench.datasets import published_set
 from latentopt.bench.published import RdCurve, published_curve
-from latentopt.errors import InputError, RateRangeError
+from latentopt.errors import InputError, LatentoptWarning, RateRangeError
 from latentopt.media.quality import ms_ssim_db
 
 _CELL = ["codec", "point", "step", "config"]
@@ -29,8 +30,13 @@ class Curve:
 def complete_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of the images that every (point, step, configuration) has: means need equal sets."""
     cells = rows.groupby(_CELL).ngroups
-    counts = rows.groupby("image")["config"].size()
-    return rows[rows["image"].isin(counts.index[counts == cells])]
+    found = rows.drop_duplicates([*_CELL, "image"]).groupby("image")["config"].size()
+    return rows[rows["image"].isin(found.index[found == cells])]
+
+
+def left_out(rows: pd.DataFrame) -> tuple[str, ...]:
+    """The images that :func:`complete_rows` leaves out of all means and differences."""
+    return tuple(sorted(set(rows["image"]) - set(complete_rows(rows)["image"])))
 
 
 def means(rows: pd.DataFrame) -> pd.DataFrame:
@@ -144,13 +150,13 @@ def _bd(
 ) -> float:
     if quality == "ms_ssim_db" and a[quality].isna().any():
         raise RateRangeError("MS-SSIM needs images of at least 161 pixels a side")
-    return difference(
-        a["bpp"].to_numpy(),
-        a[quality].to_numpy(),
-        b["bpp"].to_numpy(),
-        b[quality].to_numpy(),
-        method,
-    )
+    curves = [frame[column].to_numpy() for frame in (a, b) for column in ("bpp", quality)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LatentoptWarning)  # a doubtful figure is none in a table
+        try:
+            return difference(*curves, method)
+        except LatentoptWarning as doubt:
+            raise RateRangeError(str(doubt)) from doubt
 
 
 def _per_image(base: pd.DataFrame, own: pd.DataFrame) -> float:

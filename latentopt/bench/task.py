@@ -1,5 +1,6 @@
 """What is to be measured: rate points, and a plan that falls into tasks."""
 
+import re
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -102,8 +103,7 @@ class Plan:
                 )
         if self.batch_size < 1:
             raise InputError(f"batch size {self.batch_size}: must be at least 1")
-        if self.device.startswith("cuda") and not torch.cuda.is_available():
-            raise InputError(f"device {self.device}: PyTorch sees no GPU here; use cpu")
+        _check_device(self.device)
 
     @property
     def settings(self) -> Settings:
@@ -132,6 +132,17 @@ class Plan:
             pending = [item for item in self.items if cell.key(item) not in done]
             for batch in _batches(pending, self.batch_size):
                 yield Task(cell, batch)
+
+
+def _check_device(name: str) -> None:
+    """InputError unless things can be measured there."""
+    found = re.fullmatch(r"cpu|cuda(?::(\d{1,4}))?", name)
+    if not found:
+        raise InputError(f"device {name!r}: use cpu or cuda")
+    if name != "cpu" and not torch.cuda.is_available():
+        raise InputError(f"device {name}: PyTorch sees no GPU here; use cpu")
+    if int(found[1] or 0) >= max(torch.cuda.device_count(), 1):
+        raise InputError(f"device {name}: PyTorch sees {torch.cuda.device_count()} here")
 
 
 def _batches(items: Iterable[Item], batch_size: int) -> Iterator[tuple[Item, ...]]:

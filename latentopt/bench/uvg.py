@@ -26,6 +26,7 @@ SEQUENCES = {
 
 _URL = "https://ultravideo.fi/video"
 _MAGIC = b"7z\xbc\xaf\x27\x1c"
+_LARGEST = 3 << 30  # bytes of an archive; the largest has about one GB
 _FRAME_BYTES = 1920 * 1080 * 3 // 2
 _TOOLS = {
     "7z": ("x", "-y", "-o{folder}", "{archive}"),
@@ -54,7 +55,7 @@ def download(name: str, folder: Path) -> Path:
     target = folder / file_name(name)
     archive = target.with_name(f"{target.stem}_RAW.7z")
     try:
-        fetch(f"{_URL}/{archive.name}", archive, _is_7z)
+        fetch(f"{_URL}/{archive.name}", archive, _is_7z, _LARGEST)
         _unpack(tool, archive, target)
     finally:
         archive.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ import argparse
 import math
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 
 from latentopt.errors import InputError
 
@@ -54,6 +55,15 @@ def positive(text: str) -> float:
     if not (math.isfinite(value) and value > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return value
+
+
+def rate(text: str) -> Fraction:
+    """Frames per second, as a decimal number or a fraction."""
+    found = re.fullmatch(r"(\d{1,10}(?:\.\d{1,9})?)(?:/(\d{1,10}))?", text)
+    numerator, per = (Fraction(found[1]), int(found[2] or 1)) if found else (0, 1)
+    if not (numerator and per):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a rate such as 25, 29.97 or 30000/1001")
+    return Fraction(numerator, per)
 
 
 def refuse(

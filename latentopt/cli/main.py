@@ -6,14 +6,13 @@ imported, and that imports what it needs once its arguments are known to be good
 
 import argparse
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NoReturn, Protocol, cast
 
 from latentopt import __version__
-from latentopt.cli.noise import quiet
-from latentopt.errors import InputError, LatentoptError
+from latentopt.cli.door import guarded
+from latentopt.errors import InputError
 
 COMMANDS = {
     "encode": "code an image or a clip",
@@ -53,21 +52,16 @@ class Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command: 0, or 2 with one line on stderr, or 130 when interrupted."""
-    argv = sys.argv[1:] if argv is None else argv
-    try:
-        with warnings.catch_warnings():
-            quiet()
-            asked = next((word for word in argv if word in COMMANDS), None)
-            args = _parser(asked).parse_args(argv)
-            run: Callable[[argparse.Namespace], int] = args.run
-            return run(args)
-    except LatentoptError as error:
-        print(f"latentopt: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("latentopt: interrupted", file=sys.stderr)
-        return 130
+    """Run a command: 0, or another code with one line on stderr (door.py)."""
+    words = sys.argv[1:] if argv is None else argv
+    return guarded(lambda: _run(words))
+
+
+def _run(argv: Sequence[str]) -> int:
+    asked = next((word for word in argv if word in COMMANDS), None)
+    args = _parser(asked).parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = args.run
+    return run(args)
 
 
 class _Parser(argparse.ArgumentParser):

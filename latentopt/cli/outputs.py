@@ -5,7 +5,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from latentopt.atomic import place
 from latentopt.errors import InputError
+
+_LONGEST_NAME = 255  # bytes, on every file system in use
 
 
 def check_output(path: Path, inputs: Sequence[Path | None], folder: bool = False) -> None:
@@ -17,13 +20,14 @@ def check_output(path: Path, inputs: Sequence[Path | None], folder: bool = False
     # os.path rather than Path, whose questions raise on names that are too long
     if os.path.isdir(path) and not folder:
         raise InputError(f"cannot write {path}: it is a folder; name a file in it")
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-        raise InputError(f"cannot write {path}: it is not a regular file")
+    target = place(path)  # of a link it is the file behind that is replaced
     if os.path.exists(path) and not os.access(path, os.W_OK):
         raise InputError(f"cannot write {path}: it is write-protected")
-    if not os.path.isdir(path.parent):
-        raise InputError(f"cannot write {path}: there is no folder {path.parent}; make it first")
-    _check_place(path, path.parent)
+    if not os.path.isdir(target.parent):
+        raise InputError(f"cannot write {path}: there is no folder {target.parent}; make it first")
+    if len(os.fsencode(target.name)) > _LONGEST_NAME:
+        raise InputError(f"cannot write {path}: its name is too long")
+    _check_place(path, target.parent)
 
 
 def check_folder(path: Path) -> None:
@@ -39,7 +43,7 @@ def check_folder(path: Path) -> None:
 def _check_place(path: Path, folder: Path) -> None:
     """Write where the output will be written, under a temporary name."""
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{path.name}."):
+        with tempfile.NamedTemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error

@@ -3,7 +3,6 @@
 import argparse
 import sys
 from dataclasses import replace
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from latentopt.cli import arguments, native
@@ -55,7 +54,9 @@ def add_clip_arguments(parser: argparse.ArgumentParser) -> None:
     add("--ahead", action="store_true", help=ahead)
     size = "width and height of a raw .yuv, unless its name says"
     add("--size", type=arguments.size, metavar="WxH", help=size)
-    add("--rate", type=Fraction, metavar="FPS", help="frames per second, unless the file says")
+    add(
+        "--rate", type=arguments.rate, metavar="FPS", help="frames per second, unless the file says"
+    )
 
 
 def recipe(args: argparse.Namespace) -> "Recipe":

@@ -34,7 +34,7 @@ from latentopt.latents import Coded, Crossed
 from latentopt.pmf.tables import Ints
 
 MAX_PIXELS = 1 << 26
-"""Default limit on the size of images that a decoder accepts, 8192 x 8192."""
+"""Default limit on the size of images that a codec writes and reads, 8192 x 8192."""
 
 
 class Compressed(TypedDict):
@@ -135,8 +135,10 @@ class Codec(nn.Module):
             where there is one), and ``shape``, the images' (H, W).
 
         Raises:
-            InputError: ``x`` is not such a batch, or its latent is not finite.
+            InputError: ``x`` is not such a batch or is beyond ``max_pixels``, or its latent is not
+                finite.
         """
+        self.check_pixels(x)
         strings = [[c.string for c in coded] for coded in self.encode(x).values()]
         return {"strings": strings, "shape": torch.Size(x.shape[-2:])}
 
@@ -319,11 +321,22 @@ class Codec(nn.Module):
         """The size (H, W) of an image to be decoded; BitstreamError beyond ``max_pixels``."""
         height, width = (int(side) for side in shape)
         if min(height, width) < 1 or height * width > self.max_pixels:
-            raise BitstreamError(
-                f"image size {width}x{height} is outside 1 … {self.max_pixels} pixels; "
-                "raise codec.max_pixels if this is meant"
-            )
+            raise BitstreamError(self._too_large(height, width))
         return height, width
+
+    def check_pixels(self, x: Tensor) -> None:
+        """Raises InputError for images (B, 3, H, W) that a decoder of this limit refuses."""
+        if not isinstance(x, Tensor) or x.dim() != 4:
+            return  # no images: others say so
+        height, width = x.shape[-2:]
+        if height * width > self.max_pixels:
+            raise InputError(self._too_large(height, width))
+
+    def _too_large(self, height: int, width: int) -> str:
+        return (
+            f"image size {width}x{height} is outside 1 … {self.max_pixels} pixels; "
+            "raise codec.max_pixels if this is meant"
+        )
 
     def check_strings(self, strings: Sequence[Sequence[bytes]]) -> None:
         """Raises BitstreamError unless there is a list for each latent, all equally long."""

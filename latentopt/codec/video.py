@@ -154,7 +154,7 @@ class VideoCodec(nn.Module):
         Yields each frame's latents, and what the decoder will predict from: the reconstruction
         (1, 3, H, W), padded and not clipped.
         """
-        for _, frame, image in self.frames.encode(frames):
+        for _, frame, image in self.frames.encode(self._checked(frames)):
             yield frame, image
 
     # -- files -----------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ class VideoCodec(nn.Module):
         done: Callable[[int], object],
     ) -> tuple[int, int]:
         count = size = 0
-        for x, frame, _ in self.frames.encode(frames):
+        for x, frame, _ in self.frames.encode(self._checked(frames)):
             if not count:
                 size += file.write(self._header(x, rate).to_bytes())
             flat = tuple(string for strings in _strings(frame).values() for string in strings)
@@ -247,6 +247,22 @@ class VideoCodec(nn.Module):
             raise BitstreamError(f"written by a codec of {len(header.settings)} parts")
         for settings, theirs in zip(ours, header.identities):
             Identity(settings, *self._hashes).check(theirs)
+
+    @property
+    def max_pixels(self) -> int:
+        """The limit on the size of frames that are written and read."""
+        return self._part(KEY_PART).max_pixels
+
+    @max_pixels.setter
+    def max_pixels(self, limit: int) -> None:
+        for codec in self._codecs.values():
+            codec.max_pixels = limit
+
+    def _checked(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+        """The frames (B, 3, H, W); InputError for one that a decoder of this limit refuses."""
+        for x in frames:
+            self._part(KEY_PART).check_pixels(x)
+            yield x
 
     # -- parts -----------------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 import io
 import re
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from torch import Tensor
 
 from latentopt.atomic import write_whole
 from latentopt.errors import DataError, InputError
+from latentopt.media.profiles import to_srgb
 
+# What PIL raises on broken files: SyntaxError on PNG, TypeError and others on TIFF.
+_BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
 _OPAQUE = ("1", "L", "P", "RGB")
 _ALPHA = ("LA", "PA", "RGBA")
 _REFUSED = {
@@ -29,13 +33,25 @@ def read_image(path: str | Path, content: bytes | None = None) -> Tensor:
 
     ``content`` is the file's, where it is not at ``path``, which names it in errors all the same.
 
-    Grey and palette images become RGB. An alpha channel is dropped where it is fully opaque and
-    refused elsewhere; 16-bit, floating-point, CMYK and animated images are refused (DataError).
+    Grey and palette images become RGB, and colours of another profile than sRGB are converted to
+    it, with a `LatentoptWarning` (profiles.py). An alpha channel is dropped where it is fully
+    opaque and refused elsewhere; 16-bit, floating-point, CMYK and animated images are refused
+    (DataError).
     """
-    path = Path(path)
+    return _read(Path(path), content, to_srgb)
+
+
+def read_samples(path: str | Path) -> Tensor:
+    """The same without regard to colour profiles, as published measurements take images."""
+    return _read(Path(path), None, lambda image, _: image.convert("RGB"))
+
+
+def _read(
+    path: Path, content: bytes | None, to_rgb: Callable[[Image.Image, Path], Image.Image]
+) -> Tensor:
     with _opened(path, content) as image:
-        upright = ImageOps.exif_transpose(image)
-        pixels = np.array(_to_rgb(upright, path), dtype=np.uint8)  # (H, W, 3)
+        opaque = _opaque(ImageOps.exif_transpose(image), path)
+        pixels = np.array(to_rgb(opaque, path), dtype=np.uint8)  # (H, W, 3)
     return torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).float() / 255.0
 
 
@@ -49,9 +65,9 @@ def image_size(path: str | Path, content: bytes | None = None) -> tuple[int, int
 
 def write_png(path: str | Path, x_hat: Tensor) -> None:
     """Write a (3, H, W) or (1, 3, H, W) image in [0, 1] as 8-bit PNG: whole, or not at all."""
-    content = png_bytes(x_hat)
+    levels = to_uint8(x_hat)
     try:
-        write_whole(path, content)
+        write_whole(path, _png(levels))
     except (OSError, InputError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be written ({reason})") from error
@@ -59,8 +75,13 @@ def write_png(path: str | Path, x_hat: Tensor) -> None:
 
 def png_bytes(x_hat: Tensor) -> bytes:
     """A (3, H, W) or (1, 3, H, W) image in [0, 1] as the content of an 8-bit PNG file."""
+    return _png(to_uint8(x_hat))
+
+
+def _png(levels: Tensor) -> bytes:
+    """Of (3, H, W) uint8."""
     png = io.BytesIO()
-    Image.fromarray(to_uint8(x_hat).permute(1, 2, 0).cpu().numpy(), "RGB").save(png, format="PNG")
+    Image.fromarray(levels.permute(1, 2, 0).cpu().numpy(), "RGB").save(png, format="PNG")
     return png.getvalue()
 
 
@@ -88,7 +109,7 @@ def _opened(path: Path, content: bytes | None) -> Iterator[Image.Image]:
         raise DataError(f"{path}: no such image file") from error
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: too large to open safely ({error}); cut it into tiles") from error
-    except (OSError, SyntaxError, ValueError) as error:  # PIL raises SyntaxError on broken PNG
+    except _BROKEN as error:
         raise DataError(f"{path}: not a readable image ({error}); replace the file") from error
 
 
@@ -119,7 +140,8 @@ def _sixteen_bit(image: Image.Image) -> bool:
     return False
 
 
-def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
+def _opaque(image: Image.Image, path: Path) -> Image.Image:
+    """Without alpha, palette or single bits: of mode RGB or L."""
     if image.mode in _ALPHA or "transparency" in image.info:
         rgba = image.convert("RGBA")
         if np.asarray(rgba.getchannel("A")).min() < 255:
@@ -127,5 +149,5 @@ def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
                 f"{path}: has transparent pixels, which the codec cannot represent; "
                 "flatten it onto a background first"
             )
-        return rgba.convert("RGB")
-    return image.convert("RGB")
+        return rgba.convert("L" if image.mode in ("L", "LA") else "RGB")
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")

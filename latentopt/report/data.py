@@ -13,7 +13,7 @@ from latentopt.bench.configs import BASELINE
 from latentopt.bench.datasets import published_set
 from latentopt.bench.published import RdCurve, published_curve
 from latentopt.bench.store import read_rows
-from latentopt.bench.summary import Curve, complete_rows, curves, means
+from latentopt.bench.summary import Curve, complete_rows, curves, left_out, means
 from latentopt.errors import InputError, RateRangeError
 from latentopt.media.quality import ms_ssim_db
 from latentopt.report.commands import clip_options, commands
@@ -87,13 +87,15 @@ def title(rows: pd.DataFrame) -> str:
 
 def facts(rows: pd.DataFrame) -> dict[str, str]:
     """What was measured, in words."""
-    items, used = rows["image"].nunique(), complete_rows(rows)["image"].nunique()
-    left_out = "" if used == items else f"; means are of the {used} that were measured everywhere"
+    items, missing = rows["image"].nunique(), left_out(rows)
+    without = (
+        f"; means are without {', '.join(missing)}, not measured everywhere" if missing else ""
+    )
     threads = ", ".join(str(n) for n in sorted(rows["threads"].unique()))
     return {
         "Codec": _listed(rows, "codec"),
         "Data": _listed(rows, "data"),
-        "Clips" if is_video(rows) else "Images": f"{items}{left_out}",
+        "Clips" if is_video(rows) else "Images": f"{items}{without if missing else ''}",
         "Rate points": _points(rows),
         "Configurations": _listed(rows, "config"),
         "latentopt": ", ".join(sorted(rows["latentopt"].unique())),

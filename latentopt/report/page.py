@@ -16,6 +16,7 @@ from latentopt.atomic import write_whole
 from latentopt.bench.exchange import IMPORTED, imported
 from latentopt.bench.published import RdCurve
 from latentopt.errors import InputError, LatentoptError
+from latentopt.media.download import no_downloads
 from latentopt.report import data, markup, views
 from latentopt.report.page_tables import tables
 from latentopt.report.slider import Comparison, compare
@@ -88,7 +89,8 @@ def _try(
     rows: pd.DataFrame, image: str, weights: Sequence[Path]
 ) -> tuple[Comparison | None, str | None]:
     try:
-        return compare(rows, image, weights), None
+        with no_downloads("a report downloads nothing"):  # its rows may be a stranger's
+            return compare(rows, image, weights), None
     except LatentoptError as error:
         return None, " ".join(str(error).split())
 

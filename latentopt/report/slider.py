@@ -35,7 +35,7 @@ from latentopt.codec.rung import CodedFile, encode_image
 from latentopt.codec.target import Psnr
 from latentopt.codec.wrap import wrap_image
 from latentopt.errors import DataError, InputError, RateRangeError, WeightsError
-from latentopt.media.images import read_image, to_uint8
+from latentopt.media.images import read_samples, to_uint8
 from latentopt.media.quality import psnr_db
 from latentopt.report.commands import quality
 from latentopt.report.data import is_video
@@ -145,7 +145,7 @@ def _original(rows: pd.DataFrame, image: str) -> Tensor:
     paths = dict(zip(found.names, found.paths))
     if image not in paths:
         raise DataError(f"{data} holds no {image} here")
-    x = read_image(paths[image])
+    x = read_samples(paths[image])
     height, width = x.shape[-2:]
     if (width, height) != (row["width"], row["height"]):
         was = f"{row['width']}x{row['height']}"

@@ -4,6 +4,7 @@ The folder's listing is the index, so a file that is there is known and one that
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from latentopt.zoo.names import URLS
 if TYPE_CHECKING:
     from torch import Tensor
 
+_LAMBDAS = (1e-6, 1e6)
 _NAME = r"[a-z0-9][a-z0-9.-]*"
 _FILE = re.compile(rf"({_NAME})-([1-9][0-9]*)\.safetensors")
 
@@ -83,7 +85,7 @@ class Folder:
     def lmbda(self, name: str, quality: int, metric: str = "mse") -> float | None:
         """From the file's metadata, where they say."""
         value = self.metadata(name, quality).get("lambda")
-        return float(value) if value else None
+        return _lmbda(self.file(name, quality), value) if value else None
 
     def metadata(self, name: str, quality: int) -> dict[str, str]:
         """What was recorded with the weights, read without reading them."""
@@ -106,6 +108,20 @@ class Folder:
             return
         for match in filter(None, map(_FILE.fullmatch, files)):
             yield match[1], int(match[2])
+
+
+def _lmbda(path: Path, text: str) -> float:
+    """A lambda as metadata say it; WeightsError where it is none that anybody trains for."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not _LAMBDAS[0] <= value <= _LAMBDAS[1]:
+        raise WeightsError(
+            f"{path}: its metadata say a lambda of {text[:20]}: from {_LAMBDAS[0]:g} to "
+            f"{_LAMBDAS[1]:g} makes sense; replace it"
+        )
+    return value
 
 
 def is_name(name: str) -> bool:

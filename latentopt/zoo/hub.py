@@ -9,6 +9,7 @@ from pathlib import Path
 from latentopt.errors import InputError, WeightsError
 from latentopt.zoo.names import URLS, VIDEO
 
+_LARGEST = 1 << 30  # bytes of a checkpoint; the largest published one has 250 MB
 _LAMBDAS = (0.0018, 0.0035, 0.0067, 0.0130, 0.0250, 0.0483, 0.0932, 0.1800)
 
 
@@ -46,16 +47,16 @@ class Published:
         url = _url(name, quality, metric)
         path = _kept(url)
         if path.is_file():
-            if not _hash_matches(path, path.name):
+            if not _is_genuine(path, path.name):
                 raise WeightsError(
                     f"{path}: damaged copy of the {name} weights (its SHA-256 is not the one in "
-                    f"its name); delete it and fetch {url} again"
+                    f"its name, or it is no checkpoint); delete it and fetch {url} again"
                 )
             return path
         from latentopt.media.download import fetch
 
         try:
-            fetch(url, path, lambda partial: _hash_matches(partial, path.name))
+            fetch(url, path, lambda partial: _is_genuine(partial, path.name), _LARGEST)
         except OSError as error:
             raise WeightsError(
                 f"cannot download the {name} weights ({error}); put the file {path.name} "
@@ -97,10 +98,23 @@ def _hub() -> str:
     return os.path.join(os.path.expanduser(home), "hub")
 
 
-def _hash_matches(path: Path, name: str) -> bool:
-    """CompressAI writes the first digits of the SHA-256 into the name: ...-446d5c7f.pth.tar."""
+def _is_genuine(path: Path, name: str) -> bool:
+    """Whether a file is what its name says.
+
+    CompressAI writes the first digits of the SHA-256 into the name: ...-446d5c7f.pth.tar. Where it
+    did not, at least it must be a checkpoint, and no page of a proxy that wants a password.
+    """
     match = re.search(r"-([0-9a-f]{8,})\.", name)
     if match is None:
-        return True
+        return _is_checkpoint(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest().startswith(match.group(1))
+
+
+def _is_checkpoint(path: Path) -> bool:
+    from latentopt.zoo.state import read_state_dict  # imports PyTorch, which takes seconds
+
+    try:
+        return bool(read_state_dict(path))
+    except WeightsError:
+        return False

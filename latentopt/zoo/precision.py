@@ -10,6 +10,7 @@ from latentopt.errors import WeightsError
 _SCALE = "#scale"  # of a tensor in eight bits, one per slice of its first dimension
 _SHAPE = "#shape"  # of a tensor that repeats itself, stored once
 _LARGEST = 127
+_MOST_CHANNELS = 1 << 12  # of a convolution
 
 
 def halves(name: str, value: Tensor) -> dict[str, Tensor]:
@@ -42,14 +43,40 @@ def repeated(name: str, value: Tensor) -> dict[str, Tensor]:
 
 
 def restored(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """All in float32, by one exactly rounded multiplication: the same on every machine."""
+    """All in float32, by one exactly rounded multiplication: the same on every machine.
+
+    Raises:
+        WeightsError: a scale or shape is none of its tensor.
+    """
     wide = {}
     for name, value in state.items():
         scale, shape = state.get(name + _SCALE), state.get(name + _SHAPE)
         if scale is not None:
-            value = value.float() * scale.reshape(-1, *[1] * (value.ndim - 1))
+            value = _scaled(name, value, scale)
         if shape is not None:
-            value = value.expand(shape.tolist()).contiguous()
+            value = _spread(name, value, shape)
         if not name.endswith((_SCALE, _SHAPE)):
             wide[name] = value.float() if value.is_floating_point() else value
     return wide
+
+
+def _scaled(name: str, value: Tensor, scale: Tensor) -> Tensor:
+    """The mirror of :func:`bytes_`."""
+    if scale.shape != value.shape[:1] or not scale.is_floating_point():
+        raise WeightsError(
+            f"{name}: shape {tuple(value.shape)} needs as many scales as it has slices, and it "
+            f"has {tuple(scale.shape)}"
+        )
+    return value.float() * scale.reshape(-1, *[1] * (value.ndim - 1))
+
+
+def _spread(name: str, value: Tensor, shape: Tensor) -> Tensor:
+    """The mirror of :func:`repeated`."""
+    whole = shape.dtype == torch.int64 and shape.ndim == 1
+    sides = shape.tolist() if whole else []
+    fits = whole and value.shape[:2] == (1, 1) and tuple(sides[2:]) == value.shape[2:]
+    if not fits or not all(0 < side <= _MOST_CHANNELS for side in sides[:2]):
+        raise WeightsError(
+            f"{name}: {tuple(value.shape)} does not repeat to a shape of {shape.tolist()}"
+        )
+    return value.expand(sides).contiguous()

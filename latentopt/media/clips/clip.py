@@ -15,6 +15,9 @@ from latentopt.errors import InputError
 Frames = Generator[Tensor, None, None]
 """Of (1, 3, H, W) float32 in [0, 1], RGB; closing it closes the file it reads."""
 
+LARGEST = (1 << 32) - 1
+"""Numerator and denominator of a frame rate, as coded files hold them."""
+
 DEFAULT_RATE = Fraction(25)
 """Frames per second where neither file nor caller says; it counts for playing only."""
 
@@ -34,6 +37,11 @@ class Format:
             raise InputError(f"a clip of {self.width}x{self.height} pixels: needs at least 1x1")
         if self.rate <= 0:
             raise InputError(f"{self.rate} frames per second: the rate must be positive")
+        if max(self.rate.numerator, self.rate.denominator) > LARGEST:
+            raise InputError(
+                f"{self.rate.numerator}/{self.rate.denominator} frames per second: the numbers of "
+                f"a rate go up to {LARGEST}; round it"
+            )
 
 
 class Source(Protocol):

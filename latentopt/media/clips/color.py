@@ -84,11 +84,15 @@ def yuv420_to_rgb(y: Tensor, u: Tensor, v: Tensor, colours: Colours = BT709) -> 
             f"4:2:0 chroma of {width}x{height} frames has {half[1]}x{half[0]} samples; "
             f"u has shape {tuple(u.shape)}, v {tuple(v.shape)}"
         )
+    return yuv_to_rgb(y, u, v, colours)
+
+
+def yuv_to_rgb(y: Tensor, u: Tensor, v: Tensor, colours: Colours = BT709) -> Tensor:
+    """The same for chroma that is halved in both directions, in one, or in none."""
+    height, width = y.shape[-2:]
     black, levels = colours.luma
     luma = (y.float() - black) / levels
-    cb, cr = (
-        _doubled((plane.float() - 128) / colours.chroma_levels, height, width) for plane in (u, v)
-    )
+    cb, cr = (_spread((p.float() - 128) / colours.chroma_levels, height, width) for p in (u, v))
     b = luma + 2 * (1 - colours.blue) * cb
     r = luma + 2 * (1 - colours.red) * cr
     g = (luma - colours.red * r - colours.blue * b) / colours.green
@@ -99,9 +103,12 @@ def _halved(plane: Tensor) -> Tensor:
     return F.avg_pool2d(plane, 2, ceil_mode=True)  # at odd edges the mean of what is there
 
 
-def _doubled(plane: Tensor, height: int, width: int) -> Tensor:
-    doubled = plane.repeat_interleave(2, dim=-2).repeat_interleave(2, dim=-1)
-    return doubled[..., :height, :width]
+def _spread(plane: Tensor, height: int, width: int) -> Tensor:
+    """Each sample to the pixels that it belongs to."""
+    for dim, size in ((-2, height), (-1, width)):
+        if plane.shape[dim] < size:
+            plane = plane.repeat_interleave(2, dim)
+    return plane[..., :height, :width]
 
 
 def _to_uint8(plane: Tensor) -> Tensor:

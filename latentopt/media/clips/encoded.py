@@ -38,6 +38,7 @@ _WEIGHTS = {
     9: (0.2627, 0.0593),
 }
 _LIMITED, _FULL = 1, 2  # AVCOL_RANGE_*
+_LARGEST = (1 << 31) - 1
 _PLANAR_420 = ("yuv420p", "yuvj420p")
 
 
@@ -85,6 +86,11 @@ class Encoder:
             raise InputError(
                 f"{format.width}x{format.height}: H.264 with 4:2:0 chroma needs even sides; "
                 "write .mkv, .y4m or a folder of PNG"
+            )
+        if max(format.rate.numerator, format.rate.denominator) > _LARGEST:
+            raise InputError(
+                f"{format.rate} frames per second: FFmpeg has 31 bits for each number; "
+                "write .y4m or a folder of PNG"
             )
         with _system_errors(), av.open(path, "w", format=self.container) as container:
             stream = cast(

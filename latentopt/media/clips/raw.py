@@ -1,6 +1,6 @@
-"""Uncompressed planes: headerless `.yuv` and `.y4m`, 4:2:0 of 8 bits, read and written exactly.
+"""Uncompressed planes: headerless `.yuv` and `.y4m`, read exactly, and written in 4:2:0 of 8 bits.
 
-A frame is its planes one after another: y, u, v. In `.y4m` a line of text comes before the first
+A frame is its planes one after another (layout.py). In `.y4m` a line of text comes before the first
 frame ("YUV4MPEG2 W352 H288 F25:1 C420jpeg") and before each ("FRAME").
 """
 
@@ -12,14 +12,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from latentopt.errors import InputError
 from latentopt.media.clips.clip import DEFAULT_RATE, Format, Frames, Source
-from latentopt.media.clips.color import BT709, Colours, rgb_to_yuv420, yuv420_to_rgb
+from latentopt.media.clips.color import BT709, Colours, rgb_to_yuv420, yuv_to_rgb
+from latentopt.media.clips.layout import Layout, layout_in_name
 
+_SIZE = re.compile(r"(?<!\d)(\d+)x(\d+)(?!\d)")
 _MAGIC = b"YUV4MPEG2 "
 _FRAME = b"FRAME"
 _LONGEST_LINE = 4096
@@ -32,6 +32,7 @@ class RawFile:
 
     path: Path
     format: Format
+    layout: Layout
     colours: Colours
     places: Sequence[int]
     """Where each frame's samples begin, in bytes."""
@@ -41,43 +42,42 @@ class RawFile:
         return len(self.places)
 
     def frames(self, start: int) -> Frames:
+        each = self.layout.frame_bytes(self.format)
         with self.path.open("rb") as file:
             for place in self.places[start:]:
                 file.seek(place)
-                yield _to_rgb(file.read(frame_bytes(self.format)), self.format, self.colours)
+                yield self._to_rgb(file.read(each))
 
-
-def frame_bytes(format: Format) -> int:
-    """Bytes of a frame's planes.
-
-    >>> frame_bytes(Format(3, 5, Fraction(25)))
-    27
-    """
-    return sum(height * width for height, width in _plane_shapes(format))
+    def _to_rgb(self, data: bytes) -> Tensor:
+        try:
+            planes = self.layout.planes(data, self.format)
+        except InputError as error:
+            raise InputError(f"{self.path}: {error}: of another format") from error
+        return yuv_to_rgb(*planes, self.colours).clamp_(0, 1)
 
 
 def open_yuv(path: Path, size: tuple[int, int] | None) -> RawFile:
-    """A headerless file; (width, height) and frames per second as in `clip_320x192_12fps.yuv`."""
-    if re.search(r"(?<!\d)(10|12|16)-?bit", path.stem, re.IGNORECASE):
-        raise InputError(f"{path}: its name says more than 8 bits per sample; convert it to 8")
+    """A headerless file, of which the name tells what it is: `clip_320x192_12fps_422_10bit.yuv`."""
     width, height = size or _size_in_name(path)
-    rate = re.search(r"(\d+(?:\.\d+)?)fps", path.stem)
-    format = Format(width, height, Fraction(rate[1]) if rate else DEFAULT_RATE)
-    total, each = path.stat().st_size, frame_bytes(format)
+    layout = layout_in_name(path)
+    format = Format(width, height, _rate_in_name(path))
+    total, each = path.stat().st_size, layout.frame_bytes(format)
     whole, rest = divmod(total, each)
     if rest or not whole:
         raise InputError(
-            f"{path}: {total} bytes are {whole} whole frames of {width}x{height} (4:2:0, 8 bits) "
-            f"and {rest} bytes: of another size (pass --size), another format, or truncated"
+            f"{path}: {total} bytes are {whole} whole frames of {width}x{height} ({layout}) "
+            f"and {rest} bytes: of another size (pass --size), another format (say it in the name, "
+            "as in clip_64x64_yuv422p10le.yuv), or truncated"
         )
-    return RawFile(path, format, BT709, range(0, total, each))
+    colours = replace(BT709, full_range=layout.full_range)
+    return RawFile(path, format, layout, colours, range(0, total, each))
 
 
 def open_y4m(path: Path) -> Source:
     """A Y4M file; other samples than 8-bit 4:2:0 are left to FFmpeg."""
     with path.open("rb") as file:
         fields = _header(path, file.readline(_LONGEST_LINE))
-        if fields.get("C", "420") not in _EIGHT_BIT_420:
+        if _chroma(fields) not in _EIGHT_BIT_420:
             from latentopt.media.clips.encoded import open_container
 
             return open_container(path)
@@ -85,9 +85,22 @@ def open_y4m(path: Path) -> Source:
             format = Format(int(fields["W"]), int(fields["H"]), _rate(fields.get("F", "0:0")))
         except (KeyError, ValueError) as error:
             raise InputError(f"{path}: a damaged Y4M header ({error})") from error
-        places = _frame_places(path, file, frame_bytes(format))
-    full_range = "XCOLORRANGE=FULL" in fields.values()
-    return RawFile(path, format, replace(BT709, full_range=full_range), places)
+        layout = Layout()
+        places = _frame_places(path, file, layout.frame_bytes(format))
+    full_range = fields.get("XCOLORRANGE") == "FULL"
+    return RawFile(path, format, layout, replace(BT709, full_range=full_range), places)
+
+
+def check_name(path: Path, format: Format) -> None:
+    """InputError where a `.yuv` to be written would say by its name what it does not hold."""
+    layout, size = layout_in_name(path), _SIZE.search(path.stem)
+    if layout != Layout():
+        raise InputError(f"{path}: is written in {Layout()}, and its name says {layout}; rename it")
+    if size and (int(size[1]), int(size[2])) != (format.width, format.height):
+        raise InputError(
+            f"{path}: frames have {format.width}x{format.height} pixels, and its name says "
+            f"{size[0]}; rename it"
+        )
 
 
 @contextmanager
@@ -108,25 +121,12 @@ def y4m_writer(path: Path, format: Format) -> Iterator[Callable[[Tensor], object
         yield lambda x: file.write(_FRAME + b"\n" + _to_bytes(x))
 
 
-def _plane_shapes(format: Format) -> tuple[tuple[int, int], ...]:
-    chroma = ((format.height + 1) // 2, (format.width + 1) // 2)
-    return (format.height, format.width), chroma, chroma
-
-
-def _to_rgb(data: bytes, format: Format, colours: Colours) -> Tensor:
-    shapes = _plane_shapes(format)
-    samples = torch.from_numpy(np.frombuffer(data, np.uint8).copy())
-    planes = samples.split([height * width for height, width in shapes])
-    y, u, v = (plane.view(1, 1, *shape) for plane, shape in zip(planes, shapes))
-    return yuv420_to_rgb(y, u, v, colours).clamp_(0, 1)
-
-
 def _to_bytes(x: Tensor) -> bytes:
     return b"".join(plane.numpy().tobytes() for plane in rgb_to_yuv420(x))
 
 
 def _size_in_name(path: Path) -> tuple[int, int]:
-    found = re.search(r"(?<!\d)(\d+)x(\d+)(?!\d)", path.stem)
+    found = _SIZE.search(path.stem)
     if not found:
         raise InputError(
             f"{path}: raw video does not say how large its frames are; pass --size WIDTHxHEIGHT "
@@ -135,13 +135,34 @@ def _size_in_name(path: Path) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def _rate_in_name(path: Path) -> Fraction:
+    """Frames per second, as in `_60fps` or `_59.94Hz`.
+
+    >>> _rate_in_name(Path("clip_64x64_60Hz.yuv"))
+    Fraction(60, 1)
+    """
+    said = re.findall(r"(\d+(?:\.\d+)?)[-_ ]?(?:fps|hz)(?![a-z0-9])", path.stem, re.IGNORECASE)
+    rates = {Fraction(rate) for rate in said}
+    if len(rates) > 1:
+        raise InputError(f"{path}: its name says {' and '.join(said)} frames per second")
+    return rates.pop() if rates else DEFAULT_RATE
+
+
 def _header(path: Path, line: bytes) -> dict[str, str]:
-    """Each field by its letter ("X" may occur several times; of those only the range matters)."""
+    """Each field by its letter, extensions by their names ("XYSCSS=420")."""
     if not line.startswith(_MAGIC) or not line.endswith(b"\n"):
         raise InputError(f"{path}: no Y4M file: it does not begin with YUV4MPEG2 and a format")
     fields = line[len(_MAGIC) :].decode("ascii", "replace").split()
-    fields.sort(key=lambda field: field.startswith("XCOLORRANGE="))
-    return {field[0]: field if field[0] == "X" else field[1:] for field in fields}
+    named = [
+        field.partition("=") if field[0] == "X" else (field[0], "", field[1:]) for field in fields
+    ]
+    return {name: value for name, _, value in named}
+
+
+def _chroma(fields: dict[str, str]) -> str:
+    """Of a Y4M file, how samples are laid out; old writers say it in an extension only."""
+    said = fields.get("XYSCSS", "420").lower()
+    return fields.get("C", said)
 
 
 def _rate(field: str) -> Fraction:

@@ -12,7 +12,7 @@ from latentopt.atomic import whole
 from latentopt.errors import InputError
 from latentopt.media.clips.clip import Clip, Format, Source
 from latentopt.media.clips.pictures import IMAGES, open_folder, open_pictures, png_writer
-from latentopt.media.clips.raw import open_y4m, open_yuv, y4m_writer, yuv_writer
+from latentopt.media.clips.raw import check_name, open_y4m, open_yuv, y4m_writer, yuv_writer
 
 Writer = Callable[[Path, Format], AbstractContextManager[Callable[[Tensor], object]]]
 
@@ -80,6 +80,8 @@ def write_clip(path: str | Path, frames: Iterable[Tensor], format: Format) -> in
     """
     writer = _writer(path)
     path, written = Path(path), 0
+    if writer is yuv_writer:
+        check_name(path, format)
     try:
         with whole(path) as temporary, writer(temporary, format) as put:
             for x in frames:
