@@ -244,7 +244,8 @@ def build_table(density: Density, level: int, lattice: Lattice) -> Table:
     if lattice.dim == 1 or not lattice.pieces or box.cells > MAX_JOINT_CELLS:
         return product
     m = box.coordinates()
-    return _joint(box, m, cell_probabilities(density, level, lattice, m), RARE, product)
+    p = cell_probabilities(density, level, lattice, m)
+    return _joint(density, box, m, p, RARE, product)
 
 
 def build_paper_table(density: Density, level: int, lattice: Lattice) -> Table:
@@ -263,7 +264,7 @@ def build_paper_table(density: Density, level: int, lattice: Lattice) -> Table:
         units = np.array(lattice.units)
         p = density.smoothed(level, m * units, lattice.second_moment).prod(axis=1)
         p /= p.sum()
-    return _joint(box, m, p, PAPER_THRESHOLD, fallback=None)
+    return _joint(density, box, m, p, PAPER_THRESHOLD, fallback=None)
 
 
 @dataclass(frozen=True)
@@ -295,11 +296,16 @@ class _Box:
 
 
 def _joint(
-    box: _Box, m: NDArray[np.int64], p: Floats, threshold: float, fallback: ProductTable | None
+    density: Density,
+    box: _Box,
+    m: NDArray[np.int64],
+    p: Floats,
+    threshold: float,
+    fallback: ProductTable | None,
 ) -> JointTable:
     kept = p >= threshold
     probabilities = np.append(p[kept], max(1 - p[kept].sum(), 0.0)) if fallback else p[kept]
-    counts = Counts.from_probabilities(probabilities)
+    counts = Counts.from_probabilities(probabilities, density.lift)
     return JointTable(box.low, box.shape, m[kept].astype(np.int32), counts, fallback)
 
 
@@ -316,9 +322,10 @@ def _product(density: Density, level: int, lattice: Lattice) -> ProductTable:
         kept = np.flatnonzero(q >= RARE * q.sum())
         kept = np.arange(kept[0], kept[-1] + 1)
         p = np.append(q[kept], max(q.sum() - q[kept].sum(), 0.0)) / q.sum()
-        axes[c, s] = AxisTable(int(k[kept[0]]), Counts.from_probabilities(p))
+        axes[c, s] = AxisTable(int(k[kept[0]]), Counts.from_probabilities(p, density.lift))
     weights = [np.prod([mass[c, s] for c, s in zip(lattice.axis_class, t)]) for t in lattice.cosets]
-    return ProductTable.of(lattice, Counts.from_probabilities(np.array(weights)), axes)
+    cosets = Counts.from_probabilities(np.array(weights), density.lift)
+    return ProductTable.of(lattice, cosets, axes)
 
 
 def _coordinate_mass(density: Density, level: int, lattice: Lattice, t: Floats) -> Floats:
