@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from latentopt.adapters.base import Scale
 from latentopt.adapters.context import ContextAdapter
@@ -13,6 +13,7 @@ from latentopt.adapters.dcvc import IntraAdapter
 from latentopt.adapters.invcompress import InvCompressAdapter
 from latentopt.adapters.predicted import VideoAdapter
 from latentopt.adapters.registry import adapter_class
+from latentopt.adapters.scales import standard_scales
 from latentopt.adapters.side import SideAdapter
 from latentopt.adapters.tree import TreeAdapter
 from latentopt.errors import InputError, UnsupportedModelError
@@ -54,8 +55,14 @@ def with_step(model: nn.Module, step: float) -> nn.Module:
     if lmbda:
         stepped.lmbda = lmbda / step**2  # as the error that a step makes goes with its square
     stepped.to(next(model.parameters()).device)
-    stepped.update(force=True)
+    stepped.update(_scales(model), force=True)
     return stepped.eval()
+
+
+def _scales(model: Any) -> Tensor:
+    """The model's own table of scales, not one that this machine computes."""
+    own = getattr(model, "gaussian_conditional", None)
+    return own.scale_table if own is not None and own.scale_table.numel() else standard_scales()
 
 
 @torch.no_grad()

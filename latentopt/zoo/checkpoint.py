@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from latentopt.adapters.scales import standard_scales
 from latentopt.errors import WeightsError
 from latentopt.zoo.architectures import CLASSES
 from latentopt.zoo.precision import restored
@@ -65,13 +66,13 @@ def load_checkpoint(path: Path, family: str) -> CompressionModel:
     return model.eval()
 
 
-def _scale_table(state: Mapping[str, Tensor]) -> Tensor | None:
+def _scale_table(state: Mapping[str, Tensor]) -> Tensor:
     """The stored one: CompressAI computes its own in float32, in which machines differ.
 
     A video codec stores the same for each of its latents.
     """
     stored = (v for k, v in state.items() if k.endswith("gaussian_conditional.scale_table"))
-    return next((table for table in stored if table.numel()), None)
+    return next((table for table in stored if table.numel()), standard_scales())
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from compressai.entropy_models import EntropyBottleneck, GaussianConditional
 from compressai.models import CompressionModel
 from torch import Tensor
 
+from latentopt.adapters.scales import standard_scales
 from latentopt.zoo import folder
 from latentopt.zoo.folder import Folder
 from latentopt.zoo.precision import bytes_, halves, repeated
@@ -55,7 +56,7 @@ def write_embedded(
         InputError: ``metadata`` lacks the architecture, or ``path`` cannot be written.
         WeightsError: a weight is too large for half precision, or not a number.
     """
-    model.update()
+    model.update(standard_scales())
     exact = _prefixes(model, EntropyBottleneck)
     derived = tuple(p + table for p in _prefixes(model, GaussianConditional) for table in _TABLES)
     state: dict[str, Tensor] = {}
