@@ -43,9 +43,10 @@ def _decode_image(args: argparse.Namespace) -> int:
 
         stage("reading the file")
         data, container = read_container(args.file)
-        codec = model.image_codec(args, stage, recipe_for(args.file, container))
-        stage("decoding")
+        recipe = recipe_for(args.file, container)
         with naming(args.file):
+            codec = model.image_codec(args, stage, recipe, container.identity)
+            stage("decoding")
             x_hat = codec.load_bytes(data)  # (1, 3, H, W)
         write_png(args.output, x_hat)
     print(f"{container.width}x{container.height}: {args.output}")

@@ -32,9 +32,10 @@ def run(args: argparse.Namespace) -> int:
 
         stage("reading the file")
         _, container = read_container(args.file)
-        codec = model.image_codec(args, stage, recipe_for(args.file, container))
-        stage("decoding")
+        recipe = recipe_for(args.file, container)
         with naming(args.file):
+            codec = model.image_codec(args, stage, recipe, container.identity)
+            stage("decoding")
             explanation = codec.explain(args.file)
         if args.plot:
             plot_bits(explanation, codec.load(args.file), args.plot)

@@ -11,6 +11,7 @@ from latentopt.errors import InputError
 if TYPE_CHECKING:
     from torch import nn
 
+    from latentopt.bitstream import Identity
     from latentopt.codec.image import Codec
     from latentopt.codec.recipe import Recipe
 
@@ -44,13 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where it runs (default: cpu)")
 
 
-def image_codec(args: argparse.Namespace, stage: Stage, recipe: "Recipe") -> "Codec":
-    """The model that the arguments name, wrapped."""
+def image_codec(
+    args: argparse.Namespace, stage: Stage, recipe: "Recipe", reads: "Identity | None" = None
+) -> "Codec":
+    """The model that the arguments name, wrapped, to read streams of an identity."""
     from latentopt.adapters import intra
     from latentopt.codec.wrap import wrap_image
 
     adapter = intra(q_index=args.q_index) if args.dcvc_repo else None
-    return wrap_image(model(args, stage), recipe, adapter)
+    return wrap_image(model(args, stage), recipe, adapter, reads)
 
 
 def model(args: argparse.Namespace, stage: Stage) -> "nn.Module":

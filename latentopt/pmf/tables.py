@@ -68,6 +68,12 @@ class ProductTable:
     cosets: Counts
     axes: dict[tuple[int, int], AxisTable]  # (axis class, shift) -> table
 
+    @cached_property
+    def least_bits(self) -> float:
+        """No vector costs less."""
+        coordinate = min(table.counts.bits.min() for table in self.axes.values())
+        return float(self.cosets.bits.min() + self.lattice.dim * coordinate)
+
     def encode(self, m: Ints, lengths: Sequence[int]) -> Iterator[tuple[list[Run], Mask]]:
         shift = m % self.lattice.modulus
         ends = np.cumsum(lengths)
@@ -175,6 +181,11 @@ class JointTable:
     fallback: ProductTable | None
 
     @cached_property
+    def least_bits(self) -> float:
+        """No vector costs less."""
+        return float(self.counts.bits.min())
+
+    @cached_property
     def symbol_of(self) -> Ints:
         """(prod(shape),) symbol of each place of the box, s where there is none."""
         symbol_of = np.full(int(np.prod(self.shape)), len(self.points), dtype=np.int32)
@@ -261,8 +272,7 @@ def build_paper_table(density: Density, level: int, lattice: Lattice) -> Table:
     if lattice.dim == 1 or box.cells <= MAX_JOINT_CELLS:
         p = cell_probabilities(density, level, lattice, m)
     else:
-        units = np.array(lattice.units)
-        p = density.smoothed(level, m * units, lattice.second_moment).prod(axis=1)
+        p = _smoothed(density, level, lattice, m).prod(axis=1)
         p /= p.sum()
     return _joint(density, box, m, p, PAPER_THRESHOLD, fallback=None)
 
@@ -333,6 +343,16 @@ def _coordinate_mass(density: Density, level: int, lattice: Lattice, t: Floats) 
     if lattice.dim == 1:
         return cell_probabilities(density, level, lattice, np.rint(t).astype(np.int64)[:, None])
     return density.smoothed(level, t, lattice.second_moment)
+
+
+def _smoothed(density: Density, level: int, lattice: Lattice, m: NDArray[np.int64]) -> Floats:
+    """Smoothed density of each coordinate (n, v): each is there so often that few are computed."""
+    columns = []
+    for axis, unit in enumerate(lattice.units):
+        distinct, inverse = np.unique(m[:, axis], return_inverse=True)
+        q = density.smoothed(level, distinct * unit, lattice.second_moment)
+        columns.append(q[inverse])
+    return np.stack(columns, axis=1)
 
 
 def _axis_keys(lattice: Lattice) -> list[tuple[int, int]]:
