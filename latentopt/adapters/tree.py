@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from latentopt.adapters.base import as_numpy, cpu_copy, derived, scale_table
 from latentopt.adapters.context import ContextModel
+from latentopt.adapters.overridden import refuse_overridden
 from latentopt.adapters.side import Leaf, Parameters, Recorder, SideAdapter
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 from latentopt.errors import UnsupportedModelError
@@ -45,6 +46,8 @@ class TreeAdapter(SideAdapter):
         codec = self.model.latent_codec
         if not isinstance(codec["hyper"], HyperLatentCodec):
             raise _unknown(codec["hyper"])
+        refuse_overridden(codec, HyperpriorLatentCodec)
+        refuse_overridden(codec["hyper"], HyperLatentCodec)
         for part in codec["y"].modules():
             if isinstance(part, LatentCodec) and not _is_known(type(part)):
                 raise _unknown(part)
@@ -60,10 +63,6 @@ class TreeAdapter(SideAdapter):
     @property
     def _hyper(self) -> HyperLatentCodec:
         return self.model.latent_codec["hyper"]
-
-    @property
-    def stride(self) -> int:
-        return getattr(self.model, "downsampling_factor", 64)
 
     def decoder_parts(self) -> list[nn.Module]:
         return [self.model.latent_codec, *self.synthesis_parts]
@@ -125,7 +124,9 @@ def code(codec: nn.Module, params: Tensor, cells: Tensor, leaf: Leaf) -> Tensor:
 def _is_known(codec: Any) -> bool:
     """Whether :func:`code` does what a codec's own ``compress`` does: not if that is another."""
     family: Any = next((cls for cls in codec.__mro__ if cls in code.registry), object)
-    return family is not object and codec.compress is family.compress
+    return family is not object and all(
+        getattr(codec, verb) is getattr(family, verb) for verb in ("compress", "decompress")
+    )
 
 
 def _unknown(codec: object) -> UnsupportedModelError:

@@ -1,17 +1,19 @@
 """`wrap`: from a trained model and a few words to a codec."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol, Unpack, cast, overload
 
 import torch
 from torch import Tensor, nn
 
 from latentopt.adapters import Adapter, VideoAdapter, adapter_class
-from latentopt.adapters.still import still_copy
-from latentopt.bitstream import Header
+from latentopt.adapters.geometry import check_parts, check_stride
+from latentopt.adapters.still import peeled, still_copy
+from latentopt.bitstream import Header, Identity
 from latentopt.codec.image import Codec
 from latentopt.codec.recipe import MoreWords, Recipe, Shift, get_preset
-from latentopt.codec.video import VideoCodec
+from latentopt.codec.video import VideoCodec, combined
 from latentopt.encoder import Ahead, Effort
 from latentopt.errors import BitstreamError, InputError
 
@@ -128,13 +130,24 @@ def wrap(
         ahead=ahead,
         channel=channel,
     )
-    module = cast(nn.Module, model)
+    module = peeled(cast(nn.Module, model))
     return _wrap(module, made, adapter or adapter_class(module))
 
 
-def wrap_image(model: nn.Module, recipe: Recipe, adapter: MakeAdapter | None = None) -> Codec:
-    """:func:`wrap` for an image codec; InputError where the model is of another kind."""
-    made = _wrap(model, recipe, adapter or adapter_class(model))
+def wrap_image(
+    model: nn.Module,
+    recipe: Recipe,
+    adapter: MakeAdapter | None = None,
+    reads: Identity | None = None,
+) -> Codec:
+    """:func:`wrap` for an image codec, which shall read streams of this identity.
+
+    Raises:
+        InputError: the model is of another kind.
+        BitstreamError: the streams are of another model. That is seen before tables are built,
+            which the settings in a header can make expensive.
+    """
+    made = _wrap(model, recipe, adapter or adapter_class(model), reads)
     if not isinstance(made, Codec):
         raise InputError(f"{type(model).__qualname__} is a video codec, and codes no images")
     return made
@@ -160,6 +173,7 @@ def wrap_for(model: nn.Module, header: Header) -> VideoCodec:
     adapter = adapter_class(model)(still_copy(model), portable)
     if not isinstance(adapter, VideoAdapter) or len(adapter.parts) != len(header.settings):
         raise BitstreamError(f"a video of {len(header.settings)} parts is not one of this model's")
+    _check_weights(list(adapter.parts.values()), header.identities[0])
     codecs = {
         name: Codec(part, recipe) for (name, part), recipe in zip(adapter.parts.items(), recipes)
     }
@@ -170,13 +184,29 @@ def wrap_for(model: nn.Module, header: Header) -> VideoCodec:
 
 @torch.inference_mode(False)  # a copy made in it could not be differentiated
 def _wrap(
-    model: nn.Module, recipe: Recipe, make: MakeAdapter | MakeVideoAdapter
+    model: nn.Module,
+    recipe: Recipe,
+    make: MakeAdapter | MakeVideoAdapter,
+    reads: Identity | None = None,
 ) -> Codec | VideoCodec:
     adapter = make(still_copy(model), recipe.portable)
     if isinstance(adapter, VideoAdapter):
         return _video(adapter, recipe, _lmbda_of(model))
     _refuse_for_images(recipe)
-    return Codec(adapter, _fitted(adapter, recipe, _lmbda_of(model))).eval()
+    if reads is not None:
+        _check_weights([adapter], reads)
+    codec = Codec(adapter, _fitted(adapter, recipe, _lmbda_of(model))).eval()
+    _ = adapter.stride  # which the base class compares with the transforms
+    if type(adapter).stride is not Adapter.stride:
+        check_stride(adapter)
+    return codec
+
+
+def _check_weights(adapters: Sequence[Adapter], theirs: Identity) -> None:
+    """Raises BitstreamError where streams are of a model with other weights."""
+    hashes = [adapter.weights_digest()[:4] for adapter in adapters]
+    weights = hashes[0] if len(hashes) == 1 else combined(hashes)
+    replace(theirs, weights_hash=weights).check(theirs)
 
 
 def _lmbda_of(model: nn.Module) -> float | None:
@@ -208,6 +238,7 @@ def _video(adapter: VideoAdapter, recipe: Recipe, lmbda: float | None) -> VideoC
         name: Codec(part, _fitted(part, recipe if name in searched else plain, lmbda))
         for name, part in adapter.parts.items()
     }
+    check_parts(adapter)
     return VideoCodec(codecs, [name for name in codecs if name in searched], recipe).eval()
 
 
