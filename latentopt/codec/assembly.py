@@ -9,7 +9,9 @@ import torch
 from latentopt.adapters import Adapter
 from latentopt.bitstream import DIRECTIONS, NO_SHIFT, Identity
 from latentopt.codec.recipe import Recipe
+from latentopt.codec.seal import Seal
 from latentopt.encoder import Prices
+from latentopt.errors import InputError
 from latentopt.latents import Channel, make_channel
 from latentopt.pmf.tables import Ints
 
@@ -36,20 +38,44 @@ class Assembly:
     weights_hash: bytes  # (4,)
     table_digests: bytes
     """Of the channels, one after the other."""
+    seal: Seal
+    """On the weights that all this was made of."""
+    fingerprints: tuple[str, ...]
+    """Of the densities that the channels' tables are of."""
     offsets: tuple[int, ...] = NO_OFFSETS
     """Step codes of the reconstruction offsets, along :data:`OFFSETS`."""
 
     @staticmethod
-    def of(adapter: Adapter, recipe: Recipe, dumped: Sequence[Ints] | None = None) -> "Assembly":
+    def of(
+        adapter: Adapter, recipe: Recipe, dumped: Sequence[Ints | None] | None = None
+    ) -> "Assembly":
         """From the weights; tables as they were dumped, where they are given."""
-        settings = recipe.settings
+        settings, seal = recipe.settings, Seal.of(adapter.model)
         plain = replace(settings, quant="int", pmf="exact", scales=False)
         each = [settings, *[plain] * (len(adapter.densities) - 1)]
         tables: Sequence[Ints | None] = dumped or [None] * len(each)
         channels = tuple(map(make_channel, adapter.densities, each, tables))
         digests = b"".join(channel.digest() for channel in channels)
         weights = adapter.weights_digest()[:4]
-        return Assembly(adapter, recipe, channels, Prices(channels[0].density), weights, digests)
+        prices = Prices(channels[0].density)
+        fingerprints = _fingerprints(adapter)
+        return Assembly(adapter, recipe, channels, prices, weights, digests, seal, fingerprints)
+
+    def renewed(self) -> "Assembly":
+        """The same from the weights as they are now; tables stay where their densities do.
+
+        Raises:
+            UnsupportedModelError: the model is not of the adapter's family any more.
+        """
+        self.adapter.refresh()
+        pairs = zip(self.fingerprints, _fingerprints(self.adapter))
+        kept = [c.dump() if a == b else None for c, (a, b) in zip(self.channels, pairs)]
+        return replace(Assembly.of(self.adapter, self.recipe, kept), offsets=self.offsets)
+
+    def check_weights(self) -> None:
+        """Raises InputError where the weights changed in the midst of a call."""
+        if not self.seal.holds(self.adapter.model):
+            raise InputError("the model's weights changed while it was coding: code again")
 
     @property
     def names(self) -> str:
@@ -82,3 +108,7 @@ class Assembly:
         digests = self.table_digests + (bytes(self.offsets) if any(self.offsets) else b"")
         table_hash = hashlib.sha256(digests).digest()[:4]
         return Identity(self.recipe.settings, self.weights_hash, table_hash)
+
+
+def _fingerprints(adapter: Adapter) -> tuple[str, ...]:
+    return tuple(density.fingerprint for density in adapter.densities)

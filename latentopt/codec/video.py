@@ -58,6 +58,7 @@ class VideoCodec(nn.Module):
         self.parts = nn.ModuleDict(codecs)
         self.searched = tuple(searched)
         self.recipe = recipe
+        self.register_load_state_dict_pre_hook(_check_parts)
 
     # -- the three verbs of a CompressAI video codec ----------------------------------------------
 
@@ -231,7 +232,7 @@ class VideoCodec(nn.Module):
     def _hashes(self) -> tuple[bytes, bytes]:
         """Of weights and tables of all parts."""
         pairs = zip(*(codec.identity.hashes for codec in self._codecs.values()))
-        weights, tables = (hashlib.sha256(b"".join(hashes)).digest()[:4] for hashes in pairs)
+        weights, tables = map(combined, pairs)
         return weights, tables
 
     def _string_count(self, is_key: bool) -> int:
@@ -259,6 +260,24 @@ class VideoCodec(nn.Module):
     def update(self, *args: object, force: bool = False, **kwargs: object) -> bool:
         """Rebuild the tables from the weights, as CompressAI's ``update`` does; True if it did."""
         return any([codec.update(force=force) for codec in self._codecs.values()])
+
+
+def _check_parts(
+    codec: VideoCodec,
+    state: dict[str, Tensor],
+    prefix: str,
+    _metadata: object,
+    strict: bool,
+    *_: object,
+) -> None:
+    """Called by PyTorch: refuse a state before the first part is loaded, not after some."""
+    for name, part in codec._codecs.items():
+        part.check_state(state, f"{prefix}parts.{name}.", strict)
+
+
+def combined(hashes: Iterable[bytes]) -> bytes:
+    """One hash (4,) of those of all parts."""
+    return hashlib.sha256(b"".join(hashes)).digest()[:4]
 
 
 def _public(name: str) -> str:
