@@ -89,7 +89,8 @@ class FactorizedDensity(Density):
     def smoothed(self, level: int, t: Floats, variance: float) -> Floats:
         nodes, weights = self._hermite
         shifted = np.asarray(t)[..., None] - np.sqrt(variance) * nodes
-        return np.add.reduce(np.moveaxis(self.pdf(level, shifted) * (weights / weights.sum()), -1, 0))
+        weighted = self.pdf(level, shifted) * (weights / weights.sum())
+        return np.add.reduce(np.moveaxis(weighted, -1, 0))  # from the first on, not as BLAS does
 
     def spread(self, level: int) -> float:
         return float(self._spreads[level])
