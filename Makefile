@@ -1,5 +1,7 @@
 # Two commands matter: `make demo` and `make test`. `make tables` measures the paper's tables anew,
-# which takes hours; `make figures` renews what README and docs show of measured rows.
+# which takes hours; `make figures` renews what README and docs show of measured rows. `make
+# test-next` runs what depends on NumPy and CompressAI with the next version of both; it compiles
+# CompressAI, so `make test` does without.
 # All create the environment first.
 # The environment lives outside the checkout and is keyed by what it installs, so a second run,
 # or a second checkout, finds it ready.
@@ -10,16 +12,21 @@ VENV   ?= $(CACHE)/venv-$(KEY)
 PY     := $(VENV)/bin/python
 JOBS   ?= $(shell getconf _NPROCESSORS_ONLN)
 READY  := $(VENV)/.ready
+# CompressAI's next latent codecs on NumPy 2; all else is the first environment's.
+NEXT   ?= $(CACHE)/next-$(KEY)
 
 # The checkout's code runs, not an installed copy: several checkouts can share one environment.
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: demo test lint bench tables figures clean-env
+.PHONY: demo test test-next lint bench tables figures clean-env
 demo: $(READY)
 	$(PY) scripts/demo.py
 
 test: $(READY) lint
 	$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile
+
+test-next: $(NEXT)/.ready
+	$(NEXT)/bin/python -m pytest tests/adapters tests/bitstream tests/codec tests/latents tests/zoo
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
@@ -42,5 +49,14 @@ $(READY): pyproject.toml
 	$(PY) -m pip install --quiet --editable '.[dev]'
 	touch $@
 
+$(NEXT)/.ready: $(READY)
+	$(PYTHON) -m venv $(NEXT)
+	$(NEXT)/bin/python -m pip install --quiet --upgrade pip setuptools wheel pybind11
+	$(NEXT)/bin/python -m pip install --quiet --no-deps 'numpy>=2'
+	$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+	  `$(NEXT)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`/first.pth
+	$(NEXT)/bin/python -m pip install --quiet --no-deps --no-build-isolation compressai-temp==1.2.9.dev0
+	touch $@
+
 clean-env:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(NEXT)

@@ -34,7 +34,7 @@ class DataError(LatentoptError):
 
 
 class RateRangeError(LatentoptError, ValueError):
-    """RD curves between which no Bjøntegaard difference is defined."""
+    """A rate that a codec cannot give, or RD curves without a Bjøntegaard difference."""
 
 
 class MissingExtraError(LatentoptError, ImportError):

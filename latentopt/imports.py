@@ -1,7 +1,9 @@
 """CompressAI imported without what image and video codecs never call: half of its import.
 
 `import compressai` imports torch_geometric for point clouds, torchvision for data sets, and scipy's
-statistics for one quantile. Imported after latentopt, it has all of them when they are first used.
+statistics for one quantile, which building the tables of a Gaussian asks for. Imported after
+latentopt, it takes the quantile from where scipy's statistics have it, and has the rest when they
+are first used.
 """
 
 import importlib
@@ -16,6 +18,7 @@ from types import ModuleType
 _PACKAGE = "compressai"
 _LATER = ("compressai.datasets", "compressai.transforms")
 _STATISTICS = "scipy.stats"
+_GAUSSIAN = "compressai.entropy_models.entropy_models"
 _TRANSFORMS = ("torchvision.transforms", "torch_geometric.transforms")  # listed in its registry
 
 
@@ -29,13 +32,15 @@ class _Finder(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None, /
     ) -> ModuleSpec | None:
         later = fullname in _LATER or (self.importing and fullname == _STATISTICS)
-        if not later and fullname != _PACKAGE:
+        if not later and fullname not in (_PACKAGE, _GAUSSIAN):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is None or spec.loader is None:
             return spec
         if fullname == _PACKAGE:
             spec.loader = _Without(spec.loader, self)
+        elif fullname == _GAUSSIAN:
+            spec.loader = _Quantile(spec.loader)
         elif fullname in _LATER:
             spec.loader = _Later(_Complete(spec.loader))
         else:
@@ -68,6 +73,15 @@ class _Without(_Wrapped):
                 self._loader.exec_module(module)
         finally:
             self._finder.importing = False
+
+
+class _Quantile(_Wrapped):
+    """Spares the Gaussian the import of scipy.stats, whose ``norm.ppf`` is this very function."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._loader.exec_module(module)
+        ndtri = importlib.import_module("scipy.special").ndtri
+        module.GaussianConditional._standardized_quantile = staticmethod(ndtri)
 
 
 class _Later(_Wrapped):

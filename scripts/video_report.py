@@ -18,9 +18,9 @@ from torch.nn.functional import pad
 from tqdm import tqdm
 
 from latentopt import zoo
-from latentopt.bench.metrics import psnr_db
 from latentopt.media.clips import open_clip
 from latentopt.media.images import to_uint8
+from latentopt.media.quality import psnr_db
 
 STRIDE = 128  # of the side latents
 

@@ -11,8 +11,10 @@ from latentopt.adapters.predicted import Knowing, VideoAdapter
 from latentopt.adapters.registry import adapter_class
 from latentopt.adapters.side import Conditioned, Leaf, Parameters, SideAdapter
 from latentopt.adapters.ssf import ScaleSpaceFlowAdapter
-from latentopt.adapters.stepped import with_step
+from latentopt.adapters.stepped import has_steps, with_step
+from latentopt.adapters.tiles import Tiled
 from latentopt.adapters.tree import TreeAdapter
+from latentopt.adapters.vbr import at_rate
 
 __all__ = [
     "Adapter",
@@ -30,9 +32,12 @@ __all__ = [
     "ScaleAdapter",
     "ScaleSpaceFlowAdapter",
     "SideAdapter",
+    "Tiled",
     "TreeAdapter",
     "VideoAdapter",
     "adapter_class",
+    "at_rate",
+    "has_steps",
     "intra",
     "load_dcvc",
     "with_step",

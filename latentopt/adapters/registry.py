@@ -19,9 +19,11 @@ from latentopt.adapters.factorized import FactorizedAdapter
 from latentopt.adapters.hyperprior import MeanScaleAdapter, ScaleAdapter
 from latentopt.adapters.invcompress import InvCompressAdapter, is_invcompress
 from latentopt.adapters.overridden import check_entropy_models, refuse_overridden
+from latentopt.adapters.plugins import plugin_class
 from latentopt.adapters.predicted import VideoAdapter
 from latentopt.adapters.ssf import ScaleSpaceFlowAdapter
 from latentopt.adapters.tree import TreeAdapter, is_tree
+from latentopt.adapters.vbr import rate_adapter
 from latentopt.errors import UnsupportedModelError
 
 _ADAPTERS: dict[type[CompressionModel], type[Adapter] | type[VideoAdapter]] = {
@@ -36,13 +38,18 @@ _ADAPTERS: dict[type[CompressionModel], type[Adapter] | type[VideoAdapter]] = {
 def adapter_class(model: nn.Module) -> type[Adapter] | type[VideoAdapter]:
     """The adapter of a model's family.
 
-    A subclass counts as its parent as long as it codes in the same way, that is, as long as it has
+    What an installed package brings for the model's own class comes first. A subclass counts as
+    its parent as long as it codes in the same way, that is, as long as it has
     not overridden ``compress``: autoregressive codecs inherit from MeanScaleHyperprior and have.
 
     Raises:
-        UnsupportedModelError: there is none; the message names the class and what is supported.
-            Or what the model overrides, its decompress() or a density, would never be called.
+        UnsupportedModelError: there is none, or it is broken; the message names the class and what
+            is supported. Or what the model overrides, its decompress() or a density, would never
+            be called.
     """
+    brought = plugin_class(model)
+    if brought:
+        return brought
     if is_tree(model):
         if isinstance(model, SimpleVAECompressionModel):
             refuse_overridden(model, SimpleVAECompressionModel)
@@ -55,9 +62,9 @@ def adapter_class(model: nn.Module) -> type[Adapter] | type[VideoAdapter]:
             "DCVC_net codes predicted frames only: give it a codec for key frames with "
             "wrap(model, adapter=dcvc_net.video(key, adapter_class(key))): docs/guide/dcvc.md"
         )
-    dcvc_intra = intra_class(model)
-    if dcvc_intra:
-        return dcvc_intra
+    found = intra_class(model) or rate_adapter(model)
+    if found:
+        return found
     for family, adapter in _ADAPTERS.items():
         if isinstance(model, family) and type(model).compress is family.compress:
             refuse_overridden(model, family)

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,7 +17,20 @@ from latentopt.adapters.registry import adapter_class
 from latentopt.adapters.scales import standard_scales
 from latentopt.adapters.side import SideAdapter
 from latentopt.adapters.tree import TreeAdapter
+from latentopt.adapters.vbr import FixedRate
+from latentopt.bitstream import Origin
 from latentopt.errors import InputError, UnsupportedModelError
+
+_UNSTEPPED = (InvCompressAdapter, TreeAdapter, IntraAdapter, VideoAdapter)
+
+
+def has_steps(model: nn.Module) -> bool:
+    """Whether :func:`with_step` knows a CompressAI model's family.
+
+    Raises:
+        UnsupportedModelError: the model's class has no adapter.
+    """
+    return not issubclass(adapter_class(model), _UNSTEPPED)
 
 
 def with_step(model: nn.Module, step: float) -> nn.Module:
@@ -37,7 +51,9 @@ def with_step(model: nn.Module, step: float) -> nn.Module:
     adapter = adapter_class(model)
     if step == 1:
         return model
-    if issubclass(adapter, InvCompressAdapter | TreeAdapter | IntraAdapter | VideoAdapter):
+    if isinstance(model, FixedRate):
+        return _named(model.with_step(step), model, step)
+    if not has_steps(model):
         name = type(model).__qualname__
         raise UnsupportedModelError(f"{name} cannot be measured at other steps: use step 1 only")
     stepped: Any = copy.deepcopy(model)
@@ -54,6 +70,7 @@ def with_step(model: nn.Module, step: float) -> nn.Module:
     lmbda: Any = getattr(model, "lmbda", None)
     if lmbda:
         stepped.lmbda = lmbda / step**2  # as the error that a step makes goes with its square
+    _named(stepped, model, step)
     stepped.to(next(model.parameters()).device)
     stepped.update(_scales(model), force=True)
     return stepped.eval()
@@ -63,6 +80,14 @@ def _scales(model: Any) -> Tensor:
     """The model's own table of scales, not one that this machine computes."""
     own = getattr(model, "gaussian_conditional", None)
     return own.scale_table if own is not None and own.scale_table.numel() else standard_scales()
+
+
+def _named(stepped: Any, model: nn.Module, step: float) -> nn.Module:
+    """The model of another step, with its origin where the model has one."""
+    if isinstance(origin := getattr(model, "origin", None), Origin):
+        # A step on top of another rounds otherwise than their product: it has no name.
+        stepped.origin = replace(origin, step=float(step)) if origin.step == 1 else None
+    return stepped
 
 
 @torch.no_grad()

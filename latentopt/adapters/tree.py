@@ -3,6 +3,8 @@
 The lattice goes where the ``GaussianConditionalLatentCodec`` leaves are (and in the raster-scan
 codec, which codes by itself). Everything above a leaf only decides what is coded when, and from
 which entropy parameters; this module walks it as the codecs' own ``decompress`` methods do.
+
+CompressAI lays a tree's root out in two ways, see :class:`Root`.
 """
 
 from functools import singledispatch
@@ -13,6 +15,7 @@ import torch
 from compressai.latent_codecs import (
     ChannelGroupsLatentCodec,
     CheckerboardLatentCodec,
+    EntropyBottleneckLatentCodec,
     GaussianConditionalLatentCodec,
     HyperLatentCodec,
     HyperpriorLatentCodec,
@@ -35,6 +38,32 @@ def is_tree(model: nn.Module) -> bool:
     return isinstance(getattr(model, "latent_codec", None), HyperpriorLatentCodec)
 
 
+class Root(nn.Module):
+    """The parts of a ``HyperpriorLatentCodec``, wherever its version of CompressAI keeps them.
+
+    ::
+
+        up to 1.2.8                      after it
+        hyper: HyperLatentCodec,         h_a, h_s
+        with h_a, h_s, bottleneck        z: EntropyBottleneckLatentCodec, with the bottleneck
+        y: any codec                     y: any codec
+
+    The names of its weights are those of 1.2.8, which files' hashes are of.
+    """
+
+    def __init__(self, codec: nn.Module):
+        super().__init__()
+        parts: Any = codec.latent_codec
+        side = parts["hyper" if "hyper" in parts else "z"]
+        if not isinstance(side, HyperLatentCodec | EntropyBottleneckLatentCodec):
+            raise _unknown(side)
+        networks: Any = side if isinstance(side, HyperLatentCodec) else codec
+        self.y: nn.Module = parts["y"]
+        self.hyper = nn.Module()
+        self.hyper.entropy_bottleneck = side.entropy_bottleneck
+        self.hyper.h_a, self.hyper.h_s = networks.h_a, networks.h_s
+
+
 class TreeAdapter(SideAdapter):
     """A ``HyperpriorLatentCodec`` over any tree of the codecs that :func:`code` knows.
 
@@ -43,29 +72,32 @@ class TreeAdapter(SideAdapter):
     """
 
     def make_densities(self) -> tuple[ScaleDensity, FactorizedDensity]:
-        codec = self.model.latent_codec
-        if not isinstance(codec["hyper"], HyperLatentCodec):
-            raise _unknown(codec["hyper"])
+        root, codec = self._root, self.model.latent_codec
         refuse_overridden(codec, HyperpriorLatentCodec)
-        refuse_overridden(codec["hyper"], HyperLatentCodec)
-        for part in codec["y"].modules():
+        for side in codec.children():
+            if isinstance(side, HyperLatentCodec):
+                refuse_overridden(side, HyperLatentCodec)
+        for part in root.y.modules():
             if isinstance(part, LatentCodec) and not _is_known(type(part)):
                 raise _unknown(part)
-        side = FactorizedDensity(codec["hyper"].entropy_bottleneck)
-        return GaussianDensity(scale_table(codec["y"])), side
+        density = FactorizedDensity(self._hyper.entropy_bottleneck)
+        return GaussianDensity(scale_table(root.y)), density
 
     def refresh(self) -> None:
         super().refresh()
         # More than one leaf, each of which sees those before?
-        only = isinstance(self.model.latent_codec["y"], GaussianConditionalLatentCodec)
-        self.contextual = not only
+        self.contextual = not isinstance(self._root.y, GaussianConditionalLatentCodec)
 
     @property
-    def _hyper(self) -> HyperLatentCodec:
-        return self.model.latent_codec["hyper"]
+    def _root(self) -> Root:
+        return Root(self.model.latent_codec)
+
+    @property
+    def _hyper(self) -> Any:
+        return self._root.hyper
 
     def decoder_parts(self) -> list[nn.Module]:
-        return [self.model.latent_codec, *self.synthesis_parts]
+        return [self._root, *self.synthesis_parts]
 
     def hyper_analysis(self, y: Tensor) -> Tensor:
         return self._hyper.h_a(y)
@@ -73,7 +105,7 @@ class TreeAdapter(SideAdapter):
     @derived
     def _exact(self) -> nn.Module:
         """The tree that encoder and decoder walk."""
-        return cpu_copy(self.model.latent_codec["y"], self.dtype)
+        return cpu_copy(self._root.y, self.dtype)
 
     @derived
     def _exact_h_s(self) -> nn.Module:
@@ -100,7 +132,7 @@ class TreeAdapter(SideAdapter):
     def estimate(self, features: NDArray, y: NDArray) -> Parameters:
         recorder = Recorder(y)
         given = torch.from_numpy(features).to(next(self.model.parameters()))
-        self._visit(self.model.latent_codec["y"], given, recorder)
+        self._visit(self._root.y, given, recorder)
         return recorder.parameters
 
     def _visit(self, codec: nn.Module, given: Tensor, leaf: Leaf) -> None:

@@ -10,10 +10,10 @@ from latentopt.bench import uvg
 from latentopt.bench.datasets import Dataset, cache_root, roots
 from latentopt.bench.published import paper_sequences
 from latentopt.errors import DataError
+from latentopt.media import IMAGE_SUFFIXES
 from latentopt.media.clips import READABLE
-from latentopt.media.images import SUFFIXES as IMAGES
 
-SUFFIXES = tuple(suffix for suffix in READABLE if suffix not in IMAGES)
+SUFFIXES = tuple(suffix for suffix in READABLE if suffix not in IMAGE_SUFFIXES)
 _KINDS = f"{', '.join(SUFFIXES)}, or a folder of PNG"
 
 

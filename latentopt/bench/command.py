@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from latentopt import zoo
-from latentopt.bench import clipsets, datasets
+from latentopt.bench import clipsets, datasets, exchange
 from latentopt.bench.configs import parse_all
 from latentopt.bench.items import DEFAULT_GOP, PARTS, Clips, Images, Medium
 from latentopt.bench.markdown import write_summary
@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--limit", type=int, metavar="N", help="only the first N images or clips")
     add("--threads", type=int, help="CPU threads (default: PyTorch's choice)")
     add("--out", type=Path, help="output folder (default: results/CODEC-DATA)")
+    exchange.add_arguments(parser)
     add("--quiet", action="store_true", help="no progress bar")
     video = parser.add_argument_group("of a video codec")
     gop_help = f"frames from one key frame to the next (default: {DEFAULT_GOP})"
@@ -64,9 +65,8 @@ def run(args: argparse.Namespace) -> int:
     steps = _numbers(args.steps, "--steps")
     medium = _medium(args, codec, steps)
     data = args.data or ("video" if zoo.is_video(codec) else "kodak")
-    dataset = medium.resolve(data)
-    if args.limit is not None:
-        dataset = dataset.first(args.limit)
+    whole = medium.resolve(data)
+    dataset = whole if args.limit is None else whole.first(args.limit)
     plan = Plan(
         codec=codec,
         points=_points(args, codec),
@@ -79,20 +79,40 @@ def run(args: argparse.Namespace) -> int:
     )
     label = medium.label(data)
     out = args.out or Path("results") / f"{codec}-{_slug(label)}"
-    print(run_plan(plan, out, title=f"{codec} on {label}", progress=not args.quiet))
+    exchange.keep(args.imported, out / exchange.IMPORTED)
+    export = out / exchange.EXPORTED if args.export else None
+    title = f"{codec} on {label}{_part(len(dataset.paths), len(whole.paths))}"
+    print(run_plan(plan, out, title, not args.quiet, export))
     print(f"Written to {out}")
     return 0
 
 
-def run_plan(plan: Plan, out: Path, title: str, progress: bool = True) -> str:
-    """Measure into out/measurements.csv, write summary and plot next to it; return the Markdown."""
+def _part(count: int, whole: int) -> str:
+    """What a title says of a subset.
+
+    >>> _part(3, 24), _part(24, 24)
+    (', the first 3 of 24', '')
+    """
+    return f", the first {count} of {whole}" if count < whole else ""
+
+
+def run_plan(
+    plan: Plan, out: Path, title: str, progress: bool = True, export: Path | None = None
+) -> str:
+    """Measure into out/measurements.csv, write summary and plot next to it; return the Markdown.
+
+    CompressAI's JSON goes to the folder ``export``, if one is given.
+    """
     rows = evaluate(plan, out / "measurements.csv", progress)
     sections = []
     if zoo.is_video(plan.codec):
         sections = [sequence_report(rows)]
         per_sequence(rows).to_csv(out / "sequences.csv", index=False)
     text = write_summary(rows, out, title, sections)
-    plot_rd(rows, out / "rd.png", title, _published(plan))
+    others = exchange.imported(out / exchange.IMPORTED)
+    plot_rd(rows, out / "rd.png", title, _published(plan), others)
+    if export:
+        exchange.export(rows, export)
     return text
 
 

@@ -1,7 +1,7 @@
 """What a configuration name such as `oct+shift+grid` means: a recipe.
 
 name     = "baseline" | preset | part {"+" part}
-preset   = "paper" | "fast" | "default" | "slow" | "best"
+preset   = "paper" | "plain" | "fast" | "default" | "slow" | "best"
 part     = lattice (at most one, first; else it is "int") | "shift" | "grid" (search the step size
            as the paper does) | "sign" or "split" (shift direction) | "scales" (corrected)
            | "rdo" (rate and distortion) | "refine" (tens of steps) | "paper" (the paper's tables)

@@ -15,8 +15,9 @@ import numpy as np
 import skimage
 
 from latentopt.errors import DataError, InputError
+from latentopt.media import IMAGE_SUFFIXES
 from latentopt.media.download import fetch
-from latentopt.media.images import SUFFIXES, read_image, to_uint8
+from latentopt.media.images import read_image, to_uint8
 
 _KODAK_URL = "https://r0k.us/graphics/kodak/kodak"
 _CLIC_URL = "https://data.vision.ee.ethz.ch/cvl/clic/professional_valid_2020.zip"
@@ -122,14 +123,14 @@ def _from_path(path: Path) -> tuple[Path, ...]:
     else:
         found = tuple(sorted(p for p in map(Path, glob(str(path))) if p.is_file()))
     if not found:
-        what = f"holds no image ({', '.join(SUFFIXES)})" if path.is_dir() else "names no file"
+        what = f"holds no image ({', '.join(IMAGE_SUFFIXES)})" if path.is_dir() else "names no file"
         raise DataError(f"{path} {what}; known data sets: {', '.join(names())}")
     return found
 
 
 def _images_in(folder: Path) -> tuple[Path, ...]:
     return tuple(
-        sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+        sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
     )
 
 

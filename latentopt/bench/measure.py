@@ -24,12 +24,12 @@ from torch import Tensor, nn
 from latentopt.adapters import with_step
 from latentopt.bench.codecs import Coder, coded_bytes
 from latentopt.bench.items import Item, Medium
-from latentopt.bench.metrics import ms_ssim, psnr_db
 from latentopt.bench.provenance import source, weights_hash
 from latentopt.bench.store import Measurement
 from latentopt.bench.task import Cell, RatePoint, Task
 from latentopt.errors import BitstreamError
 from latentopt.media.images import to_uint8
+from latentopt.media.quality import ms_ssim, psnr_db
 
 _WARM_UP_SIDE = 192  # pixels
 _T = TypeVar("_T")

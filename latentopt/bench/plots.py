@@ -23,18 +23,29 @@ from latentopt.media.images import to_uint8
 _BARS = 16  # channels with a bar of their own
 
 
-def plot_rd(rows: pd.DataFrame, path: Path, title: str, published: RdCurve | None = None) -> None:
+def plot_rd(
+    rows: pd.DataFrame,
+    path: Path,
+    title: str,
+    published: RdCurve | None = None,
+    imported: Sequence[RdCurve] = (),
+) -> None:
     """Save a PNG of one line per configuration, from data-set means.
 
-    Left: bits per pixel against PSNR, the published curve dashed. Right, as gains of a few percent
+    Left: bits per pixel against PSNR, curves of others dashed. Right, as gains of a few percent
     are lost on that scale: the rate against the baseline's at equal PSNR.
     """
     figure, left, right = _panels(width=12)
     colours = {c: f"C{i % 10}" for i, c in enumerate(rows["config"].unique())}
     for i, curve in enumerate(curves(means(rows))):
         _draw_curve(left, right, curve, colours, labelled=i == 0)
+    frame = left.get_xlim(), left.get_ylim()
     if published is not None:
-        _draw_published(left, published)
+        _draw_other(left, published, f"{published.codec}, published", "black")
+    for i, other in enumerate(imported):
+        _draw_other(left, other, other.codec, f"C{(len(colours) + i) % 10}")
+    if imported:  # they reach far beyond what was measured, whose curves they would flatten
+        left.set(xlim=frame[0], ylim=frame[1])
     left.set(xlabel="bits per pixel", ylabel="PSNR in dB (RGB)", title=title)
     right.set(
         xlabel="PSNR in dB (RGB)",
@@ -156,7 +167,7 @@ def _relative_rates(line: pd.DataFrame, base: pd.DataFrame) -> list[tuple[float,
     return found
 
 
-def _draw_published(axes: Axes, curve: RdCurve) -> None:
+def _draw_other(axes: Axes, curve: RdCurve, label: str, colour: str) -> None:
     """Only the part near the measurements: the whole curve would flatten them."""
     (low, high), _ = axes.get_xlim(), axes.get_ylim()
     near = [i for i, bpp in enumerate(curve.bpp) if low <= bpp <= high]
@@ -165,7 +176,7 @@ def _draw_published(axes: Axes, curve: RdCurve) -> None:
         curve.bpp[first:last],
         curve.psnr_db[first:last],
         "--",
-        color="black",
+        color=colour,
         linewidth=1,
-        label=f"{curve.codec}, published",
+        label=label,
     )

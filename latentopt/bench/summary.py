@@ -10,9 +10,9 @@ import pandas as pd
 from latentopt.bench.bdrate import Method, bd_psnr, bd_rate, rate_at_equal_psnr
 from latentopt.bench.configs import BASELINE
 from latentopt.bench.datasets import published_set
-from latentopt.bench.metrics import ms_ssim_db
 from latentopt.bench.published import RdCurve, published_curve
 from latentopt.errors import InputError, RateRangeError
+from latentopt.media.quality import ms_ssim_db
 
 _CELL = ["codec", "point", "step", "config"]
 

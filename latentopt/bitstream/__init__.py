@@ -3,6 +3,7 @@ which is not imported here, so that the header of a file can be read without PyT
 
 from latentopt.bitstream.headers import Identity, Settings
 from latentopt.bitstream.image_file import Container
+from latentopt.bitstream.origin import Origin
 from latentopt.bitstream.steps import DIRECTIONS, NO_SHIFT, decode_step, encode_step
 from latentopt.bitstream.video_file import (
     KEY,
@@ -23,6 +24,7 @@ __all__ = [
     "Container",
     "Header",
     "Identity",
+    "Origin",
     "Settings",
     "count_frames",
     "decode_step",

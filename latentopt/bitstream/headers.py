@@ -1,12 +1,10 @@
 """What a header says of the codec that wrote a stream: its settings, and what it must match."""
 
-import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
+from latentopt.bitstream.origin import Origin
 from latentopt.bitstream.steps import DIRECTIONS
-from latentopt.bitstream.strings import leb128, read_leb128
-from latentopt.errors import BitstreamError, InputError
+from latentopt.errors import BitstreamError
 
 QUANTS = ("int", "hex", "oct", "d4", "e8", "auto")
 """Lattices, in the order of their number in the bitstream; those that `latentopt.lattices` has."""
@@ -15,12 +13,6 @@ PMFS = ["exact", "paper"]
 LATTICE = "lattice"
 VERSIONS = (1, 2)
 """Of the formats: what version 1 can say is written so, and read by all readers."""
-
-LONGEST_FIELDS = 1 << 12
-"""Bytes of fields that a reader accepts."""
-
-_CHANNELS = 1  # tag of the field that names the channel of each part
-_CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
 
 @dataclass(frozen=True)
@@ -60,11 +52,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Identity:
-    """What decides whether a codec can read a stream."""
+    """What a stream says of the codec that wrote it; all but the origin decides who can read it."""
 
     settings: Settings
     weights_hash: bytes  # (4,)
     table_hash: bytes  # (4,)
+    origin: Origin | None = None
+    """Where the model comes from, if that is known."""
 
     @property
     def hashes(self) -> tuple[bytes, bytes]:
@@ -88,51 +82,6 @@ class Identity:
                 f"{theirs.table_hash.hex()}, here {self.table_hash.hex()}): load the "
                 "encoder's state_dict, which carries its tables"
             )
-
-
-def pack_fields(parts: Sequence[Settings]) -> bytes:
-    """What version 2 says beyond the settings bytes: a length, then tagged fields; else nothing."""
-    if max(settings.version for settings in parts) == 1:
-        return b""
-    for settings in parts:
-        if not _CHANNEL_NAME.fullmatch(settings.channel):
-            raise InputError(
-                f"channel {settings.channel!r}: a name has 1 to 32 of a-z, 0-9, - and _"
-            )
-    names = ",".join(settings.channel for settings in parts).encode()
-    fields = bytes([_CHANNELS]) + leb128(len(names)) + names
-    return leb128(len(fields)) + fields
-
-
-def unpack_fields(
-    data: bytes, version: int, parts: Sequence[Settings]
-) -> tuple[tuple[Settings, ...], bytes]:
-    """The mirror of :func:`pack_fields`: the settings with what the fields say, and what follows.
-
-    Raises:
-        BitstreamError: a field is not one of this version, or they end early.
-    """
-    if version == 1:
-        return tuple(parts), data
-    length, start = read_leb128(data, 0)
-    if not 0 < length <= LONGEST_FIELDS:
-        raise BitstreamError(f"corrupt: the header would have {length} bytes of fields")
-    fields, rest = data[start : start + length], data[start + length :]
-    if len(fields) < length:
-        raise BitstreamError("truncated: the header ends within its fields")
-    known = set[int]()
-    while fields:
-        size, begin = read_leb128(fields, 1)
-        tag, value, fields = fields[0], fields[begin : begin + size], fields[begin + size :]
-        names = value.decode("ascii", "replace").split(",")
-        fits = len(names) == len(parts) and all(map(_CHANNEL_NAME.fullmatch, names))
-        if tag != _CHANNELS or tag in known or len(value) < size or not fits:
-            raise BitstreamError(f"header field {tag} is unknown: written by a newer latentopt?")
-        known.add(tag)
-        parts = [replace(settings, channel=name) for settings, name in zip(parts, names)]
-    if max(settings.version for settings in parts) < version:
-        raise BitstreamError(f"corrupt: the header says nothing that takes version {version}")
-    return tuple(parts), rest
 
 
 def check_version(version: int) -> None:

@@ -7,24 +7,21 @@
     5       2+2   image width, height (little-endian, as all integers)
     9       4     weights hash
     13      4     table hash
-    17      …     from version 2 on: LEB128 length of the fields, each a tag, LEB128 length, value
+    17      …     from version 2 on: LEB128 length of the fields, then these (see fields.py)
     …       0-4   LEB128 length of each string but the last
     …             strings, the last one up to the checksum
     -4      4     CRC-32 of everything before
 
-With at most one length that is 24 bytes beyond the strings for any string below 2 MiB.
+With at most one length that is 24 bytes beyond the strings for any string below 2 MiB, and 28 where
+the codec is named by its number.
 """
 
 import zlib
 from dataclasses import dataclass
 
-from latentopt.bitstream.headers import (
-    Identity,
-    Settings,
-    check_version,
-    pack_fields,
-    unpack_fields,
-)
+from latentopt.bitstream.fields import pack_fields, unpack_fields, version_of
+from latentopt.bitstream.headers import Identity, Settings, check_version
+from latentopt.bitstream.origin import Origin
 from latentopt.bitstream.strings import join_strings, split_strings
 from latentopt.errors import BitstreamError, InputError
 
@@ -44,17 +41,24 @@ class Container:
     weights_hash: bytes  # (4,)
     table_hash: bytes  # (4,)
     strings: tuple[bytes, ...]
+    origin: Origin | None = None
+    """Where the model comes from, if that was known."""
+
+    @property
+    def version(self) -> int:
+        """Of the format, as it is written: the oldest that can say this."""
+        return version_of([self.settings], self.origin)
 
     @property
     def identity(self) -> Identity:
-        return Identity(self.settings, self.weights_hash, self.table_hash)
+        return Identity(self.settings, self.weights_hash, self.table_hash, self.origin)
 
     def to_bytes(self) -> bytes:
         if max(self.width, self.height) > MAX_SIDE:
             raise InputError(f"{self.width}x{self.height}: the format holds up to 65535 a side")
-        head = MAGIC + bytes([self.settings.version, self.settings.to_byte()])
+        head = MAGIC + bytes([self.version, self.settings.to_byte()])
         head += self.width.to_bytes(2, "little") + self.height.to_bytes(2, "little")
-        head += self.weights_hash + self.table_hash + pack_fields([self.settings])
+        head += self.weights_hash + self.table_hash + pack_fields([self.settings], self.origin)
         body = head + join_strings(self.strings)
         return body + zlib.crc32(body).to_bytes(_CRC, "little")
 
@@ -77,7 +81,7 @@ class Container:
         if not width or not height:
             raise BitstreamError(f"image size {width}x{height} in the header")
         plain = [Settings.from_byte(body[4])]
-        [settings], strings = unpack_fields(body[_FIXED:], data[3], plain)
+        [settings], origin, strings = unpack_fields(body[_FIXED:], data[3], plain)
         return Container(
             settings,
             width,
@@ -85,4 +89,5 @@ class Container:
             body[9:13],
             body[13:17],
             split_strings(strings, string_count or 1),
+            origin,
         )

@@ -8,7 +8,7 @@
     …       2+2   frame width, height (little-endian, as all integers)
     …       4+4   frame rate, a fraction
     …       4+4   weights hash, table hash
-    …       …     from version 2 on: LEB128 length of the fields, each a tag, LEB128 length, value
+    …       …     from version 2 on: LEB128 length of the fields, then these (see fields.py)
     …       4     CRC-32 of everything before
 
     record: kind (0 key frame, 1 predicted, 2 end), LEB128 length of the body, body, CRC-32 of all
@@ -26,15 +26,10 @@ from fractions import Fraction
 from typing import BinaryIO
 
 from latentopt.atomic import reading
-from latentopt.bitstream.headers import (
-    LONGEST_FIELDS,
-    Identity,
-    Settings,
-    check_version,
-    pack_fields,
-    unpack_fields,
-)
+from latentopt.bitstream.fields import LONGEST_FIELDS, pack_fields, unpack_fields, version_of
+from latentopt.bitstream.headers import Identity, Settings, check_version
 from latentopt.bitstream.image_file import MAX_SIDE
+from latentopt.bitstream.origin import Origin
 from latentopt.bitstream.strings import join_strings, leb128, read_leb128, split_strings
 from latentopt.errors import BitstreamError, InputError, TruncatedError
 
@@ -60,11 +55,19 @@ class Header:
     """Frames per second."""
     weights_hash: bytes  # (4,)
     table_hash: bytes  # (4,)
+    origin: Origin | None = None
+    """Where the model comes from, if that was known."""
+
+    @property
+    def version(self) -> int:
+        """Of the format, as it is written: the oldest that can say this."""
+        return version_of(self.settings, self.origin)
 
     @property
     def identities(self) -> list[Identity]:
         """What each part of the codec must have been; hashes are of all parts together."""
-        return [Identity(s, self.weights_hash, self.table_hash) for s in self.settings]
+        hashes = self.weights_hash, self.table_hash
+        return [Identity(settings, *hashes, self.origin) for settings in self.settings]
 
     def to_bytes(self) -> bytes:
         if max(self.width, self.height) > MAX_SIDE:
@@ -73,11 +76,11 @@ class Header:
         if not 0 < parts[0] <= _LARGEST or parts[1] > _LARGEST:
             raise InputError(f"frame rate {self.rate}: the format has 32 bits for each number")
         settings = bytes(settings.to_byte() for settings in self.settings)
-        version = max(settings.version for settings in self.settings)
-        head = MAGIC + bytes([version, len(settings)]) + settings
+        head = MAGIC + bytes([self.version, len(settings)]) + settings
         head += b"".join(side.to_bytes(2, "little") for side in (self.width, self.height))
         head += b"".join(part.to_bytes(4, "little") for part in parts)
-        return _sealed(head + self.weights_hash + self.table_hash + pack_fields(self.settings))
+        head += self.weights_hash + self.table_hash
+        return _sealed(head + pack_fields(self.settings, self.origin))
 
     @staticmethod
     def read(file: BinaryIO) -> "Header":
@@ -102,9 +105,9 @@ class Header:
         if not (width and height and rate and per):
             raise BitstreamError(f"{width}x{height} at {rate}/{per} frames a second in the header")
         plain = [Settings.from_byte(value) for value in body[5 : 5 + count]]
-        settings, _ = unpack_fields(body[fixed:], head[3], plain)
+        settings, origin, _ = unpack_fields(body[fixed:], head[3], plain)
         hashes = body[fixed - 8 : fixed - 4], body[fixed - 4 : fixed]
-        return Header(settings, width, height, Fraction(rate, per), *hashes)
+        return Header(settings, width, height, Fraction(rate, per), *hashes, origin)
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:

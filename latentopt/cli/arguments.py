@@ -8,6 +8,16 @@ from collections.abc import Sequence
 from latentopt.errors import InputError
 
 
+def add_max_pixels(parser: argparse.ArgumentParser) -> None:
+    """Declare the limit of an image's size, the same for both directions."""
+    parser.add_argument(
+        "--max-pixels",
+        type=pixels,
+        metavar="N",
+        help="largest image, which bounds the memory that it takes (default: 67108864)",
+    )
+
+
 def count(text: str) -> int:
     """A number of frames."""
     if not text.isdecimal() or int(text) < 1:
@@ -26,6 +36,13 @@ def size(text: str) -> tuple[int, int]:
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 352x288")
     return int(found[1]), int(found[2])
+
+
+def pixels(text: str) -> int:
+    """A number of pixels."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of pixels")
+    return int(text)
 
 
 def positive(text: str) -> float:

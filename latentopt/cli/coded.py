@@ -9,29 +9,40 @@ from latentopt.atomic import reading
 from latentopt.errors import BitstreamError
 
 if TYPE_CHECKING:  # NumPy is spared those who only mistyped an option
-    from latentopt.bitstream import Container
+    from latentopt.bitstream import Container, Header
     from latentopt.codec.recipe import Recipe
 
 
 def is_video(path: Path) -> bool:
-    """Whether a coded file is one of frames; what cannot be read is for others to complain of."""
+    """Whether a coded file is one of frames; InputError where it cannot be read."""
+    with reading(path) as file:
+        head = file.read(3)
     from latentopt.bitstream.video_file import MAGIC
 
-    try:
-        with open(path, "rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
-    except OSError:
-        return False
+    return head == MAGIC
 
 
 def read_container(path: Path) -> "tuple[bytes, Container]":
     """The bytes of an image's file and its header; the strings stay in one piece."""
     with reading(path) as file:
         data = file.read()
+    return data, container_of(path, data)
+
+
+def container_of(path: Path, data: bytes) -> "Container":
+    """The header of an image's file, whose content is there already."""
     from latentopt.bitstream import Container
 
     with naming(path):
-        return data, Container.from_bytes(data)
+        return Container.from_bytes(data)
+
+
+def read_video_header(path: Path) -> "Header":
+    """What a video's file says before its frames."""
+    from latentopt.bitstream import read_header
+
+    with naming(path):
+        return read_header(path)
 
 
 def recipe_for(path: Path, container: "Container") -> "Recipe":
@@ -43,9 +54,9 @@ def recipe_for(path: Path, container: "Container") -> "Recipe":
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Put the file's name in front of what is wrong with its content."""
+def naming(path: Path, note: str = "") -> Iterator[None]:
+    """Put the file's name in front of what is wrong with its content, and a note after it."""
     try:
         yield
     except BitstreamError as error:
-        raise BitstreamError(f"{path}: {error}") from error
+        raise BitstreamError(f"{path}: {error}{note}") from error

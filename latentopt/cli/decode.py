@@ -1,77 +1,87 @@
 """`latentopt decode`: a file that encode wrote to an image or a clip."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentopt.cli import model
-from latentopt.cli.coded import is_video, naming, read_container, recipe_for
+from latentopt.cli import arguments, batch, model
+from latentopt.cli.coded import is_video, naming, read_video_header
 from latentopt.cli.outputs import check_output, check_png
 from latentopt.cli.progress import frames, progress
+from latentopt.cli.sources import STREAM, Kind, plan
 from latentopt.errors import TruncatedError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 EPILOG = """examples:
-  latentopt decode photo.lo -o decoded.png --codec tiny-mbt2018-mean --quality 3
-  latentopt decode clip.lov -o decoded.y4m --codec tiny-ssf2020 --quality 3
+  latentopt decode photo.lo -o decoded.png
+  latentopt decode coded/ -o decoded/ --jobs 4
+  latentopt decode photo.lo -o - | display -
+  latentopt decode clip.lov -o decoded.y4m
+  latentopt decode photo.lo -o decoded.png --codec mbt2018-mean --weights checkpoint.pth.tar
 
 A clip is written as .y4m, .mp4, .mkv, .yuv or, without a suffix, a folder of PNG.
-The file records lattice, direction, tables, scales and portability; the model is yours to name."""
+The file says what it was coded with. Only weights of your own have to be named, unless they were
+given a name with `latentopt zoo add`."""
+
+
+_KIND = Kind("coded file", (".lo",), becomes=".png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("file", type=Path, metavar="F", help="file that encode wrote")
-    add("-o", "--output", type=Path, required=True, metavar="OUT", help="PNG, or clip, to write")
-    model.add_arguments(parser)
+    inputs = "file that encode wrote, folder or glob of them, or - for standard input"
+    add("inputs", type=Path, nargs="+", metavar="IN", help=inputs)
+    output = "PNG or clip to write, folder for several inputs, or - for standard output"
+    add("-o", "--output", type=Path, required=True, metavar="OUT", help=output)
+    arguments.add_max_pixels(parser)
+    batch.add_arguments(parser)
+    model.add_reader_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    video = is_video(args.file)
-    check_output(args.output, [args.file, args.weights], folder=video)
-    return (_decode_clip if video else _decode_image)(args)
+    model.check(args)
+    [first, *more] = args.inputs
+    if not more and os.path.isfile(first) and is_video(first):
+        return _decode_clip(first, args)
+    planned = plan(args.inputs, args.output, _KIND, [args.weights])
+    if not planned.is_batch and args.output != STREAM:
+        check_png(args.output, "decode")
+    return batch.run(planned, worker, args)
 
 
-def _decode_image(args: argparse.Namespace) -> int:
-    check_png(args.output, "decode")
-    with progress() as stage:
-        from latentopt.media.images import write_png
+def worker(args: argparse.Namespace) -> batch.Worker:
+    """What decodes images."""
+    from latentopt.cli.images import ImageDecoder
 
-        stage("reading the file")
-        data, container = read_container(args.file)
-        recipe = recipe_for(args.file, container)
-        with naming(args.file):
-            codec = model.image_codec(args, stage, recipe, container.identity)
-            stage("decoding")
-            x_hat = codec.load_bytes(data)  # (1, 3, H, W)
-        write_png(args.output, x_hat)
-    print(f"{container.width}x{container.height}: {args.output}")
-    return 0
+    return ImageDecoder(args)
 
 
-def _decode_clip(args: argparse.Namespace) -> int:
+def _decode_clip(path: Path, args: argparse.Namespace) -> int:
     """0, or 1 where the file ends early: what it holds is written, and stderr says so."""
+    arguments.refuse(args, ("jobs", "json", "no_clobber", "max_pixels"), "for image codecs")
+    check_output(args.output, [path, args.weights], folder=True)
+    header = read_video_header(path)
+    model.settle_by(args, header.origin)
     with progress() as stage:
-        from latentopt.bitstream import read_header
         from latentopt.codec.wrap import wrap_for
         from latentopt.media.clips import Format, write_clip
 
         stage("reading the file")
-        with naming(args.file):
-            header = read_header(args.file)
-            codec = wrap_for(model.model(args, stage), header)
+        with naming(path, model.conflict(args, header.origin)):
+            codec = wrap_for(model.model_for(args, stage, header), header)
         stage("decoding")
         found = Format(header.width, header.height, header.rate)
-        with frames(None) as done, naming(args.file):
-            clip = _Whole(codec.load(args.file), done)
+        with frames(None) as done, naming(path):
+            clip = _Whole(codec.load(path), done)
             written = write_clip(args.output, clip, found)
     print(f"{written} frames {header.width}x{header.height}: {args.output}")
     if clip.lost:
-        print(f"latentopt: {args.file}: {clip.lost}", file=sys.stderr)
+        print(f"latentopt: {path}: {clip.lost}", file=sys.stderr)
     return 1 if clip.lost else 0
 
 

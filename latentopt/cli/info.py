@@ -1,75 +1,77 @@
 """`latentopt info`: what the header of a file says. It needs neither model nor PyTorch."""
 
 import argparse
+import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import cast
 
-from latentopt.cli.coded import is_video, naming, read_container
+from latentopt.cli.described import Described, describe
 
-if TYPE_CHECKING:
-    from latentopt.bitstream import Settings
-
-EPILOG = """example:
-  latentopt info photo.lo"""
+EPILOG = """examples:
+  latentopt info photo.lo
+  latentopt info clip.lov --json"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="F", help="file that encode wrote")
+    parser.add_argument("--json", action="store_true", help="print JSON: docs/reference/json.md")
 
 
 def run(args: argparse.Namespace) -> int:
-    fields = (_clip_fields if is_video(args.file) else _image_fields)(args.file)
-    for name, value in fields.items():
+    found = describe(args.file)
+    if args.json:
+        print(json.dumps(found, indent=2))
+        return 0
+    for name, value in _lines(found):
         print(f"{name + ':':15} {value}")
     return 0
 
 
-def _image_fields(path: Path) -> dict[str, object]:
-    data, container = read_container(path)
-    return {
-        "file": f"{path}, {len(data)} bytes",
-        "format version": data[3],
-        "image size": f"{container.width}x{container.height}",
-        **_setting_fields(container.settings),
-        "weights hash": container.weights_hash.hex(),
-        "table hash": container.table_hash.hex(),
-        "payload": f"{sum(map(len, container.strings))} bytes",
-        "rate": f"{8 * len(data) / (container.width * container.height):.4f} bpp",
-    }
+def _lines(found: Described) -> Iterator[tuple[str, object]]:
+    """Names and values for people to read."""
+    clip = found["kind"] == "clip"
+    yield "file", f"{found['file']}, {found['bytes']} bytes"
+    yield "format version", found["format_version"]
+    yield f"{'frame' if clip else 'image'} size", f"{found['width']}x{found['height']}"
+    if clip:
+        yield from _clip_lines(found)
+    yield from _codec_lines(cast(Described | None, found["codec"]))
+    for part in cast(list[Described], found["parts"]):
+        settings = list(_setting_lines(part))
+        if clip:
+            yield str(part["name"]), ", ".join(f"{name} {value}" for name, value in settings)
+        else:
+            yield from settings
+    yield "weights hash", found["weights_hash"]
+    yield "table hash", found["table_hash"]
+    if not clip:
+        yield "payload", f"{found['string_bytes']} bytes"
+    yield "rate", f"{found['bpp']:.4f} bpp"
 
 
-def _clip_fields(path: Path) -> dict[str, object]:
-    from latentopt.bitstream import count_frames, read_header
-
-    with naming(path):
-        header = read_header(path)
-        keys, predicted, whole = count_frames(path)
-    size = path.stat().st_size
-    pixels = header.width * header.height * max(keys + predicted, 1)
-    parts = {
-        f"part {i} {name}": value
-        for i, settings in enumerate(header.settings)
-        for name, value in _setting_fields(settings).items()
-    }
-    return {
-        "file": f"{path}, {size} bytes",
-        "frame size": f"{header.width}x{header.height}",
-        "frame rate": f"{float(header.rate):g} per second",
-        "frames": f"{keys} key, {predicted} predicted{'' if whole else '; the file ends early'}",
-        **parts,
-        "weights hash": header.weights_hash.hex(),
-        "table hash": header.table_hash.hex(),
-        "rate": f"{8 * size / pixels:.4f} bpp",
-    }
+def _clip_lines(found: Described) -> Iterator[tuple[str, object]]:
+    frames, keys = cast(int, found["frames"]), cast(int, found["key_frames"])
+    early = "" if found["whole"] else "; the file ends early"
+    yield "frame rate", f"{found['frames_per_second']:g} per second"
+    yield "frames", f"{keys} key, {frames - keys} predicted{early}"
+    yield "duration", f"{found['seconds']:.2f} s"
 
 
-def _setting_fields(settings: "Settings") -> dict[str, object]:
-    from latentopt.bitstream.headers import LATTICE
+def _codec_lines(codec: Described | None) -> Iterator[tuple[str, object]]:
+    if codec is None:
+        yield "codec", "not in the header"
+        return
+    quality, metric = codec["quality"], "" if codec["metric"] == "mse" else f", {codec['metric']}"
+    recognized = "" if codec["in_header"] else ", recognized by the weights hash"
+    yield "codec", f"{codec['name']}{recognized}"
+    yield "quality", "weights of one's own" if quality is None else f"{quality}{metric}"
+    yield "step", f"{codec['step']:g}"
 
-    lattice = {"lattice": settings.quant, "pmf": settings.pmf}
-    return {
-        **(lattice if settings.channel == LATTICE else {"channel": settings.channel}),
-        "direction": settings.direction,
-        "portable": "yes" if settings.portable else "no",
-        "scales": "corrected" if settings.scales else "the model's",
-    }
+
+def _setting_lines(part: Described) -> Iterator[tuple[str, object]]:
+    for name in ("lattice", "pmf") if part["lattice"] else ("channel",):
+        yield name, part[name]
+    yield "direction", part["direction"]
+    yield "portable", "yes" if part["portable"] else "no"
+    yield "scales", "corrected" if part["scales_corrected"] else "the model's"

@@ -7,11 +7,12 @@ imported, and that imports what it needs once its arguments are known to be good
 import argparse
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NoReturn, Protocol, cast
 
 from latentopt import __version__
+from latentopt.cli.noise import quiet
 from latentopt.errors import InputError, LatentoptError
 
 COMMANDS = {
@@ -19,6 +20,7 @@ COMMANDS = {
     "decode": "decode to a PNG or a clip",
     "info": "show the header of a file",
     "explain": "show where the bits of a file went",
+    "compare": "measure how far a decoded image is from its original",
     "bdrate": "measure rate savings on a data set",
     "report": "make one HTML page of what bdrate measured",
     "zoo": "list, fetch and add codecs",
@@ -26,14 +28,14 @@ COMMANDS = {
 """What each does; `latentopt.cli.NAME` is its :class:`Command`."""
 
 _EPILOG = """examples:
-  latentopt encode photo.png -o photo.lo --codec tiny-mbt2018-mean --quality 3
+  latentopt encode photo.png -o photo.lo
   latentopt info photo.lo
-  latentopt decode photo.lo -o decoded.png --codec tiny-mbt2018-mean --quality 3
-  latentopt explain photo.lo --codec tiny-mbt2018-mean --quality 3
+  latentopt decode photo.lo -o decoded.png
+  latentopt compare photo.png decoded.png
+  latentopt explain photo.lo
   latentopt bdrate --codec tiny-mbt2018-mean --data kodak
   latentopt report results/tiny-mbt2018-mean-kodak
   latentopt zoo list"""
-_NOISY = r"(torch|compressai|torchquad|autoray|PIL)\b"
 
 
 class Command(Protocol):
@@ -55,11 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=_NOISY)
+            quiet()
             asked = next((word for word in argv if word in COMMANDS), None)
             args = _parser(asked).parse_args(argv)
-            command: Command = args.command
-            return command.run(args)
+            run: Callable[[argparse.Namespace], int] = args.run
+            return run(args)
     except LatentoptError as error:
         print(f"latentopt: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -98,5 +100,5 @@ def _parser(asked: str | None) -> argparse.ArgumentParser:
             command = cast(Command, import_module(f"latentopt.cli.{name}"))
             command.add_arguments(subparser)
             subparser.epilog = command.EPILOG
-            subparser.set_defaults(command=command)
+            subparser.set_defaults(run=command.run)
     return parser

@@ -23,9 +23,24 @@ def check_output(path: Path, inputs: Sequence[Path | None], folder: bool = False
         raise InputError(f"cannot write {path}: it is write-protected")
     if not os.path.isdir(path.parent):
         raise InputError(f"cannot write {path}: there is no folder {path.parent}; make it first")
+    _check_place(path, path.parent)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder for several outputs that could not be made or written to."""
+    place = next(p for p in (path, *path.parents) if os.path.exists(p))
+    if not os.path.isdir(place):
+        raise InputError(
+            f"cannot write to {path}: {place} is no folder, and several files need one"
+        )
+    _check_place(path, place)
+
+
+def _check_place(path: Path, folder: Path) -> None:
+    """Write where the output will be written, under a temporary name."""
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
-            pass  # as the file itself will be written, under a temporary name
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{path.name}."):
+            pass
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
 

@@ -1,7 +1,9 @@
 """Progress bars, on a terminal's stderr only."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 Stage = Callable[[str], None]
 """Starts the stage of that name."""
@@ -26,6 +28,15 @@ def progress() -> Iterator[Stage]:
 
         stage("loading libraries")
         yield stage
+
+
+@contextmanager
+def files(count: int) -> Iterator[tuple[Callable[[], object], Callable[[str], object]]]:
+    """A bar of files: what counts one, and what prints a line on stdout above the bar."""
+    from tqdm import tqdm
+
+    with tqdm(total=count, unit="file", disable=None, leave=False) as bar:
+        yield bar.update, partial(tqdm.write, file=sys.stdout)
 
 
 @contextmanager

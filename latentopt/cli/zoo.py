@@ -1,13 +1,14 @@
 """`latentopt zoo`: what codecs there are, and how to get more."""
 
 import argparse
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 from latentopt.errors import WeightsError
-from latentopt.zoo import catalog, register
-from latentopt.zoo.architectures import spelling
+from latentopt.zoo import catalog
 from latentopt.zoo.hub import Published
+from latentopt.zoo.names import VIDEO, spelling
 
 EPILOG = """examples:
   latentopt zoo list
@@ -17,10 +18,14 @@ EPILOG = """examples:
 
 What is added is kept in $LATENTOPT_HOME, or else in ~/.local/share/latentopt."""
 
+_UNREADABLE = "unreadable"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_metric(_command(commands, "list", _list, "show every codec and where its weights are"))
+    listing = _command(commands, "list", _list, "show every codec and where its weights are")
+    _add_metric(listing)
+    listing.add_argument("--json", action="store_true", help="print JSON: docs/reference/json.md")
     _add_fetch(_command(commands, "fetch", _fetch, "download CompressAI's published weights"))
     _add_add(_command(commands, "add", _add, "give a checkpoint of yours a codec name"))
     remove = _command(commands, "remove", _remove, "forget a codec that was added")
@@ -74,6 +79,9 @@ def _add_metric(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(args: argparse.Namespace) -> int:
+    if args.json:
+        print(json.dumps([_listed(name, args.metric) for name in catalog.names()], indent=2))
+        return 0
     rows = [("codec", "architecture", "qualities")]
     for name in catalog.names():
         family = _family(name)
@@ -84,12 +92,25 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
+def _listed(name: str, metric: str) -> dict[str, object]:
+    """A codec, with the status of the weights of each quality."""
+    source, family = catalog.source_of(name), _family(name)
+    statuses = {q: source.status(name, q, metric) for q in source.qualities(name, metric)}
+    return {
+        "name": name,
+        "architecture": None if family == _UNREADABLE else family,
+        "kind": "clip" if family in VIDEO else "image",
+        "metric": metric,
+        "qualities": [{"quality": q, "status": status} for q, status in statuses.items()],
+    }
+
+
 def _family(name: str) -> str:
     """The architecture; one damaged file shall not hide the other codecs."""
     try:
         return catalog.family(name)
     except WeightsError:
-        return "unreadable"
+        return _UNREADABLE
 
 
 def _qualities(name: str, metric: str) -> str:
@@ -132,12 +153,16 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _add(args: argparse.Namespace) -> int:
+    from latentopt.zoo import register
+
     path = register.add(args.name, args.checkpoint, args.codec, args.quality, args.force)
     print(f"{path}: use it as --codec {spelling(args.name)} --quality {args.quality}")
     return 0
 
 
 def _remove(args: argparse.Namespace) -> int:
+    from latentopt.zoo import register
+
     for path in register.remove(args.name):
         print(f"removed {path}")
     return 0

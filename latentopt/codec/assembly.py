@@ -1,13 +1,13 @@
 """What a codec is made of; encoder and decoder of an image are put together from it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
-from latentopt.adapters import Adapter
-from latentopt.bitstream import DIRECTIONS, NO_SHIFT, Identity
+from latentopt.adapters import Adapter, VideoAdapter
+from latentopt.bitstream import DIRECTIONS, NO_SHIFT, Identity, Origin
 from latentopt.codec.recipe import Recipe
 from latentopt.codec.seal import Seal
 from latentopt.encoder import Prices
@@ -21,6 +21,18 @@ OFFSETS = "split"
 NO_OFFSETS = (NO_SHIFT,) * DIRECTIONS[OFFSETS]
 NAMES = "yzwvu"
 """Of the latents, the main one first: CompressAI's ``y`` and ``z``, and deeper ones."""
+
+
+def weights_hash(adapter: Adapter | VideoAdapter) -> bytes:
+    """What a file's header says of a model's weights: 4 bytes."""
+    if isinstance(adapter, VideoAdapter):
+        return joint_hash(map(weights_hash, adapter.parts.values()))
+    return adapter.weights_digest()[:4]
+
+
+def joint_hash(hashes: Iterable[bytes]) -> bytes:
+    """One of all parts of a video codec."""
+    return hashlib.sha256(b"".join(hashes)).digest()[:4]
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,8 @@ class Assembly:
     """Of the densities that the channels' tables are of."""
     offsets: tuple[int, ...] = NO_OFFSETS
     """Step codes of the reconstruction offsets, along :data:`OFFSETS`."""
+    origin: Origin | None = None
+    """Where the weights come from, if that is known."""
 
     @staticmethod
     def of(
@@ -56,7 +70,7 @@ class Assembly:
         tables: Sequence[Ints | None] = dumped or [None] * len(each)
         channels = tuple(map(make_channel, adapter.densities, each, tables))
         digests = b"".join(channel.digest() for channel in channels)
-        weights = adapter.weights_digest()[:4]
+        weights = weights_hash(adapter)
         prices = Prices(channels[0].density)
         fingerprints = _fingerprints(adapter)
         return Assembly(adapter, recipe, channels, prices, weights, digests, seal, fingerprints)
@@ -70,7 +84,13 @@ class Assembly:
         self.adapter.refresh()
         pairs = zip(self.fingerprints, _fingerprints(self.adapter))
         kept = [c.dump() if a == b else None for c, (a, b) in zip(self.channels, pairs)]
-        return replace(Assembly.of(self.adapter, self.recipe, kept), offsets=self.offsets)
+        return self.but_for(Assembly.of(self.adapter, self.recipe, kept))
+
+    def but_for(self, made: "Assembly") -> "Assembly":
+        """What was made of the weights as they are now, with offsets and origin of this."""
+        # Other weights are not those that the origin names.
+        origin = self.origin if made.weights_hash == self.weights_hash else None
+        return replace(made, offsets=self.offsets, origin=origin)
 
     def check_weights(self) -> None:
         """Raises InputError where the weights changed in the midst of a call."""
@@ -107,7 +127,7 @@ class Assembly:
         """What a stream must have been written with; its table hash covers the offsets, too."""
         digests = self.table_digests + (bytes(self.offsets) if any(self.offsets) else b"")
         table_hash = hashlib.sha256(digests).digest()[:4]
-        return Identity(self.recipe.settings, self.weights_hash, table_hash)
+        return Identity(self.recipe.settings, self.weights_hash, table_hash, self.origin)
 
 
 def _fingerprints(adapter: Adapter) -> tuple[str, ...]:

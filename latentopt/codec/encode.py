@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from latentopt.adapters import Tiled
 from latentopt.bitstream import DIRECTIONS, NO_SHIFT, decode_step
 from latentopt.codec.assembly import Assembly
 from latentopt.codec.synthesis import Synthesis, padded
@@ -64,7 +65,9 @@ class Encoder:
         """The latents of images, the main one first."""
         effort = self._recipe.effort
         with low_precision(x.device, wanted=effort is not None and effort.draft):
-            y = self._adapter.analysis(padded(x, self._adapter.stride).to(self._assembly.dtype))
+            y = Tiled(self._adapter).analysis(
+                padded(x, self._adapter.stride).to(self._assembly.dtype)
+            )
         y = y.float()
         if not y.abs().max() < _LARGEST:  # also where there is a NaN
             raise InputError("the latent is NaN, infinite or beyond 2^28: check input and weights")

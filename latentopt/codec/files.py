@@ -15,7 +15,8 @@ def pack(identity: Identity, size: Sequence[int], strings: Sequence[Sequence[byt
     """
     height, width = size
     parts = tuple(string for [string] in strings)
-    return Container(identity.settings, width, height, *identity.hashes, parts).to_bytes()
+    hashes, origin = identity.hashes, identity.origin
+    return Container(identity.settings, width, height, *hashes, parts, origin).to_bytes()
 
 
 def unpack(identity: Identity, data: bytes, string_count: int) -> Container:

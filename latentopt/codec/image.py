@@ -7,6 +7,7 @@ Each string starts with the step sizes of that latent's shift (0: none). The dec
 encoder's chain from the strings down.
 """
 
+import copy
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,8 @@ from torch import Tensor, nn
 
 from latentopt.adapters import Adapter
 from latentopt.atomic import write_whole
-from latentopt.bitstream import DIRECTIONS, Identity, Settings
+from latentopt.bitstream import DIRECTIONS, Identity, Origin, Settings
+from latentopt.bitstream.fields import version_of
 from latentopt.codec import files
 from latentopt.codec.assembly import OFFSETS, Assembly
 from latentopt.codec.decode import Decoder
@@ -65,15 +67,21 @@ class Output(Decompressed):
 
 
 class Codec(nn.Module):
-    """A wrapped codec, with the interface of CompressAI's own. Made by :func:`latentopt.wrap`."""
+    """A wrapped codec, with the interface of CompressAI's own. Made by :func:`latentopt.wrap`.
 
-    def __init__(self, adapter: Adapter, recipe: Recipe):
+    Args:
+        adapter: of the model.
+        recipe: what to do with it.
+        origin: where the model comes from, for the headers of files; None: they do not say.
+    """
+
+    def __init__(self, adapter: Adapter, recipe: Recipe, origin: Origin | None = None):
         super().__init__()
         self.model: nn.Module = adapter.model
         if recipe.portable:  # up to a third faster on a CPU, and the same but for the last bit
             self.model.to(memory_format=torch.channels_last)
         self.max_pixels = MAX_PIXELS
-        self._assembly = Assembly.of(adapter, recipe)
+        self._assembly = replace(Assembly.of(adapter, recipe), origin=origin)
         self._loaded: Sequence[Ints] | None = None
         self.register_load_state_dict_pre_hook(_before_load)
         self.register_load_state_dict_post_hook(_after_load)
@@ -94,6 +102,16 @@ class Codec(nn.Module):
     def recipe(self) -> Recipe:
         """What was asked for."""
         return self._assembly.recipe
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the model comes from, as files say it; None where that is not known."""
+        return self.assembly.origin
+
+    def __repr__(self) -> str:
+        name = self.origin or type(self.model).__qualname__
+        version = version_of([self.settings], self.origin)
+        return f"Codec({name}; {self.recipe.summary}; files of version {version})"
 
     # -- the three verbs of a CompressAI codec ---------------------------------------------------
 
@@ -201,14 +219,41 @@ class Codec(nn.Module):
         """Bits that a squared error of 1, summed over an image's samples, is worth."""
         return sensitivity_of(self.assembly.adapter, self.recipe.lmbda).trade
 
+    @property
+    def lmbda(self) -> float:
+        """Lambda of lambda * 255^2 * MSE + bits per pixel, which a search minimizes."""
+        return self.recipe.lmbda or self.trade * 3 / 255**2
+
+    def with_lmbda(self, lmbda: float) -> "Codec":
+        """The same codec, model and tables shared, whose search minimizes with another lambda.
+
+        A larger one spends more bytes on quality; files decode with either codec.
+
+        Raises:
+            InputError: lambda is not a positive number.
+        """
+        other = copy.copy(self)
+        other.assembly = replace(self.assembly, recipe=self.recipe.but(lmbda=lmbda))
+        return other
+
     # -- files -----------------------------------------------------------------------------------
 
-    @plainly
     def save(self, path: str | os.PathLike[str], x: Tensor) -> int:
         """Compress one image (1, 3, H, W) to a file; returns its size in bytes.
 
         Raises:
             InputError: ``x`` is not one image, or the file cannot be written.
+        """
+        data = self.save_bytes(x)
+        write_whole(path, data)
+        return len(data)
+
+    @plainly
+    def save_bytes(self, x: Tensor) -> bytes:
+        """:meth:`save` to a file's content.
+
+        Raises:
+            InputError: ``x`` is not one image.
         """
         if x.dim() != 4 or len(x) != 1:
             raise InputError(f"a file holds one image (1, 3, H, W), not {tuple(x.shape)}")
@@ -216,9 +261,7 @@ class Codec(nn.Module):
         coded = Encoder(assembly).encode(x).values()
         assembly.check_weights()
         strings = [[c.string for c in each] for each in coded]
-        data = files.pack(assembly.identity, x.shape[-2:], strings)
-        write_whole(path, data)
-        return len(data)
+        return files.pack(assembly.identity, x.shape[-2:], strings)
 
     def load(self, path: str | os.PathLike[str]) -> Tensor:
         """Decode a file that :meth:`save` wrote, to (1, 3, H, W).
@@ -271,15 +314,15 @@ class Codec(nn.Module):
 
     def _rebuild(self, dumped: Sequence[Ints] | None) -> None:
         """What is derived from the weights; tables as ``dumped``, where given."""
-        adapter, offsets = self._assembly.adapter, self._assembly.offsets
-        adapter.refresh()
+        before = self._assembly
+        before.adapter.refresh()
         try:
-            made = Assembly.of(adapter, self.recipe, dumped)
+            made = Assembly.of(before.adapter, before.recipe, dumped)
         except (LookupError, StopIteration, TypeError, ValueError) as error:
             if dumped is None:
                 raise
             raise WeightsError(f"the state's tables are not such of this codec: {error}") from error
-        self._assembly = replace(made, offsets=offsets)
+        self._assembly = before.but_for(made)
 
     def get_extra_state(self) -> dict[str, Tensor]:
         """The tables, so that ``state_dict`` carries them bit for bit."""

@@ -127,6 +127,33 @@ class Recipe:
         words = (self.quant, self.pmf, self.direction, self.portable, self.scales, self.channel)
         return Settings(*words)
 
+    @property
+    def summary(self) -> str:
+        """What the encoder does, in a few words: the preset, where it is that of one.
+
+        >>> Recipe("int", None, scales=True).summary, PRESETS["slow"].but(gop=8).summary
+        ('int+scales', 'preset slow')
+        """
+        for name, preset in PRESETS.items():
+            if any(self._does_as(preset.fitting(contextual)) for contextual in (True, False)):
+                return f"preset {name}"
+        said = {
+            "shift": self.shift,
+            self.direction: self.shift and self.direction != "density",
+            "scales": self.scales,
+            f"{self.effort and self.effort.schedule.steps} steps": self.effort,
+            "tables of the paper": self.pmf == "paper",
+        }
+        lattice = self.quant if self.channel == LATTICE else self.channel
+        return "+".join([lattice, *(word for word, holds in said.items() if holds)])
+
+    def _does_as(self, other: "Recipe") -> bool:
+        """Whether both choose the same points and shifts, given one and the same model."""
+        effort = self.effort and replace(self.effort, progress=False)
+        names = ("quant", "shift", "direction", "scales", "pmf", "channel")
+        same = all(getattr(self, name) == getattr(other, name) for name in names)
+        return same and effort == other.effort
+
     @staticmethod
     def reading(settings: Settings) -> "Recipe":
         """A recipe for codecs that read streams with these settings, and write plain ones.
@@ -176,6 +203,15 @@ def get_preset(name: str) -> Recipe:
     return PRESETS[name]
 
 
+def preset_for(words: Words) -> str:
+    """The preset that words are said on top of where none is named.
+
+    >>> preset_for({}), preset_for({"quant": "hex", "shift": None})
+    ('default', 'plain')
+    """
+    return "default" if all(value is None for value in words.values()) else "plain"
+
+
 def _search(shift: Shift) -> StepSearch | None:
     if isinstance(shift, bool):
         return get_search("secant") if shift else None
@@ -221,6 +257,7 @@ _SEARCHED = Recipe("int", Secant(), "split", scales=True)
 _PLAIN = Recipe("auto", None, scales=True)
 PRESETS = {
     "paper": Recipe("oct", Grid()),
+    "plain": Recipe(),
     "fast": Recipe("auto", None, scales=True, effort=_ONE, contextual=_PLAIN),
     "default": Recipe(
         "auto",

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from latentopt.adapters import Tiled
 from latentopt.bitstream import decode_step
 from latentopt.codec.assembly import OFFSETS, Assembly
 from latentopt.encoder import shifted
@@ -44,7 +45,7 @@ class Synthesis:
         y_hat = y_hat.to(self._assembly.device, self._assembly.dtype)
         if fast:
             y_hat = y_hat.contiguous(memory_format=torch.channels_last)
-        return self._adapter.synthesis(y_hat).float()
+        return Tiled(self._adapter).synthesis(y_hat).float()
 
     def moved(self, coded: Sequence[Coded]) -> Tensor:
         """Main latents (B, M, h, w), shifted by their steps."""

@@ -1,10 +1,10 @@
 """The wrapped video codec, with the interface of CompressAI's; its loop is in frames.py."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import TypedDict
+from io import BytesIO
+from typing import BinaryIO, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +15,13 @@ from latentopt.bitstream import (
     PREDICTED,
     Header,
     Identity,
+    Origin,
     end_record,
     frame_record,
     frame_records,
 )
-from latentopt.codec.assembly import Assembly
+from latentopt.bitstream.fields import version_of
+from latentopt.codec.assembly import Assembly, joint_hash
 from latentopt.codec.encode import check_images
 from latentopt.codec.frames import KEY_PART, Frames, pictures
 from latentopt.codec.image import Codec
@@ -49,16 +51,34 @@ class VideoCodec(nn.Module):
         codecs: of each of the model's parts, the key frame's first.
         searched: names of the parts that have lattice and shift.
         recipe: what was asked for, with how frames follow each other.
+        origin: where the model comes from, for the headers of files; None: they do not say.
     """
 
     def __init__(
-        self, codecs: Mapping[str, Codec], searched: Sequence[str], recipe: Recipe
+        self,
+        codecs: Mapping[str, Codec],
+        searched: Sequence[str],
+        recipe: Recipe,
+        origin: Origin | None = None,
     ) -> None:
         super().__init__()
         self.parts = nn.ModuleDict(codecs)
         self.searched = tuple(searched)
         self.recipe = recipe
         self.register_load_state_dict_pre_hook(_check_parts)
+        self._origin, self._named = origin, self._hashes[0]
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where the model comes from, as files say it; None where that is not known."""
+        return self._origin if self._hashes[0] == self._named else None
+
+    def __repr__(self) -> str:
+        name = self.origin or "a model of one's own"
+        settings = [codec.settings for codec in self._codecs.values()]
+        version = version_of(settings, self.origin)
+        what = f"{self.recipe.summary} of {', '.join(self.searched) or 'nothing'}"
+        return f"VideoCodec({name}; {what}; files of version {version})"
 
     # -- the three verbs of a CompressAI video codec ----------------------------------------------
 
@@ -162,19 +182,34 @@ class VideoCodec(nn.Module):
             InputError: a frame is not one of such a clip, or the file cannot be written.
         """
         with writing_whole(path) as file:
-            count = size = 0
-            for x, frame, _ in self.frames.encode(frames):
-                if not count:
-                    size += file.write(self._header(x, Fraction(rate)).to_bytes())
-                flat = tuple(string for strings in _strings(frame).values() for string in strings)
-                kind = KEY if KEY_PART in frame else PREDICTED
-                written = file.write(frame_record(count, kind, flat))
-                count, size = count + 1, size + written
-                done(written)
+            return self._write(file, frames, Fraction(rate), done)
+
+    @torch.no_grad()
+    def save_bytes(self, frames: Iterable[Tensor], rate: Fraction | int = 25) -> bytes:
+        """:meth:`save` to a file's content."""
+        file = BytesIO()
+        self._write(file, frames, Fraction(rate), lambda size: None)
+        return file.getvalue()
+
+    def _write(
+        self,
+        file: BinaryIO,
+        frames: Iterable[Tensor],
+        rate: Fraction,
+        done: Callable[[int], object],
+    ) -> tuple[int, int]:
+        count = size = 0
+        for x, frame, _ in self.frames.encode(frames):
             if not count:
-                raise InputError("there is no frame to code")
-            size += file.write(end_record(count))
-        return size, count
+                size += file.write(self._header(x, rate).to_bytes())
+            flat = tuple(string for strings in _strings(frame).values() for string in strings)
+            kind = KEY if KEY_PART in frame else PREDICTED
+            written = file.write(frame_record(count, kind, flat))
+            count, size = count + 1, size + written
+            done(written)
+        if not count:
+            raise InputError("there is no frame to code")
+        return size + file.write(end_record(count)), count
 
     @torch.no_grad()
     def load(self, path: str | os.PathLike[str]) -> Iterator[Tensor]:
@@ -186,17 +221,25 @@ class VideoCodec(nn.Module):
             InputError: the file cannot be read.
         """
         with reading(path) as file:
-            header = Header.read(file)
-            self.check(header)
-            size = self._check_size((header.height, header.width))
-            counts = (self._string_count(is_key=True), self._string_count(is_key=False))
-            records = (self._split(*record) for record in frame_records(file, counts))
-            for image in self.frames.decode(records, size):
-                yield pictures([image], size)
+            yield from self._read(file)
+
+    @torch.no_grad()
+    def load_bytes(self, data: bytes) -> Iterator[Tensor]:
+        """:meth:`load` for the file's content."""
+        yield from self._read(BytesIO(data))
+
+    def _read(self, file: BinaryIO) -> Iterator[Tensor]:
+        header = Header.read(file)
+        self.check(header)
+        size = self._check_size((header.height, header.width))
+        counts = (self._string_count(is_key=True), self._string_count(is_key=False))
+        records = (self._split(*record) for record in frame_records(file, counts))
+        for image in self.frames.decode(records, size):
+            yield pictures([image], size)
 
     def _header(self, x: Tensor, rate: Fraction) -> Header:
         settings = tuple(codec.settings for codec in self._codecs.values())
-        return Header(settings, x.shape[-1], x.shape[-2], rate, *self._hashes)
+        return Header(settings, x.shape[-1], x.shape[-2], rate, *self._hashes, self.origin)
 
     def check(self, header: Header) -> None:
         """Raises BitstreamError unless a file with this header is of this codec."""
@@ -232,7 +275,7 @@ class VideoCodec(nn.Module):
     def _hashes(self) -> tuple[bytes, bytes]:
         """Of weights and tables of all parts."""
         pairs = zip(*(codec.identity.hashes for codec in self._codecs.values()))
-        weights, tables = map(combined, pairs)
+        weights, tables = map(joint_hash, pairs)
         return weights, tables
 
     def _string_count(self, is_key: bool) -> int:
@@ -273,11 +316,6 @@ def _check_parts(
     """Called by PyTorch: refuse a state before the first part is loaded, not after some."""
     for name, part in codec._codecs.items():
         part.check_state(state, f"{prefix}parts.{name}.", strict)
-
-
-def combined(hashes: Iterable[bytes]) -> bytes:
-    """One hash (4,) of those of all parts."""
-    return hashlib.sha256(b"".join(hashes)).digest()[:4]
 
 
 def _public(name: str) -> str:

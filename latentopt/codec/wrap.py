@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from latentopt.adapters import Adapter, VideoAdapter, adapter_class
 from latentopt.adapters.geometry import check_parts, check_stride
 from latentopt.adapters.still import peeled, still_copy
-from latentopt.bitstream import Header, Identity
+from latentopt.bitstream import Header, Identity, Origin
+from latentopt.codec.assembly import weights_hash
 from latentopt.codec.image import Codec
-from latentopt.codec.recipe import MoreWords, Recipe, Shift, get_preset
-from latentopt.codec.video import VideoCodec, combined
+from latentopt.codec.recipe import MoreWords, Recipe, Shift, Words, get_preset, preset_for
+from latentopt.codec.video import VideoCodec
 from latentopt.encoder import Ahead, Effort
 from latentopt.errors import BitstreamError, InputError
 
@@ -91,12 +92,14 @@ def wrap(
     Args:
         model: an image codec of CompressAI's zoo, one assembled from its latent codecs,
             InvCompress, or your own with an ``adapter``; or a video codec, ScaleSpaceFlow.
-        quant: lattice of the main latent: ``int``, ``hex``, ``oct`` (the default), ``d4``, ``e8``,
-            or ``auto``: the best one for each level.
-        shift: latent shift: False, True (the default: ``"secant"``), ``"grid"`` (the paper's
-            search), or an object of your own. The decoder takes any of them.
-        preset: ``paper``, ``fast``, ``default``, ``slow`` or ``best``: other values for the other
-            arguments that are not given, from what the encoder may spend.
+        quant: lattice of the main latent: ``int``, ``hex``, ``oct``, ``d4``, ``e8``, or ``auto``:
+            the best one for each level.
+        shift: latent shift: False, True (that is, ``"secant"``), ``"grid"`` (the paper's search),
+            or an object of your own. The decoder takes any of them.
+        preset: ``paper``, ``plain``, ``fast``, ``default``, ``slow`` or ``best``: values for the
+            other arguments that are not given, from what the encoder may spend. Without any
+            argument it is ``default``; with some, but no preset, ``plain``: the lattice ``oct``
+            and a shift.
         recipe: the same as a value of your own.
         direction, scales, effort, lmbda, pmf, portable: see :class:`Recipe`.
         parts, gop, ahead, channel: likewise.
@@ -115,23 +118,23 @@ def wrap(
         raise InputError("preset and recipe exclude each other: give one")
     if not isinstance(recipe, Recipe | None):
         raise InputError(f"recipe {recipe!r}: expected a Recipe; presets go by preset=")
-    base = get_preset(preset) if preset is not None else recipe or Recipe()
-    made = base.but(
-        quant=quant,
-        shift=shift,
-        direction=direction,
-        scales=scales,
-        effort=effort,
-        lmbda=lmbda,
-        pmf=pmf,
-        portable=portable,
-        parts=parts,
-        gop=gop,
-        ahead=ahead,
-        channel=channel,
-    )
+    words: Words = {
+        "quant": quant,
+        "shift": shift,
+        "direction": direction,
+        "scales": scales,
+        "effort": effort,
+        "lmbda": lmbda,
+        "pmf": pmf,
+        "portable": portable,
+        "parts": parts,
+        "gop": gop,
+        "ahead": ahead,
+        "channel": channel,
+    }
+    made = (recipe or get_preset(preset or preset_for(words))).but(**words)
     module = peeled(cast(nn.Module, model))
-    return _wrap(module, made, adapter or adapter_class(module))
+    return _wrap(module, made, adapter)
 
 
 def wrap_image(
@@ -147,7 +150,7 @@ def wrap_image(
         BitstreamError: the streams are of another model. That is seen before tables are built,
             which the settings in a header can make expensive.
     """
-    made = _wrap(model, recipe, adapter or adapter_class(model), reads)
+    made = _wrap(model, recipe, adapter, reads)
     if not isinstance(made, Codec):
         raise InputError(f"{type(model).__qualname__} is a video codec, and codes no images")
     return made
@@ -155,7 +158,7 @@ def wrap_image(
 
 def wrap_video(model: nn.Module, recipe: Recipe) -> VideoCodec:
     """:func:`wrap` for a video codec; InputError where the model is of another kind."""
-    made = _wrap(model, recipe, adapter_class(model))
+    made = _wrap(model, recipe)
     if not isinstance(made, VideoCodec):
         raise InputError(f"{type(model).__qualname__} is an image codec, and codes no video")
     return made
@@ -173,11 +176,11 @@ def wrap_for(model: nn.Module, header: Header) -> VideoCodec:
     adapter = adapter_class(model)(still_copy(model), portable)
     if not isinstance(adapter, VideoAdapter) or len(adapter.parts) != len(header.settings):
         raise BitstreamError(f"a video of {len(header.settings)} parts is not one of this model's")
-    _check_weights(list(adapter.parts.values()), header.identities[0])
+    _check_weights(adapter, header.identities[0])
     codecs = {
         name: Codec(part, recipe) for (name, part), recipe in zip(adapter.parts.items(), recipes)
     }
-    codec = VideoCodec(codecs, adapter.searched, Recipe()).eval()
+    codec = VideoCodec(codecs, adapter.searched, Recipe(), _origin_of(model)).eval()
     codec.check(header)
     return codec
 
@@ -186,27 +189,34 @@ def wrap_for(model: nn.Module, header: Header) -> VideoCodec:
 def _wrap(
     model: nn.Module,
     recipe: Recipe,
-    make: MakeAdapter | MakeVideoAdapter,
+    own: MakeAdapter | MakeVideoAdapter | None = None,
     reads: Identity | None = None,
 ) -> Codec | VideoCodec:
+    make = own or adapter_class(model)
     adapter = make(still_copy(model), recipe.portable)
+    # With an adapter of one's own it is another codec, whatever the weights are called.
+    origin = None if own else _origin_of(model)
     if isinstance(adapter, VideoAdapter):
-        return _video(adapter, recipe, _lmbda_of(model))
+        return _video(adapter, recipe, _lmbda_of(model), origin)
     _refuse_for_images(recipe)
     if reads is not None:
-        _check_weights([adapter], reads)
-    codec = Codec(adapter, _fitted(adapter, recipe, _lmbda_of(model))).eval()
+        _check_weights(adapter, reads)
+    codec = Codec(adapter, _fitted(adapter, recipe, _lmbda_of(model)), origin).eval()
     _ = adapter.stride  # which the base class compares with the transforms
     if type(adapter).stride is not Adapter.stride:
         check_stride(adapter)
     return codec
 
 
-def _check_weights(adapters: Sequence[Adapter], theirs: Identity) -> None:
+def _check_weights(adapter: Adapter | VideoAdapter, theirs: Identity) -> None:
     """Raises BitstreamError where streams are of a model with other weights."""
-    hashes = [adapter.weights_digest()[:4] for adapter in adapters]
-    weights = hashes[0] if len(hashes) == 1 else combined(hashes)
-    replace(theirs, weights_hash=weights).check(theirs)
+    replace(theirs, weights_hash=weights_hash(adapter)).check(theirs)
+
+
+def _origin_of(model: nn.Module) -> Origin | None:
+    """What the model says of where it comes from, as `latentopt.zoo.load` has it say."""
+    found = getattr(model, "origin", None)
+    return found if isinstance(found, Origin) else None
 
 
 def _lmbda_of(model: nn.Module) -> float | None:
@@ -221,7 +231,9 @@ def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
     return fitted if fitted.lmbda is not None else fitted.but(lmbda=lmbda)
 
 
-def _video(adapter: VideoAdapter, recipe: Recipe, lmbda: float | None) -> VideoCodec:
+def _video(
+    adapter: VideoAdapter, recipe: Recipe, lmbda: float | None, origin: Origin | None
+) -> VideoCodec:
     default = list(adapter.parts) if recipe.effort else adapter.searched
     searched = default if recipe.parts is None else recipe.parts
     unknown = set(searched) - set(adapter.parts)
@@ -239,7 +251,8 @@ def _video(adapter: VideoAdapter, recipe: Recipe, lmbda: float | None) -> VideoC
         for name, part in adapter.parts.items()
     }
     check_parts(adapter)
-    return VideoCodec(codecs, [name for name in codecs if name in searched], recipe).eval()
+    named = [name for name in codecs if name in searched]
+    return VideoCodec(codecs, named, recipe, origin).eval()
 
 
 def _refuse_for_images(recipe: Recipe) -> None:

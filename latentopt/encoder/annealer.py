@@ -11,6 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from latentopt.adapters import Adapter
+from latentopt.adapters.tiles import SIDE, Tile
 from latentopt.encoder.correction import fit_corrections
 from latentopt.encoder.draft import Draft
 from latentopt.encoder.effort import Effort
@@ -44,9 +45,17 @@ class Choice:
 
 def cost_of(adapter: Adapter, lmbda: float | None, aim: Aim, bits: float, y_hat: Tensor) -> float:
     """Rate and distortion, in bits, of a decoded latent (1, M, h, w) of so many bits."""
-    image = Draft(adapter)(y_hat)[..., : aim.x.shape[-2], : aim.x.shape[-1]]
-    error = (image.clamp(0, 1) - aim.x).square().sum(dtype=torch.float64)
-    return bits + sensitivity_of(adapter, lmbda).trade * float(error)
+    draft = Draft(adapter)
+    error = sum(_error(draft, y_hat, aim.x, tile) for tile in draft.tiles(y_hat))
+    return bits + sensitivity_of(adapter, lmbda).trade * error
+
+
+def _error(draft: Draft, y_hat: Tensor, x: Tensor, tile: Tile) -> float:
+    """The squared error of a tile's core."""
+    x = x[(..., *tile.core)]
+    image = draft(y_hat[(..., *tile.taken)])[(..., *tile.within)]
+    image = image[..., : x.shape[-2], : x.shape[-1]]
+    return float((image.clamp(0, 1) - x).square().sum(dtype=torch.float64))
 
 
 class Annealer:
@@ -97,12 +106,12 @@ class Annealer:
         squared = self.sensitivity.squared
         if effort.probes:
             y = torch.from_numpy(aim.y)[None].to(aim.x.device)
-            squared = probe(self._draft, y, effort.probes, np.random.default_rng(0))
+            squared = probe(self._draft, _middle(y), effort.probes, np.random.default_rng(0))
         plane = aim.y.shape[1] * aim.y.shape[2]
-        worth = effort.schedule.caution * self.sensitivity.trade * squared
-        weight = np.repeat(worth, plane)
-        floor = torch.from_numpy(np.maximum(weight, _LEAST_WEIGHT)).float().to(aim.x.device)
-        return Objective(self._draft, aim.x, self.sensitivity.trade, floor)
+        trade = self.sensitivity.trade
+        worth = np.maximum(effort.schedule.caution * trade * squared, _LEAST_WEIGHT)
+        weight = torch.from_numpy(np.repeat(worth.astype(np.float32), plane)).to(aim.x.device)
+        return Objective(self._draft, aim.x, trade, weight, self._draft.tiles)
 
 
 class _Fields:
@@ -137,6 +146,12 @@ class _Fields:
             lattices = [LATTICES["int"]] * len(lattices)
         spreads = channel.density.spreads
         return Field(spreads, own.prices, lattices, prior, self._y, self._weight)
+
+
+def _middle(y: Tensor) -> Tensor:
+    """At most a tile of main latents (1, M, h, w): enough to see how sensitive an image is."""
+    top, left = (max(0, (side - 2 * SIDE) // 2) for side in y.shape[-2:])
+    return y[..., top : top + 2 * SIDE, left : left + 2 * SIDE]
 
 
 class _Clock:

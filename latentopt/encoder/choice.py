@@ -7,8 +7,8 @@ coordinates near the target's, two or three of each residue: exactly, and withou
 :meth:`latentopt.lattices.Lattice.cheapest`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from latentopt.latents.lattice import Part
 from latentopt.lattices import Lattice
 from latentopt.pmf.tables import Ints
 
+_CHUNK = 1 << 18  # elements whose vectors are chosen at a time
 _NEAR = 1.2  # latent units between candidates of one residue, below which there are three
 
 
@@ -40,15 +41,29 @@ class Vectors:
         return Vectors(part.lattice, prices.of(part.lattice, weight.device), levels, weight)
 
     def cheapest(self, target: Tensor) -> Tensor:
-        """Coordinates (n, v) of the points that cost least."""
+        """Coordinates (n, v) of the points that cost least, for targets (n, v)."""
+        return self._in_chunks(target, Vectors._cheapest)
+
+    def mean(self, target: Tensor, temperature: float) -> Tensor:
+        """Expected points (n, v), in latent units, at a temperature in bits."""
+        return self._in_chunks(target, lambda some, t: some._mean(t, temperature))
+
+    def _in_chunks(self, target: Tensor, choose: "Callable[[Vectors, Tensor], Tensor]") -> Tensor:
+        """Some vectors after the other: their candidates take a hundred times their memory."""
+        rows = _CHUNK // self.lattice.dim
+        if len(target) <= rows:
+            return choose(self, target)
+        chunks = zip(*(rows_of.split(rows) for rows_of in (self.levels, self.weight, target)))
+        return torch.cat([choose(replace(self, levels=k, weight=w), t) for k, w, t in chunks])
+
+    def _cheapest(self, target: Tensor) -> Tensor:
         m, cost = self._candidates(target)
         low, which = cost.min(dim=0)  # (r, v, n)
         residues = self.lattice.cheapest(low.permute(2, 1, 0)).T
         m = m.gather(0, which[None])[0]
         return m.gather(0, residues[None])[0].T
 
-    def mean(self, target: Tensor, temperature: float) -> Tensor:
-        """Expected points (n, v), in latent units, at a temperature in bits."""
+    def _mean(self, target: Tensor, temperature: float) -> Tensor:
         m, cost = self._candidates(target)
         log_weight = cost * (-0.6931472 / temperature)
         top = log_weight.amax(dim=0)

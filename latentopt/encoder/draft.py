@@ -1,11 +1,13 @@
 """The synthesis as the encoder's searches use it: differentiable, in low precision."""
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
 
-from latentopt.adapters import Adapter
+from latentopt.adapters import Adapter, Tiled
+from latentopt.adapters.tiles import WHOLE, Tile
 
 
 class Draft:
@@ -18,7 +20,12 @@ class Draft:
         y_hat = y_hat.to(next(self._adapter.model.parameters()))
         with low_precision(y_hat.device):
             y_hat = y_hat.contiguous(memory_format=torch.channels_last)
-            return self._adapter.synthesis(y_hat).float()
+            return Tiled(self._adapter).synthesis(y_hat).float()
+
+    def tiles(self, y_hat: Tensor) -> Iterator[Tile]:
+        """Parts of main latents that can be synthesized one after the other, to save memory."""
+        tiling = Tiled(self._adapter).tiling(y_hat)
+        return tiling.tiles(*y_hat.shape[-2:]) if tiling else iter([WHOLE])
 
 
 def low_precision(device: torch.device, wanted: bool = True) -> AbstractContextManager[object]:

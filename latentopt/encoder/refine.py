@@ -17,13 +17,14 @@ Annealing of integers by stochastic gradients (Yang, Bamler and Mandt 2020) need
 steps for the same gain: it learns from samples what is summed here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from latentopt.adapters.tiles import WHOLE, Tile
 from latentopt.densities import Floats
 from latentopt.encoder.choice import Vectors
 from latentopt.encoder.effort import Schedule
@@ -49,15 +50,28 @@ class Objective:
     """Bits that a squared error of 1, summed over all samples, is worth."""
     weight: Tensor  # (n,) bits that a squared latent unit of error is worth
 
+    tiles: Callable[[Tensor], Iterable[Tile]] = lambda y: [WHOLE]
+    """Parts of a latent (1, M, h, w) to synthesize one after the other."""
+
     def pull(self, y_hat: Tensor, shape: tuple[int, ...]) -> Tensor:
         """How far each target lies from ``y_hat``, both (n,): the gradient over the weight."""
-        with gradients():
-            leaf = y_hat.clone().reshape(1, *shape).requires_grad_(True)
-            image = self.synthesis(leaf)[..., : self.x.shape[-2], : self.x.shape[-1]].float()
-            error = image.clamp(0, 1) - self.x
-            [gradient] = torch.autograd.grad((image * error.detach()).sum(), leaf)
-            pull = -self.trade * gradient.flatten().float() / self.weight
+        y_hat = y_hat.reshape(1, *shape)
+        gradient = torch.zeros_like(y_hat)
+        for tile in self.tiles(y_hat):
+            gradient[(..., *tile.taken)] += self._gradient(y_hat[(..., *tile.taken)], tile)
+        pull = -self.trade * gradient.flatten().float() / self.weight
         return pull.nan_to_num(0.0).clamp(-_REACH, _REACH)  # no number: no pull
+
+    def _gradient(self, y_hat: Tensor, tile: Tile) -> Tensor:
+        """Of half the squared error of a tile's core."""
+        x = self.x[(..., *tile.core)]
+        with gradients():
+            leaf = y_hat.clone().requires_grad_(True)
+            image = self.synthesis(leaf)[(..., *tile.within)]
+            image = image[..., : x.shape[-2], : x.shape[-1]].float()
+            error = image.clamp(0, 1) - x
+            [gradient] = torch.autograd.grad((image * error.detach()).sum(), leaf)
+        return gradient
 
 
 class Field:

@@ -14,8 +14,6 @@ from torch import Tensor
 from latentopt.atomic import write_whole
 from latentopt.errors import DataError, InputError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
-
 _OPAQUE = ("1", "L", "P", "RGB")
 _ALPHA = ("LA", "PA", "RGBA")
 _REFUSED = {
@@ -26,22 +24,24 @@ _REFUSED = {
 _EIGHT_BITS = "has 16 bits per sample; convert it to 8-bit RGB first"
 
 
-def read_image(path: str | Path) -> Tensor:
+def read_image(path: str | Path, content: bytes | None = None) -> Tensor:
     """The image as a (1, 3, H, W) float32 tensor in [0, 1], upright (EXIF rotation applied).
+
+    ``content`` is the file's, where it is not at ``path``, which names it in errors all the same.
 
     Grey and palette images become RGB. An alpha channel is dropped where it is fully opaque and
     refused elsewhere; 16-bit, floating-point, CMYK and animated images are refused (DataError).
     """
     path = Path(path)
-    with _opened(path) as image:
+    with _opened(path, content) as image:
         upright = ImageOps.exif_transpose(image)
         pixels = np.array(_to_rgb(upright, path), dtype=np.uint8)  # (H, W, 3)
     return torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).float() / 255.0
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
+def image_size(path: str | Path, content: bytes | None = None) -> tuple[int, int]:
     """(width, height) in pixels as `read_image` would return it, without decoding the pixels."""
-    with _opened(Path(path)) as image:
+    with _opened(Path(path), content) as image:
         width, height = image.size
         sideways = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # EXIF orientation
     return (height, width) if sideways else (width, height)
@@ -49,15 +49,19 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 def write_png(path: str | Path, x_hat: Tensor) -> None:
     """Write a (3, H, W) or (1, 3, H, W) image in [0, 1] as 8-bit PNG: whole, or not at all."""
-    path = Path(path)
-    image = Image.fromarray(to_uint8(x_hat).permute(1, 2, 0).cpu().numpy(), "RGB")
-    png = io.BytesIO()
+    content = png_bytes(x_hat)
     try:
-        image.save(png, format="PNG")
-        write_whole(path, png.getvalue())
+        write_whole(path, content)
     except (OSError, InputError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be written ({reason})") from error
+
+
+def png_bytes(x_hat: Tensor) -> bytes:
+    """A (3, H, W) or (1, 3, H, W) image in [0, 1] as the content of an 8-bit PNG file."""
+    png = io.BytesIO()
+    Image.fromarray(to_uint8(x_hat).permute(1, 2, 0).cpu().numpy(), "RGB").save(png, format="PNG")
+    return png.getvalue()
 
 
 def to_uint8(x: Tensor) -> Tensor:
@@ -72,10 +76,10 @@ def to_uint8(x: Tensor) -> Tensor:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path, content: bytes | None) -> Iterator[Image.Image]:
     """The image, its kind checked; PIL's own failures inside the block become DataError."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path if content is None else io.BytesIO(content)) as image:
             reason = _refusal(image)
             if reason:
                 raise DataError(f"{path}: {reason}")

@@ -1,6 +1,7 @@
 """What a harness folder measured, as plain data: facts in words, curves as JSON holds them."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -10,11 +11,11 @@ from latentopt import zoo
 from latentopt.bench.bdrate import rate_at_equal_psnr
 from latentopt.bench.configs import BASELINE
 from latentopt.bench.datasets import published_set
-from latentopt.bench.metrics import ms_ssim_db
 from latentopt.bench.published import RdCurve, published_curve
 from latentopt.bench.store import read_rows
 from latentopt.bench.summary import Curve, complete_rows, curves, means
 from latentopt.errors import InputError, RateRangeError
+from latentopt.media.quality import ms_ssim_db
 from latentopt.report.commands import clip_options, commands
 
 MEASUREMENTS = "measurements.csv"
@@ -41,7 +42,7 @@ class Series(TypedDict):
 
 
 class Published(TypedDict):
-    """A published curve."""
+    """A curve that was not measured here."""
 
     label: str
     points: list[Point]
@@ -53,6 +54,8 @@ class Chart(TypedDict):
     label: str
     series: list[Series]
     published: Published | None
+    imported: list[Published]
+    """Curves of others, whatever they were measured on."""
 
 
 def read_folder(folder: Path) -> pd.DataFrame:
@@ -74,8 +77,12 @@ def is_video(rows: pd.DataFrame) -> bool:
 
 
 def title(rows: pd.DataFrame) -> str:
-    """Codecs and data."""
-    return f"{_listed(rows, 'codec')} on {_listed(rows, 'data')}"
+    """Codecs and data, and how many of it where they are not all."""
+    items = rows["image"].nunique()
+    known = [published_set(str(data)) for data in rows["data"].unique()]
+    part = any(found and items < found.images for found in known)
+    what = f"{_listed(rows, 'codec')} on {_listed(rows, 'data')}"
+    return f"{what}, {items} of its images" if part else what
 
 
 def facts(rows: pd.DataFrame) -> dict[str, str]:
@@ -95,13 +102,15 @@ def facts(rows: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def charts(rows: pd.DataFrame) -> list[Chart]:
-    """What a page draws of each curve, as JSON holds it."""
+def charts(rows: pd.DataFrame, imported: Sequence[RdCurve] = ()) -> list[Chart]:
+    """What a page draws of each curve, as JSON holds it, with curves of others beside each."""
+    others = [Published(label=c.codec, points=_other_points(c, "imported")) for c in imported]
     return [
         {
             "label": f"{curve.codec}, {curve.label}",
             "series": _series(curve),
             "published": _published(curve, rows),
+            "imported": others,
         }
         for curve in curves(means(rows))
     ]
@@ -162,19 +171,21 @@ def _published(curve: Curve, rows: pd.DataFrame) -> Published | None:
         found = published_curve(zoo.family(curve.codec), known.key)
     except InputError:
         return None
-    return {"label": f"{found.codec}, published", "points": _published_points(found)}
+    points = _other_points(found, "published")
+    return {"label": f"{found.codec}, published", "points": points}
 
 
-def _published_points(curve: RdCurve) -> list[Point]:
+def _other_points(curve: RdCurve, name: str) -> list[Point]:
+    ms_ssim = curve.ms_ssim or (math.nan,) * len(curve.bpp)
     return [
         {
-            "name": "published",
+            "name": name,
             "bpp": bpp,
             "psnr_db": psnr_db,
-            "ms_ssim_db": number(ms_ssim_db(ms_ssim)),
+            "ms_ssim_db": number(ms_ssim_db(value)),
             "rate_percent": None,
         }
-        for bpp, psnr_db, ms_ssim in zip(curve.bpp, curve.psnr_db, curve.ms_ssim)
+        for bpp, psnr_db, value in zip(curve.bpp, curve.psnr_db, ms_ssim)
     ]
 
 

@@ -62,17 +62,35 @@ def slider(comparison: Comparison) -> str:
         f"{choice.image}, coded again for this page by {choice.codec} {choice.point}"
         f"{'' if choice.step == 1 else f', step {choice.step:g}'}: {before:,} bytes and "
         f"{comparison.baseline.psnr_db:.2f} dB by the baseline, {after:,} bytes and "
-        f"{comparison.ours.psnr_db:.2f} dB by {choice.config}, {change} % "
-        "of the bytes."
+        f"{comparison.ours.psnr_db:.2f} dB by {choice.config}"
+        f"{'' if comparison.step == 1 else f' with its step times {comparison.step:.4g}'}, "
+        f"{change} % of the bytes{_terms(comparison)}"
     )
     part = (
         " Shown is its middle; bytes and PSNR are of all of it." if is_cropped(comparison) else ""
     )
-    figures = "".join(_figure(view) for view in views(comparison))
+    figures = "".join(figure(view) for view in views(comparison))
     return f"""<p>{text(what + part)}</p>
 <div id="slider" hidden></div>
 <div id="views">
 {figures}</div>"""
+
+
+def _terms(comparison: Comparison) -> str:
+    """On what terms the two sides are compared."""
+    if comparison.is_equal:
+        return " at equal quality: ours is coded to the baseline's PSNR."
+    return ". Their PSNR differs: this codec cannot be brought to the baseline's for this image."
+
+
+def figure(view: View) -> str:
+    """An image with its caption, which the script may put on a side of the slider."""
+    size = f'width="{view.width}" height="{view.height}"'
+    return (
+        f'<figure data-view="{text(view.key)}">'
+        f'<img src="{view.uri}" {size} alt="{text(view.title)}">'
+        f"<figcaption>{text(view.title)}{_bar(view.scale)}</figcaption></figure>\n"
+    )
 
 
 def no_slider(reason: str) -> str:
@@ -97,15 +115,6 @@ def _cell(column: Column, value: float | str) -> str:
 def _classes(names: Iterable[str]) -> str:
     joined = " ".join(names)
     return f' class="{joined}"' if joined else ""
-
-
-def _figure(view: View) -> str:
-    size = f'width="{view.width}" height="{view.height}"'
-    return (
-        f'<figure data-view="{text(view.key)}">'
-        f'<img src="{view.uri}" {size} alt="{text(view.title)}">'
-        f"<figcaption>{text(view.title)}{_bar(view.scale)}</figcaption></figure>\n"
-    )
 
 
 def _bar(scale: Scale | None) -> str:

@@ -9,11 +9,14 @@ from pathlib import Path
 from string import Template
 
 import pandas as pd
+from torch import Tensor
 
 from latentopt import zoo
 from latentopt.atomic import write_whole
+from latentopt.bench.exchange import IMPORTED, imported
+from latentopt.bench.published import RdCurve
 from latentopt.errors import InputError, LatentoptError
-from latentopt.report import data, markup
+from latentopt.report import data, markup, views
 from latentopt.report.page_tables import tables
 from latentopt.report.slider import Comparison, compare
 
@@ -30,7 +33,8 @@ def report(
         weights: checkpoints that were measured, where they are not the zoo's.
 
     Raises:
-        InputError: there are no measurements, none of that image, or no place for the page.
+        InputError: there are no measurements, none of that image, no place for the page, or an
+            imported curve is none.
         WeightsError: a checkpoint is not there.
     """
     rows = data.read_folder(folder)
@@ -39,14 +43,14 @@ def report(
         raise InputError(f"--image {image}: not measured; these are: {', '.join(measured)}")
     comparison, reason = _try(rows, image or measured[0], zoo.checkpoints(weights))
     shown = markup.slider(comparison) if comparison else markup.no_slider(str(reason))
-    write_whole(output, page(rows, shown).encode("utf-8"))
+    write_whole(output, page(rows, shown, imported(folder / IMPORTED)).encode("utf-8"))
     return reason
 
 
-def page(rows: pd.DataFrame, slider: str) -> str:
-    """The HTML of measurements, with the HTML of a slider."""
+def page(rows: pd.DataFrame, slider: str, others: Sequence[RdCurve] = ()) -> str:
+    """The HTML of measurements, with the HTML of a slider, and curves of others."""
     css, script = _asset("report.css"), _asset("report.js")
-    curves = data.charts(rows)
+    curves = data.charts(rows, others)
     *summaries, items = map(markup.section, tables(rows))
     return Template(_asset("template.html")).substitute(
         policy=_policy(css, script),
@@ -57,6 +61,24 @@ def page(rows: pd.DataFrame, slider: str) -> str:
         items=items,
         chart=markup.chart(curves),
         data=_json(curves),
+        css=css,
+        script=script,
+    )
+
+
+def pair_page(before: Tensor, after: Tensor, titles: tuple[str, str], facts: dict[str, str]) -> str:
+    """The HTML of a slider of two images (3, H, W) uint8 of one size.
+
+    Args:
+        titles: what each is called.
+        facts: terms and what they are, shown above the images.
+    """
+    css, script = _asset("report.css"), _asset("report.js")
+    return Template(_asset("pair.html")).substitute(
+        policy=_policy(css, script),
+        title=markup.text(" and ".join(titles)),
+        facts=markup.fact_list(facts),
+        figures="".join(map(markup.figure, views.pair(before, after, titles))),
         css=css,
         script=script,
     )

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from latentopt.bench.configs import BASELINE
-from latentopt.bench.metrics import ms_ssim_db
 from latentopt.bench.sequences import AVERAGE, per_sequence
 from latentopt.bench.summary import against_published, summarise
 from latentopt.errors import InputError
+from latentopt.media.quality import ms_ssim_db
 from latentopt.report.data import is_video, point_name
 
 

@@ -1,8 +1,10 @@
-"""One image, coded again with the baseline and with the best configuration, to be looked at.
+"""One image, coded again with the baseline and with the best configuration, at equal quality.
 
 ::
 
     measurements ─► choice ─► model ─┬─► baseline ──────► x_hat ─┐
+                                     │      │ PSNR               │
+                                     │      ▼                    │
                                      └─► configuration ─► x_hat ─┼─► views ─► page
     data set ─► image ───────────────────────► bits of each ─────┘
                                                latent position
@@ -23,15 +25,18 @@ from latentopt.bench import datasets
 from latentopt.bench.codecs import BaselineCodec, coded_bytes
 from latentopt.bench.configs import BASELINE, parse_recipe
 from latentopt.bench.measure import stepped
-from latentopt.bench.metrics import psnr_db
 from latentopt.bench.provenance import weights_hash
 from latentopt.bench.summary import curves, means, summarise
 from latentopt.bench.task import RatePoint, checkpoint_points, quality_points
 from latentopt.codec.explain import Explanation
-from latentopt.codec.image import Codec
+from latentopt.codec.ladder import Ladder, Outcome
+from latentopt.codec.recipe import Recipe
+from latentopt.codec.rung import CodedFile, encode_image
+from latentopt.codec.target import Psnr
 from latentopt.codec.wrap import wrap_image
-from latentopt.errors import DataError, InputError, WeightsError
+from latentopt.errors import DataError, InputError, RateRangeError, WeightsError
 from latentopt.media.images import read_image, to_uint8
+from latentopt.media.quality import psnr_db
 from latentopt.report.commands import quality
 from latentopt.report.data import is_video
 
@@ -71,6 +76,10 @@ class Comparison:
     """(h, w) what each position of the main latent costs in ours."""
     stride: int
     """How many pixels a side a position covers."""
+    step: float
+    """What ours multiplies the step by."""
+    is_equal: bool
+    """Whether ours has the baseline's PSNR; else it is coded as it was measured."""
 
 
 def compare(rows: pd.DataFrame, image: str, weights: Sequence[Path] = ()) -> Comparison:
@@ -161,12 +170,30 @@ def _model(point: RatePoint, rows: pd.DataFrame, choice: Choice) -> nn.Module:
 def _coded(choice: Choice, x: Tensor, model: nn.Module) -> Comparison:
     original = to_uint8(x)
     baseline = _baseline(model, x, original)
-    explanation, x_hat = _ours(wrap_image(model, parse_recipe(choice.config)), x)
+    recipe = parse_recipe(choice.config)
+    outcome = _matched(model, recipe, x, baseline.psnr_db)
+    file = outcome.file if outcome else encode_image(wrap_image(model, recipe), x)
+    explanation, x_hat = _read(file)
     size = sum(latent.string_bytes for latent in explanation.latents)
     main = explanation.latents[0]
     return Comparison(
-        choice, original, baseline, _image(original, x_hat, size), main.bits, main.stride
+        choice=choice,
+        original=original,
+        baseline=baseline,
+        ours=_image(original, x_hat, size),
+        bits=main.bits,
+        stride=main.stride,
+        step=outcome.step if outcome else 1.0,
+        is_equal=outcome is not None,
     )
+
+
+def _matched(model: nn.Module, recipe: Recipe, x: Tensor, psnr_db: float) -> Outcome | None:
+    """The image with at least this PSNR, and hardly more; None where the codec cannot meet it."""
+    try:
+        return Ladder({None: lambda: model}, recipe).encode(x, Psnr(psnr_db))
+    except RateRangeError:
+        return None
 
 
 def _baseline(model: nn.Module, x: Tensor, original: Tensor) -> CodedImage:
@@ -176,12 +203,12 @@ def _baseline(model: nn.Module, x: Tensor, original: Tensor) -> CodedImage:
     return _image(original, x_hat, coded_bytes(out["strings"], 0))
 
 
-def _ours(codec: Codec, x: Tensor) -> tuple[Explanation, Tensor]:
-    """Where the bits of the coded image went, and the image decoded from them."""
+def _read(file: CodedFile) -> tuple[Explanation, Tensor]:
+    """Where the bits of a coded image went, and what is decoded from its file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.lo"
-        codec.save(path, x)
-        return codec.explain(path), codec.load(path)
+        path.write_bytes(file.data)
+        return file.codec.explain(path), file.codec.load(path)
 
 
 def _image(original: Tensor, x_hat: Tensor, size: int) -> CodedImage:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from latentopt.report.slider import CodedImage, Comparison
+from latentopt.report.slider import Comparison
 
 AMPLIFIED = 8
 """How many times a difference map shows differences larger than they are."""
@@ -55,8 +55,23 @@ def views(comparison: Comparison) -> Iterator[View]:
     for key, name, coded in named:
         title = f"{name}: difference from the original, {AMPLIFIED} times amplified"
         scale = _scale("magma", f"{_LEVELS / AMPLIFIED:g} or more", "of 255 levels")
-        yield _map(f"{key}-difference", title, _difference(comparison, coded), "magma", scale)
+        yield _map(
+            f"{key}-difference",
+            title,
+            _difference(comparison.original, coded.pixels),
+            "magma",
+            scale,
+        )
     yield _bits(comparison)
+
+
+def pair(before: Tensor, after: Tensor, titles: tuple[str, str]) -> Iterator[View]:
+    """Two images (3, H, W) uint8 of one size, and a map of what differs."""
+    yield _photo("baseline", titles[0], before)
+    yield _photo("ours", titles[1], after)
+    title = f"What differs, {AMPLIFIED} times amplified"
+    scale = _scale("magma", f"{_LEVELS / AMPLIFIED:g} or more", "of 255 levels")
+    yield _map("difference", title, _difference(before, after), "magma", scale)
 
 
 def is_cropped(comparison: Comparison) -> bool:
@@ -74,9 +89,9 @@ def _map(key: str, title: str, values: _Bytes, colours: str, scale: Scale) -> Vi
     return View(key, title, _uri(image, "PNG"), *image.size, scale)
 
 
-def _difference(comparison: Comparison, coded: CodedImage) -> _Bytes:
+def _difference(before: Tensor, after: Tensor) -> _Bytes:
     """(H, W) mean over the channels, amplified."""
-    between = (coded.pixels.float() - comparison.original.float()).abs().mean(0)
+    between = (after.float() - before.float()).abs().mean(0)
     amplified = (AMPLIFIED * between).clamp(0, _LEVELS - 1)
     return amplified.round().cpu().numpy().astype(np.uint8)
 

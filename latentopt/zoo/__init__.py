@@ -1,10 +1,12 @@
 """Pretrained codecs by name: shipped, from CompressAI's model zoo, or from a checkpoint file."""
 
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from compressai.models import CompressionModel
-
+from latentopt.bitstream.origin import Origin
 from latentopt.errors import InputError
 from latentopt.zoo.catalog import (
     METRICS,
@@ -17,8 +19,13 @@ from latentopt.zoo.catalog import (
     names,
     qualities,
 )
-from latentopt.zoo.checkpoint import checkpoints, load_checkpoint
-from latentopt.zoo.register import add, remove
+
+if TYPE_CHECKING:
+    from compressai.models import CompressionModel
+
+    from latentopt.zoo.checkpoint import checkpoints
+    from latentopt.zoo.register import add, remove
+    from latentopt.zoo.writer import writer_of
 
 __all__ = [
     "METRICS",
@@ -31,10 +38,27 @@ __all__ = [
     "is_video",
     "lmbda",
     "load",
+    "models",
     "names",
     "qualities",
     "remove",
+    "writer_of",
 ]
+
+_HOMES = {
+    "add": "register",
+    "checkpoints": "checkpoint",
+    "remove": "register",
+    "writer_of": "writer",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import on first use: names are asked for before PyTorch, which takes seconds, is needed."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value
 
 
 def load(
@@ -42,7 +66,7 @@ def load(
     quality: int | None = None,
     weights: str | Path | None = None,
     metric: str = "mse",
-) -> CompressionModel:
+) -> "CompressionModel":
     """A pretrained codec, in eval mode, its entropy tables ready.
 
     ``weights`` is a .pt, .pth, .pth.tar or .safetensors checkpoint and wins over ``quality``;
@@ -50,6 +74,8 @@ def load(
     codecs, registered by the user, or else CompressAI's published ones from torch.hub's folder,
     downloaded into it on first use. ``metric`` ("mse" or "ms-ssim") is what the published weights
     were trained for; where it is known for which lambda, the model's attribute ``lmbda`` says so.
+    Of a variable-rate codec (``…-vbr``) ``quality`` is the rate, whosever the weights are.
+    Its attribute ``origin`` says which weights these are, and with it every file that they code.
 
     >>> load("mbt2018-men", 1)
     Traceback (most recent call last):
@@ -57,10 +83,28 @@ def load(
 tiny-mbt2018-mean or mbt2018?
     """
     codec = canonical(codec)
-    if weights is not None:
-        return load_checkpoint(Path(weights).expanduser(), family(codec))
-    if quality is None:
+    if weights is None and quality is None:
         raise InputError(f"{codec}: which weights? Give a quality, or a checkpoint as weights")
-    model: Any = load_checkpoint(find(codec, quality, metric), family(codec))
-    model.lmbda = lmbda(codec, quality, metric)
+    from latentopt.zoo.checkpoint import load_checkpoint
+    from latentopt.zoo.variable import at_quality
+
+    model: Any
+    if quality is None or weights is not None:
+        model = load_checkpoint(Path(str(weights)).expanduser(), family(codec))
+        model = at_quality(model, codec, quality)
+        model.origin = Origin(family(codec))
+    else:
+        model = load_checkpoint(find(codec, quality, metric), family(codec))
+        model = at_quality(model, codec, quality)
+        model.lmbda = lmbda(codec, quality, metric)
+        model.origin = Origin(codec, quality, metric)
     return model
+
+
+def models(codec: str, metric: str = "mse") -> "dict[int | None, Callable[[], CompressionModel]]":
+    """How to load each quality of a codec, lowest rate first: `latentopt.codec.ladder` takes them.
+
+    >>> list(models("tiny-mbt2018-mean"))
+    [1, 2, 3, 4]
+    """
+    return {q: partial(load, codec, q, metric=metric) for q in qualities(codec, metric)}

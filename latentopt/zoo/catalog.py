@@ -3,17 +3,17 @@
 import difflib
 import os
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from compressai.models import CompressionModel
-
+from latentopt.bitstream.origin import METRICS
 from latentopt.errors import InputError
-from latentopt.zoo.architectures import CLASSES, VIDEO, spelling
 from latentopt.zoo.embedded import EMBEDDED
 from latentopt.zoo.folder import Folder
 from latentopt.zoo.hub import Published
+from latentopt.zoo.names import VIDEO, spelling
 
-METRICS = ("mse", "ms-ssim")
+if TYPE_CHECKING:
+    from compressai.models import CompressionModel
 
 
 class Source(Protocol):
@@ -86,8 +86,10 @@ def family(codec: str) -> str:
     return source_of(codec).family(canonical(codec))
 
 
-def architecture(codec: str) -> type[CompressionModel]:
+def architecture(codec: str) -> "type[CompressionModel]":
     """The CompressAI model class of a codec name."""
+    from latentopt.zoo.architectures import CLASSES
+
     return CLASSES[family(codec)]
 
 
@@ -108,6 +110,16 @@ def qualities(codec: str, metric: str = "mse") -> tuple[int, ...]:
     """
     _check_metric(metric)
     return source_of(codec).qualities(canonical(codec), metric)
+
+
+def middle(codec: str) -> int | None:
+    """The quality to take where none is named: that in the middle, the higher of two; or None.
+
+    >>> middle("tiny-mbt2018-mean"), middle("bmshj2018-factorized-relu")
+    (3, None)
+    """
+    known = qualities(codec)
+    return known[len(known) // 2] if known else None
 
 
 def find(codec: str, quality: int, metric: str = "mse") -> Path:

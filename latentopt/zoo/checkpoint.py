@@ -15,6 +15,7 @@ from torch import Tensor
 
 from latentopt.adapters.scales import standard_scales
 from latentopt.errors import WeightsError
+from latentopt.zoo import variable
 from latentopt.zoo.architectures import CLASSES
 from latentopt.zoo.precision import restored
 
@@ -53,7 +54,7 @@ def load_checkpoint(path: Path, family: str) -> CompressionModel:
     """
     state = load_pretrained(restored(read_state_dict(path)))
     try:
-        model = CLASSES[family].from_state_dict(state)
+        model = _make(family, state)
     except (KeyError, RuntimeError, ValueError, IndexError, AttributeError) as error:
         hint = _looks_like(state)
         guess = f"it looks like {hint}: pass that codec name" if hint else "pass its own codec name"
@@ -64,6 +65,12 @@ def load_checkpoint(path: Path, family: str) -> CompressionModel:
     # Without force: tables stored in the checkpoint are what its bitstreams were written with.
     model.update(_scale_table(state))
     return model.eval()
+
+
+def _make(family: str, state: dict[str, Tensor]) -> CompressionModel:
+    if family in variable.VARIABLE:
+        return variable.from_state_dict(family, state)
+    return CLASSES[family].from_state_dict(state)
 
 
 def _scale_table(state: Mapping[str, Tensor]) -> Tensor:

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from compressai.entropy_models import EntropyBottleneck, GaussianConditional
-from compressai.models import CompressionModel
-from torch import Tensor
-
-from latentopt.adapters.scales import standard_scales
 from latentopt.zoo import folder
 from latentopt.zoo.folder import Folder
-from latentopt.zoo.precision import bytes_, halves, repeated
+
+if TYPE_CHECKING:
+    from compressai.models import CompressionModel
+    from torch import Tensor
 
 CODECS = {
     f"tiny-{architecture}": architecture
@@ -40,7 +39,7 @@ def metadata(name: str, quality: int) -> dict[str, str]:
 
 
 def write_embedded(
-    model: CompressionModel,
+    model: "CompressionModel",
     path: Path,
     metadata: Mapping[str, str],
     half: Sequence[str] = ("g_a", "g_s"),
@@ -56,6 +55,11 @@ def write_embedded(
         InputError: ``metadata`` lacks the architecture, or ``path`` cannot be written.
         WeightsError: a weight is too large for half precision, or not a number.
     """
+    from compressai.entropy_models import EntropyBottleneck, GaussianConditional
+
+    from latentopt.adapters.scales import standard_scales
+    from latentopt.zoo.precision import bytes_, halves, repeated
+
     model.update(standard_scales())
     exact = _prefixes(model, EntropyBottleneck)
     derived = tuple(p + table for p in _prefixes(model, GaussianConditional) for table in _TABLES)
@@ -72,6 +76,6 @@ def write_embedded(
     folder.write(path, state, metadata)
 
 
-def _prefixes(model: CompressionModel, kind: type) -> tuple[str, ...]:
+def _prefixes(model: "CompressionModel", kind: type) -> tuple[str, ...]:
     """How the names of the tensors in modules of a kind begin."""
     return tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, kind))

@@ -8,14 +8,16 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
 from latentopt.atomic import write_whole
 from latentopt.errors import InputError, WeightsError
-from latentopt.zoo.architectures import CLASSES
+from latentopt.zoo.names import URLS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _NAME = r"[a-z0-9][a-z0-9.-]*"
 _FILE = re.compile(rf"({_NAME})-([1-9][0-9]*)\.safetensors")
@@ -41,7 +43,7 @@ class Folder:
             return self.codecs[name]
         quality = self.qualities(name)[0]
         family = self.metadata(name, quality).get("architecture")
-        if family not in CLASSES:
+        if family not in URLS:
             raise WeightsError(
                 f"{self.file(name, quality)}: its metadata names no architecture "
                 f"(architecture: {family}); replace it with `latentopt zoo add --force`"
@@ -115,15 +117,17 @@ def is_name(name: str) -> bool:
     return re.fullmatch(_NAME, name) is not None
 
 
-def write(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+def write(path: Path, state: "Mapping[str, Tensor]", metadata: Mapping[str, str]) -> None:
     """Write a codec's file, whole or not at all; the same content gives the same bytes.
 
     Raises:
         InputError: ``metadata`` names no architecture, or the place cannot be written.
     """
+    from safetensors.torch import save  # imports PyTorch, which takes seconds
+
     family = metadata.get("architecture")
-    if family not in CLASSES:
-        raise InputError(f"metadata: architecture {family!r} is none of {', '.join(CLASSES)}")
+    if family not in URLS:
+        raise InputError(f"metadata: architecture {family!r} is none of {', '.join(URLS)}")
     # Training in channels_last leaves strides that the format cannot express.
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     data = _ordered(save(tensors, dict(metadata)))

@@ -1,16 +1,13 @@
 """The weights that CompressAI publishes: which there are, and their copies on this machine."""
 
 import hashlib
+import os
 import re
+import sys
 from pathlib import Path
 
-import torch
-from compressai.zoo.image import model_urls
-from compressai.zoo.video import model_urls as video_urls
-
 from latentopt.errors import InputError, WeightsError
-from latentopt.media.download import fetch
-from latentopt.zoo.architectures import CLASSES, VIDEO
+from latentopt.zoo.names import URLS, VIDEO
 
 _LAMBDAS = (0.0018, 0.0035, 0.0067, 0.0130, 0.0250, 0.0483, 0.0932, 0.1800)
 
@@ -20,7 +17,7 @@ class Published:
 
     def names(self) -> tuple[str, ...]:
         """In CompressAI's order, with those that it publishes no weights of."""
-        return tuple(CLASSES)
+        return tuple(URLS)
 
     def family(self, name: str) -> str:
         """The architecture is the name."""
@@ -55,6 +52,8 @@ class Published:
                     f"its name); delete it and fetch {url} again"
                 )
             return path
+        from latentopt.media.download import fetch
+
         try:
             fetch(url, path, lambda partial: _hash_matches(partial, path.name))
         except OSError as error:
@@ -67,7 +66,7 @@ class Published:
 
 
 def _urls(name: str, metric: str) -> dict[int, str]:
-    return (video_urls if name in VIDEO else model_urls).get(name, {}).get(metric, {})
+    return URLS[name].get(metric, {})
 
 
 def _url(name: str, quality: int, metric: str) -> str:
@@ -84,7 +83,18 @@ def _url(name: str, quality: int, metric: str) -> str:
 
 def _kept(url: str) -> Path:
     """Where torch.hub keeps what it downloads from ``url``."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    return Path(_hub()) / "checkpoints" / url.rsplit("/", 1)[-1]
+
+
+def _hub() -> str:
+    """torch.hub's folder; where PyTorch is not imported yet, the one that it would have."""
+    torch = sys.modules.get("torch")
+    if torch:
+        folder: str = torch.hub.get_dir()
+        return folder
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("TORCH_HOME") or os.path.join(cache, "torch")
+    return os.path.join(os.path.expanduser(home), "hub")
 
 
 def _hash_matches(path: Path, name: str) -> bool:

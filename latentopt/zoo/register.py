@@ -4,11 +4,11 @@ from pathlib import Path
 
 from latentopt.errors import InputError
 from latentopt.zoo import catalog, folder
-from latentopt.zoo.architectures import spelling
 from latentopt.zoo.checkpoint import load_checkpoint
 from latentopt.zoo.embedded import EMBEDDED
 from latentopt.zoo.folder import Folder
 from latentopt.zoo.hub import Published
+from latentopt.zoo.names import spelling
 
 
 def add(

@@ -18,7 +18,6 @@ from latentopt.bench import measure as harness
 from latentopt.bench.codecs import BaselineCodec, Compressed, Decompressed
 from latentopt.bench.configs import parse_all
 from latentopt.bench.datasets import Dataset
-from latentopt.bench.metrics import ms_ssim, psnr_db
 from latentopt.bench.provenance import commit, weights_hash
 from latentopt.bench.published import published_curve
 from latentopt.bench.store import COLUMNS, read_rows
@@ -26,6 +25,7 @@ from latentopt.bench.sweep import evaluate
 from latentopt.bench.task import Plan, RatePoint, checkpoint_points, quality_points
 from latentopt.errors import BitstreamError, InputError
 from latentopt.media.images import read_image
+from latentopt.media.quality import ms_ssim, psnr_db
 
 WEIGHTS = Path("..") / "shared" / "weights"
 KODAK = Path("..") / "shared" / "data" / "kodak"

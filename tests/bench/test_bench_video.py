@@ -19,7 +19,6 @@ from latentopt.bench.clipsets import ClipSet, resolve, sequence
 from latentopt.bench.codecs import VideoBaseline, coded_bytes
 from latentopt.bench.configs import parse, parse_all, parse_recipe
 from latentopt.bench.items import Clips
-from latentopt.bench.metrics import psnr_db
 from latentopt.bench.published import paper_gain, published_curve
 from latentopt.bench.sequences import AVERAGE, per_sequence, sequence_report
 from latentopt.bench.store import COLUMNS, read_rows
@@ -29,6 +28,7 @@ from latentopt.codec.wrap import wrap_video
 from latentopt.encoder import Ahead
 from latentopt.errors import DataError, InputError, RateRangeError, UnsupportedModelError
 from latentopt.media.images import read_image, to_uint8, write_png
+from latentopt.media.quality import psnr_db
 from latentopt.zoo.flow import SmallScaleSpaceFlow
 
 SMALL = {"hidden": 8, "latent": 12, "motion": 10, "hyper": 6}

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from latentopt import BitstreamError, Container, InputError
 from latentopt.bitstream import Header, Identity, Settings
-from latentopt.bitstream.headers import LATTICE, VERSIONS, pack_fields, unpack_fields
+from latentopt.bitstream.fields import pack_fields, unpack_fields
+from latentopt.bitstream.headers import LATTICE, VERSIONS
 from latentopt.bitstream.strings import leb128
 
 PLAIN = Settings("hex", "exact", "split", True, True)
@@ -67,7 +68,7 @@ def test_version_1_has_no_fields() -> None:
     assert VERSIONS == (1, 2) and PLAIN.channel == LATTICE
     assert (PLAIN.version, OTHER.version) == (1, 2)
     assert pack_fields([PLAIN, PLAIN]) == b""
-    assert unpack_fields(b"anything", 1, [PLAIN]) == ((PLAIN,), b"anything")
+    assert unpack_fields(b"anything", 1, [PLAIN]) == ((PLAIN,), None, b"anything")
 
 
 @pytest.mark.parametrize("version", [0, 3, 255])
@@ -119,7 +120,7 @@ def test_a_codec_of_lattices_says_that_another_channel_is_not_its_own() -> None:
 
 BROKEN = {
     "a tag of later": (b"\x03\x09\x01x", "header field 9 is unknown"),
-    "a tag of later, after the channel": (b"\x0a" + FIELD + b"\x02\x01x", "field 2 is unknown"),
+    "a tag of later, after the channel": (b"\x0a" + FIELD + b"\x09\x01x", "field 9 is unknown"),
     "names of too many parts": (b"\x05\x01\x03a,b", "field 1 is unknown"),
     "a value longer than the fields": (b"\x04\x01\x05no", "field 1 is unknown"),
     "the same field twice": (b"\x0e" + FIELD + FIELD, "field 1 is unknown"),

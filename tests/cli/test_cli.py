@@ -24,7 +24,7 @@ from latentopt import wrap, zoo
 from latentopt.adapters import with_step
 from latentopt.bitstream import DIRECTIONS, Container, Settings
 from latentopt.bitstream.headers import PMFS, QUANTS, VERSIONS
-from latentopt.cli import encode
+from latentopt.cli import encode, recipe
 from latentopt.cli.main import COMMANDS, main
 from latentopt.codec.recipe import PRESETS
 from latentopt.encoder import SEARCHES
@@ -162,11 +162,14 @@ def test_real_factorized_codec(
     assert run("encode", crop, "-o", coded, *model, "--quant", "hex") == 0
     size = coded.stat().st_size
     printed = capsys.readouterr()
-    assert printed.out == f"{size} bytes, {size * 8 / (128 * 96):.4f} bpp: {coded}\n"
-    assert printed.err == ""
     assert run("decode", coded, "-o", crop.with_name("y.PNG"), *model) == 0
     mse = (pixels(crop.with_name("y.PNG")).float() - pixels(crop).float()).square().mean()
-    assert 10 * torch.log10(255**2 / mse) > 25 and size < 128 * 96
+    psnr = 10 * torch.log10(255**2 / mse)
+    assert psnr > 25 and size < 128 * 96
+    quality = rf"{size} bytes, {size * 8 / (128 * 96):.4f} bpp, {psnr:.2f} dB, \d+\.\d s"
+    how = "bmshj2018_factorized bmshj2018-factorized-q2.pt"
+    assert re.fullmatch(rf"{quality}, {how}: {re.escape(str(coded))}\n", printed.out)
+    assert printed.err == ""
 
 
 def test_grey_and_opaque_images(tmp_path: Path, tiny_weights: Path) -> None:
@@ -195,11 +198,14 @@ def test_info(coded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     fields = {name: value.strip() for name, value in (line.split(":", 1) for line in lines)}
     payload = int(fields.pop("payload").removesuffix(" bytes"))
-    assert len(data) - 25 <= payload <= len(data) - 21
+    assert len(data) - 29 <= payload <= len(data) - 25
     assert fields == {
         "file": f"{coded}, {len(data)} bytes",
         "format version": str(data[3]),
         "image size": "70x50",
+        "codec": "mbt2018-mean",
+        "quality": "weights of one's own",
+        "step": "1",
         "lattice": "hex",
         "pmf": "exact",
         "direction": "density",
@@ -229,7 +235,9 @@ def test_explain(
 @pytest.mark.parametrize(
     ("options", "quant", "direction", "scales"),
     [
-        ("", "oct", "density", False),
+        ("", "auto", "density", True),
+        ("--quant hex", "hex", "density", False),
+        ("--preset plain", "oct", "density", False),
         ("--preset paper", "oct", "density", False),
         ("--preset default", "auto", "density", True),
         ("--preset slow --quant int --no-scales", "int", "split", False),
@@ -239,12 +247,15 @@ def test_explain(
 def test_presets(
     options: str, quant: str, direction: str, scales: bool, image: Path, tiny_weights: Path
 ) -> None:
-    """Where an option is given it prevails, else the preset's value, else that of `wrap`."""
+    """Where an option is given it prevails, else the preset's value, else `wrap`'s, else default's.
+
+    That is, without any option the preset is `default`.
+    """
     coded, model = image.with_name("y.lo"), [*MEAN, "--weights", tiny_weights]
     assert run("encode", image, "-o", coded, *model, *options.split()) == 0
     settings = Container.from_bytes(coded.read_bytes()).settings
     assert settings == Settings(quant, "exact", direction, True, scales)
-    preset = options.split()[1] if options else None
+    preset = options.split()[1] if "--preset" in options else None if options else "default"
     codec = wrap(
         zoo.load("mbt2018-mean", weights=tiny_weights),
         quant,
@@ -264,8 +275,9 @@ def test_bad_arguments(image: Path, refused: Refused) -> None:
     encode = ["encode", image, "-o", image.with_name("y.lo")]
     refused("COMMAND")
     refused("invalid choice: 'encod'", "encod")
-    refused(r"--codec \(see latentopt encode --help\)", *encode, "--quality", 1)
-    refused("--quality --weights is required", *encode, *MEAN)
+    refused("--weights: name their architecture with --codec", *encode, "--weights", "w")
+    relu = ["--codec", "bmshj2018-factorized-relu"]
+    refused("which weights. Give a quality, or a checkpoint", *encode, *relu)
     refused("-o/--output", "encode", image, *MEAN, "--quality", 1)
     refused("not allowed with", *encode, *MEAN, "--quality", 1, "--weights", "w")
     refused("invalid int value: 'high'", *encode, *MEAN, "--quality", "high")
@@ -302,7 +314,7 @@ def test_images(tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatc
     refuse("no such image", "absent.png")
     refuse("not a readable image", "text.png")
     refuse("not a readable image", "cut.png")
-    refuse("not a readable image", "folder")
+    refuse("no image or clip in this folder", "folder")
     refuse("bits per sample; convert it", "deep.png")
     refuse("transparent pixels", "clear.png")
     refuse("65536x1 is more than 65535 a side", "wide.png")
@@ -452,7 +464,7 @@ def test_a_bar_changes_nothing_else(preset: str, monkeypatch: pytest.MonkeyPatch
     encode.add_arguments(parser)
     argv = ["x.png", "-o", "x.lo", *MEAN, "--quality", "1", "--preset", preset]
     monkeypatch.setattr("sys.stderr", Terminal())
-    shown = encode.recipe(parser.parse_args(argv))
+    shown = recipe.recipe(parser.parse_args(argv))
     for made, plain in (
         (shown, PRESETS[preset]),
         (shown.contextual, PRESETS[preset].contextual),
@@ -463,11 +475,11 @@ def test_a_bar_changes_nothing_else(preset: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_choices_are_the_registries() -> None:
-    assert tuple(RULES) == QUANTS == encode.QUANTS
-    assert (*SEARCHES, "none") == encode.SHIFTS
-    assert tuple(DIRECTIONS) == encode.DIRECTIONS
-    assert tuple(PMFS) == encode.PMFS
-    assert tuple(PRESETS) == encode.PRESETS
+    assert tuple(RULES) == QUANTS == recipe.QUANTS
+    assert (*SEARCHES, "none") == recipe.SHIFTS
+    assert tuple(DIRECTIONS) == recipe.DIRECTIONS
+    assert tuple(PMFS) == recipe.PMFS
+    assert tuple(PRESETS) == recipe.PRESETS
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -492,6 +504,12 @@ def test_bdrate_reports_through_the_same_door(refused: Refused) -> None:
         (["encode", "--help"], 0),
         (["encode", "x.png", "-o", "y.lo", "--codec", "c"], 2),
         (["info", "absent.lo"], 2),
+        (["decode", "absent.lo", "-o", "y.png"], 2),
+        (["explain", "absent.lo"], 2),
+        (["encode", "x.png", "-o", "y.lo", "--codec", "tiny-mbt2018-men"], 2),
+        (["decode", "x.lo", "-o", "y.png", "--codec", "tiny-mbt2018-men"], 2),
+        (["zoo", "list"], 0),
+        (["zoo", "list", "--json"], 0),
     ],
 )
 def test_what_needs_no_model_is_quick(argv: list[str], code: int) -> None:
@@ -523,7 +541,7 @@ def test_the_version_and_the_line_of_a_mistake() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, f"latentopt {latentopt.__version__}\n")
-    assert done.stderr.count("\n") == 1 and done.stderr.startswith("latentopt: one of the arg")
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("latentopt: unknown codec")
 
 
 @pytest.mark.parametrize("command", [("decode", "-o", "y.png"), ("explain",)])

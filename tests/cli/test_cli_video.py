@@ -85,7 +85,10 @@ def test_info(coded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "frames:         2 key, 1 predicted\n" in out
     assert "frame rate:     30 per second\n" in out
-    assert "part 0 lattice: hex\n" in out and "part 1 lattice: int\n" in out
+    assert "duration:       0.10 s\n" in out
+    assert "codec:          ssf2020\n" in out and "quality:        weights of one's own\n" in out
+    for part, lattice in (("image", "hex"), ("motion", "int"), ("residual", "hex")):
+        assert re.search(rf"^{part}: +lattice {lattice}, pmf exact, direction density", out, re.M)
 
 
 def test_a_file_that_ends_early(

@@ -101,12 +101,12 @@ def test_what_is_for_videos_is_refused_for_images_by_name(
 
 
 def test_presets_are_recipes() -> None:
-    assert list(PRESETS) == ["paper", "fast", "default", "slow", "best"]
+    assert list(PRESETS) == ["paper", "plain", "fast", "default", "slow", "best"]
     for name, recipe in PRESETS.items():
         assert isinstance(recipe, Recipe) and get_preset(name) is recipe
         assert recipe.fitting(contextual=False) is recipe
         assert recipe.fitting(contextual=True) is (recipe.contextual or recipe)
-    with pytest.raises(InputError, match="'turbo': choose paper, fast, default, slow, best"):
+    with pytest.raises(InputError, match="'turbo': choose paper, plain, fast, default, slow, best"):
         get_preset("turbo")
 
 
@@ -117,6 +117,29 @@ def test_a_preset_as_a_recipe_gives_the_same_codec(model: nn.Module) -> None:
     )
     assert by_name.recipe == by_value.recipe
     assert by_name.identity == by_value.identity
+
+
+def test_default_is_what_there_is_without_a_word(model: nn.Module) -> None:
+    """And `plain`, which it was before, what there is with some."""
+    assert PRESETS["plain"] == Recipe()
+    for words, meant in (
+        ({}, PRESETS["default"]),
+        ({"quant": "oct", "shift": True}, Recipe("oct", Secant())),
+        ({"portable": False}, Recipe(portable=False)),
+        ({"preset": "plain"}, Recipe()),
+        ({"recipe": Recipe()}, Recipe()),
+    ):
+        assert latentopt.wrap(model, **words).recipe.but(lmbda=1.0) == meant.but(lmbda=1.0)
+
+
+def test_summaries() -> None:
+    for name, preset in PRESETS.items():
+        for contextual in (True, False):
+            fitted = preset.fitting(contextual).but(lmbda=0.1, gop=3, portable=False)
+            assert fitted.summary == f"preset {name}"
+    assert Recipe("hex", direction="split", scales=True).summary == "hex+shift+split+scales"
+    assert Recipe("int", None, pmf="paper").summary == "int+tables of the paper"
+    assert PRESETS["slow"].but(quant="e8").summary == "e8+shift+split+scales+30 steps"
 
 
 # -- changing one ----------------------------------------------------------------------------------

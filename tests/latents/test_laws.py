@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support import dcvc_models, trees
+from support import dcvc_models, trees, vbr
 from support.dcvc_models import DualPrior, FourPart, Predicted
 from support.models import FAMILIES, moving, photo, tiny, tiny_flow
 from support.raw import RawChannel
@@ -15,7 +15,7 @@ from torch import nn
 
 import latentopt
 from latentopt import BitstreamError, Codec, InputError, VideoCodec
-from latentopt.adapters import adapter_class
+from latentopt.adapters import adapter_class, at_rate
 from latentopt.adapters.dcvc_net import video
 from latentopt.latents import CHANNELS
 
@@ -24,6 +24,7 @@ X = photo(70, 100, batch=2)
 IMAGES: dict[str, Callable[[], nn.Module]] = {
     **{name: lambda family=family: tiny(family) for name, family in FAMILIES.items()},
     **{f"tree {name}": lambda name=name: trees.lively(name) for name in trees.MODELS},
+    **{name: lambda name=name: at_rate(vbr.lively(name), gain=0.7) for name in vbr.MODELS},
     "DCVC-HEM": lambda: dcvc_models.lively(DualPrior),
     "DCVC-DC": lambda: dcvc_models.lively(FourPart),
 }

@@ -22,6 +22,7 @@ from support import chromium
 from support.models import photo, tiny
 
 from latentopt import wrap, zoo
+from latentopt.adapters import with_step
 from latentopt.bench import command as bdrate
 from latentopt.bench.codecs import BaselineCodec, coded_bytes
 from latentopt.bench.items import Clips
@@ -33,6 +34,7 @@ from latentopt.errors import DataError, InputError, WeightsError
 from latentopt.media.images import read_image, write_png
 from latentopt.report import data, report
 from latentopt.report.commands import commands
+from latentopt.report.markup import slider
 from latentopt.report.page_tables import Column, tables
 from latentopt.report.slider import Comparison, compare
 from latentopt.report.views import is_cropped, views
@@ -267,7 +269,9 @@ def test_the_images_are_what_the_codecs_decode(comparison: Comparison, rows: pd.
     model = zoo.load(CODEC, 3)
     baseline = BaselineCodec(model).compress(x)
     assert comparison.baseline.bytes == coded_bytes(baseline["strings"], 0)
-    codec = wrap(model, "oct", shift=True)
+    assert comparison.is_equal
+    assert 0 <= comparison.ours.psnr_db - comparison.baseline.psnr_db <= 0.05
+    codec = wrap(with_step(model, comparison.step), "oct", shift=True)
     out = codec.compress(x)
     assert comparison.ours.bytes == coded_bytes(out["strings"], 0)
     x_hat = codec.decompress(**out)["x_hat"]
@@ -275,6 +279,13 @@ def test_the_images_are_what_the_codecs_decode(comparison: Comparison, rows: pd.
     main_bits = codec.encode(x)["y"][0].latent.bits().sum()
     assert comparison.bits.sum() == pytest.approx(main_bits)
     assert comparison.stride * comparison.bits.shape[0] >= 180
+
+
+def test_the_page_says_on_what_terms_it_compares(comparison: Comparison) -> None:
+    equal = slider(comparison)
+    assert " at equal quality: ours is coded to the baseline&#x27;s PSNR." in equal
+    assert "with its step times 1.25, " in slider(replace(comparison, step=1.25))
+    assert "Their PSNR differs" in slider(replace(comparison, is_equal=False))
 
 
 def decoded(uri: str) -> np.ndarray:

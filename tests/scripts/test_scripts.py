@@ -37,7 +37,7 @@ from latentopt import zoo
 from latentopt.adapters import intra
 from latentopt.bench.datasets import Dataset
 from latentopt.latents.lattice import shipped
-from latentopt.media.images import write_png
+from latentopt.media.images import read_image, write_png
 from latentopt.zoo.embedded import EMBEDDED
 from latentopt.zoo.folder import Folder
 
@@ -244,12 +244,18 @@ def test_ship_tables(tmp_path: Path, output: Output, monkeypatch: pytest.MonkeyP
 
 
 def test_demo(tmp_path: Path, image: str, output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its processes are forked, and see what is put in place here."""
+    codec = "tiny-bmshj2018-factorized"
     monkeypatch.setattr(demo, "OUT", tmp_path)
-    monkeypatch.setattr(demo, "CONFIGS", ("baseline", "oct"))
-    monkeypatch.setattr(demo, "codecs", lambda: ["tiny-bmshj2018-factorized"])
+    monkeypatch.setattr(demo, "PARTS", (demo.Part(codec, ("baseline", "oct"), 1),))
+    monkeypatch.setattr(demo, "SMALLEST", ("x.png",))
     monkeypatch.setattr(demo, "resolve", lambda name: Dataset(name, (Path(image),)))
     demo.main()
-    assert "| oct |" in output() and (tmp_path / "gains.png").is_file()
+    shown = output()
+    assert f"| {codec} | oct | 1 |" in shown and (tmp_path / codec / "rd.png").is_file()
+    size = (tmp_path / "x.lo").stat().st_size
+    assert f"x.png: {size} bytes" in shown
+    assert read_image(tmp_path / "x.png").shape == (1, 3, 64, 128)
 
 
 def measurements(path: Path) -> Path:

@@ -1,13 +1,16 @@
 """Codecs with a context model, of every kind that CompressAI has, and some of our own making."""
 
+from inspect import signature
 from typing import Any
 
 import torch
 from compressai.entropy_models import EntropyBottleneck, GaussianConditional
 from compressai.latent_codecs import (
+    EntropyBottleneckLatentCodec,
     GaussianConditionalLatentCodec,
     HyperLatentCodec,
     HyperpriorLatentCodec,
+    LatentCodec,
     RasterScanLatentCodec,
 )
 from compressai.models import (
@@ -23,6 +26,20 @@ from torch import nn
 
 from support.models import photo
 
+NEXT_LAYOUT = "h_a" in signature(HyperpriorLatentCodec).parameters
+"""Whether this CompressAI is one after 1.2.8, see :class:`latentopt.adapters.tree.Root`."""
+
+
+def hyperprior(
+    y: LatentCodec, bottleneck: EntropyBottleneck, h_a: nn.Module, h_s: nn.Module
+) -> HyperpriorLatentCodec:
+    """A tree's root as this version of CompressAI makes it."""
+    make: Any = HyperpriorLatentCodec
+    if NEXT_LAYOUT:
+        z = EntropyBottleneckLatentCodec(entropy_bottleneck=bottleneck)
+        return make({"y": y, "z": z}, h_a=h_a, h_s=h_s)
+    return make({"y": y, "hyper": HyperLatentCodec(bottleneck, h_a, h_s)})
+
 
 class RasterScan(SimpleVAECompressionModel):
     """mbt2018, assembled from latent codecs."""
@@ -36,8 +53,7 @@ class RasterScan(SimpleVAECompressionModel):
             entropy_parameters=parts.entropy_parameters,
             context_prediction=parts.context_prediction,
         )
-        hyper = HyperLatentCodec(EntropyBottleneck(n), parts.h_a, parts.h_s)
-        self.latent_codec = HyperpriorLatentCodec({"y": y, "hyper": hyper})
+        self.latent_codec = hyperprior(y, EntropyBottleneck(n), parts.h_a, parts.h_s)
 
 
 class PlainTree(SimpleVAECompressionModel):
@@ -48,8 +64,7 @@ class PlainTree(SimpleVAECompressionModel):
         parts: Any = MeanScaleHyperprior(n, n)
         self.g_a, self.g_s = parts.g_a, parts.g_s
         y = GaussianConditionalLatentCodec()
-        hyper = HyperLatentCodec(EntropyBottleneck(n), parts.h_a, parts.h_s)
-        self.latent_codec = HyperpriorLatentCodec({"y": y, "hyper": hyper})
+        self.latent_codec = hyperprior(y, EntropyBottleneck(n), parts.h_a, parts.h_s)
 
 
 class Inverting(JointAutoregressiveHierarchicalPriors):

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 from compressai.models import FactorizedPrior, FactorizedPriorReLU, MeanScaleHyperprior
-from compressai.zoo.image import model_urls
 from safetensors.torch import save_file
 from torch import Tensor
 
 from latentopt import zoo
 from latentopt.errors import InputError, WeightsError
 from latentopt.zoo import checkpoint
+from latentopt.zoo.names import URLS
 
 WEIGHTS = Path("..") / "shared" / "weights"
 
@@ -160,7 +160,7 @@ def published(state: dict[str, Tensor], folder: Path, monkeypatch: pytest.Monkey
     digest = hashlib.sha256((folder / "w").read_bytes()).hexdigest()[:8]
     url = (folder / f"small-1-{digest}.pth.tar").as_uri()
     (folder / "w").rename(folder / f"small-1-{digest}.pth.tar")
-    monkeypatch.setitem(model_urls["mbt2018-mean"]["mse"], 1, url)
+    monkeypatch.setitem(URLS["mbt2018-mean"]["mse"], 1, url)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(folder / "hub"))
     return folder / "hub" / "checkpoints" / f"small-1-{digest}.pth.tar"
 

@@ -1,21 +1,23 @@
 """Codecs that the user registers, and `latentopt zoo`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from compressai.models import FactorizedPrior, MeanScaleHyperprior
-from compressai.zoo.image import model_urls
 from safetensors.torch import save_file
 from support.commands import Refused, pixels, run
 from support.models import photo, tiny
 from test_zoo import Intruder
 
-from latentopt import zoo
+from latentopt import Container, zoo
+from latentopt.bitstream import Origin
 from latentopt.errors import InputError, WeightsError
 from latentopt.media.images import write_png
 from latentopt.zoo import catalog
 from latentopt.zoo.embedded import EMBEDDED
+from latentopt.zoo.names import URLS
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +139,7 @@ def test_files_that_say_nothing(home: Path) -> None:
 # -- the command ---------------------------------------------------------------------------------
 
 
-def test_a_file_does_not_tell_a_registered_name_from_its_checkpoint(
+def test_a_registered_name_and_its_checkpoint_write_the_same_but_for_the_name(
     weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_png(tmp_path / "x.png", photo(50, 70))
@@ -147,11 +149,14 @@ def test_a_file_does_not_tell_a_registered_name_from_its_checkpoint(
     named, given = ["--codec", "mine", "--quality", 2], ["--codec", "mine", "--weights", weights]
     encode = ["encode", tmp_path / "x.png", "-o", coded, "--quant", "hex"]
     assert run(*encode, *given) == 0
-    first = coded.read_bytes()
+    first = Container.from_bytes(coded.read_bytes())
     assert run(*encode, *named) == 0
-    assert coded.read_bytes() == first
-    assert run("decode", coded, "-o", decoded, *named) == 0
-    assert pixels(decoded).shape == (3, 50, 70)
+    second = Container.from_bytes(coded.read_bytes())
+    assert replace(second, origin=first.origin) == first
+    assert (first.origin, second.origin) == (Origin("mbt2018-mean"), Origin("mine", 2))
+    for options in (named, []):
+        assert run("decode", coded, "-o", decoded, *options) == 0
+        assert pixels(decoded).shape == (3, 50, 70)
 
 
 def table(out: str) -> dict[str, list[str]]:
@@ -171,7 +176,7 @@ def test_list(
     (tmp_path / "embedded").mkdir()
     for quality in (1, 2, 4):
         (tmp_path / "embedded" / f"tiny-mbt2018-{quality}.safetensors").touch()
-    kept = tmp_path / "hub" / "checkpoints" / Path(model_urls["mbt2018-mean"]["mse"][2]).name
+    kept = tmp_path / "hub" / "checkpoints" / Path(URLS["mbt2018-mean"]["mse"][2]).name
     kept.parent.mkdir(parents=True)
     kept.touch()
     zoo.add("mine", weights, "mbt2018-mean", 7)
@@ -195,7 +200,7 @@ def test_list(
 def published(folder: Path, qualities: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Pretend that the zoo publishes these qualities of mbt2018-mean, in files of the folder."""
     urls = {q: (folder / f"small-{q}.pth.tar").as_uri() for q in qualities}
-    monkeypatch.setitem(model_urls, "mbt2018-mean", {"mse": urls})
+    monkeypatch.setitem(URLS, "mbt2018-mean", {"mse": urls})
     for q in qualities:
         (folder / f"small-{q}.pth.tar").write_bytes(bytes([q]))
 

@@ -55,6 +55,7 @@ const VIEWS = {
   rate: { x: "psnr_db", y: "rate_percent", title: "rate saved" },
 };
 const DASHES = ["", "7 3", "2 3", "9 3 2 3", "12 4"];
+const OTHERS = ["4 4", "1 3", "10 4 1 4", "6 2 1 2 1 2", "14 6"];
 const COLOURS = 6;
 const MARKS = {
   circle: (x, y) => draw("circle", { cx: x, cy: y, r: 4, class: "mark" }),
@@ -160,11 +161,12 @@ class Chart {
       ...series,
       style: styleOf(series, series.baseline ? 0 : number++),
     }));
-    if (this.curve.published) {
-      const style = { name: "published", dash: "4 4", mark: MARKS.diamond };
-      const { label, points } = this.curve.published;
+    const { published, imported } = this.curve;
+    [published, ...imported].filter(Boolean).forEach(({ label, points }, i) => {
+      const dash = OTHERS[i % OTHERS.length];
+      const style = { name: "published", dash, mark: MARKS.diamond };
       this.series.push({ config: label, points, style, published: true });
-    }
+    });
     this.drawToggles();
     this.render();
   }
@@ -245,7 +247,7 @@ class Chart {
     return marks;
   }
 
-  /** The published curve reaches beyond what was measured. */
+  /** Curves of others reach beyond what was measured. */
   drawClip({ left, right, top, bottom }) {
     const inside = draw("rect", { x: left, y: top, width: right - left, height: bottom - top });
     return draw("clipPath", { id: "inside" }, inside);

@@ -3,8 +3,9 @@
 import math
 
 import torch
-from pytorch_msssim import ms_ssim as _ms_ssim
 from torch import Tensor
+
+from latentopt.extras import need
 
 MS_SSIM_MIN_SIDE = 161
 """Pixels: five scales of an 11-tap window do not fit into less."""
@@ -22,11 +23,18 @@ def psnr_db(x: Tensor, x_hat: Tensor) -> float:
 
 
 def ms_ssim(x: Tensor, x_hat: Tensor) -> float:
-    """MS-SSIM, linear in [0, 1], of two (3, H, W) uint8 images; NaN where a side is too short."""
+    """MS-SSIM, linear in [0, 1], of two (3, H, W) uint8 images; NaN where a side is too short.
+
+    Raises:
+        MissingExtraError: pytorch_msssim is not installed.
+    """
+    need("metrics", "pytorch_msssim")
+    from pytorch_msssim import ms_ssim as measured
+
     if min(x.shape[-2:]) < MS_SSIM_MIN_SIDE:
         return math.nan
     with torch.no_grad():
-        value = _ms_ssim(x[None].float(), x_hat[None].float(), data_range=255)
+        value = measured(x[None].float(), x_hat[None].float(), data_range=255)
     return float(value.item())
 
 

@@ -1,0 +1,130 @@
+"""What version 2 of the formats adds to a header: tagged fields, each of them optional.
+
+    LEB128 length of all fields, then for each, in the order of the tags:
+    tag       value
+    1         LEB128 length; the channel of each part, names with commas between them
+    2         LEB128 length; quality and metric as LEB128, and the codec's name (see Origin)
+    3         LEB128 length; the step, a float of 2, 4 or 8 bytes
+    0x80      1 byte codec, 1 byte quality and metric
+
+A reader takes what a writer would write, and nothing else.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from latentopt.bitstream.headers import Settings
+from latentopt.bitstream.origin import Origin, from_long, from_short, read_step
+from latentopt.bitstream.strings import leb128, read_leb128
+from latentopt.errors import BitstreamError, InputError
+
+LONGEST_FIELDS = 1 << 12
+"""Bytes of fields that a reader accepts."""
+
+_TAGS = _CHANNELS, _NAMED, _STEP, _NUMBERED = (1, 2, 3, 0x80)
+_SIZES = {_NUMBERED: 2}  # of values whose length is not written
+_CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,32}")
+
+
+def version_of(parts: Sequence[Settings], origin: Origin | None) -> int:
+    """The oldest version of the formats that can say this of a codec."""
+    return 2 if origin else max(settings.version for settings in parts)
+
+
+def pack_fields(parts: Sequence[Settings], origin: Origin | None = None) -> bytes:
+    """What version 2 says beyond the settings bytes: a length, then tagged fields; else nothing.
+
+    Raises:
+        InputError: a name that no reader takes.
+    """
+    if version_of(parts, origin) == 1:
+        return b""
+    fields = b"".join(_field(tag, value) for tag, value in _values(parts, origin))
+    return leb128(len(fields)) + fields
+
+
+def _values(parts: Sequence[Settings], origin: Origin | None) -> Iterator[tuple[int, bytes]]:
+    """Tags and values of the fields, in the order of the tags."""
+    if max(settings.version for settings in parts) > 1:
+        for settings in parts:
+            if not _CHANNEL_NAME.fullmatch(settings.channel):
+                raise InputError(
+                    f"channel {settings.channel!r}: a name has 1 to 32 of a-z, 0-9, - and _"
+                )
+        yield _CHANNELS, ",".join(settings.channel for settings in parts).encode()
+    if origin and not origin.is_short:
+        yield _NAMED, origin.names()
+    if origin and origin.step != 1:
+        yield _STEP, origin.step_bytes()
+    if origin and origin.is_short:
+        yield _NUMBERED, origin.names()
+
+
+def _field(tag: int, value: bytes) -> bytes:
+    return bytes([tag]) + (value if tag in _SIZES else leb128(len(value)) + value)
+
+
+def unpack_fields(
+    data: bytes, version: int, parts: Sequence[Settings]
+) -> tuple[tuple[Settings, ...], Origin | None, bytes]:
+    """The mirror of :func:`pack_fields`: the settings with what the fields say, and what follows.
+
+    Raises:
+        BitstreamError: a field is not one of this version, or not as it would be written.
+    """
+    if version == 1:
+        return tuple(parts), None, data
+    length, start = read_leb128(data, 0)
+    if not 0 < length <= LONGEST_FIELDS:
+        raise BitstreamError(f"corrupt: the header would have {length} bytes of fields")
+    fields, rest = data[start : start + length], data[start + length :]
+    if len(fields) < length:
+        raise BitstreamError("truncated: the header ends within its fields")
+    values = _read_values(fields)
+    settings, origin = _channels(values, parts), _origin(values)
+    if version_of(settings, origin) < version:
+        raise BitstreamError(f"corrupt: the header says nothing that takes version {version}")
+    if pack_fields(settings, origin) != data[: start + length]:
+        raise BitstreamError("corrupt: no latentopt would write the header's fields like this")
+    return settings, origin, rest
+
+
+def _read_values(fields: bytes) -> dict[int, bytes]:
+    """The values by their tags; BitstreamError where one is unknown, comes twice or ends early."""
+    values = dict[int, bytes]()
+    while fields:
+        tag = fields[0]
+        size, begin = (_SIZES[tag], 1) if tag in _SIZES else read_leb128(fields, 1)
+        value, fields = fields[begin : begin + size], fields[begin + size :]
+        if tag not in _TAGS or tag in values or len(value) < size:
+            raise _unknown(tag)
+        values[tag] = value
+    return values
+
+
+def _channels(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[Settings, ...]:
+    """The parts' settings with the channels that the fields name."""
+    if _CHANNELS not in values:
+        return tuple(parts)
+    names = values[_CHANNELS].decode("ascii", "replace").split(",")
+    if len(names) != len(parts) or not all(map(_CHANNEL_NAME.fullmatch, names)):
+        raise _unknown(_CHANNELS)
+    return tuple(replace(settings, channel=name) for settings, name in zip(parts, names))
+
+
+def _origin(values: Mapping[int, bytes]) -> Origin | None:
+    """Where the model comes from, where the fields say."""
+    if _NUMBERED in values:
+        origin = from_short(values[_NUMBERED])
+    elif _NAMED in values:
+        origin = from_long(values[_NAMED])
+    elif _STEP in values:
+        raise _unknown(_STEP)  # a step of what?
+    else:
+        return None
+    return replace(origin, step=read_step(values[_STEP])) if _STEP in values else origin
+
+
+def _unknown(tag: int) -> BitstreamError:
+    return BitstreamError(f"header field {tag} is unknown: written by a newer latentopt?")

@@ -1,0 +1,225 @@
+"""Jobs done one after the other or in processes of their own, their outputs written as they come.
+
+::
+
+    jobs ─┬─► worker ─┐
+          ├─► worker ─┼─► outputs ─► files, and a line about each
+          └─► worker ─┘
+
+Workers only read. What they return is written here, so that none leaves half a file when it ends.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from latentopt.atomic import write_whole
+from latentopt.cli.noise import quiet
+from latentopt.cli.progress import Stage, files, progress
+from latentopt.cli.sources import STREAM, Job, Plan
+from latentopt.errors import InputError, LatentoptError
+
+
+class Output(Protocol):
+    """What was made of one input; in words, for the user, by `str`."""
+
+    @property
+    def data(self) -> bytes:
+        """The content of the file to write."""
+
+    def facts(self) -> dict[str, object]:
+        """What `--json` says."""
+
+
+class Worker(Protocol):
+    """Does jobs one after the other."""
+
+    def __call__(self, job: Job, stage: Stage, /) -> Output:
+        """The output for one input; LatentoptError on anything the user can mend."""
+
+
+MakeWorker = Callable[[argparse.Namespace], Worker]
+"""A function that pickles, as the arguments do: each process makes a worker of its own."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no output."""
+
+    reason: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that `run` reads."""
+    add = parser.add_argument_group("many files, and programs").add_argument
+    add("--jobs", type=_jobs, metavar="N", help="files coded at once (default: 1)")
+    add("--no-clobber", action="store_true", help="keep files that exist instead of replacing them")
+    add("--json", action="store_true", help="one JSON object a line for each file, not words")
+
+
+def run(plan: Plan, make: MakeWorker, args: argparse.Namespace) -> int:
+    """Do what is planned: 0, or 1 where a job of a batch failed.
+
+    Raises:
+        LatentoptError: the only job failed.
+    """
+    if not plan.is_batch:
+        [job] = plan.jobs
+        _refuse_to_clobber(job, args)
+        with progress() as stage:
+            output = make(args)(job, stage)
+        _deliver(job, output, args, print)
+        return 0
+    jobs = list(_not_kept(plan.jobs, args))
+    failed = 0
+    with files(len(jobs)) as (advance, say), _outcomes(jobs, make, args) as outcomes:
+        for job, outcome in outcomes:
+            failed += not _settled(job, outcome, args, say)
+            advance()
+    if failed:
+        print(f"latentopt: {failed} of {len(jobs)} files failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+# -- outputs ---------------------------------------------------------------------------------------
+
+Say = Callable[[str], object]
+
+
+def _settled(job: Job, outcome: Output | Failure, args: argparse.Namespace, say: Say) -> bool:
+    """Whether there is an output, and it could be written; what is wrong goes to stderr."""
+    try:
+        if isinstance(outcome, Failure):
+            raise InputError(outcome.reason)
+        job.output.parent.mkdir(parents=True, exist_ok=True)
+        _deliver(job, outcome, args, say)
+    except (LatentoptError, OSError) as error:
+        reason = " ".join(str(error).split())
+        named = reason if str(job.name) in reason else f"{job.name}: {reason}"
+        print(f"latentopt: {named}", file=sys.stderr)
+        return False
+    return True
+
+
+def _deliver(job: Job, output: Output, args: argparse.Namespace, say: Say) -> None:
+    """Write an output, and say what it is."""
+    replaced = job.output != STREAM and job.output.exists()
+    if args.json:
+        ends = {"input": str(job.source), "output": str(job.output), "replaced": replaced}
+        line = json.dumps({**ends, **output.facts()}, ensure_ascii=False)
+    else:
+        line = f"{output}: {job.output}{' (replaced)' if replaced else ''}"
+    if job.output == STREAM:
+        sys.stdout.buffer.write(output.data)
+        sys.stdout.buffer.flush()
+        print(line, file=sys.stderr)
+    else:
+        write_whole(job.output, output.data)
+        say(line)
+
+
+def _refuse_to_clobber(job: Job, args: argparse.Namespace) -> None:
+    if args.no_clobber and os.path.exists(job.output):
+        raise InputError(f"{job.output}: exists, and --no-clobber keeps it")
+
+
+def _not_kept(jobs: Iterable[Job], args: argparse.Namespace) -> Iterator[Job]:
+    """The jobs whose outputs may be written; the others are told."""
+    for job in jobs:
+        try:
+            _refuse_to_clobber(job, args)
+            yield job
+        except InputError as error:
+            print(f"latentopt: {error}", file=sys.stderr)
+
+
+# -- processes -------------------------------------------------------------------------------------
+
+_Outcomes = Iterator[tuple[Job, Output | Failure]]
+
+
+@contextmanager
+def _outcomes(
+    jobs: Sequence[Job], make: MakeWorker, args: argparse.Namespace
+) -> Iterator[_Outcomes]:
+    """What becomes of the jobs, as they come; the processes end with the block."""
+    count = min(args.jobs or 1, len(jobs))
+    if count < 2:
+        worker = make(args)
+        yield ((job, _attempt(worker, job)) for job in jobs)
+        return
+    others = set(multiprocessing.active_children())
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(count, spawn, _start, (make, args, _threads(count)))
+    try:
+        yield _completed(pool, jobs)
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown()
+
+
+def _completed(pool: ProcessPoolExecutor, jobs: Sequence[Job]) -> _Outcomes:
+    futures = {pool.submit(_do, job): job for job in jobs}
+    try:
+        for future in as_completed(futures):
+            yield futures.pop(future), future.result()
+    except BrokenProcessPool as error:
+        raise InputError(
+            f"one of the processes was ended, perhaps for want of memory, "
+            f"before {len(futures)} files were done; give fewer --jobs"
+        ) from error
+
+
+def _attempt(worker: Worker, job: Job) -> Output | Failure:
+    """One broken file must not stop the others, whatever is wrong with it."""
+    try:
+        return worker(job, lambda _: None)
+    except LatentoptError as error:
+        return Failure(str(error))
+    except Exception as error:
+        return Failure(f"{type(error).__name__}: {error}")
+
+
+def _threads(count: int) -> int:
+    """A fair share of the processors for each of so many processes."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    available = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(available // count, 1)
+
+
+_worker: Worker | None = None  # of a process that does jobs for another
+
+
+def _start(make: MakeWorker, args: argparse.Namespace, threads: int) -> None:
+    """What a process does first; from then on an interrupt ends it without a word."""
+    global _worker
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    quiet()
+    import torch
+
+    torch.set_num_threads(min(threads, torch.get_num_threads()))
+    _worker = make(args)
+
+
+def _do(job: Job) -> Output | Failure:
+    assert _worker
+    return _attempt(_worker, job)
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of files at once")
+    return int(text)

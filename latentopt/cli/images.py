@@ -1,0 +1,238 @@
+"""What `encode` and `decode` do with each image: from one file's bytes to the other's."""
+
+import argparse
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from latentopt.bitstream import Container, Origin, Settings
+from latentopt.bitstream.image_file import MAX_SIDE
+from latentopt.cli import model, targets
+from latentopt.cli.coded import container_of, naming, read_container, recipe_for
+from latentopt.cli.progress import Stage
+from latentopt.cli.recipe import recipe
+from latentopt.cli.sources import Job
+from latentopt.codec import files
+from latentopt.codec import image as limits
+from latentopt.codec.image import Codec
+from latentopt.codec.ladder import Ladder
+from latentopt.codec.recipe import Recipe
+from latentopt.codec.rung import CodedFile
+from latentopt.codec.synthesis import Synthesis
+from latentopt.codec.target import Target
+from latentopt.codec.wrap import wrap_image
+from latentopt.errors import BitstreamError, InputError
+from latentopt.media.images import image_size, png_bytes, read_image, to_uint8
+from latentopt.media.quality import psnr_db
+
+PLAIN = Recipe(quant="int", shift=None)
+"""Each element of the latent rounded, and nothing searched."""
+
+
+_NAMED = ("step", "lambda", "encodes")  # numbers that need their names beside them
+
+# -- encode ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An image's file, and how well and how fast it was coded."""
+
+    data: bytes
+    width: int
+    height: int
+    psnr_db: float
+    """Of the 8-bit image that `decode` will give."""
+    seconds: float
+    """Of encoding proper: neither reading nor loading a model counts."""
+
+    @property
+    def bpp(self) -> float:
+        """Bits per pixel."""
+        return 8 * len(self.data) / (self.width * self.height)
+
+    def facts(self) -> dict[str, object]:
+        """For programs."""
+        return {
+            "bytes": len(self.data),
+            "width": self.width,
+            "height": self.height,
+            "bpp": round(self.bpp, 6),
+            "psnr_db": round(self.psnr_db, 4) if math.isfinite(self.psnr_db) else None,
+            "seconds": round(self.seconds, 3),
+        }
+
+    def __str__(self) -> str:
+        return f"{len(self.data)} bytes, {self.bpp:.4f} bpp, {self.psnr_db:.2f} dB"
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What `encode` writes and says of one image."""
+
+    image: Encoded
+    plain: Encoded | None
+    """The same with plain rounding, where that was asked for."""
+    codec: dict[str, object]
+    """How it was coded, in the words of the options."""
+
+    @property
+    def data(self) -> bytes:
+        """The content of the file to write."""
+        return self.image.data
+
+    def facts(self) -> dict[str, object]:
+        """For programs."""
+        plain = {"plain": self.plain.facts()} if self.plain else {}
+        return {**self.image.facts(), **plain, **self.codec}
+
+    def __str__(self) -> str:
+        how = " ".join(f"{k} {v:.10g}" if k in _NAMED else str(v) for k, v in self.codec.items())
+        said = f"{self.image}, {self.image.seconds:.1f} s, {how}"
+        if self.plain is None:
+            return said
+        percent = 100 * (len(self.data) / len(self.plain.data) - 1)
+        better = self.image.psnr_db - self.plain.psnr_db
+        return f"{said}; {percent:+.1f} % and {better:+.2f} dB on plain rounding ({self.plain})"
+
+
+class ImageEncoder:
+    """Encodes images with the codec that the arguments name, which is loaded for the first one."""
+
+    def __init__(self, args: argparse.Namespace):
+        self._args = args
+        self._codec: Codec | None = None
+        self._plain: Codec | None = None
+        self._target = targets.target(args)
+        self._ladder = targets.ladder(args, recipe(args)) if self._target else None
+
+    def __call__(self, job: Job, stage: Stage) -> Reported:
+        stage("reading the image")
+        _check_size(job, self._args.max_pixels)
+        x = read_image(job.name, job.content)  # (1, 3, H, W)
+        if self._ladder and self._target:
+            stage("encoding")
+            return self._aimed(x, self._ladder, self._target)
+        if self._codec is None:
+            self._load(stage)
+        stage("encoding")
+        assert self._codec
+        image = encode_image(x, self._codec)
+        plain = encode_image(x, self._plain) if self._plain else None
+        return Reported(image, plain, self._how())
+
+    def _aimed(self, x: Tensor, ladder: Ladder, target: Target) -> Reported:
+        """The image as it is coded to a target."""
+        started = perf_counter()
+        outcome = ladder.encode(x, target, self._args.quality)
+        image = _encoded(outcome.file, perf_counter() - started)
+        plain = _encoded(outcome.plain, 0.0) if outcome.plain else None
+        return Reported(image, plain, {**self._how(), **targets.how(outcome)})
+
+    def _load(self, stage: Stage) -> None:
+        self._codec = model.image_codec(self._args, stage, recipe(self._args))
+        if self._args.versus_plain:
+            plain = PLAIN.but(portable=self._args.portable)
+            self._plain = wrap_image(self._codec.model, plain)
+
+    def _how(self) -> dict[str, object]:
+        args = self._args
+        which = (
+            {"quality": args.quality} if args.weights is None else {"weights": args.weights.name}
+        )
+        named = {"codec": args.codec, **which, "preset": args.preset}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+def _encoded(file: CodedFile, seconds: float) -> Encoded:
+    height, width = file.x.shape[-2:]
+    return Encoded(file.data, width, height, file.psnr_db, seconds)
+
+
+@torch.no_grad()
+def encode_image(x: Tensor, codec: Codec) -> Encoded:
+    """Encode one image (1, 3, H, W) in [0, 1]."""
+    started = perf_counter()
+    height, width = x.shape[-2:]
+    coded = codec.encode(x)
+    strings = [[one.string] for [one] in coded.values()]
+    data = files.pack(codec.identity, (height, width), strings)
+    seconds = perf_counter() - started
+    main = next(iter(coded.values()))
+    x_hat = Synthesis(codec.assembly).pictures(main, (height, width))
+    return Encoded(data, width, height, psnr_db(to_uint8(x), to_uint8(x_hat)), seconds)
+
+
+def _check_size(job: Job, max_pixels: int | None) -> None:
+    """Refuse an image that the format cannot hold, or that the decoder would refuse."""
+    width, height = image_size(job.name, job.content)
+    most = max_pixels or limits.MAX_PIXELS
+    if max(width, height) > MAX_SIDE or width * height > most:
+        raise InputError(
+            f"{job.name}: {width}x{height} is more than {MAX_SIDE} a side or {most} pixels; "
+            "cut it into tiles, or raise the number of pixels with --max-pixels there and in decode"
+        )
+
+
+# -- decode ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An image as PNG."""
+
+    data: bytes
+    width: int
+    height: int
+    seconds: float
+
+    def facts(self) -> dict[str, object]:
+        """For programs."""
+        return {"width": self.width, "height": self.height, "seconds": round(self.seconds, 3)}
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+class ImageDecoder:
+    """Decodes files, with one codec for all that were written by the same."""
+
+    def __init__(self, args: argparse.Namespace):
+        self._args = args
+        self._codecs: dict[tuple[Settings, bytes, Origin | None], Codec] = {}
+
+    def __call__(self, job: Job, stage: Stage) -> Decoded:
+        stage("reading the file")
+        if job.content is None:
+            data, container = read_container(job.source)
+        else:
+            data, container = job.content, container_of(job.name, job.content)
+        args = argparse.Namespace(**vars(self._args))
+        model.settle_by(args, container.origin)
+        codec = self._codec_for(args, job.name, container, stage)
+        stage("decoding")
+        started = perf_counter()
+        with naming(job.name, model.conflict(args, container.origin)):
+            x_hat = codec.load_bytes(data)  # (1, 3, H, W)
+        seconds = perf_counter() - started
+        return Decoded(png_bytes(x_hat), container.width, container.height, seconds)
+
+    def _codec_for(
+        self, args: argparse.Namespace, path: Path, container: Container, stage: Stage
+    ) -> Codec:
+        most = args.max_pixels or limits.MAX_PIXELS
+        if container.width * container.height > most:
+            size = f"{container.width}x{container.height}"
+            raise BitstreamError(
+                f"{path}: {size} is more than {most} pixels; --max-pixels raises the limit"
+            )
+        key = container.settings, container.weights_hash, container.origin
+        if key not in self._codecs:
+            made = model.image_codec_for(args, stage, container, recipe_for(path, container))
+            made.max_pixels = most
+            self._codecs[key] = made
+        return self._codecs[key]

@@ -1,0 +1,85 @@
+"""The options that say what an encoder does, and the recipe that they make."""
+
+import argparse
+import sys
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from latentopt.cli import arguments
+
+if TYPE_CHECKING:
+    from latentopt.codec.recipe import Recipe
+
+# As the library has them, whose import takes seconds; a test compares.
+QUANTS = ("int", "hex", "oct", "d4", "e8", "auto")
+SHIFTS = ("secant", "grid", "none")
+DIRECTIONS = ("density", "sign", "split")
+PMFS = ("exact", "paper")
+PRESETS = ("paper", "plain", "fast", "default", "slow", "best")
+
+CLIP_OPTIONS = ("gop", "parts", "ahead", "size", "rate")
+"""Of `add_clip_arguments`."""
+GOP = 8
+_SLOW = ("slow", "best")  # presets of many steps, worth a bar of their own
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of every codec."""
+    preset = "time against bytes: fast, default, slow, best from quick to small (default: default)"
+    parser.add_argument("--preset", choices=PRESETS, help=preset)
+    group = parser.add_argument_group("in place of what the preset says (docs/guide/recipes.md)")
+    add = group.add_argument
+    quant = "grid that values are rounded to: oct and e8 save more than int"
+    add("--quant", choices=QUANTS, help=quant)
+    shift = "how to search the correction that the decoder adds to what it gets"
+    add("--shift", choices=SHIFTS, help=shift)
+    direction = "what that correction follows; split fits most closely"
+    add("--direction", choices=DIRECTIONS, help=direction)
+    scales = "adapt the model's statistics to the image: a few bytes that often save more"
+    add("--scales", action=argparse.BooleanOptionalAction, help=scales)
+    pmf = "probabilities: exact, or as the paper computes them, for comparisons (default: exact)"
+    add("--pmf", choices=PMFS, help=pmf)
+    portable = "faster, but the file decodes only on a machine like this one"
+    add("--no-portable", dest="portable", action="store_false", help=portable)
+
+
+def add_clip_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of video codecs."""
+    add = parser.add_argument_group("clips").add_argument
+    gop = f"every how many frames one can be decoded by itself (default: {GOP})"
+    add("--gop", type=arguments.count, metavar="N", help=gop)
+    parts = "spend effort on these parts of the frames only: image, motion, residual"
+    add("--parts", type=arguments.names, metavar="P,P", help=parts)
+    ahead = "choose each frame so that the next one costs less, too: slower"
+    add("--ahead", action="store_true", help=ahead)
+    size = "width and height of a raw .yuv, unless its name says"
+    add("--size", type=arguments.size, metavar="WxH", help=size)
+    add("--rate", type=Fraction, metavar="FPS", help="frames per second, unless the file says")
+
+
+def recipe(args: argparse.Namespace) -> "Recipe":
+    """What the options say, on top of their preset."""
+    from latentopt.codec.recipe import Words, get_preset, preset_for
+    from latentopt.encoder import Ahead
+
+    words: Words = {
+        "quant": args.quant,
+        "shift": False if args.shift == "none" else args.shift,
+        "direction": args.direction,
+        "scales": args.scales,
+        "pmf": args.pmf,
+        "ahead": Ahead() if args.ahead else None,
+    }
+    base = get_preset(args.preset or preset_for(words))
+    if args.preset in _SLOW and sys.stderr.isatty():
+        base = _with_bar(base)
+    made = base.but(**words).but(portable=args.portable, parts=args.parts, gop=args.gop)
+    return made.but(lmbda=args.lmbda)
+
+
+def _with_bar(quiet: "Recipe") -> "Recipe":
+    """The same, with a progress bar; for codecs with a context model, too."""
+    effort = quiet.effort and replace(quiet.effort, progress=True)
+    contextual = quiet.contextual and _with_bar(quiet.contextual)
+    return replace(quiet, effort=effort, contextual=contextual)

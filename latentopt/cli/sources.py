@@ -1,0 +1,156 @@
+"""What is coded from where to where: files, folders, globs and standard streams."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from glob import glob, has_magic
+from pathlib import Path
+
+from latentopt.cli.outputs import check_folder, check_output
+from latentopt.errors import InputError
+
+STREAM = Path("-")
+"""Standard input, or standard output."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a command makes of what."""
+
+    name: str
+    """Of an input, in messages."""
+    suffixes: Sequence[str]
+    """Of the inputs in a folder."""
+    becomes: str
+    """The suffix of an output beside its input, or in a folder."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and where its output goes."""
+
+    source: Path
+    output: Path
+    content: bytes | None = None
+    """Of standard input."""
+
+    @property
+    def name(self) -> Path:
+        """The input, in messages."""
+        return Path("standard input") if self.source == STREAM else self.source
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Inputs and their outputs."""
+
+    jobs: Sequence[Job]
+    is_batch: bool
+    """Whether one failure leaves the others to be done."""
+
+
+def plan(
+    inputs: Sequence[Path], output: Path | None, kind: Kind, others: Sequence[Path | None] = ()
+) -> Plan:
+    """The inputs that files, folders and globs stand for, each with its output.
+
+    Args:
+        inputs: as the user named them.
+        output: a file for one input, a folder for several; None: beside each input.
+        kind: what is made of what.
+        others: files that must not be written to either.
+
+    Raises:
+        InputError: an input is not there, two have one output, or an output cannot be written.
+    """
+    if STREAM in inputs or output == STREAM:
+        return _streamed(inputs, output, kind, others)
+    [first, *more] = inputs
+    if more or os.path.isdir(first) or _is_glob(first):
+        return Plan(_mirrored(inputs, output, kind), is_batch=True)
+    check_input(first, kind)
+    job = Job(first, output or first.with_suffix(kind.becomes))
+    check_output(job.output, [first, *others])
+    return Plan([job], is_batch=False)
+
+
+def check_input(path: Path, kind: Kind) -> None:
+    """Raises InputError unless there is something at the path, which costs no import."""
+    if path != STREAM and not _is_glob(path) and not os.path.exists(path):
+        raise InputError(f"cannot read {path}: no such {kind.name}")
+
+
+def _streamed(
+    inputs: Sequence[Path], output: Path | None, kind: Kind, others: Sequence[Path | None]
+) -> Plan:
+    """Of one input, either end or both are standard streams."""
+    source, target = inputs[0], output or STREAM
+    if len(inputs) > 1 or os.path.isdir(source) or _is_glob(source):
+        raise InputError("-: a standard stream holds one image; name one input, or files")
+    if target != STREAM:
+        check_output(target, others)
+    elif sys.stdout.isatty():
+        raise InputError("standard output is a terminal: redirect it, or name a file with -o")
+    if source != STREAM:
+        check_input(source, kind)
+        return Plan([Job(source, target)], is_batch=False)
+    return Plan([Job(source, target, sys.stdin.buffer.read())], is_batch=False)
+
+
+def _mirrored(inputs: Sequence[Path], output: Path | None, kind: Kind) -> list[Job]:
+    """Outputs are called as their inputs, in the same subfolders of ``output``."""
+    jobs = dict[Path, Job]()
+    for source, relative in _found(inputs, kind):
+        place = source if output is None else output / relative
+        target = place.with_suffix(kind.becomes)
+        twin = jobs.setdefault(target, Job(source, target)).source
+        if twin.resolve() != source.resolve():
+            raise InputError(f"{twin} and {source} would both become {target}; rename one")
+    both = {job.source.resolve() for job in jobs.values()} & {path.resolve() for path in jobs}
+    if both:
+        raise InputError(f"{min(both)}: would be an output, and is an input too")
+    if output is not None:
+        check_folder(output)
+    return list(jobs.values())
+
+
+def _found(inputs: Sequence[Path], kind: Kind) -> Iterator[tuple[Path, Path]]:
+    """Every input, and its name relative to the folder or the fixed part of the glob."""
+    for path in inputs:
+        if os.path.isdir(path):
+            yield from _within(path, kind)
+        elif _is_glob(path):
+            yield from _matches(path, kind)
+        else:
+            yield path, Path(path.name)
+
+
+def _within(folder: Path, kind: Kind) -> Iterator[tuple[Path, Path]]:
+    """The inputs in a folder and its subfolders, hidden ones apart."""
+    count = 0
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and name.lower().endswith(tuple(kind.suffixes)):
+                count += 1
+                path = Path(root, name)
+                yield path, path.relative_to(folder)
+    if not count:
+        raise InputError(f"{folder}: no {kind.name} in this folder ({', '.join(kind.suffixes)})")
+
+
+def _is_glob(path: Path) -> bool:
+    return has_magic(str(path)) and not os.path.exists(path)
+
+
+def _matches(pattern: Path, kind: Kind) -> Iterator[tuple[Path, Path]]:
+    """The files that a glob matches."""
+    fixed = pattern
+    while has_magic(str(fixed)):
+        fixed = fixed.parent
+    paths = [Path(name) for name in sorted(glob(str(pattern), recursive=True))]
+    files = [path for path in paths if not path.is_dir()]
+    if not files:
+        raise InputError(f"{pattern}: no {kind.name} matches")
+    yield from ((path, path.relative_to(fixed)) for path in files)

@@ -1,0 +1,117 @@
+"""Rate where the user wants it: the options that name a target for images, and its ladder."""
+
+import argparse
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from latentopt.cli import model
+from latentopt.cli.arguments import positive
+from latentopt.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from latentopt.codec.ladder import Ladder, Models, Outcome
+    from latentopt.codec.recipe import Recipe
+    from latentopt.codec.target import Target
+
+MATCHES = ("psnr", "bytes")  # as the library has them, whose import takes seconds; a test compares
+OPTIONS = ("max_bytes", "target_bpp", "target_psnr", "match", "keep_step")
+"""What is for images only, as `arguments.refuse` takes it."""
+
+_UNITS = {"": 1, "k": 1000, "M": 1000**2, "Ki": 1024, "Mi": 1024**2}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that the functions below read."""
+    group = parser.add_argument_group(
+        "rate of images",
+        "At most one of the first four. Without --quality the best suited is taken; "
+        "with it, only step and lambda move.",
+    )
+    one = group.add_mutually_exclusive_group()
+    bytes_help = "a file of at most N bytes, such as 50k, and at most 1 %% fewer"
+    one.add_argument("--max-bytes", type=_bytes, metavar="N", help=bytes_help)
+    bpp_help = "the same in bits per pixel"
+    one.add_argument("--target-bpp", type=positive, metavar="BPP", help=bpp_help)
+    psnr_help = "an image of at least this PSNR, at most 0.05 dB better"
+    one.add_argument("--target-psnr", type=positive, metavar="DB", help=psnr_help)
+    match_help = "what plain rounding gives: psnr in fewer bytes, or bytes with a better picture"
+    one.add_argument("--match", choices=MATCHES, help=match_help)
+    keep_help = "meet the target by lambda alone, for decoders that know no step but the codec's"
+    group.add_argument("--keep-step", action="store_true", help=keep_help)
+    lmbda_help = "what the search minimizes with: larger for quality (default: the codec's own)"
+    group.add_argument("--lmbda", type=positive, metavar="L", help=lmbda_help)
+
+
+def settle(args: argparse.Namespace) -> None:
+    """Note whether a quality was left open, before one is put in its place."""
+    args.any_quality = args.quality is None and args.weights is None and not args.dcvc_repo
+
+
+def target(args: argparse.Namespace) -> "Target | None":
+    """What was asked for; None: nothing."""
+    from latentopt.codec import target as targets
+
+    found: Target | None = None
+    if args.max_bytes is not None:
+        found = targets.MaxBytes(args.max_bytes)
+    elif args.target_bpp is not None:
+        found = targets.Bpp(args.target_bpp)
+    elif args.target_psnr is not None:
+        found = targets.Psnr(args.target_psnr)
+    elif args.match is not None:
+        found = targets.MATCHES[args.match]
+    if found is None and args.keep_step:
+        raise InputError("--keep-step is for a target: --max-bytes, --target-bpp, … or --match")
+    if found is not None and args.step != 1:
+        raise InputError(f"--step {args.step:g}: a target chooses the step: leave it out")
+    return found
+
+
+def ladder(args: argparse.Namespace, recipe: "Recipe") -> "Ladder":
+    """The codec that the arguments name, at the qualities that they leave open.
+
+    What it loads it keeps: one serves for many images.
+    """
+    from latentopt.adapters import intra
+    from latentopt.codec.dial import lambda_dial
+    from latentopt.codec.ladder import Ladder
+
+    adapter = intra(q_index=args.q_index) if args.dcvc_repo else None
+    return Ladder(_models(args), recipe, adapter, lambda_dial if args.keep_step else None)
+
+
+def _models(args: argparse.Namespace) -> "Models":
+    from latentopt import zoo
+
+    if not args.any_quality:
+        return {args.quality: _loader(args, args.quality)}
+    qualities = zoo.qualities(args.codec)
+    if not qualities:
+        raise InputError(f"there are no weights of {args.codec} here: give --weights FILE")
+    return {quality: _loader(args, quality) for quality in qualities}
+
+
+def _loader(args: argparse.Namespace, quality: int | None) -> "Callable[[], nn.Module]":
+    """What loads the model of one quality, without stages: there may be several models."""
+    named = argparse.Namespace(**{**vars(args), "quality": quality})
+    return lambda: model.model(named, lambda _: None)
+
+
+def how(outcome: "Outcome") -> dict[str, object]:
+    """What was done, in the words of the options."""
+    quality = {} if outcome.quality is None else {"quality": outcome.quality}
+    met = {} if outcome.is_met else {"nearest": "nothing nearer to the target was found"}
+    moved = {"step": outcome.step, "lambda": float(f"{outcome.lmbda:.4g}")}
+    return {**quality, **moved, "encodes": outcome.encodes, **met}
+
+
+def _bytes(text: str) -> float:
+    """A number of bytes, with a unit or without: 50000, 50k, 1.5MB, 64KiB."""
+    found = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([kKM]?i?)B?", text)
+    unit = found and found[2].replace("K", "k").replace("ki", "Ki")
+    if not found or unit not in _UNITS or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes, such as 50k or 64KiB")
+    return float(found[1]) * _UNITS[unit]

@@ -1,0 +1,63 @@
+"""A codec at one quality, and an image as it codes it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from latentopt.codec import files
+from latentopt.codec.dial import Dial
+from latentopt.codec.image import Codec
+from latentopt.codec.synthesis import Synthesis
+from latentopt.latents import Coded
+from latentopt.media.images import to_uint8
+from latentopt.media.quality import psnr_db
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A codec at one quality."""
+
+    quality: int | None
+    codec: Codec
+    plain: Codec
+    """The same model with plain rounding."""
+    dial: Dial
+
+    def __str__(self) -> str:
+        return "the codec" if self.quality is None else f"quality {self.quality}"
+
+
+@dataclass(frozen=True)
+class CodedFile:
+    """One image's file, and what it came to."""
+
+    data: bytes
+    codec: Codec
+    """Decodes it."""
+    x: Tensor
+    """(1, 3, H, W)."""
+    main: Coded
+    """The main latent."""
+
+    @property
+    def bpp(self) -> float:
+        """Bits per pixel of the whole file."""
+        return 8 * len(self.data) / (self.x.shape[-2] * self.x.shape[-1])
+
+    @cached_property
+    def psnr_db(self) -> float:
+        """Of the decoded image, in 8-bit RGB."""
+        x_hat = Synthesis(self.codec.assembly).pictures([self.main], self.x.shape[-2:])
+        return psnr_db(to_uint8(self.x), to_uint8(x_hat.cpu()))
+
+
+@torch.no_grad()
+def encode_image(codec: Codec, x: Tensor) -> CodedFile:
+    """One image's file (1, 3, H, W), as `codec.save` writes it."""
+    coded = codec.encode(x)
+    strings = [[one.string] for [one] in coded.values()]
+    data = files.pack(codec.identity, x.shape[-2:], strings)
+    [main], *_ = coded.values()
+    return CodedFile(data, codec, x, main)

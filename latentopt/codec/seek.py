@@ -1,0 +1,189 @@
+"""The search for a target: which quality, and where on its dial.
+
+    quality ─► codec at a position of its dial ─► file ─► value, within the window? ─► done
+        ▲                        ▲                                   │ no
+        └── another, where the target is far ── next position ◄──────┘
+
+Values rise almost linearly with positions, so that a secant finds the target in three or four
+encodes: each begins where those before have led.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from latentopt.codec.image import Codec
+from latentopt.codec.rung import CodedFile, Rung
+from latentopt.codec.target import Window
+from latentopt.errors import RateRangeError
+
+MAX_ENCODES = 8
+_SPACING = 0.6  # octaves of the rate from one quality to the next, roughly
+Point = tuple[float, float]
+"""A position, and the value there."""
+
+_BELIEVED = (0.4, 2.5)  # times the slope that is expected: the least and the most
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An image coded at one quality and position."""
+
+    index: int
+    """Of the quality."""
+    rung: Rung
+    position: float
+    coded: CodedFile
+    value: float
+
+    def __str__(self) -> str:
+        step = self.rung.dial.step(self.position)
+        return str(self.rung) if step == 1 else f"{self.rung} at step {step:.4g}"
+
+
+class Seek:
+    """Codes an image until its value is within a window.
+
+    Args:
+        rung: of each quality.
+        indices: the qualities that may be taken, lowest rate first.
+        window: what will do.
+        encode: codes the image with a codec.
+    """
+
+    def __init__(
+        self,
+        rung: Callable[[int], Rung],
+        indices: Sequence[int],
+        window: Window,
+        encode: Callable[[Codec], CodedFile],
+    ):
+        self._rung, self._indices, self._window, self._encode = rung, indices, window, encode
+        self._trials: list[Trial] = []
+
+    @property
+    def encodes(self) -> int:
+        """How many there were so far."""
+        return len(self._trials)
+
+    def __call__(self, start: int) -> Trial:
+        """The trial that will do, beginning with a quality as it is.
+
+        Raises:
+            RateRangeError: there is none.
+        """
+        place: tuple[int, float] | None = (start, 0.0)
+        while place and self.encodes < MAX_ENCODES:
+            trial = self._try(*place)
+            if trial.value in self._window:
+                return trial
+            place = self._next(trial)
+        return self._nearest()
+
+    def _try(self, index: int, position: float) -> Trial:
+        rung = self._rung(index)
+        coded = self._encode(rung.dial.codec(position))
+        trial = Trial(index, rung, position, coded, self._window.value(coded))
+        self._trials.append(trial)
+        return trial
+
+    def _next(self, last: Trial) -> tuple[int, float] | None:
+        """Quality and position of the next trial; None: all that is left has been tried."""
+        index, dial = last.index, last.rung.dial
+        points = [(t.position, t.value) for t in self._trials if t.index == index]
+        position = next_position(points, self._window.aim, self._window.slope)
+        other = self._other(index, position)
+        if other != index:
+            dial = self._rung(other).dial
+            there = position - (other - index) * _SPACING
+            return other, dial.snap(dial.best.clip(there))  # an estimate from afar is no better
+        tried = {p for p, _ in points}
+        for wanted in (position, _halfway(points, self._window.aim)):
+            at = dial.snap(dial.reach.clip(wanted))
+            if at not in tried:
+                return index, at
+        return None
+
+    def _other(self, index: int, position: float) -> int:
+        """A quality that suits a target better which is far on the dial of this one, or this one.
+
+        None is tried twice: the estimates from both sides of a gap would lead to and fro.
+        """
+        best = self._rung(index).dial.best
+        if position in best:
+            return index
+        wanted = index + round((position - best.middle) / _SPACING)
+        other = min(max(wanted, self._indices[0]), self._indices[-1])
+        return index if any(t.index == other for t in self._trials) else other
+
+    def _nearest(self) -> Trial:
+        """What comes nearest from the right side, where the target was all but met."""
+        allowed = [t for t in self._trials if self._window.allows(t.value)]
+        near = min(allowed, key=lambda t: abs(t.value - self._window.aim), default=None)
+        if near is None or not self._window.nearly(near.value):
+            raise RateRangeError(self._reason())
+        return near
+
+    def _reason(self) -> str:
+        """What there is instead of the target, in words."""
+        text, aim = self._window.text, self._window.aim
+        wanted = text(self._window.high if self._window.cap else self._window.low)
+        under = [t for t in self._trials if t.value < aim]
+        over = [t for t in self._trials if t.value >= aim]
+        if not over:
+            most = max(under, key=_value)
+            return f"{wanted}: too much for this image: {most} gives {text(most.value)} at most"
+        if not under:
+            least = min(over, key=_value)
+            return f"{wanted}: too little for this image: {least} gives {text(least.value)}"
+        low, high = max(under, key=_value), min(over, key=_value)
+        return (
+            f"{wanted}: not met: {low} gives {text(low.value)}, {high} {text(high.value)}, "
+            "and nothing between was found"
+        )
+
+
+def _value(trial: Trial) -> float:
+    return trial.value
+
+
+def next_position(points: Sequence[Point], aim: float, slope: float) -> float:
+    """Where a value should be met that rises with the position, by a secant through two points.
+
+    >>> next_position([(0.0, 10.0)], aim=11.0, slope=2.0)
+    0.5
+    >>> next_position([(0.0, 10.0), (0.5, 10.8), (1.0, 11.8)], aim=11.0, slope=2.0)
+    0.6
+
+    Args:
+        points: where it has been tried.
+        aim: the value.
+        slope: what is expected.
+    """
+    if bracket := _bracket(points, aim):
+        low, high = bracket
+        share = (aim - low[1]) / (high[1] - low[1])
+        return low[0] + share * (high[0] - low[0])
+    nearest, *others = sorted(points, key=lambda p: abs(p[1] - aim))
+    if others and others[0][0] != nearest[0]:
+        measured = (others[0][1] - nearest[1]) / (others[0][0] - nearest[0])
+        least, most = (factor * slope for factor in _BELIEVED)
+        slope = min(max(measured, least), most)
+    return nearest[0] + (aim - nearest[1]) / slope
+
+
+def _halfway(points: Sequence[Point], aim: float) -> float:
+    """Between the nearest values on both sides, where a secant leads to where it has been."""
+    bracket = _bracket(points, aim) or points[:1]
+    return sum(position for position, _ in bracket) / len(bracket)
+
+
+def _bracket(points: Sequence[Point], aim: float) -> tuple[Point, Point] | None:
+    """The points of the nearest values below and above; None: all are on one side."""
+    low = max((p for p in points if p[1] < aim), key=_by_value, default=None)
+    high = min((p for p in points if p[1] >= aim), key=_by_value, default=None)
+    return (low, high) if low and high else None
+
+
+def _by_value(point: Point) -> Point:
+    """An order by value, of equal ones by position: from both sides the innermost come last."""
+    return point[1], point[0]

@@ -1,0 +1,29 @@
+"""What CompressAI's zoo has, as data: importing it takes seconds, and names are asked for before.
+
+A test compares it with the zoo that is installed.
+"""
+
+import json
+from pathlib import Path
+
+VIDEO = ("ssf2020",)
+"""Architectures that code lists of frames."""
+
+_DATA: dict[str, dict[str, dict[str, str]]] = json.loads(
+    Path(__file__).with_suffix(".json").read_text(encoding="utf-8")
+)
+
+URLS: dict[str, dict[str, dict[int, str]]] = {
+    name: {metric: {int(q): url for q, url in urls.items()} for metric, urls in metrics.items()}
+    for name, metrics in _DATA.items()
+}
+"""Of each architecture, by metric and quality, where its weights are; empty where nowhere."""
+
+
+def spelling(name: str) -> str:
+    """How codec names are written, whatever way one was typed.
+
+    >>> spelling(" MBT2018_mean")
+    'mbt2018-mean'
+    """
+    return name.strip().lower().replace("_", "-")

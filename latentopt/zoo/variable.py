@@ -1,0 +1,35 @@
+"""CompressAI's variable-rate codecs: one checkpoint, whose rates are its qualities."""
+
+from collections.abc import Mapping
+
+from compressai.models import CompressionModel
+from compressai.models.vbr import ScaleHyperpriorVbr
+from compressai.zoo.image_vbr import model_architectures
+from torch import Tensor
+
+from latentopt.adapters import at_rate
+from latentopt.errors import InputError
+
+VARIABLE: dict[str, type[CompressionModel]] = model_architectures
+QUALITIES = range(1, 9)
+
+
+def from_state_dict(family: str, state: Mapping[str, Tensor]) -> CompressionModel:
+    """A model of one of the classes; whether its side latent's step follows, the weights tell."""
+    follows = any(name.startswith("gayn2zqstep.") for name in state)
+    words = {"vr_entbttlnck": True} if follows else {}
+    return VARIABLE[family].from_state_dict(dict(state), **words)
+
+
+def at_quality(model: CompressionModel, codec: str, quality: int | None) -> CompressionModel:
+    """A variable-rate model at one of its rates, any other as it is.
+
+    Raises:
+        InputError: a rate is needed, and none is given, or there is no such.
+    """
+    if not isinstance(model, ScaleHyperpriorVbr):
+        return model
+    if quality is None or quality not in QUALITIES:
+        wrong = "codes at several rates" if quality is None else f"has no quality {quality}"
+        raise InputError(f"{codec} {wrong}: give a quality, {QUALITIES[0]} to {QUALITIES[-1]}")
+    return at_rate(model, quality - 1)

@@ -1,0 +1,82 @@
+"""Tiles of transforms: together they are the whole, and what has no local parts is left alone."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from support.models import FAMILIES, photo, tiny
+from torch import Tensor, nn
+
+import latentopt
+from latentopt.adapters import Tiled, tiles
+from latentopt.adapters.tiles import Tile, Tiling, tiling_of
+from latentopt.encoder import Objective
+
+
+def test_tiles_cover_each_element_once() -> None:
+    covered = torch.zeros(2 * 7, 2 * 10)
+    for tile in Tiling(3, 2, margin=2, side=4).tiles(3 * 7, 3 * 10):
+        covered[tile.core] += 1
+    assert (covered == 1).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@torch.no_grad()
+def test_what_tiles_give_is_what_the_whole_gives(family: str) -> None:
+    adapter = latentopt.wrap(tiny(FAMILIES[family])).assembly.adapter
+    y_hat = adapter.analysis(photo(320, 448))
+    for run, x, side in ((adapter.analysis, photo(320, 448), 640), (adapter.synthesis, y_hat, 40)):
+        tiling = tiling_of(run, x, side)
+        assert tiling is not None
+        parts = replace(tiling, side=9).apply(run, x)
+        torch.testing.assert_close(parts, run(x), atol=1e-5, rtol=1e-5)
+
+
+class Pooled(nn.Module):
+    """Each sample depends on all others."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - x.mean(dim=(2, 3), keepdim=True)
+
+
+class Windowed(nn.Module):
+    """Each sample depends on its window, which begins at a multiple of four."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        windows = nn.functional.avg_pool2d(x, 4)
+        return nn.functional.interpolate(windows, scale_factor=4)
+
+
+@pytest.mark.parametrize("network", [Pooled(), Windowed()])
+def test_what_is_not_local_is_not_cut(network: nn.Module) -> None:
+    assert tiling_of(network, torch.rand(1, 2, 8, 8), 40) is None
+
+
+def test_gradients_of_tiles_are_those_of_the_whole() -> None:
+    kernel = torch.randn(3, 3, 3, 3, generator=torch.Generator().manual_seed(0)) / 30
+
+    def synthesis(y: Tensor) -> Tensor:
+        return nn.functional.conv2d(y, kernel, padding=1) + 0.5
+
+    def cut(y: Tensor) -> list[Tile]:
+        return list(Tiling(1, 1, margin=1, side=5).tiles(*y.shape[-2:]))
+
+    x, y = torch.rand(1, 3, 15, 11), torch.rand(1, 3, 16, 12)
+    whole = Objective(synthesis, x, 1.0, torch.ones(y.numel()))
+    pull = replace(whole, tiles=cut).pull(y.flatten(), y.shape[1:])
+    torch.testing.assert_close(pull, whole.pull(y.flatten(), y.shape[1:]), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("preset", ["default", "slow"])
+def test_a_large_image_is_decoded_as_it_was_encoded(
+    tiny_mean: nn.Module, preset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiles, "_LARGE", 1 << 14)
+    monkeypatch.setattr(tiles, "_MANY", 1 << 6)
+    monkeypatch.setattr(tiles, "tiling_of", lambda *args: replace(tiling_of(*args), side=5))
+    codec = latentopt.wrap(tiny_mean, preset=preset)
+    x = photo(190, 250)
+    assert Tiled(codec.assembly.adapter).tiling(torch.zeros(1, 12, 12, 16)) is not None
+    out = codec.compress(x)
+    decoded = codec.decompress(out["strings"], out["shape"])["x_hat"]
+    assert torch.equal(decoded, codec(x)["x_hat"])

@@ -1,0 +1,140 @@
+"""The model of a file: by what its header says, or by the hash of its weights."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from compressai.models import FactorizedPrior, MeanScaleHyperprior
+from compressai.zoo.image import model_urls
+from compressai.zoo.image_vbr import model_urls as vbr
+from compressai.zoo.video import model_urls as video_urls
+from ship_hashes import hashes
+from support.models import photo, tiny
+
+import latentopt
+from latentopt import Container, WeightsError, zoo
+from latentopt.adapters import with_step
+from latentopt.bitstream import Origin
+from latentopt.zoo import hub, writer
+from latentopt.zoo.architectures import CLASSES, VIDEO
+from latentopt.zoo.names import URLS
+from latentopt.zoo.names import VIDEO as VIDEO_NAMES
+from latentopt.zoo.shipped_hashes import PATH
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's folders, with nothing in them."""
+    monkeypatch.setenv("LATENTOPT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    return tmp_path
+
+
+def checkpoint(folder: Path, seed: int = 0) -> Path:
+    path = folder / f"{seed}.pt"
+    torch.save(tiny(MeanScaleHyperprior, seed).state_dict(), path)
+    return path
+
+
+def written(model: torch.nn.Module) -> Container:
+    return Container.from_bytes(latentopt.wrap(model, "hex", False).save_bytes(photo(64, 64)))
+
+
+# -- what is shipped is what there is --------------------------------------------------------------
+
+
+def test_the_list_is_what_compressai_publishes() -> None:
+    assert tuple(URLS) == tuple(CLASSES) and tuple(VIDEO) == VIDEO_NAMES
+    rates = {name: {"mse": dict.fromkeys(range(1, 9), url["mse"])} for name, url in vbr.items()}
+    installed = {**model_urls, **video_urls, **rates}
+    assert {name: urls for name, urls in URLS.items() if urls} == installed
+
+
+def test_hashes_are_those_of_the_embedded_weights() -> None:
+    assert json.loads(PATH.read_text()) == hashes()
+
+
+def test_torchs_folder_is_the_one_that_torch_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    for variables in ({}, {"XDG_CACHE_HOME": "/x"}, {"TORCH_HOME": "~/y", "XDG_CACHE_HOME": "/x"}):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("TORCH_HOME", raising=False)
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            expected = torch.hub.get_dir()
+            patch.delitem(sys.modules, "torch")
+            assert hub._hub() == expected
+
+
+# -- by name ---------------------------------------------------------------------------------------
+
+
+def test_what_the_zoo_loads_is_found_again(home: Path) -> None:
+    zoo.add("mine", checkpoint(home), "mbt2018-mean", 2)
+    for origin in (Origin("tiny-mbt2018-mean", 1), Origin("mine", 2), Origin("mine", 2, step=1.5)):
+        container = written(with_step(zoo.load(origin.codec, origin.quality), origin.step))
+        assert container.origin == origin
+        found = zoo.writer_of(container.origin, container.weights_hash)
+        assert found.origin == origin and writer.hash_of(found) == container.weights_hash
+
+
+def test_a_name_that_means_other_weights_here_is_not_believed(home: Path) -> None:
+    zoo.add("mine", checkpoint(home), "mbt2018-mean")
+    container = written(zoo.load("mine", 1))
+    zoo.add("yours", checkpoint(home), "mbt2018-mean", 3)
+    zoo.add("mine", checkpoint(home, seed=1), "mbt2018-mean", replace=True)
+    assert zoo.writer_of(container.origin, container.weights_hash).origin == Origin("yours", 3)
+    zoo.remove("yours")
+    with pytest.raises(WeightsError, match="the file says mine quality 1, and its weights have"):
+        zoo.writer_of(container.origin, container.weights_hash)
+
+
+# -- by hash ---------------------------------------------------------------------------------------
+
+
+def test_files_of_version_1_are_recognized(home: Path) -> None:
+    hash_ = bytes.fromhex(json.loads(PATH.read_text())["tiny-mbt2018-mean"]["1"])
+    assert zoo.writer_of(None, hash_).origin == Origin("tiny-mbt2018-mean", 1)
+    model = tiny(MeanScaleHyperprior)
+    container = written(model)
+    assert container.version == 1 and container.origin is None
+    with pytest.raises(WeightsError) as caught:
+        zoo.writer_of(None, container.weights_hash)
+    said = str(caught.value)
+    assert container.weights_hash.hex() in said and "latentopt zoo add NAME CHECKPOINT" in said
+    zoo.add("mine", checkpoint(home), "mbt2018-mean")
+    assert zoo.writer_of(None, container.weights_hash).origin == Origin("mine", 1)
+
+
+def test_weights_of_ones_own_are_looked_for_by_their_hash(home: Path) -> None:
+    torch.save(tiny(FactorizedPrior).state_dict(), home / "other.pt")
+    zoo.add("other", home / "other.pt", "bmshj2018-factorized")
+    container = written(with_step(zoo.load("mbt2018-mean", weights=checkpoint(home)), 2))
+    assert container.origin == Origin("mbt2018-mean", step=2)
+    with pytest.raises(WeightsError, match="zoo add NAME CHECKPOINT --codec mbt2018-mean"):
+        zoo.writer_of(container.origin, container.weights_hash)
+    zoo.add("mine", checkpoint(home), "mbt2018-mean")
+    found = zoo.writer_of(container.origin, container.weights_hash)
+    assert found.origin == Origin("mine", 1, step=2)
+
+
+def test_hashes_are_remembered(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = zoo.add("mine", checkpoint(home), "mbt2018-mean")
+    hash_ = writer.hash_of(tiny(MeanScaleHyperprior))
+    assert writer.find(hash_) == Origin("mine", 1)
+    memory = home / "cache" / "latentopt" / "weights-hashes.json"
+    kept = memory.read_text()
+    assert hash_.hex() in kept
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "hash_of", None)
+        assert writer.find(hash_) == Origin("mine", 1)  # without computing it again
+    zoo.add("mine", checkpoint(home, seed=1), "mbt2018-mean", replace=True)
+    assert writer.find(hash_) is None  # of the file that is there now
+    for damaged in ("", "[1]", '{"x": 5}', kept[:-9]):
+        memory.write_text(damaged)
+        assert writer.find(writer.hash_of(tiny(MeanScaleHyperprior, seed=1))) == Origin("mine", 1)
+    file.write_bytes(b"damaged")
+    assert writer.find(hash_) is None
