@@ -233,7 +233,7 @@ class Codec(nn.Module):
             InputError: lambda is not a positive number.
         """
         other = copy.copy(self)
-        other.assembly = replace(self.assembly, recipe=self.recipe.but(lmbda=lmbda))
+        other._assembly = replace(self.assembly, recipe=self.recipe.but(lmbda=lmbda))
         return other
 
     # -- files -----------------------------------------------------------------------------------
