@@ -53,14 +53,14 @@ class FixedRate(CompressionModel):
         self.gain: Tensor
         self.register_buffer("gain", torch.tensor(gain))
 
-    def __getattr__(self, name: str) -> Tensor | nn.Module:
+    def __getattr__(self, name: str) -> nn.Module:
         try:
             return super().__getattr__(name)
         except AttributeError:
             if name == "model":  # not there yet, while it is copied
                 raise
             model: Any = self.model
-            answer: Tensor | nn.Module = getattr(model, name)
+            answer: nn.Module = getattr(model, name)
             return answer
 
     def forward(self, x: Tensor) -> dict[str, object]:
