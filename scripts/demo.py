@@ -14,7 +14,6 @@ from pathlib import Path
 import pandas as pd
 import torch
 from common import byte_count, head, line, run
-from latentopt.bench.metrics import psnr_db
 
 import latentopt
 from latentopt import zoo

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,13 +11,15 @@ from typing import Any, Generic, Self, TypeVar, cast, overload
 
 import numpy as np
 import torch
-from compressai.models.base import get_scale_table
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from latentopt.adapters.geometry import fitting_stride
+from latentopt.adapters.scales import STANDARD_SCALES
+from latentopt.adapters.still import canonical, peeled, uncompiled
 from latentopt.densities import Density, FactorizedDensity
 from latentopt.errors import UnsupportedModelError
-from latentopt.latents import AtOnce, Prior, Walk
+from latentopt.latents import OfChannels, Walk
 
 Transform = Callable[[nn.Module, Tensor], Tensor]
 
@@ -32,6 +35,16 @@ class Places:
     analyses: tuple[str, ...] = ("g_a", "h_a")
     """What gives each latent, the main one's first."""
     synthesis: str = "g_s"
+
+
+def _free() -> None:
+    """A forked process has none of the threads that might hold the lock."""
+    global _DERIVING
+    _DERIVING = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free)
 
 
 class derived(Generic[T]):
@@ -105,8 +118,16 @@ class Adapter(ABC):
 
     @property
     def stride(self) -> int:
-        """Pixels per element of the deepest latent; images are padded to a multiple of it."""
-        return self.model.downsampling_factor
+        """Pixels per element of the deepest latent; images are padded to a multiple of it.
+
+        What the model declares as its ``downsampling_factor``, or measured where it declares none
+        or one that its transforms do not have.
+
+        Raises:
+            UnsupportedModelError: there is none that fits the transforms.
+        """
+        declared = getattr(self.model, "downsampling_factor", None)
+        return self.keep("stride", lambda: fitting_stride(self, declared))
 
     def refresh(self) -> None:
         """Forget what was derived from the weights, and refuse what is not supported.
@@ -216,7 +237,7 @@ class Adapter(ABC):
             for name, tensor in part.state_dict().items():
                 if "_quantized_cdf" in name or "_offset" in name or "_cdf_length" in name:
                     continue  # CompressAI's own tables: derived, and not used here
-                digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+                digest.update(f"{canonical(name)} {tuple(tensor.shape)}\n".encode())
                 digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
         return digest.digest()
 
@@ -252,8 +273,7 @@ class ChannelAdapter(Adapter):
 
     def walk(self, above: Sequence[NDArray], grid: tuple[int, int]) -> Walk:
         """See :meth:`Adapter.walk`: at once."""
-        density = self.main_density
-        return AtOnce(Prior.of_channels(density, (density.levels, *grid)))
+        return OfChannels(self.main_density, grid)
 
 
 class Networks(nn.Module):
@@ -294,17 +314,19 @@ def scale_table(module: nn.Module) -> NDArray[np.float64]:
     }
     if len(tables) > 1:
         raise UnsupportedModelError("the model's Gaussian conditionals have several scale tables")
-    [table] = tables or {tuple(get_scale_table().double().tolist())}
+    [table] = tables or {tuple(STANDARD_SCALES.tolist())}
     return np.array(table)
 
 
 def cpu_copy(module: Network, dtype: torch.dtype = torch.float64) -> Network:
     """A copy on the CPU. What float64 computes agrees on every machine to about 1e-14."""
-    return copy.deepcopy(module).to(device="cpu", dtype=dtype).eval()
+    own = cast(Network, uncompiled(copy.deepcopy(module)))
+    return own.to(device="cpu", dtype=dtype).eval()
 
 
 def flat_layers(module: nn.Module) -> Iterator[nn.Module]:
     """The layers of nested Sequentials, in order."""
+    module = peeled(module)
     if isinstance(module, nn.Sequential):
         for child in module:
             yield from flat_layers(child)

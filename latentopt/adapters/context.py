@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
+from latentopt.adapters.alone import on_one_thread
 from latentopt.adapters.base import as_numpy, cpu_copy, derived, flat_layers
 from latentopt.adapters.hyperprior import ScaleAdapter
 from latentopt.adapters.side import Leaf, Parameters, SideAdapter
+from latentopt.adapters.still import peeled
 from latentopt.errors import UnsupportedModelError
 
 
@@ -80,7 +81,7 @@ class ContextModel:
         self._bias = _column(convolution.bias)
         self._head = [_pointwise(layer) for layer in flat_layers(head)]
 
-    @threadpool_limits.wrap(limits=1, user_api="blas")
+    @on_one_thread
     def walk(self, given: NDArray, cells: NDArray[np.int64], leaf: Leaf) -> NDArray:
         """Code a latent (M, h, w) whose elements have the places ``cells``; returns it decoded.
 
@@ -118,7 +119,7 @@ def _pointwise(layer: nn.Module) -> Callable[[NDArray], NDArray]:
 
 def _mask(convolution: nn.Conv2d) -> Tensor:
     """Of a masked convolution, (out, in, kh, kw)."""
-    return convolution.get_buffer("mask")
+    return peeled(convolution).get_buffer("mask")
 
 
 def _column(bias: Tensor | None) -> NDArray | float:

@@ -22,16 +22,16 @@ the tables of CompressAI's ship with latentopt. The nearest of 64 is at most 6.3
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from compressai.entropy_models import EntropyBottleneck
-from compressai.models.base import get_scale_table
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latentopt.adapters.base import Networks, Scale, as_numpy, cpu_copy, derived
+from latentopt.adapters.scales import STANDARD_SCALES
 from latentopt.adapters.side import Leaf, Parameters, Recorder, SideAdapter
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 from latentopt.errors import InputError
@@ -90,7 +90,7 @@ class IntraAdapter(SideAdapter):
         """What the decoder multiplies by, per channel (1, C, 1, 1); from ``q_scale``."""
 
     def make_densities(self) -> tuple[ScaleDensity, FactorizedDensity]:
-        main = GaussianDensity(get_scale_table().double().numpy())
+        main = GaussianDensity(STANDARD_SCALES)
         return main, bit_estimator_density(self.model.bit_estimator_z)
 
     def refresh(self) -> None:
@@ -283,15 +283,25 @@ def bit_estimator_density(estimator: BitEstimator) -> FactorizedDensity:
     Its residual is taken from 0, as DCVC rounds side latents around 0.
     """
     layers: list[Any] = [estimator.f1, estimator.f2, estimator.f3, estimator.f4]
-    channels = layers[0].h.numel()
-    bottleneck = EntropyBottleneck(channels, filters=(1, 1, 1))
-    for i, layer in enumerate(layers):
-        bottleneck.matrices[i].data = layer.h.detach().reshape(-1, 1, 1)
-        bottleneck.biases[i].data = layer.b.detach().reshape(-1, 1, 1)
-        if layer.a is not None:
-            bottleneck.factors[i].data = layer.a.detach().reshape(-1, 1, 1)
-    bottleneck.quantiles.data.zero_()
-    return FactorizedDensity(bottleneck)
+    factors = [layer.a for layer in layers if layer.a is not None]
+    return FactorizedDensity(
+        _Parameters(
+            [layer.h.reshape(-1, 1, 1) for layer in layers],
+            [layer.b.reshape(-1, 1, 1) for layer in layers],
+            [factor.reshape(-1, 1, 1) for factor in factors],
+            torch.zeros(layers[0].h.numel(), 1, 3),
+        )
+    )
+
+
+@dataclass
+class _Parameters:
+    """A bottleneck's: CompressAI's class would draw random ones, from everyone's generator."""
+
+    matrices: Sequence[Tensor]
+    biases: Sequence[Tensor]
+    factors: Sequence[Tensor]
+    quantiles: Tensor
 
 
 def _chosen(scales: Tensor, index: int) -> float:

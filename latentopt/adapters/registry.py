@@ -7,6 +7,7 @@ from compressai.models import (
     MeanScaleHyperprior,
     ScaleHyperprior,
 )
+from compressai.models.base import SimpleVAECompressionModel
 from compressai.models.video import ScaleSpaceFlow
 from torch import nn
 
@@ -17,6 +18,7 @@ from latentopt.adapters.dcvc_net import is_dcvc_net
 from latentopt.adapters.factorized import FactorizedAdapter
 from latentopt.adapters.hyperprior import MeanScaleAdapter, ScaleAdapter
 from latentopt.adapters.invcompress import InvCompressAdapter, is_invcompress
+from latentopt.adapters.overridden import check_entropy_models, refuse_overridden
 from latentopt.adapters.plugins import plugin_class
 from latentopt.adapters.predicted import VideoAdapter
 from latentopt.adapters.ssf import ScaleSpaceFlowAdapter
@@ -42,12 +44,16 @@ def adapter_class(model: nn.Module) -> type[Adapter] | type[VideoAdapter]:
 
     Raises:
         UnsupportedModelError: there is none, or it is broken; the message names the class and what
-            is supported.
+            is supported. Or what the model overrides, its decompress() or a density, would never
+            be called.
     """
     brought = plugin_class(model)
     if brought:
         return brought
     if is_tree(model):
+        if isinstance(model, SimpleVAECompressionModel):
+            refuse_overridden(model, SimpleVAECompressionModel)
+        check_entropy_models(model)
         return TreeAdapter
     if is_invcompress(model):
         return InvCompressAdapter
@@ -61,6 +67,8 @@ def adapter_class(model: nn.Module) -> type[Adapter] | type[VideoAdapter]:
         return found
     for family, adapter in _ADAPTERS.items():
         if isinstance(model, family) and type(model).compress is family.compress:
+            refuse_overridden(model, family)
+            check_entropy_models(model)
             return adapter
     names = ", ".join(family.__name__ for family in _ADAPTERS)
     raise UnsupportedModelError(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentopt.adapters.base import Adapter
 from latentopt.densities import FactorizedDensity, ScaleDensity
-from latentopt.latents import AtOnce, Carry, Prior, Walk
+from latentopt.latents import Carry, OfChannels, Prior, Walk
 
 
 class Leaf(Protocol):
@@ -107,7 +107,7 @@ class SideAdapter(Adapter):
     def walk(self, above: Sequence[NDArray], grid: tuple[int, int]) -> Walk:
         """See :meth:`Adapter.walk`: of the side latent, then of the main one."""
         if not above:
-            return AtOnce(Prior.of_channels(self.side_density, self._side_shape(grid)))
+            return OfChannels(self.side_density, grid)
         return Conditioned(self, self.features(above[0], self._side_shape(grid)))
 
     def draft(self, above: Sequence[NDArray], grid: tuple[int, int]) -> Walk:

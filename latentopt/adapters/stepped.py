@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from latentopt.adapters.base import Scale
 from latentopt.adapters.context import ContextAdapter
@@ -14,6 +14,7 @@ from latentopt.adapters.dcvc import IntraAdapter
 from latentopt.adapters.invcompress import InvCompressAdapter
 from latentopt.adapters.predicted import VideoAdapter
 from latentopt.adapters.registry import adapter_class
+from latentopt.adapters.scales import standard_scales
 from latentopt.adapters.side import SideAdapter
 from latentopt.adapters.tree import TreeAdapter
 from latentopt.adapters.vbr import FixedRate
@@ -74,8 +75,14 @@ def with_step(model: nn.Module, step: float) -> nn.Module:
         stepped.lmbda = lmbda / step**2  # as the error that a step makes goes with its square
     _named(stepped, model, step)
     stepped.to(next(model.parameters()).device)
-    stepped.update(force=True)
+    stepped.update(_scales(model), force=True)
     return stepped.eval()
+
+
+def _scales(model: Any) -> Tensor:
+    """The model's own table of scales, not one that this machine computes."""
+    own = getattr(model, "gaussian_conditional", None)
+    return own.scale_table if own is not None and own.scale_table.numel() else standard_scales()
 
 
 def _named(stepped: Any, model: nn.Module, step: float) -> nn.Module:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from latentopt.adapters.base import Places, as_numpy, cpu_copy, derived, scale_table
 from latentopt.adapters.context import ContextModel
+from latentopt.adapters.overridden import refuse_overridden
 from latentopt.adapters.side import Leaf, Parameters, Recorder, SideAdapter
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 from latentopt.errors import UnsupportedModelError
@@ -71,12 +72,16 @@ class TreeAdapter(SideAdapter):
     """
 
     def make_densities(self) -> tuple[ScaleDensity, FactorizedDensity]:
-        root = self._root
+        root, codec = self._root, self.model.latent_codec
+        refuse_overridden(codec, HyperpriorLatentCodec)
+        for side in codec.children():
+            if isinstance(side, HyperLatentCodec):
+                refuse_overridden(side, HyperLatentCodec)
         for part in root.y.modules():
             if isinstance(part, LatentCodec) and not _is_known(type(part)):
                 raise _unknown(part)
-        side = FactorizedDensity(self._hyper.entropy_bottleneck)
-        return GaussianDensity(scale_table(root.y)), side
+        density = FactorizedDensity(self._hyper.entropy_bottleneck)
+        return GaussianDensity(scale_table(root.y)), density
 
     def refresh(self) -> None:
         super().refresh()
@@ -99,10 +104,6 @@ class TreeAdapter(SideAdapter):
     @property
     def _hyper(self) -> Any:
         return self._root.hyper
-
-    @property
-    def stride(self) -> int:
-        return getattr(self.model, "downsampling_factor", 64)
 
     def decoder_parts(self) -> list[nn.Module]:
         return [self._root, *self.synthesis_parts]
@@ -164,7 +165,9 @@ def code(codec: nn.Module, params: Tensor, cells: Tensor, leaf: Leaf) -> Tensor:
 def _is_known(codec: Any) -> bool:
     """Whether :func:`code` does what a codec's own ``compress`` does: not if that is another."""
     family: Any = next((cls for cls in codec.__mro__ if cls in code.registry), object)
-    return family is not object and codec.compress is family.compress
+    return family is not object and all(
+        getattr(codec, verb) is getattr(family, verb) for verb in ("compress", "decompress")
+    )
 
 
 def _unknown(codec: object) -> UnsupportedModelError:

@@ -12,6 +12,8 @@ from latentopt.pmf.tables import Ints, Run
 
 MAX_INTEGER_BITS = 32
 _CHUNK_BITS = 16  # a uniform alphabet that the coder represents exactly
+_NEVER_SHORTER, _SLACK = 1.01, 64.0
+"""What rounding within the coder, and its last state, may save of the bits that symbols cost."""
 _BOTTOM = np.array([1], dtype=np.uint32)
 """What lies below all symbols on the stack. Not an empty stack: a decoder of corrupt data runs down
 to that one, and would take it for a good end. It costs no bit, as log2(1) = 0."""
@@ -70,8 +72,21 @@ class SymbolDecoder:
     def __init__(self, data: bytes):
         if data.endswith(b"\0"):
             raise BitstreamError("the data ends in a zero byte, which no encoder writes")
+        self._bits, self._least = 8 * len(data), 0.0
         words = np.frombuffer(data + b"\0" * (-len(data) % 4), dtype="<u4").astype(np.uint32)
         self._coder = constriction.stream.stack.AnsCoder(words)
+
+    def expect(self, bits: float) -> None:
+        """Say what the next symbols cost at least, before memory is taken for them.
+
+        Raises:
+            BitstreamError: the data cannot hold as much, and what was expected before.
+        """
+        self._least += bits
+        if self._least > self._bits * _NEVER_SHORTER + _SLACK:
+            raise BitstreamError(
+                f"corrupt: {self._bits // 8} bytes are too few for a latent of this size"
+            )
 
     def run(self, counts: Counts, n: int) -> Ints:
         if len(counts.counts) == 1:

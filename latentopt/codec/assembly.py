@@ -11,7 +11,9 @@ from latentopt.bitstream import DIRECTIONS, NO_SHIFT, Identity, Origin
 from latentopt.codec.formats import NATIVE
 from latentopt.codec.own_coder import native_channels
 from latentopt.codec.recipe import Recipe
+from latentopt.codec.seal import Seal
 from latentopt.encoder import CdfPrices, Prices
+from latentopt.errors import InputError
 from latentopt.latents import Channel, make_channel
 from latentopt.pmf.tables import Ints
 
@@ -50,31 +52,64 @@ class Assembly:
     weights_hash: bytes  # (4,)
     table_digests: bytes
     """Of the channels, one after the other."""
+    seal: Seal
+    """On the weights that all this was made of."""
+    fingerprints: tuple[str, ...]
+    """Of the densities that the channels' tables are of."""
     offsets: tuple[int, ...] = NO_OFFSETS
     """Step codes of the reconstruction offsets, along :data:`OFFSETS`."""
     origin: Origin | None = None
     """Where the weights come from, if that is known."""
 
     @staticmethod
-    def of(adapter: Adapter, recipe: Recipe, dumped: Sequence[Ints] | None = None) -> "Assembly":
+    def of(
+        adapter: Adapter, recipe: Recipe, dumped: Sequence[Ints | None] | None = None
+    ) -> "Assembly":
         """From the weights; tables as they were dumped, where they are given."""
+        settings, seal = recipe.settings, Seal.of(adapter.model)
         if recipe.format == NATIVE:
-            return Assembly._native(adapter, recipe)
-        settings = recipe.settings
+            return Assembly._native(adapter, recipe, seal)
         plain = replace(settings, quant="int", pmf="exact", scales=False)
         each = [settings, *[plain] * (len(adapter.densities) - 1)]
         tables: Sequence[Ints | None] = dumped or [None] * len(each)
         channels = tuple(map(make_channel, adapter.densities, each, tables))
         digests = b"".join(channel.digest() for channel in channels)
         weights = weights_hash(adapter)
-        return Assembly(adapter, recipe, channels, Prices(channels[0].density), weights, digests)
+        prices = Prices(channels[0].density)
+        fingerprints = _fingerprints(adapter)
+        return Assembly(adapter, recipe, channels, prices, weights, digests, seal, fingerprints)
+
+    def renewed(self) -> "Assembly":
+        """The same from the weights as they are now; tables stay where their densities do.
+
+        Raises:
+            UnsupportedModelError: the model is not of the adapter's family any more.
+        """
+        self.adapter.refresh()
+        if self.recipe.format == NATIVE:  # the model's own coder has tables of the weights, too
+            self.adapter.model.update(force=True)
+        pairs = zip(self.fingerprints, _fingerprints(self.adapter))
+        kept = [c.dump() if a == b else None for c, (a, b) in zip(self.channels, pairs)]
+        return self.but_for(Assembly.of(self.adapter, self.recipe, kept))
+
+    def but_for(self, made: "Assembly") -> "Assembly":
+        """What was made of the weights as they are now, with offsets and origin of this."""
+        # Other weights are not those that the origin names.
+        origin = self.origin if made.weights_hash == self.weights_hash else None
+        return replace(made, offsets=self.offsets, origin=origin)
+
+    def check_weights(self) -> None:
+        """Raises InputError where the weights changed in the midst of a call."""
+        if not self.seal.holds(self.adapter.model):
+            raise InputError("the model's weights changed while it was coding: code again")
 
     @staticmethod
-    def _native(adapter: Adapter, recipe: Recipe) -> "Assembly":
+    def _native(adapter: Adapter, recipe: Recipe, seal: Seal) -> "Assembly":
         """With the tables of the model's own coder, whose streams carry no hashes."""
         channels = native_channels(adapter)
         prices = CdfPrices(channels[0].density, channels[0].tables)
-        return Assembly(adapter, recipe, channels, prices, weights_hash(adapter), b"")
+        weights, prints = weights_hash(adapter), _fingerprints(adapter)
+        return Assembly(adapter, recipe, channels, prices, weights, b"", seal, prints)
 
     @property
     def names(self) -> str:
@@ -107,3 +142,7 @@ class Assembly:
         digests = self.table_digests + (bytes(self.offsets) if any(self.offsets) else b"")
         table_hash = hashlib.sha256(digests).digest()[:4]
         return Identity(self.recipe.settings, self.weights_hash, table_hash, self.origin)
+
+
+def _fingerprints(adapter: Adapter) -> tuple[str, ...]:
+    return tuple(density.fingerprint for density in adapter.densities)

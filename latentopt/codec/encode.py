@@ -28,7 +28,7 @@ from latentopt.encoder import (
     sending,
 )
 from latentopt.encoder.annealer import cost_of
-from latentopt.errors import InputError
+from latentopt.errors import InputError, UnsupportedModelError
 from latentopt.latents import Coded, Crossed, Point, Walk
 
 _TOLERANCE = 1e-6
@@ -55,7 +55,8 @@ class Encoder:
         x = x.to(self._assembly.device)
         targets = [_rows(latent) for latent in self._latents(x)]
         aims = [Aim(y, image[None].float()) for y, image in zip(targets[0], x)]
-        each = [self._below(*of_image) for of_image in zip(aims, *targets[1:])]
+        grid = self._assembly.grid((x.shape[-2], x.shape[-1]))
+        each = [self._below(grid, *of_image) for of_image in zip(aims, *targets[1:])]
         below, walks = [coded for coded, _ in each], [walk for _, walk in each]
         latents = [self._main(aims, walks, x), *map(list, zip(*below))]
         return dict(zip(self._assembly.names, latents))
@@ -74,21 +75,23 @@ class Encoder:
 
     # -- the latents below the main one ----------------------------------------------------------
 
-    def _below(self, aim: Aim, *targets: NDArray[np.float32]) -> tuple[list[Coded], Walk]:
+    def _below(
+        self, grid: tuple[int, int], aim: Aim, *targets: NDArray[np.float32]
+    ) -> tuple[list[Coded], Walk]:
         """The latents of one image below the main one, the deepest last, and that one's walk."""
-        grid, coded = _grid(targets[-1] if targets else aim.y), list[Coded]()
-        above, walk = list[NDArray](), self._adapter.walk([], grid)
+        coded, above, walk = list[Coded](), list[NDArray](), self._adapter.walk([], grid)
         for depth, target in reversed(list(enumerate(targets, 1))):
+            _check_shape(walk, target)
             crossed = self._assembly.channels[depth].send(walk, Point(target.ravel()))
             if self._recipe.shift and depth == 1:
                 name, y = self._assembly.direction(depth), aim.y.ravel()
                 problem = SideProblem(self._adapter, above, grid, crossed, name, y)
                 one, walk = self._side(aim, crossed, problem, self._recipe.shift)
-                return [one, *coded], walk
+                return [one, *coded], _check_shape(walk, aim.y)
             coded.insert(0, Coded(crossed, [NO_SHIFT]))
             above.append(crossed.hat)
             walk = self._adapter.walk(above, grid)
-        return coded, walk
+        return coded, _check_shape(walk, aim.y)
 
     def _side(
         self, aim: Aim, side: Crossed, problem: SideProblem, search: StepSearch
@@ -159,9 +162,14 @@ def check_images(x: Tensor) -> None:
         raise InputError(f"expected images in [0, 1], got values from {low:g} to {high:g}")
 
 
-def _grid(latent: NDArray) -> tuple[int, int]:
-    height, width = latent.shape[1:]
-    return height, width
+def _check_shape(walk: Walk, latent: NDArray) -> Walk:
+    """The walk, if it is of such a latent (M, h, w): the decoder has but the walk to go by."""
+    if latent.shape != walk.shape:
+        raise UnsupportedModelError(
+            f"the model's latent has the shape {latent.shape} where a decoder expects {walk.shape}:"
+            " its adapter's `stride` is not that of its transforms"
+        )
+    return walk
 
 
 def _rows(latents: Tensor) -> NDArray[np.float32]:

@@ -10,7 +10,6 @@ from latentopt.bitstream import Container, Settings, decode_step
 from latentopt.bitstream.headers import LATTICE
 from latentopt.bitstream.steps import pack_steps
 from latentopt.latents import Coded, Crossed
-from latentopt.latents.lattice import correction_bits
 
 Floats = NDArray[np.float64]
 
@@ -144,7 +143,8 @@ def largest(shares: Sequence[Share], count: int) -> list[Share]:
 
 def _explain_latent(name: str, string_bytes: int, stride: int, coded: Coded) -> LatentExplanation:
     latent, codes = coded.latent, coded.step_codes
-    shape, bits, corrections = latent.prior.shape, latent.bits(), latent.corrections
+    shape, ahead = latent.prior.shape, latent.bits_ahead()
+    bits = latent.bits() - ahead
     return LatentExplanation(
         name,
         shape,
@@ -152,8 +152,8 @@ def _explain_latent(name: str, string_bytes: int, stride: int, coded: Coded) -> 
         string_bytes,
         steps=tuple(decode_step(code) for code in codes),
         step_bits=8 * len(pack_steps(codes)),
-        corrections=corrections,
-        correction_bits=0.0 if corrections is None else correction_bits(corrections),
+        corrections=latent.corrections,
+        correction_bits=float(ahead.sum()),
         escaped=latent.escaped(),
         lattices=_by_lattice(latent, bits),
         spreads=_by_spread(latent, bits),

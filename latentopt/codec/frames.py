@@ -19,8 +19,9 @@ from torch import Tensor
 from latentopt.codec.assembly import Assembly
 from latentopt.codec.decode import Decoder
 from latentopt.codec.encode import Encoder, check_images
+from latentopt.codec.plainly import plainly
 from latentopt.codec.recipe import Recipe
-from latentopt.codec.synthesis import Synthesis
+from latentopt.codec.synthesis import Synthesis, finite
 from latentopt.encoder import sensitivity_of
 from latentopt.encoder.ahead import Frame
 from latentopt.errors import BitstreamError, InputError
@@ -75,7 +76,7 @@ class Frames:
                 reference = None
             elif reference is None:
                 raise BitstreamError("the first frame is not a key frame")
-            reference = self.decode_frame(strings, size, reference)
+            reference = finite(self.decode_frame(strings, size, reference))
             yield reference
 
     def _is_key(self, i: int) -> bool:
@@ -105,6 +106,7 @@ class Frames:
         """The frame and its reconstruction again, for other step sizes of its last part."""
         return self._frame(reference, lambda name, assembly: frame[name])
 
+    @plainly
     def _frame(
         self, reference: Tensor | None, coded: Callable[[str, Assembly], list[Coded]]
     ) -> tuple[Frame, Tensor]:
@@ -113,6 +115,7 @@ class Frames:
         decoded: dict[str, Tensor] = {}
         for name in self.names(is_key=reference is None):
             assembly = self.parts[name]
+            assembly.check_weights()
             if reference is not None:
                 known = assembly.adapter.knowing(reference, decoded)
                 assembly = replace(assembly, adapter=known)

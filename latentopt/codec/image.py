@@ -9,7 +9,8 @@ encoder's chain from the strings down.
 
 import copy
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypedDict
 
@@ -26,15 +27,20 @@ from latentopt.codec.assembly import OFFSETS, Assembly
 from latentopt.codec.decode import Decoder
 from latentopt.codec.encode import Encoder
 from latentopt.codec.explain import Explanation, explain
+from latentopt.codec.plainly import plainly
 from latentopt.codec.recipe import Recipe
-from latentopt.codec.synthesis import Synthesis, padded
+from latentopt.codec.seal import Seal
+from latentopt.codec.state import EXTRA, Extra, check_weights, make_room
+from latentopt.codec.synthesis import Synthesis, finite, padded
 from latentopt.encoder import ShiftProblem, sensitivity_of
-from latentopt.errors import BitstreamError, InputError
+from latentopt.errors import BitstreamError, InputError, WeightsError
 from latentopt.latents import Coded, Crossed
 from latentopt.pmf.tables import Ints
 
 MAX_PIXELS = 1 << 26
 """Default limit on the size of images that a codec writes and reads, 8192 x 8192."""
+
+_RENEWING = threading.RLock()
 
 
 class Compressed(TypedDict):
@@ -50,7 +56,7 @@ class Decompressed(TypedDict):
     """What ``decompress`` returns."""
 
     x_hat: Tensor
-    """(B, 3, H, W) in [0, 1]."""
+    """(B, 3, H, W) in [0, 1], of the model's type as CompressAI's are."""
 
 
 class Output(Decompressed):
@@ -75,14 +81,27 @@ class Codec(nn.Module):
         if recipe.portable:  # up to a third faster on a CPU, and the same but for the last bit
             self.model.to(memory_format=torch.channels_last)
         self.max_pixels = MAX_PIXELS
-        self.assembly = replace(Assembly.of(adapter, recipe), origin=origin)
+        self._assembly = replace(Assembly.of(adapter, recipe), origin=origin)
         self._loaded: Sequence[Ints] | None = None
+        self.register_load_state_dict_pre_hook(_before_load)
         self.register_load_state_dict_post_hook(_after_load)
+
+    @property
+    def assembly(self) -> Assembly:
+        """What it is made of: made anew where the model's weights, or their type, have changed."""
+        return self._current(Seal.holds)
+
+    def _current(self, holds: Callable[[Seal, nn.Module], bool]) -> Assembly:
+        if not holds(self._assembly.seal, self.model):
+            with _RENEWING:
+                if not holds(self._assembly.seal, self.model):
+                    self._assembly = self._assembly.renewed()
+        return self._assembly
 
     @property
     def recipe(self) -> Recipe:
         """What was asked for."""
-        return self.assembly.recipe
+        return self._assembly.recipe
 
     @property
     def origin(self) -> Origin | None:
@@ -96,7 +115,7 @@ class Codec(nn.Module):
 
     # -- the three verbs of a CompressAI codec ---------------------------------------------------
 
-    @torch.no_grad()
+    @plainly
     def forward(self, x: Tensor) -> Output:
         """Encode and decode without a bitstream.
 
@@ -106,24 +125,27 @@ class Codec(nn.Module):
         Returns:
             ``x_hat`` (B, 3, H, W), the image that :meth:`decompress` gives, and ``likelihoods``, a
             dict of tensors shaped like each latent. A vector's probability is spread over its
-            elements (each has the v-th root), so that products and sums of logs are exact.
+            elements (each has the v-th root), and what is sent ahead of them over all, so that
+            products and sums of logs are exact.
         """
-        latents = self.encode(x)
-        x_hat = Synthesis(self.assembly).pictures(latents["y"], x.shape[-2:])
+        assembly = self.assembly
+        latents = Encoder(assembly).encode(x)
+        x_hat = Synthesis(assembly).pictures(latents["y"], x.shape[-2:])
+        x_hat = x_hat.to(assembly.dtype)
         return {"x_hat": x_hat, "likelihoods": self.likelihoods(list(zip(*latents.values())))}
 
     def likelihoods(self, images: Sequence[Sequence[Coded]]) -> dict[str, Tensor]:
         """Probabilities of images' coded latents, as :meth:`forward` returns them."""
         return {
-            name: torch.stack([self._likelihood(c.latent) for c in coded])
+            name: torch.stack([self._likelihood(c) for c in coded])
             for name, coded in zip(self.assembly.names, zip(*images))
         }
 
-    def _likelihood(self, latent: Crossed) -> Tensor:
-        likelihood = np.exp2(-latent.bits()).astype(np.float32).reshape(latent.prior.shape)
-        return torch.from_numpy(likelihood).to(self.assembly.device)
+    def _likelihood(self, coded: Coded) -> Tensor:
+        likelihood = np.exp2(-coded.bits()).astype(np.float32).reshape(coded.latent.prior.shape)
+        return torch.from_numpy(likelihood).to(self._assembly.device)
 
-    @torch.no_grad()
+    @plainly
     def compress(self, x: Tensor) -> Compressed:
         """Encode images.
 
@@ -142,7 +164,7 @@ class Codec(nn.Module):
         strings = [[c.string for c in coded] for coded in self.encode(x).values()]
         return {"strings": strings, "shape": torch.Size(x.shape[-2:])}
 
-    @torch.no_grad()
+    @plainly
     def decompress(self, strings: Sequence[Sequence[bytes]], shape: Sequence[int]) -> Decompressed:
         """Decode what :meth:`compress` returned.
 
@@ -154,17 +176,23 @@ class Codec(nn.Module):
         """
         size = self.check_size(shape)
         self.check_strings(strings)
-        coded = [self.decode(image, size)[0] for image in zip(*strings)]
-        return {"x_hat": Synthesis(self.assembly).pictures(coded, size)}
+        assembly = self.assembly
+        return {"x_hat": self._decompress(assembly, strings, size).to(assembly.dtype)}
+
+    def _decompress(
+        self, assembly: Assembly, strings: Sequence[Sequence[bytes]], size: tuple[int, int]
+    ) -> Tensor:
+        coded = [Decoder(assembly).decode(image, size)[0] for image in zip(*strings)]
+        return finite(Synthesis(assembly).pictures(coded, size))
 
     # -- what the verbs are made of --------------------------------------------------------------
 
-    @torch.no_grad()
+    @plainly
     def encode(self, x: Tensor) -> dict[str, list[Coded]]:
         """For each latent by name, in the order of the strings, its coded form in each image."""
         return Encoder(self.assembly).encode(x)
 
-    @torch.no_grad()
+    @plainly
     def decode(self, strings: Sequence[bytes], size: tuple[int, int]) -> list[Coded]:
         """The latents of one image (H, W) from its strings, in the same order."""
         return Decoder(self.assembly).decode(strings, size)
@@ -207,7 +235,7 @@ class Codec(nn.Module):
             InputError: lambda is not a positive number.
         """
         other = copy.copy(self)
-        other.assembly = replace(self.assembly, recipe=self.recipe.but(lmbda=lmbda))
+        other._assembly = replace(self.assembly, recipe=self.recipe.but(lmbda=lmbda))
         return other
 
     # -- files -----------------------------------------------------------------------------------
@@ -222,6 +250,7 @@ class Codec(nn.Module):
         write_whole(path, data)
         return len(data)
 
+    @plainly
     def save_bytes(self, x: Tensor) -> bytes:
         """:meth:`save` to a file's content.
 
@@ -230,8 +259,11 @@ class Codec(nn.Module):
         """
         if x.dim() != 4 or len(x) != 1:
             raise InputError(f"a file holds one image (1, 3, H, W), not {tuple(x.shape)}")
-        out = self.compress(x)
-        return files.pack(self.identity, out["shape"], out["strings"])
+        assembly = self._current(Seal.holds_to_the_bit)
+        coded = Encoder(assembly).encode(x).values()
+        assembly.check_weights()
+        strings = [[c.string for c in each] for each in coded]
+        return files.pack(assembly.identity, x.shape[-2:], strings)
 
     def load(self, path: str | os.PathLike[str]) -> Tensor:
         """Decode a file that :meth:`save` wrote, to (1, 3, H, W).
@@ -242,11 +274,13 @@ class Codec(nn.Module):
         """
         return self.load_bytes(files.read(path))
 
+    @plainly
     def load_bytes(self, data: bytes) -> Tensor:
         """:meth:`load` for the file's content."""
-        container = files.unpack(self.identity, data, self.string_count)
-        strings = [[string] for string in container.strings]
-        return self.decompress(strings, (container.height, container.width))["x_hat"]
+        assembly = self._current(Seal.holds_to_the_bit)
+        container = files.unpack(assembly.identity, data, self.string_count)
+        size = self.check_size((container.height, container.width))
+        return self._decompress(assembly, [[string] for string in container.strings], size)
 
     def explain(self, path: str | os.PathLike[str]) -> Explanation:
         """What the stream of a file that :meth:`save` wrote chose, and where its bits went.
@@ -266,13 +300,13 @@ class Codec(nn.Module):
     @property
     def offsets(self) -> tuple[int, ...]:
         """Step codes of the reconstruction offsets: of the direction ``split``, for all images."""
-        return self.assembly.offsets
+        return self._assembly.offsets
 
     @offsets.setter
     def offsets(self, codes: Sequence[int]) -> None:
         if len(codes) != DIRECTIONS[OFFSETS] or not all(0 <= code < 256 for code in codes):
             raise InputError(f"offsets are {DIRECTIONS[OFFSETS]} step codes, bytes, not {codes}")
-        self.assembly = replace(self.assembly, offsets=tuple(int(code) for code in codes))
+        self._assembly = replace(self.assembly, offsets=tuple(int(code) for code in codes))
 
     def update(self, *args: object, force: bool = False, **kwargs: object) -> bool:
         """Rebuild the tables from the weights, as CompressAI's ``update`` does; True if it did."""
@@ -282,30 +316,57 @@ class Codec(nn.Module):
 
     def _rebuild(self, dumped: Sequence[Ints] | None) -> None:
         """What is derived from the weights; tables as ``dumped``, where given."""
-        before = self.assembly
+        before = self._assembly
         before.adapter.refresh()
-        made = Assembly.of(before.adapter, self.recipe, dumped)
-        # Other weights are not those that the origin names.
-        origin = before.origin if made.weights_hash == before.weights_hash else None
-        self.assembly = replace(made, offsets=before.offsets, origin=origin)
+        try:
+            made = Assembly.of(before.adapter, before.recipe, dumped)
+        except (LookupError, StopIteration, TypeError, ValueError) as error:
+            if dumped is None:
+                raise
+            raise WeightsError(f"the state's tables are not such of this codec: {error}") from error
+        self._assembly = before.but_for(made)
 
     def get_extra_state(self) -> dict[str, Tensor]:
         """The tables, so that ``state_dict`` carries them bit for bit."""
-        tables = {str(i): torch.from_numpy(c.dump()) for i, c in enumerate(self.assembly.channels)}
-        return {**tables, "offsets": torch.tensor(self.offsets, dtype=torch.int32)}
+        return Extra.of(self._current(Seal.holds_to_the_bit)).to_state()
 
     def set_extra_state(self, state: dict[str, Tensor]) -> None:
         """Keeps the tables of a ``state_dict`` until all its weights are loaded, too."""
-        self._loaded = [state[str(i)].cpu().numpy() for i in range(self.string_count)]
-        if "offsets" in state:
-            self.offsets = state["offsets"].tolist()
+        extra = Extra.from_state(state, self.settings, self.string_count)
+        self._loaded = extra.tables
+        if extra.offsets is not None:
+            self._assembly = replace(self._assembly, offsets=extra.offsets)
+
+    def check_state(
+        self, state: Mapping[str, object], prefix: str = "", strict: bool = True
+    ) -> None:
+        """Raises WeightsError unless a ``state_dict`` is one of a codec with these settings.
+
+        Args:
+            prefix: what the names of this codec's entries begin with.
+            strict: also where the state lacks weights, or tables, which then follow from the
+                weights.
+        """
+        check_weights(self.model, state, f"{prefix}model.", strict)
+        extra = state.get(prefix + EXTRA)
+        if extra is not None:
+            Extra.from_state(extra, self.settings, self.string_count)
+        elif strict:
+            raise WeightsError(
+                f"the state has no entry {prefix + EXTRA!r}, so it is not of a wrapped codec: load "
+                "a model's own state into codec.model"
+            )
+
+    def __getstate__(self) -> dict[str, object]:
+        self._current(Seal.holds_to_the_bit)  # a copy believes that its tables are its weights'
+        return vars(self).copy()
 
     # -- checks ----------------------------------------------------------------------------------
 
     @property
     def settings(self) -> Settings:
         """What the decoder must have in common with the encoder, besides the weights."""
-        return self.recipe.settings
+        return self._assembly.recipe.settings
 
     @property
     def identity(self) -> Identity:
@@ -315,7 +376,7 @@ class Codec(nn.Module):
     @property
     def string_count(self) -> int:
         """Strings per image: one for each latent."""
-        return len(self.assembly.channels)
+        return len(self._assembly.channels)
 
     def check_size(self, shape: Sequence[int]) -> tuple[int, int]:
         """The size (H, W) of an image to be decoded; BitstreamError beyond ``max_pixels``."""
@@ -348,7 +409,16 @@ class Codec(nn.Module):
             )
 
 
+def _before_load(
+    codec: Codec, state: dict[str, Tensor], prefix: str, _metadata: object, strict: bool, *_: object
+) -> None:
+    """Called by PyTorch: refuse what is not of such a codec, make room for the rest."""
+    codec._loaded = None
+    codec.check_state(state, prefix, strict)
+    make_room(codec.model, state, f"{prefix}model.")
+
+
 def _after_load(codec: Codec, _incompatible: object) -> None:
     """Called by PyTorch: bring what is derived from the weights up to date, tables as they came."""
-    codec._rebuild(codec._loaded)
-    codec._loaded = None
+    loaded, codec._loaded = codec._loaded, None
+    codec._rebuild(loaded)

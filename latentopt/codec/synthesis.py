@@ -15,6 +15,7 @@ from latentopt.adapters import Tiled
 from latentopt.bitstream import decode_step
 from latentopt.codec.assembly import OFFSETS, Assembly
 from latentopt.encoder import shifted
+from latentopt.errors import BitstreamError
 from latentopt.latents import Coded, Crossed
 
 
@@ -83,6 +84,17 @@ class Synthesis:
         """Flattened latents as one float32 tensor (B, M, h, w) on the model's device."""
         stacked = np.stack(rows).astype(np.float32).reshape(-1, *latent.prior.shape)
         return torch.from_numpy(stacked).to(self._assembly.device)
+
+
+def finite(image: Tensor) -> Tensor:
+    """Decoded images, if they are such: escaped integers can be anything, networks overflow.
+
+    Raises:
+        BitstreamError: a value is NaN or infinite.
+    """
+    if not torch.isfinite(image).all():
+        raise BitstreamError("corrupt: the decoded image has values that are no numbers")
+    return image
 
 
 def padded(x: Tensor, stride: int) -> Tensor:

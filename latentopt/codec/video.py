@@ -65,6 +65,7 @@ class VideoCodec(nn.Module):
         self.parts = nn.ModuleDict(codecs)
         self.searched = tuple(searched)
         self.recipe = recipe
+        self.register_load_state_dict_pre_hook(_check_parts)
         self._origin, self._named = origin, self._hashes[0]
 
     @property
@@ -318,6 +319,19 @@ class VideoCodec(nn.Module):
     def update(self, *args: object, force: bool = False, **kwargs: object) -> bool:
         """Rebuild the tables from the weights, as CompressAI's ``update`` does; True if it did."""
         return any([codec.update(force=force) for codec in self._codecs.values()])
+
+
+def _check_parts(
+    codec: VideoCodec,
+    state: dict[str, Tensor],
+    prefix: str,
+    _metadata: object,
+    strict: bool,
+    *_: object,
+) -> None:
+    """Called by PyTorch: refuse a state before the first part is loaded, not after some."""
+    for name, part in codec._codecs.items():
+        part.check_state(state, f"{prefix}parts.{name}.", strict)
 
 
 def _public(name: str) -> str:

@@ -1,14 +1,17 @@
 """`wrap`: from a trained model and a few words to a codec."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol, Unpack, cast, overload
 
 import torch
 from torch import Tensor, nn
 
 from latentopt.adapters import Adapter, VideoAdapter, adapter_class
-from latentopt.adapters.still import still_copy
-from latentopt.bitstream import Header, Origin
+from latentopt.adapters.geometry import check_parts, check_stride
+from latentopt.adapters.still import peeled, still_copy
+from latentopt.bitstream import Header, Identity, Origin
+from latentopt.codec.assembly import weights_hash
 from latentopt.codec.formats import NATIVE, OWN
 from latentopt.codec.image import Codec
 from latentopt.codec.native import NativeCodec
@@ -141,13 +144,24 @@ def wrap(
     }
     named = preset or ("default" if format == NATIVE else preset_for(words))
     made = (recipe or get_preset(named, format or OWN)).but(**words)
-    module = cast(nn.Module, model)
+    module = peeled(cast(nn.Module, model))
     return _wrap(module, made, adapter)
 
 
-def wrap_image(model: nn.Module, recipe: Recipe, adapter: MakeAdapter | None = None) -> Codec:
-    """:func:`wrap` for an image codec; InputError where the model is of another kind."""
-    made = _wrap(model, recipe, adapter)
+def wrap_image(
+    model: nn.Module,
+    recipe: Recipe,
+    adapter: MakeAdapter | None = None,
+    reads: Identity | None = None,
+) -> Codec:
+    """:func:`wrap` for an image codec, which shall read streams of this identity.
+
+    Raises:
+        InputError: the model is of another kind.
+        BitstreamError: the streams are of another model. That is seen before tables are built,
+            which the settings in a header can make expensive.
+    """
+    made = _wrap(model, recipe, adapter, reads)
     if not isinstance(made, Codec):
         raise InputError(f"{type(model).__qualname__} is a video codec, and codes no images")
     return made
@@ -173,6 +187,7 @@ def wrap_for(model: nn.Module, header: Header) -> VideoCodec:
     adapter = adapter_class(model)(still_copy(model), portable)
     if not isinstance(adapter, VideoAdapter) or len(adapter.parts) != len(header.settings):
         raise BitstreamError(f"a video of {len(header.settings)} parts is not one of this model's")
+    _check_weights(adapter, header.identities[0])
     codecs = {
         name: Codec(part, recipe) for (name, part), recipe in zip(adapter.parts.items(), recipes)
     }
@@ -183,7 +198,10 @@ def wrap_for(model: nn.Module, header: Header) -> VideoCodec:
 
 @torch.inference_mode(False)  # a copy made in it could not be differentiated
 def _wrap(
-    model: nn.Module, recipe: Recipe, own: MakeAdapter | MakeVideoAdapter | None = None
+    model: nn.Module,
+    recipe: Recipe,
+    own: MakeAdapter | MakeVideoAdapter | None = None,
+    reads: Identity | None = None,
 ) -> Codec | VideoCodec:
     make = own or adapter_class(model)
     copied = still_copy(model)
@@ -195,8 +213,19 @@ def _wrap(
     if isinstance(adapter, VideoAdapter):
         return _video(copied, adapter, recipe, _lmbda_of(model), origin)
     _refuse_for_images(recipe)
+    if reads is not None:
+        _check_weights(adapter, reads)
     kind = NativeCodec if recipe.format == NATIVE else Codec
-    return kind(adapter, _fitted(adapter, recipe, _lmbda_of(model)), origin).eval()
+    codec = kind(adapter, _fitted(adapter, recipe, _lmbda_of(model)), origin).eval()
+    _ = adapter.stride  # which the base class compares with the transforms
+    if type(adapter).stride is not Adapter.stride:
+        check_stride(adapter)
+    return codec
+
+
+def _check_weights(adapter: Adapter | VideoAdapter, theirs: Identity) -> None:
+    """Raises BitstreamError where streams are of a model with other weights."""
+    replace(theirs, weights_hash=weights_hash(adapter)).check(theirs)
 
 
 def _origin_of(model: nn.Module) -> Origin | None:
@@ -241,6 +270,7 @@ def _video(
         name: Codec(part, _fitted(part, recipe if name in searched else plain, lmbda))
         for name, part in adapter.parts.items()
     }
+    check_parts(adapter)
     named = [name for name in codecs if name in searched]
     if recipe.format == NATIVE:
         return NativeVideoCodec(codecs, named, recipe, origin, model, adapter).eval()

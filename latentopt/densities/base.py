@@ -24,6 +24,10 @@ class Density(ABC):
     """Densities p_level(t), t the residual in latent units."""
 
     levels: int
+    lift: float = 1.0
+    """Factor of probabilities that are rounded down to counts. Many are 1/2, 1/8 or 1/256, so that
+    counts fall on integers but for the last bits of float64: where these depend on the machine,
+    a factor just above 1 lifts all of them, and moves nothing else."""
 
     @property
     def core(self) -> "Density":

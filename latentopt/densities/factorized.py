@@ -1,6 +1,7 @@
 """The learned densities of a factorized prior, one per channel."""
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import Protocol
 
 import numpy as np
@@ -27,6 +28,8 @@ class FactorizedDensity(Density):
     Cumulative: sigmoid of a small monotone network (Ballé et al. 2018, appendix 6.1), evaluated
     here in float64. The residual is taken from the channel's median.
     """
+
+    lift = 1 + 2.0**-46
 
     def __init__(self, bottleneck: Bottleneck):
         def arrays(tensors: Iterable[Tensor]) -> list[Floats]:
@@ -67,8 +70,8 @@ class FactorizedDensity(Density):
         x = t[:, None, :] + self.medians[levels, None, None]
         slope = np.ones_like(x)
         for i, matrix in enumerate(self._matrices):
-            x = matrix[levels] @ x + self._biases[i][levels]
-            slope = matrix[levels] @ slope if with_slope else slope
+            x = _product(matrix[levels], x) + self._biases[i][levels]
+            slope = _product(matrix[levels], slope) if with_slope else slope
             if i < len(self._factors):
                 factor, tanh = self._factors[i][levels], np.tanh(x)
                 x = x + factor * tanh
@@ -86,7 +89,8 @@ class FactorizedDensity(Density):
     def smoothed(self, level: int, t: Floats, variance: float) -> Floats:
         nodes, weights = self._hermite
         shifted = np.asarray(t)[..., None] - np.sqrt(variance) * nodes
-        return self.pdf(level, shifted) @ (weights / weights.sum())
+        weighted = self.pdf(level, shifted) * (weights / weights.sum())
+        return np.add.reduce(np.moveaxis(weighted, -1, 0))  # from the first on, not as BLAS does
 
     def spread(self, level: int) -> float:
         return float(self._spreads[level])
@@ -126,3 +130,12 @@ class FactorizedDensity(Density):
             log_p.append(log_expit(x) + log_expit(-x) + np.log(slope))
         table = (log_p[0] - log_p[1]) / (2 * step)
         return table[levels[:, None], inverse.reshape(t.shape)]
+
+
+def _product(matrix: Floats, x: Floats) -> Floats:
+    """The matrix product (c, m, n) of (c, m, k) and (c, k, n), its terms added from the first on.
+
+    Not BLAS: each of its kernels has an order of its own, and tables follow from this.
+    """
+    terms = (matrix[:, :, k, None] * x[:, None, k] for k in range(matrix.shape[2]))
+    return reduce(np.add, terms)

@@ -21,7 +21,7 @@ class RescaledDensity(Density):
     def __init__(self, density: Density, factors: Sequence[float] = WIDTHS):
         self._density, self._factors = density, (1.0, *factors)
         self._by_width = np.argsort(self._factors)
-        self.levels = density.levels * len(self._factors)
+        self.levels, self.lift = density.levels * len(self._factors), density.lift
 
     def _own(self, level: int) -> tuple[int, float]:
         return level % self._density.levels, self._factors[level // self._density.levels]

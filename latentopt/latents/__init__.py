@@ -3,7 +3,7 @@
 from latentopt.latents.channel import SPLITS, Channel, Coded, Crossed, Point
 from latentopt.latents.prior import Ledger, Prior
 from latentopt.latents.registry import CHANNELS, MakeChannel, make_channel
-from latentopt.latents.walk import AtOnce, Carry, Walk
+from latentopt.latents.walk import AtOnce, Carry, OfChannels, Walk
 
 __all__ = [
     "CHANNELS",
@@ -15,6 +15,7 @@ __all__ = [
     "Crossed",
     "Ledger",
     "MakeChannel",
+    "OfChannels",
     "Point",
     "Prior",
     "Walk",

@@ -74,6 +74,10 @@ class Crossed(ABC):
     def bits(self) -> Floats:
         """(n,) cost of each element, as the channel's coder counts it."""
 
+    def bits_ahead(self) -> Floats:
+        """(n,) of :meth:`bits`, each element's share of what is sent ahead of all: corrections."""
+        return np.zeros(len(self.prior.levels))
+
     @abstractmethod
     def string(self) -> bytes:
         """The symbols as bytes: what :meth:`Channel.receive` takes."""
@@ -142,6 +146,11 @@ class Coded:
     def string(self) -> bytes:
         """The step codes, then the latent's string."""
         return pack_steps(self.step_codes) + self.latent.string()
+
+    def bits(self) -> Floats:
+        """(n,) cost of each element, with its share of the step codes: they sum to the string's."""
+        cost = self.latent.bits()
+        return cost + 8 * len(pack_steps(self.step_codes)) / len(cost)
 
     @staticmethod
     def read(channel: Channel, walk: Walk, string: bytes, direction: str) -> "Coded":

@@ -1,10 +1,12 @@
 """The order in which a latent's elements cross: encoder and decoder go through the same one."""
 
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from latentopt.densities import FactorizedDensity
 from latentopt.latents.prior import Prior
 
 
@@ -49,18 +51,53 @@ class AtOnce:
     """A walk of one group: nothing depends on what was decoded before."""
 
     def __init__(self, prior: Prior):
-        self._prior = prior
+        self._given = prior
+
+    @property
+    def prior(self) -> Prior:
+        """Of its elements."""
+        return self._given
 
     @property
     def shape(self) -> tuple[int, ...]:
         """See :class:`Walk`."""
-        return self._prior.shape
+        return self.prior.shape
 
     def go(self, carry: Carry) -> None:
         """See :class:`Walk`."""
-        prior = self._prior
+        prior = self.prior
         carry(np.arange(len(prior.levels)), prior.levels, prior.centres, prior.steps)
 
     def estimate(self, y: NDArray[np.floating]) -> Prior:
         """See :class:`Walk`."""
-        return self._prior
+        return self.prior
+
+
+class OfChannels(AtOnce):
+    """The walk of a latent (M, h, w) that a factorized prior describes: a level per channel.
+
+    What is known of its elements is spread out when it is asked for, and not before: the shape is
+    what a header says.
+    """
+
+    def __init__(self, density: FactorizedDensity, grid: tuple[int, int]):
+        self._density, self._grid = density, grid
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """See :class:`Walk`."""
+        return (self._density.levels, *self._grid)
+
+    @property
+    def plane(self) -> int:
+        """Elements of each level."""
+        return self._grid[0] * self._grid[1]
+
+    @property
+    def prior(self) -> Prior:
+        """See :class:`AtOnce`."""
+        return self._spread_out
+
+    @cached_property
+    def _spread_out(self) -> Prior:
+        return Prior.of_channels(self._density, self.shape)

@@ -25,10 +25,13 @@ class Counts:
     counts: NDArray[np.int32]  # (n,), each at least 1
 
     @staticmethod
-    def from_probabilities(p: Floats) -> "Counts":
-        """Round to counts: one each, the rest in proportion, what is left to the largest."""
+    def from_probabilities(p: Floats, lift: float = 1.0) -> "Counts":
+        """Round to counts: one each, the rest in proportion, what is left to the largest.
+
+        ``lift`` multiplies what is rounded down, see :attr:`latentopt.densities.Density.lift`.
+        """
         spare = TOTAL - len(p)
-        counts = 1 + np.floor(p * (spare / p.sum())).astype(np.int64)
+        counts = 1 + np.floor(p * (spare / p.sum()) * lift).astype(np.int64)
         counts[np.argmax(counts)] += TOTAL - counts.sum()
         return Counts(counts.astype(np.int32))
 

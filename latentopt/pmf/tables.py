@@ -68,6 +68,12 @@ class ProductTable:
     cosets: Counts
     axes: dict[tuple[int, int], AxisTable]  # (axis class, shift) -> table
 
+    @cached_property
+    def least_bits(self) -> float:
+        """No vector costs less."""
+        coordinate = min(table.counts.bits.min() for table in self.axes.values())
+        return float(self.cosets.bits.min() + self.lattice.dim * coordinate)
+
     def encode(self, m: Ints, lengths: Sequence[int]) -> Iterator[tuple[list[Run], Mask]]:
         shift = m % self.lattice.modulus
         ends = np.cumsum(lengths)
@@ -175,6 +181,11 @@ class JointTable:
     fallback: ProductTable | None
 
     @cached_property
+    def least_bits(self) -> float:
+        """No vector costs less."""
+        return float(self.counts.bits.min())
+
+    @cached_property
     def symbol_of(self) -> Ints:
         """(prod(shape),) symbol of each place of the box, s where there is none."""
         symbol_of = np.full(int(np.prod(self.shape)), len(self.points), dtype=np.int32)
@@ -244,7 +255,8 @@ def build_table(density: Density, level: int, lattice: Lattice) -> Table:
     if lattice.dim == 1 or not lattice.pieces or box.cells > MAX_JOINT_CELLS:
         return product
     m = box.coordinates()
-    return _joint(box, m, cell_probabilities(density, level, lattice, m), RARE, product)
+    p = cell_probabilities(density, level, lattice, m)
+    return _joint(density, box, m, p, RARE, product)
 
 
 def build_paper_table(density: Density, level: int, lattice: Lattice) -> Table:
@@ -260,10 +272,9 @@ def build_paper_table(density: Density, level: int, lattice: Lattice) -> Table:
     if lattice.dim == 1 or box.cells <= MAX_JOINT_CELLS:
         p = cell_probabilities(density, level, lattice, m)
     else:
-        units = np.array(lattice.units)
-        p = density.smoothed(level, m * units, lattice.second_moment).prod(axis=1)
+        p = _smoothed(density, level, lattice, m).prod(axis=1)
         p /= p.sum()
-    return _joint(box, m, p, PAPER_THRESHOLD, fallback=None)
+    return _joint(density, box, m, p, PAPER_THRESHOLD, fallback=None)
 
 
 @dataclass(frozen=True)
@@ -295,11 +306,16 @@ class _Box:
 
 
 def _joint(
-    box: _Box, m: NDArray[np.int64], p: Floats, threshold: float, fallback: ProductTable | None
+    density: Density,
+    box: _Box,
+    m: NDArray[np.int64],
+    p: Floats,
+    threshold: float,
+    fallback: ProductTable | None,
 ) -> JointTable:
     kept = p >= threshold
     probabilities = np.append(p[kept], max(1 - p[kept].sum(), 0.0)) if fallback else p[kept]
-    counts = Counts.from_probabilities(probabilities)
+    counts = Counts.from_probabilities(probabilities, density.lift)
     return JointTable(box.low, box.shape, m[kept].astype(np.int32), counts, fallback)
 
 
@@ -316,9 +332,10 @@ def _product(density: Density, level: int, lattice: Lattice) -> ProductTable:
         kept = np.flatnonzero(q >= RARE * q.sum())
         kept = np.arange(kept[0], kept[-1] + 1)
         p = np.append(q[kept], max(q.sum() - q[kept].sum(), 0.0)) / q.sum()
-        axes[c, s] = AxisTable(int(k[kept[0]]), Counts.from_probabilities(p))
+        axes[c, s] = AxisTable(int(k[kept[0]]), Counts.from_probabilities(p, density.lift))
     weights = [np.prod([mass[c, s] for c, s in zip(lattice.axis_class, t)]) for t in lattice.cosets]
-    return ProductTable.of(lattice, Counts.from_probabilities(np.array(weights)), axes)
+    cosets = Counts.from_probabilities(np.array(weights), density.lift)
+    return ProductTable.of(lattice, cosets, axes)
 
 
 def _coordinate_mass(density: Density, level: int, lattice: Lattice, t: Floats) -> Floats:
@@ -326,6 +343,16 @@ def _coordinate_mass(density: Density, level: int, lattice: Lattice, t: Floats) 
     if lattice.dim == 1:
         return cell_probabilities(density, level, lattice, np.rint(t).astype(np.int64)[:, None])
     return density.smoothed(level, t, lattice.second_moment)
+
+
+def _smoothed(density: Density, level: int, lattice: Lattice, m: NDArray[np.int64]) -> Floats:
+    """Smoothed density of each coordinate (n, v): each is there so often that few are computed."""
+    columns = []
+    for axis, unit in enumerate(lattice.units):
+        distinct, inverse = np.unique(m[:, axis], return_inverse=True)
+        q = density.smoothed(level, distinct * unit, lattice.second_moment)
+        columns.append(q[inverse])
+    return np.stack(columns, axis=1)
 
 
 def _axis_keys(lattice: Lattice) -> list[tuple[int, int]]:

@@ -8,6 +8,7 @@ from compressai.models import CompressionModel
 from compressai.zoo.pretrained import load_pretrained
 from torch import Tensor
 
+from latentopt.adapters.scales import standard_scales
 from latentopt.errors import WeightsError
 from latentopt.zoo import variable
 from latentopt.zoo.architectures import CLASSES
@@ -84,13 +85,13 @@ def _make(family: str, state: dict[str, Tensor]) -> CompressionModel:
     return CLASSES[family].from_state_dict(state)
 
 
-def _scale_table(state: Mapping[str, Tensor]) -> Tensor | None:
+def _scale_table(state: Mapping[str, Tensor]) -> Tensor:
     """The stored one: CompressAI computes its own in float32, in which machines differ.
 
     A video codec stores the same for each of its latents.
     """
     stored = (v for k, v in state.items() if k.endswith("gaussian_conditional.scale_table"))
-    return next((table for table in stored if table.numel()), None)
+    return next((table for table in stored if table.numel()), standard_scales())
 
 
 def _looks_like(state: Mapping[str, Tensor]) -> str | None:

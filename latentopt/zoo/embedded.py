@@ -57,9 +57,10 @@ def write_embedded(
     """
     from compressai.entropy_models import EntropyBottleneck, GaussianConditional
 
+    from latentopt.adapters.scales import standard_scales
     from latentopt.zoo.precision import bytes_, halves, repeated
 
-    model.update()
+    model.update(standard_scales())
     exact = _prefixes(model, EntropyBottleneck)
     derived = tuple(p + table for p in _prefixes(model, GaussianConditional) for table in _TABLES)
     state: dict[str, Tensor] = {}

@@ -9,62 +9,18 @@ from typing import Any
 
 import pytest
 import torch
-from support.dcvc_models import DualPrior, FourPart, Predicted, lively
-from support.models import FAMILIES, moving, photo, tiny, tiny_flow
-from support.trees import Inverting
-from support.trees import lively as lively_tree
+from support.codec_families import IMAGE_MODELS, VIDEO_CODECS, flow_codec
+from support.models import moving, photo
 from torch import Tensor, nn
 
 import latentopt
-from latentopt.adapters import adapter_class
-from latentopt.adapters.dcvc_net import video
 from latentopt.encoder import Ahead
 
-IMAGE_MODELS: dict[str, Callable[[int], nn.Module]] = {
-    **{name: lambda seed, family=family: tiny(family, seed) for name, family in FAMILIES.items()},
-    "checkerboard": lambda seed: checkerboard(seed),
-    "invcompress": lambda seed: inverting(seed),
-    "dcvc-hem": lambda seed: lively(DualPrior, seed),
-    "dcvc-dc": lambda seed: lively(FourPart, seed),
-}
 WORDS = [
     *((family, {"quant": "oct"}) for family in IMAGE_MODELS),
     *((family, {"preset": "default"}) for family in ("mbt2018-mean", "mbt2018", "dcvc-hem")),
 ]
-THREADS = 4
-
-
-def checkerboard(seed: int) -> nn.Module:
-    """A tree of latent codecs."""
-    model: Any = lively_tree("checkerboard")
-    for name, parameter in model.named_parameters():
-        if name.startswith(("g_a", "g_s")) and name.endswith("bias"):
-            parameter.data += 0.1 * seed
-    return model
-
-
-def inverting(seed: int) -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = Inverting().eval()
-    model.update()
-    return model
-
-
-def flow_codec(seed: int = 0, **words: Any) -> latentopt.VideoCodec:
-    return latentopt.wrap(tiny_flow(seed), "oct", True, **words)
-
-
-def dcvc_codec(seed: int = 0, **words: Any) -> latentopt.VideoCodec:
-    key = lively(DualPrior)
-    make = video(key, adapter_class(key))
-    return latentopt.wrap(lively(Predicted, seed), "oct", True, adapter=make, **words)
-
-
-VIDEO_CODECS: dict[str, Callable[..., latentopt.VideoCodec]] = {
-    "ssf": flow_codec,
-    "dcvc": dcvc_codec,
-}
+THREADS = 8
 
 
 def at_once(do: Callable[[Any], Any], work: list[Any]) -> list[Any]:
@@ -171,8 +127,7 @@ def test_a_copy_of_a_used_codec_writes_the_same(
     assert torch.equal(other.decompress(**out)["x_hat"], pictures)
 
 
-# CompressAI's ScaleSpaceFlow has classes of its own inside, which do not pickle.
-VIDEO_COPIES = [("ssf", "deepcopy"), ("dcvc", "deepcopy"), ("dcvc", "pickle")]
+VIDEO_COPIES = [(kind, copied) for kind in VIDEO_CODECS for copied in COPIES]
 
 
 @pytest.mark.parametrize("kind, copied", VIDEO_COPIES)

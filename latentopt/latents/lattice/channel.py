@@ -24,13 +24,16 @@ from latentopt.latents.lattice.latent import Group, Latent, put_points
 from latentopt.latents.lattice.packing import Part, pack
 from latentopt.latents.lattice.tables import Tables
 from latentopt.latents.prior import Ledger, Prior
-from latentopt.latents.walk import Walk
+from latentopt.latents.walk import OfChannels, Walk
 from latentopt.lattices import Lattice, Rule
 from latentopt.pmf import JointTable
 from latentopt.pmf.tables import Ints, Mask
 
 MAX_COORDINATE = 2**30
 """Largest lattice coordinate that can be coded; a latent beyond it is a broken one."""
+
+
+_MANY = 1 << 20  # elements whose memory is worth a look at whether the string can hold them
 
 
 class Chooser(Protocol):
@@ -95,6 +98,8 @@ class LatticeChannel:
             BitstreamError: ``string`` does not fit the walk exactly.
         """
         decoder = SymbolDecoder(string)
+        if isinstance(walk, OfChannels) and not self.corrected:
+            decoder.expect(walk.plane * float(self.tables.least_bits.sum()))
         corrections = decode_corrections(decoder, walk.shape[0]) if self.corrected else None
         receiver = _Receiver(self, walk.shape, corrections, decoder)
         walk.go(receiver)
@@ -213,6 +218,9 @@ class _Receiver(_Side):
 
     def _points(self, parts: Sequence[Part], index: NDArray[np.int64], prior: Prior) -> list[Ints]:
         chosen, masks = [], []
+        if len(index) > _MANY:
+            counts = np.bincount(prior.levels, minlength=len(self._channel.tables.lattices))
+            self._decoder.expect(float(counts @ self._channel.tables.least_bits))
         for part in parts:
             pieces = [
                 self._channel.tables[part.lattice.name, level].decode(

@@ -28,6 +28,6 @@ def decode_corrections(decoder: SymbolDecoder, channels: int) -> NDArray[np.int3
     return decoder.run(_COUNTS, channels) - MAX_CORRECTION
 
 
-def correction_bits(corrections: NDArray[np.int32]) -> float:
-    """What these corrections (M,) cost."""
-    return float(CORRECTION_BITS[corrections + MAX_CORRECTION].sum())
+def correction_bits(corrections: NDArray[np.int32]) -> NDArray[np.float64]:
+    """(M,) what each of these corrections (M,) costs."""
+    return CORRECTION_BITS[corrections + MAX_CORRECTION]

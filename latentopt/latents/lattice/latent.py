@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from latentopt.bitstream.ans import SymbolEncoder, integer_bits
 from latentopt.densities import Density, Floats
 from latentopt.latents.channel import Crossed, Kinds
-from latentopt.latents.lattice.corrections import encode_corrections
+from latentopt.latents.lattice.corrections import correction_bits, encode_corrections
 from latentopt.latents.lattice.packing import Part
 from latentopt.latents.lattice.tables import Tables
 from latentopt.latents.prior import Prior
@@ -78,9 +78,10 @@ class Latent(Crossed):
         """(n,) cost of each element: each vector's cost shared equally by its elements.
 
         The cost is -log2 of the probability that the coder uses, so the sum is the length of the
-        string; an escaped coordinate pays for the escape and for its plain integer.
+        string; an escaped coordinate pays for the escape and for its plain integer, a channel's
+        elements share the cost of its correction.
         """
-        cost = np.zeros(len(self.prior.levels))
+        cost = self.bits_ahead()
         for key, pieces in self.by_table.items():
             index, m = (np.concatenate(column) for column in zip(*pieces))
             bits, escaped = self.tables[key].bits(m)
@@ -88,8 +89,15 @@ class Latent(Crossed):
                 plain = np.zeros(escaped.shape)
                 plain[escaped] = integer_bits(m[escaped])
                 bits = bits + plain.sum(axis=1)
-            cost[index] = bits[:, None] / m.shape[1]
+            cost[index] += bits[:, None] / m.shape[1]
         return cost
+
+    def bits_ahead(self) -> Floats:
+        """(n,) each element's share of the cost of its channel's correction."""
+        if self.corrections is None:
+            return super().bits_ahead()
+        plane = len(self.prior.levels) // len(self.corrections)
+        return np.repeat(correction_bits(self.corrections) / plane, plane)
 
     def string(self) -> bytes:
         """Corrections, then each group's symbols, level by level, and what escaped of them."""

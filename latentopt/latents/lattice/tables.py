@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
-from latentopt.densities import Density
+from latentopt.densities import Density, Floats
 from latentopt.errors import InputError
 from latentopt.latents.lattice.shipped import shipped_tables
 from latentopt.lattices import LATTICES, Lattice, Rule
@@ -41,7 +42,7 @@ class Tables:
         if dumped is None:
             self._build(density, rule, pmf)
         else:
-            self._load(dumped, density.levels)
+            self._load(dumped, density.levels, rule)
 
     def __getitem__(self, key: tuple[str, int]) -> Table:
         """The table of a lattice, by name, and level."""
@@ -55,6 +56,14 @@ class Tables:
                 self._tables[scalar.name, level] = build_table(density, level, scalar)
             self._tables[chosen.name, level] = _BUILDERS[pmf](density, level, chosen)
 
+    @cached_property
+    def least_bits(self) -> Floats:
+        """(levels,) what an element of each level costs at least."""
+        each = ((self[lattice.name, k], lattice.dim) for k, lattice in enumerate(self.lattices))
+        vectors = np.array([table.least_bits / dim for table, dim in each])
+        scalars = np.array([self["int", k].least_bits for k in range(len(self.lattices))])
+        return np.minimum(vectors, scalars)
+
     def dump(self) -> Ints:
         """All tables as one array of integers, in a canonical order."""
         arrays = []
@@ -65,7 +74,7 @@ class Tables:
         lengths = [len(arrays), *(len(array) for array in arrays)]
         return np.concatenate([np.array(lengths, dtype=np.int32), *arrays]).astype(np.int32)
 
-    def _load(self, dumped: Ints, levels: int) -> None:
+    def _load(self, dumped: Ints, levels: int, rule: Rule) -> None:
         """The tables of :meth:`dump`, bit for bit."""
         lengths = dumped[1 : 1 + dumped[0]]
         arrays = iter(np.split(dumped[1 + dumped[0] :], np.cumsum(lengths)[:-1]))
@@ -78,6 +87,17 @@ class Tables:
             if lattice.dim > 1:
                 lattices[level] = lattice
         self.lattices = lattices
+        self._check(rule)
+
+    def _check(self, rule: Rule) -> None:
+        """Raises InputError unless there are the tables that the rule takes, of all levels."""
+        others = {name for name, _ in self._tables} - {LATTICES["int"].name, rule.wide.name}
+        if others:
+            raise InputError(f"tables of the lattice {min(others)}, not {rule.wide.name}")
+        needed = {("int", level) for level in range(len(self.lattices))}
+        needed |= {(lattice.name, level) for level, lattice in enumerate(self.lattices)}
+        if self._tables.keys() != needed:
+            raise InputError("tables of other levels than the density has")
 
     def digest(self) -> bytes:
         """SHA-256 of all tables: equal digests mean that streams are exchangeable."""

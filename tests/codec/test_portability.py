@@ -1,0 +1,104 @@
+"""The same codec under other instruction sets: what it wrote decodes, with the same tables."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.models import FAMILIES, photo, tiny
+
+import latentopt
+from latentopt.adapters import with_step
+from latentopt.adapters.scales import STANDARD_SCALES
+
+ENVIRONMENTS: dict[str, dict[str, str]] = {
+    "PyTorch without vectors": {"ATEN_CPU_CAPABILITY": "default"},
+    "another BLAS kernel": {"OPENBLAS_CORETYPE": "Nehalem"},
+    "oneDNN without AVX512": {"ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "NumPy without vectors": {"NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512_SKX AVX2 FMA3"},
+}
+STEPS = (0.7, 1.4)
+FACTORIZED, MEAN = "bmshj2018-factorized", "mbt2018-mean"
+WORDS: dict[str, tuple[str, float, dict[str, Any]]] = {
+    **{f"{f} at {s}": (f, s, {"quant": "oct"}) for f in FAMILIES for s in STEPS},
+    "factorized, d4 with scales": (FACTORIZED, 1.0, {"quant": "d4", "scales": True}),
+    "factorized, auto with scales": (FACTORIZED, 1.0, {"quant": "auto", "scales": True}),
+    "factorized, paper": (FACTORIZED, 1.0, {"quant": "oct", "pmf": "paper"}),
+    "mean, fast": (MEAN, 1.0, {"preset": "fast"}),
+}
+
+
+def codec_of(name: str) -> latentopt.Codec:
+    family, step, words = WORDS[name]
+    return latentopt.wrap(with_step(tiny(FAMILIES[family]), step), **words)
+
+
+def read_all(folder: str) -> dict[str, str]:
+    """In another process: of each file what went wrong, else the table hash."""
+    found = {}
+    for name in WORDS:
+        codec = codec_of(name)
+        try:
+            codec.load(Path(folder) / f"{name}.lo")
+            found[name] = codec.identity.table_hash.hex()
+        except latentopt.LatentoptError as error:
+            found[name] = str(error)
+    return found
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    folder, hashes = tmp_path_factory.mktemp("written"), {}
+    for name in WORDS:
+        codec = codec_of(name)
+        codec.save(folder / f"{name}.lo", photo(64, 80))
+        hashes[name] = codec.identity.table_hash.hex()
+    return folder, hashes
+
+
+@pytest.fixture(scope="module", params=ENVIRONMENTS)
+def elsewhere(request: Any, written: tuple[Path, dict[str, str]]) -> dict[str, str]:
+    """What a process in another environment makes of all files."""
+    paths = os.pathsep.join(sys.path)
+    environment = {**os.environ, **ENVIRONMENTS[request.param], "PYTHONPATH": paths}
+    command = [sys.executable, "-W", "ignore", __file__, str(written[0])]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    found: dict[str, str] = json.loads(run.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_files_decode_in_other_environments(name: str, elsewhere: Any, written: Any) -> None:
+    assert elsewhere[name] == written[1][name]
+
+
+# -- tables of scales ------------------------------------------------------------------------------
+
+
+def test_the_standard_table_is_compressais() -> None:
+    """Up to last bits, which are the machine's; and those that checkpoints have."""
+    from compressai.models.base import get_scale_table
+
+    computed = get_scale_table().double()
+    torch.testing.assert_close(torch.from_numpy(STANDARD_SCALES), computed, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("family", ["bmshj2018-hyperprior", "mbt2018-mean", "mbt2018"])
+def test_a_step_keeps_the_table_that_the_model_has(family: str) -> None:
+    model: Any = tiny(FAMILIES[family])
+    stored = model.gaussian_conditional.scale_table * (1 + 1e-6)  # as another machine computed it
+    model.update(stored, force=True)
+    stepped: Any = with_step(model, 1.4)
+    assert torch.equal(stepped.gaussian_conditional.scale_table, stored)
+    never: Any = FAMILIES[family](8, 12)
+    stepped = with_step(never, 1.4)
+    assert stepped.gaussian_conditional.scale_table.double().tolist() == STANDARD_SCALES.tolist()
+
+
+if __name__ == "__main__":
+    print(json.dumps(read_all(sys.argv[1])))
