@@ -14,10 +14,13 @@ from latentopt.atomic import place, sweep, whole, write_whole
 from latentopt.errors import InputError, LatentoptWarning
 
 WRITER = """
-    import os, sys, time
+    import os, signal, sys, time
     from pathlib import Path
     from latentopt.atomic import whole
     from latentopt.cli.door import guarded
+
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever started the tests may ignore them
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def write() -> int:
         with whole(Path(sys.argv[1])) as temporary:

@@ -87,7 +87,7 @@ class Reported:
         return {**self.image.facts(), **plain, **self.codec}
 
     def __str__(self) -> str:
-        how = " ".join(f"{k} {v:.10g}" if k in _NAMED else str(v) for k, v in self.codec.items())
+        how = " ".join(f"{k} {v:.12g}" if k in _NAMED else str(v) for k, v in self.codec.items())
         said = f"{self.image}, {self.image.seconds:.1f} s, {how}"
         if self.plain is None:
             return said

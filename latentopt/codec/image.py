@@ -17,6 +17,7 @@ from typing import TypedDict
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import _IncompatibleKeys
 
 from latentopt.adapters import Adapter
 from latentopt.atomic import write_whole
@@ -27,10 +28,10 @@ from latentopt.codec.assembly import OFFSETS, Assembly
 from latentopt.codec.decode import Decoder
 from latentopt.codec.encode import Encoder
 from latentopt.codec.explain import Explanation, explain
+from latentopt.codec.extra_state import EXTRA, Extra, check_weights, make_room
 from latentopt.codec.plainly import plainly
 from latentopt.codec.recipe import Recipe
 from latentopt.codec.seal import Seal
-from latentopt.codec.state import EXTRA, Extra, check_weights, make_room
 from latentopt.codec.synthesis import Synthesis, finite, padded
 from latentopt.encoder import ShiftProblem, sensitivity_of
 from latentopt.errors import BitstreamError, InputError, WeightsError
@@ -255,10 +256,11 @@ class Codec(nn.Module):
         """:meth:`save` to a file's content.
 
         Raises:
-            InputError: ``x`` is not one image.
+            InputError: ``x`` is not one image, or is beyond ``max_pixels``.
         """
         if x.dim() != 4 or len(x) != 1:
             raise InputError(f"a file holds one image (1, 3, H, W), not {tuple(x.shape)}")
+        self.check_pixels(x)
         assembly = self._current(Seal.holds_to_the_bit)
         coded = Encoder(assembly).encode(x).values()
         assembly.check_weights()
@@ -357,6 +359,17 @@ class Codec(nn.Module):
                 "a model's own state into codec.model"
             )
 
+    def load_state_dict(
+        self, state_dict: Mapping[str, object], strict: bool = True, assign: bool = False
+    ) -> _IncompatibleKeys:
+        """As PyTorch's, but nothing is loaded of a state of another model or other settings.
+
+        Raises:
+            WeightsError: see :meth:`check_state`.
+        """
+        self.check_state(state_dict, strict=strict)
+        return super().load_state_dict(state_dict, strict, assign)
+
     def __getstate__(self) -> dict[str, object]:
         self._current(Seal.holds_to_the_bit)  # a copy believes that its tables are its weights'
         return vars(self).copy()
@@ -409,12 +422,10 @@ class Codec(nn.Module):
             )
 
 
-def _before_load(
-    codec: Codec, state: dict[str, Tensor], prefix: str, _metadata: object, strict: bool, *_: object
-) -> None:
+def _before_load(codec: Codec, state: dict[str, Tensor], prefix: str, *_: object) -> None:
     """Called by PyTorch: refuse what is not of such a codec, make room for the rest."""
     codec._loaded = None
-    codec.check_state(state, prefix, strict)
+    codec.check_state(state, prefix, strict=False)  # PyTorch does not say whether it is strict
     make_room(codec.model, state, f"{prefix}model.")
 
 

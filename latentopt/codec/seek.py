@@ -151,7 +151,7 @@ def next_position(points: Sequence[Point], aim: float, slope: float) -> float:
 
     >>> next_position([(0.0, 10.0)], aim=11.0, slope=2.0)
     0.5
-    >>> next_position([(0.0, 10.0), (0.5, 10.8), (1.0, 11.8)], aim=11.0, slope=2.0)
+    >>> round(next_position([(0.0, 10.0), (0.5, 10.8), (1.0, 11.8)], aim=11.0, slope=2.0), 9)
     0.6
 
     Args:

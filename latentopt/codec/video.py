@@ -8,6 +8,7 @@ from typing import BinaryIO, TypedDict
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import _IncompatibleKeys
 
 from latentopt.atomic import reading, writing_whole
 from latentopt.bitstream import (
@@ -316,22 +317,32 @@ class VideoCodec(nn.Module):
     def _check_size(self, shape: Sequence[int]) -> tuple[int, int]:
         return self._part(KEY_PART).check_size(shape)
 
+    def load_state_dict(
+        self, state_dict: Mapping[str, object], strict: bool = True, assign: bool = False
+    ) -> _IncompatibleKeys:
+        """As PyTorch's, but nothing is loaded of a state of another model or other settings.
+
+        Raises:
+            WeightsError: see :meth:`check_state`.
+        """
+        self.check_state(state_dict, strict=strict)
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def check_state(
+        self, state: Mapping[str, object], prefix: str = "", strict: bool = True
+    ) -> None:
+        """See :meth:`Codec.check_state`."""
+        for name, part in self._codecs.items():
+            part.check_state(state, f"{prefix}parts.{name}.", strict)
+
     def update(self, *args: object, force: bool = False, **kwargs: object) -> bool:
         """Rebuild the tables from the weights, as CompressAI's ``update`` does; True if it did."""
         return any([codec.update(force=force) for codec in self._codecs.values()])
 
 
-def _check_parts(
-    codec: VideoCodec,
-    state: dict[str, Tensor],
-    prefix: str,
-    _metadata: object,
-    strict: bool,
-    *_: object,
-) -> None:
+def _check_parts(codec: VideoCodec, state: dict[str, Tensor], prefix: str, *_: object) -> None:
     """Called by PyTorch: refuse a state before the first part is loaded, not after some."""
-    for name, part in codec._codecs.items():
-        part.check_state(state, f"{prefix}parts.{name}.", strict)
+    codec.check_state(state, prefix, strict=False)  # PyTorch does not say whether it is strict
 
 
 def _public(name: str) -> str:

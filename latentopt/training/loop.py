@@ -238,5 +238,6 @@ def _moved(batch: Batch, device: torch.device, layout: torch.memory_format) -> B
 
 
 def _write(state: Mapping[str, object], path: Path) -> None:
-    with whole(path) as temporary:
-        torch.save(dict(state), temporary)
+    # A file, as PyTorch takes no path whose name begins with a dot.
+    with whole(path) as temporary, temporary.open("wb") as file:
+        torch.save(dict(state), file)

@@ -80,7 +80,7 @@ def load(
     >>> load("mbt2018-men", 1)
     Traceback (most recent call last):
     latentopt.errors.InputError: unknown codec 'mbt2018-men'; did you mean mbt2018-mean or \
-tiny-mbt2018-mean or mbt2018?
+mbt2018-mean-vbr or tiny-mbt2018-mean?
     """
     codec = canonical(codec)
     if weights is None and quality is None:

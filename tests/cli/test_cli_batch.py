@@ -59,6 +59,9 @@ class Pipe:
     def isatty(self) -> bool:
         return False
 
+    def flush(self) -> None:
+        self.buffer.flush()
+
 
 def files_in(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

@@ -315,10 +315,10 @@ def test_steps_trade_rate_for_distortion(tiny_model: nn.Module) -> None:
 
 
 def test_unsupported_models_are_named() -> None:
-    for model in (nn.Linear(2, 2), ScaleHyperpriorVbr(8, 12)):
-        with pytest.raises(UnsupportedModelError, match=type(model).__name__) as error:
-            latentopt.wrap(model)
-        assert "MeanScaleHyperprior" in str(error.value)
+    with pytest.raises(UnsupportedModelError, match=r"Linear.*MeanScaleHyperprior"):
+        latentopt.wrap(nn.Linear(2, 2))
+    with pytest.raises(UnsupportedModelError, match=r"ScaleHyperpriorVbr.*at_rate\(model, index\)"):
+        latentopt.wrap(ScaleHyperpriorVbr(8, 12))
 
 
 @pytest.mark.parametrize("name", model_architectures)

@@ -381,7 +381,7 @@ def test_the_command_writes_and_reads_such_files(
     write_png(photograph, photo(75, 130))
     model = ["--codec", "tiny-mbt2018-mean", "--quality", 3, "--format", NATIVE]
     assert run("encode", photograph, "-o", coded, *model, "--preset", "fast") == 0
-    assert "decode it with the weights of tiny-mbt2018-mean" in capsys.readouterr().out
+    assert "decode it with the weights of tiny-mbt2018-mean" in capsys.readouterr().err
     assert run("decode", coded, "-o", decoded, *model) == 0
     codec = native(zoo.load("tiny-mbt2018-mean", 3))
     assert torch.equal(pixels(decoded), to_uint8(codec.load(coded)))

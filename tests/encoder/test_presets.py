@@ -251,7 +251,7 @@ def test_arguments_win_over_the_preset(tiny_mean: nn.Module) -> None:
 
 
 def test_arguments_that_cannot_be_are_refused(tiny_mean: nn.Module) -> None:
-    with pytest.raises(InputError, match=r"'turbo'.*paper, fast, default, slow, best"):
+    with pytest.raises(InputError, match=r"'turbo'.*paper, plain, fast, default, slow, best"):
         latentopt.wrap(tiny_mean, preset="turbo")
     for arguments in ({"preset": "fast"}, {"preset": "best"}, {"effort": SHORT}, {"scales": True}):
         with pytest.raises(InputError, match="pmf='paper' excludes"):

@@ -13,6 +13,8 @@ from latentopt.latents import AtOnce, Prior, Walk
 class Toy:
     """One latent of this density and these entropy parameters, whatever the size asked for."""
 
+    local = False  # it is too small to be cut
+
     def __init__(self, density: Density, prior: Prior, synthesis: Callable[[Tensor], Tensor]):
         self.densities, self.prior, self.synthesis = (density,), prior, synthesis
         self.model: Any = nn.Linear(1, 1)  # says on which device and in which precision

@@ -202,7 +202,7 @@ def published(folder: Path, qualities: list[int], monkeypatch: pytest.MonkeyPatc
     urls = {q: (folder / f"small-{q}.pth.tar").as_uri() for q in qualities}
     monkeypatch.setitem(URLS, "mbt2018-mean", {"mse": urls})
     for q in qualities:
-        (folder / f"small-{q}.pth.tar").write_bytes(bytes([q]))
+        torch.save({"weight": torch.tensor([q])}, folder / f"small-{q}.pth.tar")
 
 
 def test_fetch(
