@@ -97,7 +97,10 @@ def test_it_says_what_the_encoder_chose(tiny_mean: nn.Module, tmp_path: Path) ->
         ahead = latent.step_bits + latent.correction_bits  # likelihoods spread it over all elements
         each = latent.bits + ahead / latent.bits.size
         assert np.allclose(each, bits.sum(axis=0), rtol=1e-4)
-        channels = np.array([c.bits for c in latent.channels]) + ahead / len(latent.channels)
+        channels = np.array([c.bits for c in latent.channels])
+        channels += latent.step_bits / len(channels)
+        if latent.corrections is not None:
+            channels += correction_bits(latent.corrections)
         assert np.allclose(channels, bits.sum(axis=(1, 2)), rtol=1e-4)
 
 
