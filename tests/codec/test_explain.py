@@ -20,6 +20,7 @@ from latentopt.codec.explain import Explanation, LatentExplanation, Share, expla
 from latentopt.densities import GaussianDensity
 from latentopt.latents import Coded, Prior
 from latentopt.latents.lattice import MAX_CORRECTION, LatticeChannel
+from latentopt.latents.lattice.corrections import correction_bits
 from latentopt.lattices import RULES
 
 
