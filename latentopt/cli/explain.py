@@ -43,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
 
         stage("reading the file")
         recipe = recipe_for(args.file, container)
-        codec = model.image_codec_for(args, stage, container, recipe)
-        stage("decoding")
         with naming(args.file, model.conflict(args, container.origin)):
+            codec = model.image_codec_for(args, stage, container, recipe)
+            stage("decoding")
             explanation = codec.explain(args.file)
         if args.plot:
             plot_bits(explanation, codec.load(args.file), args.plot)

@@ -3,7 +3,6 @@
 import argparse
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 
 from torch import Tensor
@@ -203,26 +202,27 @@ class ImageDecoder:
             data, container = job.content, container_of(job.name, job.content)
         args = argparse.Namespace(**vars(self._args))
         model.settle_by(args, container.origin)
-        codec = self._codec_for(args, job.name, container, stage)
-        stage("decoding")
-        started = perf_counter()
+        recipe = recipe_for(job.name, container)
         with naming(job.name, model.conflict(args, container.origin)):
+            codec = self._codec_for(args, container, recipe, stage)
+            stage("decoding")
+            started = perf_counter()
             x_hat = codec.load_bytes(data)  # (1, 3, H, W)
         seconds = perf_counter() - started
         return Decoded(png_bytes(x_hat), container.width, container.height, seconds)
 
     def _codec_for(
-        self, args: argparse.Namespace, path: Path, container: Container, stage: Stage
+        self, args: argparse.Namespace, container: Container, recipe: Recipe, stage: Stage
     ) -> Codec:
         most = args.max_pixels or limits.MAX_PIXELS
         if container.width * container.height > most:
             size = f"{container.width}x{container.height}"
             raise BitstreamError(
-                f"{path}: {size} is more than {most} pixels; --max-pixels raises the limit"
+                f"{size} is more than {most} pixels; --max-pixels raises the limit"
             )
         key = container.settings, container.weights_hash, container.origin
         if key not in self._codecs:
-            made = model.image_codec_for(args, stage, container, recipe_for(path, container))
+            made = model.image_codec_for(args, stage, container, recipe)
             made.max_pixels = most
             self._codecs[key] = made
         return self._codecs[key]

@@ -11,7 +11,7 @@ from latentopt.errors import InputError
 if TYPE_CHECKING:
     from torch import nn
 
-    from latentopt.bitstream import Container, Header, Origin
+    from latentopt.bitstream import Container, Header, Identity, Origin
     from latentopt.codec.image import Codec
     from latentopt.codec.recipe import Recipe
 
@@ -172,7 +172,7 @@ def image_codec_for(
     args: argparse.Namespace, stage: Stage, container: "Container", recipe: "Recipe"
 ) -> "Codec":
     """What reads a file: its own model, or the one that the settled arguments name."""
-    return _wrapped(args, model_for(args, stage, container), recipe)
+    return _wrapped(args, model_for(args, stage, container), recipe, container.identity)
 
 
 def model(args: argparse.Namespace, stage: Stage) -> "nn.Module":
@@ -206,12 +206,14 @@ def model_for(args: argparse.Namespace, stage: Stage, header: "Container | Heade
     return found.to(args.device)
 
 
-def _wrapped(args: argparse.Namespace, found: "nn.Module", recipe: "Recipe") -> "Codec":
+def _wrapped(
+    args: argparse.Namespace, found: "nn.Module", recipe: "Recipe", reads: "Identity | None" = None
+) -> "Codec":
     from latentopt.adapters import intra
     from latentopt.codec.wrap import wrap_image
 
     adapter = intra(q_index=args.q_index) if args.dcvc_repo else None
-    return wrap_image(found, recipe, adapter)
+    return wrap_image(found, recipe, adapter, reads)
 
 
 def _check_device(args: argparse.Namespace) -> None:

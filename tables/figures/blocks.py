@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable, Mapping
 
 from latentopt.errors import InputError
-from tables.figures import gains, paper, video, worst, zoo
+from tables.figures import compat, gains, paper, video, worst, zoo
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
+    **compat.BLOCKS,
     **gains.BLOCKS,
     **paper.BLOCKS,
     **video.BLOCKS,
