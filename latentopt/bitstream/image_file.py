@@ -70,7 +70,10 @@ class Container:
             BitstreamError: not such a file, of another version, truncated or corrupt.
         """
         if data[:3] != MAGIC[: len(data[:3])] or not data:
-            raise BitstreamError("not a latentopt file: the first bytes are not its magic number")
+            raise BitstreamError(
+                "not a latentopt file: the first bytes are not its magic number (files of CompressAI "
+                "are read with --format compressai)"
+            )
         if len(data) < _FIXED + _CRC:
             raise BitstreamError(f"truncated: {len(data)} bytes are fewer than a header")
         check_version(data[3])

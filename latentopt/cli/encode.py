@@ -58,8 +58,9 @@ def run(args: argparse.Namespace) -> int:
     arguments.refuse(args, CLIP_OPTIONS, "for video codecs")
     kind = native.kind(args, _KIND)
     planned = plan(args.inputs, args.output, kind, [args.weights])
-    if not planned.is_batch:
-        _check_kind(planned.jobs[0].source, args.codec)
+    for job in planned.jobs if not planned.is_batch else ():
+        _check_kind(job.source, args.codec)
+        _check_coded(job.output)
     failed = batch.run(planned, worker, args)
     native.remark(args)
     return failed
@@ -81,6 +82,12 @@ def _check_kind(path: Path, codec: str) -> None:
         raise InputError(
             f"{path}: is a clip, and {codec} codes images; use a video codec, such as tiny-ssf2020"
         )
+
+
+def _check_coded(path: Path) -> None:
+    """Refuse a name that says an image, which it would not be, and might have been."""
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        raise InputError(f"{path}: encode writes coded files; give the output a name in .lo")
 
 
 def _encode_clip(args: argparse.Namespace) -> int:

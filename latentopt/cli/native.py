@@ -84,6 +84,7 @@ def remark(args: argparse.Namespace) -> None:
     family, whose = zoo.family(args.codec), args.weights or args.codec
     if args.weights or family != zoo.canonical(args.codec):
         note = f"note: its header can only say {family}; decode it with the weights of {whose}"
+        note += "" if args.weights else f": --codec {whose} and the quality above"
         print(note, file=sys.stderr)
 
 
