@@ -26,7 +26,7 @@ from compressai.models.vbr import (
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentopt.adapters.base import Scale, cpu_copy, derived, scale_table
+from latentopt.adapters.base import Places, Scale, cpu_copy, derived, scale_table
 from latentopt.adapters.context import ContextAdapter
 from latentopt.adapters.hyperprior import MeanScaleAdapter, ScaleAdapter
 from latentopt.adapters.side import Leaf, Parameters
@@ -143,6 +143,11 @@ def rate_adapter(model: nn.Module) -> "type[GainAdapter] | None":
 
 class GainAdapter(ScaleAdapter):
     """What the gain does to any of the families: a step for every element."""
+
+    @property
+    def places(self) -> Places | None:
+        """Its coder asks networks of the model that it shares, which no view can replace."""
+        return None
 
     @derived
     def gain(self) -> float:

@@ -71,8 +71,8 @@ class Container:
         """
         if data[:3] != MAGIC[: len(data[:3])] or not data:
             raise BitstreamError(
-                "not a latentopt file: the first bytes are not its magic number (files of CompressAI "
-                "are read with --format compressai)"
+                "not a latentopt file: the first bytes are not its magic number "
+                "(files of CompressAI are read with --format compressai)"
             )
         if len(data) < _FIXED + _CRC:
             raise BitstreamError(f"truncated: {len(data)} bytes are fewer than a header")

@@ -186,6 +186,8 @@ def _completed(pool: ProcessPoolExecutor, jobs: Sequence[Job]) -> _Outcomes:
 def _attempt(worker: Worker, job: Job) -> Output | Failure:
     """One broken file must not stop the others, whatever is wrong with it."""
     try:
+        if job.content is None and os.path.exists(job.source) and not os.path.isfile(job.source):
+            return Failure("is not a regular file")  # reading a pipe might wait for ever
         return worker(job, lambda _: None)
     except LatentoptError as error:
         return Failure(str(error))

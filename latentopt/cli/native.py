@@ -158,5 +158,6 @@ def _codec(args: argparse.Namespace, stage: Stage, wrap: Callable[..., T]) -> T:
     from latentopt.codec.recipe import get_preset
 
     codec = wrap(model.model(args, stage), get_preset("fast", NATIVE))
-    put_label(args, codec)
+    if not args.weights:  # whose quality no header knows
+        put_label(args, codec)
     return codec

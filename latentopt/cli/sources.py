@@ -90,6 +90,8 @@ def _streamed(
         raise InputError("-: a standard stream holds one image; name one input, or files")
     if target != STREAM:
         check_output(target, others)
+    elif getattr(sys.stdout, "name", None) == os.devnull:
+        raise InputError("standard output is closed: redirect it, or name a file with -o")
     elif sys.stdout.isatty():
         raise InputError("standard output is a terminal: redirect it, or name a file with -o")
     if source != STREAM:

@@ -9,7 +9,7 @@ import torch
 from latentopt.adapters import Adapter, VideoAdapter
 from latentopt.bitstream import DIRECTIONS, NO_SHIFT, Identity, Origin
 from latentopt.codec.formats import NATIVE
-from latentopt.codec.own_coder import native_channels
+from latentopt.codec.own_coder import native_channels, renew_tables
 from latentopt.codec.recipe import Recipe
 from latentopt.codec.seal import Seal
 from latentopt.encoder import CdfPrices, Prices
@@ -86,10 +86,10 @@ class Assembly:
             UnsupportedModelError: the model is not of the adapter's family any more.
         """
         self.adapter.refresh()
-        if self.recipe.format == NATIVE:  # the model's own coder has tables of the weights, too
-            self.adapter.model.update(force=True)
-        pairs = zip(self.fingerprints, _fingerprints(self.adapter))
-        kept = [c.dump() if a == b else None for c, (a, b) in zip(self.channels, pairs)]
+        same = [a == b for a, b in zip(self.fingerprints, _fingerprints(self.adapter))]
+        if self.recipe.format == NATIVE and not all(same):
+            renew_tables(self.adapter.model)  # which the model's own coder has of its weights
+        kept = [c.dump() if stays else None for c, stays in zip(self.channels, same)]
         return self.but_for(Assembly.of(self.adapter, self.recipe, kept))
 
     def but_for(self, made: "Assembly") -> "Assembly":

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from latentopt.codec.dial import MakeDial, best_dial, lambda_dial
+from latentopt.codec.formats import OWN
 from latentopt.codec.recipe import Recipe, get_preset
 from latentopt.codec.rung import CodedFile, Rung, encode_image
 from latentopt.codec.seek import Seek, Trial
 from latentopt.codec.target import Target
 from latentopt.codec.wrap import MakeAdapter, wrap_image
-from latentopt.errors import InputError
+from latentopt.errors import InputError, RateRangeError
 
 Models = Mapping[int | None, Callable[[], nn.Module]]
 """How to load the model of each quality, lowest rate first; None: weights that have no number."""
@@ -91,7 +92,14 @@ class Ladder:
         window = target.window(x.shape[-2] * x.shape[-1], plain)
         indices = [start] if target.own_quality else range(len(self._qualities))
         seek = Seek(self._rung, indices, window, lambda codec: encode_image(codec, x))
-        found = seek(start)
+        try:
+            found = seek(start)
+        except RateRangeError:
+            # Of a flat image there is nothing to gain: plain rounding matches itself.
+            if plain.coded is None or self._recipe.format != OWN:
+                raise
+            rung, coded = self._rung(start), plain.coded
+            return Outcome(coded, rung.quality, 1.0, coded.codec.lmbda, seek.encodes, True, coded)
         return _outcome(found, seek.encodes, found.value in window, plain.coded)
 
     def _index(self, quality: int | None) -> int:

@@ -9,7 +9,7 @@ x ─► Encoder, with the prices of the model's own coder ─► y_hat, z_hat �
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,11 +22,13 @@ from latentopt.codec.explain import Explanation
 from latentopt.codec.formats import NATIVE
 from latentopt.codec.image import Codec, Compressed, Decompressed
 from latentopt.codec.native_files import Label, check_label, framed, sure, unframed
-from latentopt.codec.own_coder import OwnCoder
+from latentopt.codec.own_coder import OwnCoder, renew_tables
 from latentopt.codec.synthesis import Synthesis
 from latentopt.errors import BitstreamError, InputError
 from latentopt.latents import Coded
 
+_LEAST_STRING = 8  # bytes of an empty string's state
+_SLACK = 4  # bytes for each pixel, more than latents have elements
 _SAME = 0.25
 """How far off a decoded latent may be: means differ by roundings, points by 1."""
 
@@ -86,10 +88,43 @@ class NativeCodec(Codec):
         Raises:
             BitstreamError: there are no strings, or not as many of each latent.
         """
-        counts = {len(per_image) for per_image in strings}
-        if len(counts) != 1 or counts == {0}:
-            raise BitstreamError(f"expected as many strings of each latent, got {sorted(counts)}")
-        return {"x_hat": self._own.decompress(strings, shape)["x_hat"]}
+        self.check_strings(strings)
+        self._check_shape(shape)
+        safe = [[self._readable(string, shape) for string in latent] for latent in strings]
+        return {"x_hat": self._own.decompress(safe, shape)["x_hat"]}
+
+    def _check_shape(self, shape: object) -> None:
+        """Raises BitstreamError beyond ``max_pixels``; trees have shapes of other kinds."""
+        if isinstance(shape, Mapping):
+            return
+        rows, columns = self._sides(shape)
+        pixels = rows * columns * self.downsampling_factor**2
+        if min(rows, columns) < 1 or pixels > self.max_pixels:
+            raise BitstreamError(
+                f"a latent of {columns}x{rows} is outside 1 … {self.max_pixels} pixels: it is "
+                "corrupt, or raise codec.max_pixels"
+            )
+
+    @staticmethod
+    def _sides(shape: object) -> tuple[int, int]:
+        if not isinstance(shape, Sequence) or len(shape) != 2:
+            raise BitstreamError(f"shape {shape!r} is not the height and width of a latent")
+        return int(shape[0]), int(shape[1])
+
+    def _readable(self, string: bytes, shape: object) -> bytes:
+        """A string with zeros behind it: CompressAI's decoder reads past the end of corrupt ones.
+
+        Raises:
+            BitstreamError: it is shorter than what its encoder writes of nothing.
+        """
+        if len(string) < _LEAST_STRING or len(string) % 4:
+            raise BitstreamError(
+                f"truncated: a string of {len(string)} bytes is none of CompressAI's"
+            )
+        if isinstance(shape, Mapping):
+            return string
+        rows, columns = self._sides(shape)
+        return string + bytes(_SLACK * rows * columns * self.downsampling_factor**2)
 
     # -- files, in the layout of CompressAI's examples/codec.py ------------------------------------
 
@@ -120,6 +155,10 @@ class NativeCodec(Codec):
         body = Body.read(file)
         check_end(file)
         size = self.check_size((head.height, head.width))
+        if tuple(body.shape) != self.assembly.grid(size):
+            raise BitstreamError(
+                f"corrupt: latents of {tuple(body.shape)} are not of such an image"
+            )
         strings = [[string] for string in body.strings]
         return unframed(self.decompress(strings, body.shape)["x_hat"], size)
 
@@ -156,7 +195,7 @@ class NativeCodec(Codec):
     def update(self, *args: object, force: bool = False, **kwargs: object) -> bool:
         """The model's own ``update``, and what follows from its tables."""
         if force:
-            self._own.update(force=True)
+            renew_tables(self.model)
         return super().update(*args, force=force, **kwargs)
 
 

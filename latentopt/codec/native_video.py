@@ -21,7 +21,7 @@ from latentopt.codec.frames import KEY_PART, check_frame
 from latentopt.codec.image import Codec
 from latentopt.codec.native import is_same, stacked
 from latentopt.codec.native_files import Label, check_label, framed, sure, unframed
-from latentopt.codec.own_coder import Given, with_parts
+from latentopt.codec.own_coder import Given, renew_tables, with_parts
 from latentopt.codec.recipe import Recipe
 from latentopt.codec.video import Shape, Strings, VideoCodec, clips_of
 from latentopt.encoder.ahead import Frame
@@ -195,7 +195,7 @@ class NativeVideoCodec(VideoCodec):
     def update(self, *args: object, force: bool = False, **kwargs: object) -> bool:
         """The model's own ``update``, and what follows from its tables."""
         if force:
-            self.model.update(force=True)
+            renew_tables(self.model)
         return super().update(*args, force=force, **kwargs)
 
 

@@ -50,6 +50,15 @@ def make_ready(model: Updatable, adapter: Adapter | VideoAdapter) -> None:
     model.update()
 
 
+def renew_tables(model: nn.Module) -> None:
+    """Make a model's tables anew of its weights; the scales that its Gaussians have stay."""
+    for part in model.modules():
+        if isinstance(part, EntropyBottleneck):
+            part.update(force=True)
+        elif isinstance(part, GaussianConditional) and part.scale_table.numel():
+            part.update_scale_table(part.scale_table, force=True)
+
+
 class OwnCoder:
     """Calls a model's own ``compress`` and ``decompress``; the model is never changed."""
 

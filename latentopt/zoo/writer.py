@@ -33,6 +33,8 @@ def writer_of(origin: Origin | None, hash_: bytes, step: float | None = None) ->
         WeightsError: no codec that is embedded, downloaded or registered here has such weights;
             the message names the hash, and says how to register some.
     """
+    if step is None and (known := embedded(hash_)):
+        return _load(known)  # whatever name and step a header claims
     step = step or (origin.step if origin else 1.0)
     if origin and origin.quality is not None:
         with suppress(InputError):  # a name, or a quality, that is not known here

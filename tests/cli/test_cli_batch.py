@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -263,3 +264,17 @@ def test_plain_rounding_costs_what_it_costs_alone(
     both, plain = lines(capsys)
     assert both["plain"]["bytes"] == plain["bytes"]
     assert both["plain"]["psnr_db"] == plain["psnr_db"]
+
+
+def test_a_pipe_in_a_folder_is_named_and_the_rest_done(
+    photos: Path, model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(photos / "pipe.png")
+    assert run("encode", photos, "-o", tmp_path / "coded", *model) == 1
+    assert "pipe.png: is not a regular file" in capsys.readouterr().err
+    assert (tmp_path / "coded" / "a.lo").is_file()
+
+
+def test_no_coded_file_is_called_an_image(photos: Path, model: list[str], tmp_path: Path) -> None:
+    assert run("encode", photos / "a.png", "-o", tmp_path / "x.jpg", *model) == 2
+    assert not (tmp_path / "x.jpg").exists()

@@ -89,3 +89,13 @@ def test_what_it_refuses(image: Path, capsys: pytest.CaptureFixture[str]) -> Non
     )
     clip = ["--codec", "tiny-ssf2020", "--quality", 1, "--max-bytes", "1k"]
     refused("--max-bytes is for image codecs", *encode, *clip)
+
+
+@pytest.mark.parametrize("match", MATCHES)
+def test_a_flat_image_is_matched_by_plain_rounding(
+    match: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_png(tmp_path / "x.png", torch.full((3, 64, 64), 0.4))
+    argv = ["encode", tmp_path / "x.png", "-o", tmp_path / "x.lo", *CODEC, "--quality", 2, *FAST]
+    assert run(*argv, "--match", match) == 0
+    assert run("decode", tmp_path / "x.lo", "-o", tmp_path / "y.png") == 0

@@ -18,6 +18,7 @@ from compressai.models import (
     ScaleHyperprior,
 )
 from compressai.models.sensetime import Elic2022Chandelier, Elic2022Official
+from compressai.models.vbr import MeanScaleHyperpriorVbr
 from compressai.utils.eval_model.__main__ import inference
 from support.commands import Refused, pixels, run
 from support.models import FAMILIES, moving, photo, tiny, tiny_flow
@@ -25,8 +26,8 @@ from support.trees import Inverting, lively
 from torch import Tensor, nn
 
 from latentopt import BitstreamError, InputError, UnsupportedModelError, calibrate, wrap, zoo
-from latentopt.adapters import MeanScaleAdapter, with_step
-from latentopt.bitstream.compressai_file import Head
+from latentopt.adapters import MeanScaleAdapter, at_rate, with_step
+from latentopt.bitstream.compressai_file import Body, Head
 from latentopt.cli import native as cli_native
 from latentopt.codec.formats import FIXED, NATIVE
 from latentopt.codec.native import NativeCodec
@@ -397,3 +398,48 @@ def test_the_command_refuses_what_such_files_cannot_say(
     refused("--step 2", "encode", photograph, "-o", coded, *model, "--step", 2)
     refused("quant 'hex'", "encode", photograph, "-o", coded, *model, "--quant", "hex")
     assert tuple(FIXED) == cli_native.FORMATS
+
+
+# -- what is not to be trusted ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("edit", ["in place", "update"])
+def test_scales_that_a_model_has_stay_when_its_tables_are_made_anew(edit: str) -> None:
+    model: Any = tiny(MeanScaleHyperprior)
+    own = torch.linspace(0.2, 40, 32)
+    model.gaussian_conditional.update_scale_table(own, force=True)
+    codec = native(model)
+    if edit == "update":
+        codec.update(force=True)
+    else:
+        with torch.no_grad():
+            next(codec.model.parameters()).add_(0.0)
+    out = codec.compress(photo(64, 96))
+    decoded = model.decompress(out["strings"], out["shape"])["x_hat"]
+    torch.testing.assert_close(decoded, codec.decompress(out["strings"], out["shape"])["x_hat"])
+
+
+def test_corrupt_files_are_refused_before_they_are_decoded() -> None:
+    codec = native(zoo.load("tiny-mbt2018-mean", 3))
+    data = codec.save_bytes(photo(64, 64))
+    head, body = data[:11], Body.read(io.BytesIO(data[11:]))
+    y, z = body.strings
+    for shape, strings in (
+        ((3, 9), (y, z)),
+        ((0, 0), (y, z)),
+        ((3000, 3000), (y, z)),
+        ((2**32 - 1, 2**32 - 1), (y, z)),
+        (body.shape, (y,)),
+        (body.shape, (y, z, z)),
+        (body.shape, (b"", z)),
+        (body.shape, (y[:-1], z)),
+    ):
+        with pytest.raises(BitstreamError):
+            codec.load_bytes(head + Body(shape, strings).to_bytes())
+    cut = codec.load_bytes(head + Body(body.shape, (y[:8], z)).to_bytes())
+    assert cut.shape == (1, 3, 64, 64)  # whatever it shows: the layout has no checksum
+
+
+def test_variable_rates_are_refused() -> None:
+    with pytest.raises(UnsupportedModelError, match="no coder that format 'compressai' can run"):
+        native(at_rate(MeanScaleHyperpriorVbr(8, 12).eval(), 3))

@@ -138,3 +138,11 @@ def test_hashes_are_remembered(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert writer.find(writer.hash_of(tiny(MeanScaleHyperprior, seed=1))) == Origin("mine", 1)
     file.write_bytes(b"damaged")
     assert writer.find(hash_) is None
+
+
+def test_a_name_that_lies_is_not_believed() -> None:
+    """An embedded codec's hash names it, and nothing is downloaded for a name in a file."""
+    model = zoo.load("tiny-mbt2018-mean", 3)
+    hash_ = latentopt.wrap(model, "int", False).identity.weights_hash
+    for origin in (Origin("mbt2018-mean", 3), Origin("tiny-mbt2018-mean", 3, step=1000.0)):
+        assert zoo.writer_of(origin, hash_).origin == Origin("tiny-mbt2018-mean", 3)
