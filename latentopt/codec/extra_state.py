@@ -1,6 +1,7 @@
 """What a codec's ``state_dict`` holds besides the weights: its tables, and what they are for."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from compressai.entropy_models.entropy_models import EntropyModel
 from torch import Tensor, nn
+from torch.nn.modules.module import _IncompatibleKeys
 
 from latentopt.bitstream import Settings
 from latentopt.codec.assembly import NO_OFFSETS, Assembly
@@ -83,6 +85,27 @@ def _is_integers(value: object) -> bool:
 def _is_codes(value: object) -> bool:
     fits = _is_integers(value) and len(value) == len(NO_OFFSETS)  # type: ignore[arg-type]
     return fits and all(0 <= code < 256 for code in value.tolist())  # type: ignore[attr-defined]
+
+
+class Checked(nn.Module, ABC):
+    """A module that loads a state whole, or nothing of it."""
+
+    @abstractmethod
+    def check_state(
+        self, state: Mapping[str, object], prefix: str = "", strict: bool = True
+    ) -> None:
+        """Raises WeightsError unless a ``state_dict`` is one of this codec's kind."""
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, object], strict: bool = True, assign: bool = False
+    ) -> _IncompatibleKeys:
+        """As PyTorch's, but nothing is loaded of a state of another model or other settings.
+
+        Raises:
+            WeightsError: see :meth:`check_state`.
+        """
+        self.check_state(state_dict, strict=strict)
+        return super().load_state_dict(state_dict, strict, assign)
 
 
 # -- the weights -----------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ from typing import TypedDict
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import _IncompatibleKeys
 
 from latentopt.adapters import Adapter
 from latentopt.atomic import write_whole
@@ -28,7 +27,7 @@ from latentopt.codec.assembly import OFFSETS, Assembly
 from latentopt.codec.decode import Decoder
 from latentopt.codec.encode import Encoder
 from latentopt.codec.explain import Explanation, explain
-from latentopt.codec.extra_state import EXTRA, Extra, check_weights, make_room
+from latentopt.codec.extra_state import EXTRA, Checked, Extra, check_weights, make_room
 from latentopt.codec.plainly import plainly
 from latentopt.codec.recipe import Recipe
 from latentopt.codec.seal import Seal
@@ -67,7 +66,7 @@ class Output(Decompressed):
     """Of each latent, shaped like it."""
 
 
-class Codec(nn.Module):
+class Codec(Checked):
     """A wrapped codec, with the interface of CompressAI's own. Made by :func:`latentopt.wrap`.
 
     Args:
@@ -251,7 +250,6 @@ class Codec(nn.Module):
         write_whole(path, data)
         return len(data)
 
-    @plainly
     def save_bytes(self, x: Tensor) -> bytes:
         """:meth:`save` to a file's content.
 
@@ -261,11 +259,16 @@ class Codec(nn.Module):
         if x.dim() != 4 or len(x) != 1:
             raise InputError(f"a file holds one image (1, 3, H, W), not {tuple(x.shape)}")
         self.check_pixels(x)
+        return self.encode_file(x)[0]
+
+    @plainly
+    def encode_file(self, x: Tensor) -> tuple[bytes, Coded]:
+        """The content of one image's file (1, 3, H, W), and the main latent in it."""
         assembly = self._current(Seal.holds_to_the_bit)
-        coded = Encoder(assembly).encode(x).values()
+        coded = list(Encoder(assembly).encode(x).values())
         assembly.check_weights()
         strings = [[c.string for c in each] for each in coded]
-        return files.pack(assembly.identity, x.shape[-2:], strings)
+        return files.pack(assembly.identity, x.shape[-2:], strings), coded[0][0]
 
     def load(self, path: str | os.PathLike[str]) -> Tensor:
         """Decode a file that :meth:`save` wrote, to (1, 3, H, W).
@@ -358,17 +361,6 @@ class Codec(nn.Module):
                 f"the state has no entry {prefix + EXTRA!r}, so it is not of a wrapped codec: load "
                 "a model's own state into codec.model"
             )
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, object], strict: bool = True, assign: bool = False
-    ) -> _IncompatibleKeys:
-        """As PyTorch's, but nothing is loaded of a state of another model or other settings.
-
-        Raises:
-            WeightsError: see :meth:`check_state`.
-        """
-        self.check_state(state_dict, strict=strict)
-        return super().load_state_dict(state_dict, strict, assign)
 
     def __getstate__(self) -> dict[str, object]:
         self._current(Seal.holds_to_the_bit)  # a copy believes that its tables are its weights'

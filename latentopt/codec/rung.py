@@ -6,7 +6,6 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from latentopt.codec import files
 from latentopt.codec.dial import Dial
 from latentopt.codec.formats import OWN
 from latentopt.codec.image import Codec
@@ -62,8 +61,5 @@ def encode_image(codec: Codec, x: Tensor) -> CodedFile:
     """One image's file (1, 3, H, W), as `codec.save` writes it."""
     if codec.recipe.format != OWN:
         return CodedFile(codec.save_bytes(x), codec, x, None)
-    coded = codec.encode(x)
-    strings = [[one.string] for [one] in coded.values()]
-    data = files.pack(codec.identity, x.shape[-2:], strings)
-    [main], *_ = coded.values()
+    data, main = codec.encode_file(x)
     return CodedFile(data, codec, x, main)

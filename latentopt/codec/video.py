@@ -8,7 +8,6 @@ from typing import BinaryIO, TypedDict
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import _IncompatibleKeys
 
 from latentopt.atomic import reading, writing_whole
 from latentopt.bitstream import (
@@ -24,6 +23,7 @@ from latentopt.bitstream import (
 from latentopt.bitstream.fields import version_of
 from latentopt.codec.assembly import Assembly, joint_hash
 from latentopt.codec.encode import check_images
+from latentopt.codec.extra_state import Checked
 from latentopt.codec.frames import KEY_PART, Frames, pictures
 from latentopt.codec.image import Codec
 from latentopt.codec.recipe import Recipe
@@ -45,7 +45,7 @@ class VideoOutput(TypedDict):
     """Of each frame, by part and latent."""
 
 
-class VideoCodec(nn.Module):
+class VideoCodec(Checked):
     """A wrapped video codec, with the interface of CompressAI's own. Made by `latentopt.wrap`.
 
     Args:
@@ -316,17 +316,6 @@ class VideoCodec(nn.Module):
 
     def _check_size(self, shape: Sequence[int]) -> tuple[int, int]:
         return self._part(KEY_PART).check_size(shape)
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, object], strict: bool = True, assign: bool = False
-    ) -> _IncompatibleKeys:
-        """As PyTorch's, but nothing is loaded of a state of another model or other settings.
-
-        Raises:
-            WeightsError: see :meth:`check_state`.
-        """
-        self.check_state(state_dict, strict=strict)
-        return super().load_state_dict(state_dict, strict, assign)
 
     def check_state(
         self, state: Mapping[str, object], prefix: str = "", strict: bool = True
