@@ -33,6 +33,7 @@ _OPTIONS: dict[str, Words] = {
     "sign": {"direction": "sign"},
     "split": {"direction": "split"},
     "scales": {"scales": True},
+    "context": {"context": True},
     "rdo": {"effort": _RDO},
     "refine": {"effort": _REFINE},
     "paper": {"pmf": "paper"},

@@ -103,4 +103,5 @@ def _part(name: str, settings: "Settings") -> Described:
         "direction": settings.direction,
         "portable": settings.portable,
         "scales_corrected": settings.scales,
+        "context": settings.context,
     }

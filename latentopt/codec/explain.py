@@ -210,7 +210,8 @@ def _settings(settings: Settings) -> str:
     channel = f"channel {settings.channel}"
     if settings.channel == LATTICE:
         channel = f"lattice {settings.quant}, pmf {settings.pmf}"
-    return f"{channel}, direction {settings.direction}, {portable}{scales}"
+    context = ", context" if settings.context else ""
+    return f"{channel}, direction {settings.direction}, {portable}{scales}{context}"
 
 
 def _corrections(corrections: NDArray[np.int32]) -> str:

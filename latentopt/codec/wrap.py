@@ -82,6 +82,7 @@ def wrap(
     gop: int | None = None,
     ahead: Ahead | None = None,
     channel: str | None = None,
+    context: bool | None = None,
     format: str | None = None,
 ) -> Codec | VideoCodec:
     """Make a trained codec compress better; the model itself is copied and left untouched.
@@ -107,7 +108,7 @@ def wrap(
             and a shift.
         recipe: the same as a value of your own.
         direction, scales, effort, lmbda, pmf, portable: see :class:`Recipe`.
-        parts, gop, ahead, channel: likewise.
+        parts, gop, ahead, channel, context: likewise.
         format: ``"compressai"``: write the model's own strings, which its own ``decompress`` reads
             without latentopt (docs/guide/deployed-decoders.md); with it go preset, effort, lmbda
             and parts, and nothing else.
@@ -141,6 +142,7 @@ def wrap(
         "gop": gop,
         "ahead": ahead,
         "channel": channel,
+        "context": context,
     }
     named = preset or ("default" if format == NATIVE else preset_for(words))
     made = (recipe or get_preset(named, format or OWN)).but(**words)
@@ -243,6 +245,11 @@ def _lmbda_of(model: nn.Module) -> float | None:
 def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
     """A recipe as it is for one codec, with the codec's own lambda unless it has one."""
     fitted = recipe.fitting(adapter.contextual)
+    if fitted.context and adapter.contextual:
+        raise InputError(
+            "context=True is for codecs that know all entropy parameters at once; this one has a "
+            "context model of its own"
+        )
     return fitted if fitted.lmbda is not None else fitted.but(lmbda=lmbda)
 
 

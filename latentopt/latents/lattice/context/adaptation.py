@@ -1,0 +1,116 @@
+"""A context at work: entropy parameters adapted to what has crossed, pass by pass.
+
+    residuals so far ─► surroundings ─► features ─► network ─► level offset, centre shift
+           ▲                                                          │
+           └───────────────── the pass crosses ◄── adapted prior ◄────┘
+
+Centres move by whole units, so points of the integer lattice stay such points: there a context
+changes what points cost, and nothing else.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentopt.latents.lattice.context.passes import QUIET, schedule
+from latentopt.latents.lattice.context.surroundings import UNIT, Surroundings
+from latentopt.latents.prior import Prior
+from latentopt.pmf.tables import Ints
+
+_FURTHEST = 24  # levels that an element may be moved
+_FRACTION = 16  # of the network's outputs, in a level and in an expected magnitude
+
+
+class Predictor(Protocol):
+    """What makes offsets of features: a :class:`Network`, or what records for one."""
+
+    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n, 2) integers: level offset and centre shift, in sixteenths."""
+
+    def dump(self) -> Ints:
+        """See :meth:`Network.dump`."""
+
+    def digest(self) -> bytes:
+        """See :meth:`Network.digest`."""
+
+
+CarryPass = Callable[[NDArray[np.int64], Prior], NDArray[np.floating]]
+"""Takes the elements at places (n,) across, given their prior; returns their residual (n,)."""
+
+
+class Context:
+    """Adapts entropy parameters.
+
+    Args:
+        predict: the network.
+        expected: (levels,) mean magnitude of each level, in units of ``UNIT``.
+        ladder: the levels among which an element may move; they are ordered by width.
+    """
+
+    def __init__(self, predict: Predictor, expected: NDArray[np.int64], ladder: range):
+        self._predict, self._expected = predict, expected
+        self._ladder = ladder
+        self._base = _nearest(expected, ladder)
+
+    def dump(self) -> Ints:
+        """The network, as integers."""
+        return self._predict.dump()
+
+    def digest(self) -> bytes:
+        """Of the network; all else follows from the tables."""
+        return self._predict.digest()
+
+    def base(self, levels: NDArray[np.integer]) -> NDArray[np.int64]:
+        """The levels of the ladder from which elements of these levels move."""
+        return self._base[levels]
+
+    def cross(self, prior: Prior, carry: CarryPass) -> None:
+        """Take a whole latent across, pass by pass."""
+        around = Surroundings(self._expected[prior.levels].astype(np.int32).reshape(prior.shape))
+        loudness = around.loudness
+        height, width = prior.shape[1:]
+        quiet = int(QUIET * UNIT * height * width)
+        for each in schedule(loudness, quiet, (height, width)):
+            index = each.index
+            own, shift = prior.at(index), 0.0
+            if each.half is not None:
+                own, shift = self._adapted(own, around.features(each))
+            around.note(each, carry(index, own) + shift)
+
+    def adapted(self, prior: Prior, values: NDArray[np.floating]) -> Prior:
+        """The prior of a whole latent ``values`` (n,), each pass given what came before it."""
+        levels, centres = prior.levels.copy(), prior.centres.copy()
+
+        def carry(index: NDArray[np.int64], own: Prior) -> NDArray[np.floating]:
+            levels[index], centres[index] = own.levels, own.centres
+            return own.residual(values[index])
+
+        self.cross(prior, carry)
+        return replace(prior, levels=levels, centres=centres)
+
+    def _adapted(
+        self, prior: Prior, features: NDArray[np.float32]
+    ) -> tuple[Prior, NDArray[np.float64]]:
+        """The prior of a pass moved as its features say, and by how much its centres were."""
+        offset, shift = self._predict(features).astype(np.int64).T
+        offset = np.clip((offset + _FRACTION // 2) // _FRACTION, -_FURTHEST, _FURTHEST)
+        low, high = self._ladder[0], self._ladder[-1]
+        base = self._base[prior.levels]
+        levels = np.clip(base + offset, low, high).astype(np.int16)
+        whole = _FRACTION * UNIT
+        moved = (shift * self._expected[base] + whole // 2) // whole
+        shift = moved.astype(np.float64)
+        centres = prior.centres + prior.scaled(shift).astype(prior.centres.dtype)
+        return replace(prior, levels=levels, centres=centres), shift
+
+
+def _nearest(expected: NDArray[np.int64], ladder: range) -> NDArray[np.int64]:
+    """For each level the one of the ladder whose magnitude is the nearest; of the ladder, itself."""
+    steps = np.arange(ladder.start, ladder.stop)
+    between = expected[steps][:-1] + expected[steps][1:]
+    nearest = steps[np.searchsorted(between, 2 * expected)]
+    nearest[steps] = steps
+    return nearest
