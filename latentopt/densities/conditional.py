@@ -1,4 +1,4 @@
-"""A density that has a table of scales besides its own levels, for elements whose scale is known."""
+"""A density with a table of scales besides its own levels, for elements whose scale is known."""
 
 from collections.abc import Callable
 

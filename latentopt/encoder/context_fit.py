@@ -16,13 +16,14 @@ from latentopt.encoder.prices import Prices
 from latentopt.encoder.sensitivity import gradients
 from latentopt.latents import Prior
 from latentopt.latents.lattice import LatticeChannel
-from latentopt.latents.lattice.context import UNIT, Context, Network
-from latentopt.latents.lattice.context.network import LARGEST_WEIGHT, SHAPES, TOP
+from latentopt.latents.lattice.context import FRACTION, UNIT, Context, Network
+from latentopt.latents.lattice.context.network import LARGEST_WEIGHT, OUTPUTS, SHAPES, TOP
 from latentopt.latents.lattice.context.surroundings import OCTAVE
 from latentopt.lattices import LATTICES
 from latentopt.pmf.tables import Ints
 
 _HIDDEN_UNIT, _WEIGHT_UNIT = 64, 256  # of activations and weights, as integers
+_BATCH = 8192
 _REACH = 500  # residuals beyond it count as those at it
 
 
@@ -104,6 +105,14 @@ class Ladder:
         wide = flat[at + row] * (1 - right) + flat[at + row - 1] * right
         return narrow * (1 - up) + wide * up
 
+    def mean_bits(self, examples: Examples, network: Network | None) -> float:
+        """Of an element, moved by a network, if there is one."""
+        moved = np.zeros((len(examples.base), OUTPUTS), np.float32)
+        if network:
+            moved = network(examples.features.astype(np.float32)) / FRACTION
+        base, k = torch.from_numpy(examples.base), torch.from_numpy(examples.residual).long()
+        return float(self(base, k, torch.from_numpy(moved).float()).mean())
+
 
 class _Model(nn.Module):
     """The network in floating point: its integers are these numbers in their units."""
@@ -142,7 +151,10 @@ class _Model(nn.Module):
 
 
 def fit_network(
-    examples: Examples, ladder: Ladder, weight: Tensor | None = None, steps: int = 3000, batch: int = 8192
+    examples: Examples,
+    ladder: Ladder,
+    weight: Tensor | None = None,
+    steps: int = 3000,
 ) -> Network:
     """The network that makes examples cheap, from a fixed start.
 
@@ -158,7 +170,7 @@ def fit_network(
         optimizer = torch.optim.Adam(model.parameters(), 1e-2)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for _ in range(steps):
-            rows = torch.randint(len(k), (batch,), generator=generator)
+            rows = torch.randint(len(k), (_BATCH,), generator=generator)
             bits = ladder(base[rows], k[rows].long(), model(features[rows].float()))
             loss = bits.mean() if weight is None else (bits * weight[rows]).mean()
             optimizer.zero_grad()

@@ -9,6 +9,7 @@ Where a codec has a quantization step for each element (DCVC), what goes on the 
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from hashlib import sha256
 from typing import Protocol
@@ -21,7 +22,7 @@ from latentopt.bitstream.ans import SymbolDecoder
 from latentopt.densities import Density
 from latentopt.errors import InputError
 from latentopt.latents.channel import Point
-from latentopt.latents.lattice.context import UNIT, Context, decode_switch, split_dump
+from latentopt.latents.lattice.context import UNIT, Context, Network, decode_switch, split_dump
 from latentopt.latents.lattice.corrections import decode_corrections
 from latentopt.latents.lattice.latent import Group, Latent, put_points
 from latentopt.latents.lattice.packing import Part, pack
@@ -77,10 +78,11 @@ class LatticeChannel:
         context: bool = False,
     ):
         self.density, self.corrected = density, corrected
+        network = None
         if context:
             network, dumped = split_dump(density, dumped)
         self.tables = Tables(density, rule, pmf, dumped)
-        if context:
+        if network:
             self.context = Context(network, self.tables.magnitudes(UNIT), density.ladder)
 
     def send(
@@ -105,7 +107,7 @@ class LatticeChannel:
             sender = _Sender(self, walk.shape, corrections, context, target, choose or self.nearest)
             walk.go(sender)
             sent.append(sender.latent())
-        return min(sent, key=lambda latent: latent.bits().sum())
+        return cheapest(sent)
 
     def receive(self, walk: Walk, string: bytes, /) -> Latent:
         """The mirror of :meth:`send` and :meth:`Latent.string`.
@@ -145,6 +147,18 @@ class LatticeChannel:
             if isinstance(table, JointTable) and table.fallback is None:
                 _into_closed_table(table, part.lattice, m[start:stop], x[start:stop])
         return m
+
+    def without_context(self) -> "LatticeChannel":
+        """The same, but for its context: strings of the one are not read by the other."""
+        other = copy(self)
+        other.context = None
+        return other
+
+    def with_network(self, network: Network) -> "LatticeChannel":
+        """The same with another network for its context."""
+        other = copy(self)
+        other.context = Context(network, self.tables.magnitudes(UNIT), self.density.ladder)
+        return other
 
     def dump(self) -> Ints:
         """The network of its context, and its tables: see :meth:`Tables.dump`."""
@@ -265,6 +279,11 @@ class _Receiver(_Side):
         if escapes:
             _put_escaped(chosen, masks, self._decoder.integers(escapes))
         return chosen
+
+
+def cheapest(latents: Sequence[Latent]) -> Latent:
+    """The one of fewest bits."""
+    return min(latents, key=lambda latent: float(latent.bits().sum()))
 
 
 def _into_closed_table(

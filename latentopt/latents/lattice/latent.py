@@ -107,7 +107,10 @@ class Latent(Crossed):
         return ahead
 
     def string(self) -> bytes:
-        """Whether there is a context, corrections, then each group's symbols, level by level, and what escaped of them."""
+        """Whether there is a context, corrections, then each group's symbols, level by level.
+
+        What escaped of a group follows its symbols.
+        """
         encoder = SymbolEncoder()
         if self.adapted is not None:
             encode_switch(encoder, self.adapted)

@@ -1,19 +1,23 @@
 """Context: what has crossed of a latent says how wide the rest of it is, and where it lies."""
 
-from latentopt.latents.lattice.context.adaptation import Context, Predictor
+from latentopt.latents.lattice.context.adaptation import FRACTION, Context, Predictor
 from latentopt.latents.lattice.context.network import Network
+from latentopt.latents.lattice.context.passes import Pass, schedule
 from latentopt.latents.lattice.context.shipped import ship_network, split_dump
 from latentopt.latents.lattice.context.surroundings import FEATURES, UNIT
 from latentopt.latents.lattice.context.switch import decode_switch, encode_switch
 
 __all__ = [
     "FEATURES",
+    "FRACTION",
     "UNIT",
     "Context",
     "Network",
+    "Pass",
     "Predictor",
     "decode_switch",
     "encode_switch",
+    "schedule",
     "ship_network",
     "split_dump",
 ]

@@ -21,7 +21,8 @@ from latentopt.latents.prior import Prior
 from latentopt.pmf.tables import Ints
 
 _FURTHEST = 24  # levels that an element may be moved
-_FRACTION = 16  # of the network's outputs, in a level and in an expected magnitude
+FRACTION = 16
+"""Of the network's outputs in a level, and in an expected magnitude."""
 
 
 class Predictor(Protocol):
@@ -45,23 +46,23 @@ class Context:
     """Adapts entropy parameters.
 
     Args:
-        predict: the network.
+        predictor: the network.
         expected: (levels,) mean magnitude of each level, in units of ``UNIT``.
         ladder: the levels among which an element may move; they are ordered by width.
     """
 
-    def __init__(self, predict: Predictor, expected: NDArray[np.int64], ladder: range):
-        self._predict, self._expected = predict, expected
+    def __init__(self, predictor: Predictor, expected: NDArray[np.int64], ladder: range):
+        self.predictor, self._expected = predictor, expected
         self._ladder = ladder
         self._base = _nearest(expected, ladder)
 
     def dump(self) -> Ints:
         """The network, as integers."""
-        return self._predict.dump()
+        return self.predictor.dump()
 
     def digest(self) -> bytes:
         """Of the network; all else follows from the tables."""
-        return self._predict.digest()
+        return self.predictor.digest()
 
     def base(self, levels: NDArray[np.integer]) -> NDArray[np.int64]:
         """The levels of the ladder from which elements of these levels move."""
@@ -95,12 +96,12 @@ class Context:
         self, prior: Prior, features: NDArray[np.float32]
     ) -> tuple[Prior, NDArray[np.float64]]:
         """The prior of a pass moved as its features say, and by how much its centres were."""
-        offset, shift = self._predict(features).astype(np.int64).T
-        offset = np.clip((offset + _FRACTION // 2) // _FRACTION, -_FURTHEST, _FURTHEST)
+        offset, shift = self.predictor(features).astype(np.int64).T
+        offset = np.clip((offset + FRACTION // 2) // FRACTION, -_FURTHEST, _FURTHEST)
         low, high = self._ladder[0], self._ladder[-1]
         base = self._base[prior.levels]
         levels = np.clip(base + offset, low, high).astype(np.int16)
-        whole = _FRACTION * UNIT
+        whole = FRACTION * UNIT
         moved = (shift * self._expected[base] + whole // 2) // whole
         shift = moved.astype(np.float64)
         centres = prior.centres + prior.scaled(shift).astype(prior.centres.dtype)
@@ -108,7 +109,7 @@ class Context:
 
 
 def _nearest(expected: NDArray[np.int64], ladder: range) -> NDArray[np.int64]:
-    """For each level the one of the ladder whose magnitude is the nearest; of the ladder, itself."""
+    """For each level the nearest in magnitude of the ladder; for those, itself."""
     steps = np.arange(ladder.start, ladder.stop)
     between = expected[steps][:-1] + expected[steps][1:]
     nearest = steps[np.searchsorted(between, 2 * expected)]

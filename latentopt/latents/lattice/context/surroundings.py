@@ -1,8 +1,8 @@
 """What is known around the elements of a pass: integers, made of what crossed before.
 
 Magnitudes are compared with those that the entropy model expects: over all channels that have
-crossed, over the band before, over this band's first half and within the element's own channel, each
-over several neighbourhoods. All sums are of integers, so that they are the same on every machine.
+crossed, over the band before, over this band's first half and within the element's own channel,
+each over several neighbourhoods. All sums are of integers, so that they are the same everywhere.
 """
 
 import numpy as np
@@ -66,7 +66,7 @@ class Surroundings:
             self._before = self._now
 
     def features(self, coming: Pass) -> NDArray[np.float32]:
-        """(n, FEATURES) of the elements of a pass that will cross; integers from -REACH to REACH."""
+        """(n, FEATURES) of the elements of a pass to come; integers from -REACH to REACH."""
         shape = len(coming.channels), int(coming.places.sum())
         columns = np.zeros((FEATURES, *shape), np.int32)
         columns[0:3] = _ratios(self._all, (0, 1, 3), coming)
