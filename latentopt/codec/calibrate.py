@@ -15,6 +15,7 @@ from latentopt.codec.image import Codec
 from latentopt.encoder import Examples, Fit, Ladder, Secant, examples_of, fit_network
 from latentopt.errors import InputError
 
+_STEPS = 3000  # of gradients, for a network
 _WORTHWHILE = 1e-5
 """Of the squared error: a step that costs no bits is worth less than one that is sent."""
 
@@ -64,7 +65,7 @@ def _fit_context(codec: Codec, images: Iterable[Tensor]) -> Codec:
     if not found:
         raise _nothing()
     ladder = Ladder(main, codec.assembly.prices)
-    codec.use_network(fit_network(Examples.joined(found), ladder))
+    codec.use_network(fit_network(Examples.joined(found), ladder, steps=_STEPS))
     return codec
 
 

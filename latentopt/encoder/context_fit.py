@@ -16,9 +16,9 @@ from latentopt.encoder.prices import Prices
 from latentopt.encoder.sensitivity import gradients
 from latentopt.latents import Prior
 from latentopt.latents.lattice import LatticeChannel
-from latentopt.latents.lattice.context import FRACTION, UNIT, Context, Network
-from latentopt.latents.lattice.context.network import LARGEST_WEIGHT, OUTPUTS, SHAPES, TOP
-from latentopt.latents.lattice.context.surroundings import OCTAVE
+from latentopt.latents.lattice.context import FRACTION, UNIT, Context, Features, Network
+from latentopt.latents.lattice.context.network import INPUTS, LARGEST_WEIGHT, OUTPUTS, SHAPES, TOP
+from latentopt.latents.lattice.context.surroundings import OCTAVE, OF_PLACES
 from latentopt.lattices import LATTICES
 from latentopt.pmf.tables import Ints
 
@@ -31,7 +31,7 @@ _REACH = 500  # residuals beyond it count as those at it
 class Examples:
     """Elements of latents with what is known around them."""
 
-    features: NDArray[np.int8]  # (n, FEATURES)
+    features: NDArray[np.int8]  # (n, INPUTS)
     base: NDArray[np.int64]  # (n,) rung of the ladder from which each element moves
     residual: NDArray[np.int16]  # (n,)
 
@@ -52,9 +52,12 @@ class _Recorder:
     def __init__(self) -> None:
         self.seen: list[NDArray[np.int8]] = []
 
-    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        self.seen.append(features.astype(np.int8))
-        return np.zeros((len(features), 2), np.float32)
+    def __call__(self, features: Features) -> NDArray[np.float32]:
+        elements = features.elements
+        places = np.broadcast_to(features.places[:, None], (OF_PLACES, *elements.shape[1:]))
+        rows = np.concatenate([places, elements]).reshape(INPUTS, -1)
+        self.seen.append(rows.T.astype(np.int8))
+        return np.zeros((OUTPUTS, rows.shape[1]), np.float32)
 
     def dump(self) -> Ints:
         return np.zeros(0, np.int32)
@@ -107,11 +110,12 @@ class Ladder:
 
     def mean_bits(self, examples: Examples, network: Network | None) -> float:
         """Of an element, moved by a network, if there is one."""
-        moved = np.zeros((len(examples.base), OUTPUTS), np.float32)
+        moved = np.zeros((OUTPUTS, len(examples.base)), np.float32)
         if network:
-            moved = network(examples.features.astype(np.float32)) / FRACTION
+            rows = examples.features.T.astype(np.float32)
+            moved = network(Features(rows[:OF_PLACES], rows[OF_PLACES:, None])) / FRACTION
         base, k = torch.from_numpy(examples.base), torch.from_numpy(examples.residual).long()
-        return float(self(base, k, torch.from_numpy(moved).float()).mean())
+        return float(self(base, k, torch.from_numpy(moved.T)).mean())
 
 
 class _Model(nn.Module):

@@ -1,5 +1,6 @@
 """Contexts: what has crossed adapts what is to come, alike on both sides, where it pays."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from latentopt import BitstreamError, InputError, WeightsError
 from latentopt.densities import ConditionalDensity, FactorizedDensity, GaussianDensity
 from latentopt.latents import Prior
 from latentopt.latents.lattice import Latent, LatticeChannel, Tables, channel
-from latentopt.latents.lattice.context import FEATURES, UNIT, Context, Network, schedule
+from latentopt.latents.lattice.context import UNIT, Context, Network, Surroundings, schedule
 from latentopt.latents.lattice.context.network import SHAPES, TOP
-from latentopt.latents.lattice.context.surroundings import Surroundings
+from latentopt.latents.lattice.context.surroundings import OF_ELEMENTS, OF_PLACES, Features
 from latentopt.lattices import RULES
 
 DENSITY = GaussianDensity(np.geomspace(0.11, 30, 40))
@@ -173,7 +174,8 @@ def test_features_are_made_of_what_has_crossed_and_of_nothing_else() -> None:
         """With other residuals from pass ``stop`` on."""
         around, found = Surroundings(expected), []
         for i, each in enumerate(schedule(around.loudness, 0, (7, 9))):
-            found.append(around.features(each))
+            of = around.features(each)
+            found.append(np.concatenate([of.places.ravel(), of.elements.ravel()]))
             around.note(each, (values if i < stop else changed).ravel()[each.index])
         return found
 
@@ -190,7 +192,7 @@ def test_louder_neighbours_are_seen_as_such() -> None:
     for factor, octaves in ((1, 0), (4, 2)):
         around = Surroundings(expected)
         around.note(first, np.full(len(first.index), float(factor)))
-        near = around.features(second)[:, 10]
+        near = around.features(second).elements[1]
         np.testing.assert_allclose(near / 16, octaves, atol=0.5)
 
 
@@ -198,22 +200,26 @@ def test_features_are_small_integers_for_any_latent() -> None:
     expected = np.array([0, 1, 300_000], np.int32)[:, None, None] * np.ones((1, 4, 5), np.int32)
     around = Surroundings(expected)
     for each in schedule(around.loudness, -1, (4, 5)):
-        found = around.features(each)
-        assert found.shape == (len(each.index), FEATURES) and found.dtype == np.float32
-        assert (found == np.rint(found)).all() and np.abs(found).max() <= 127
+        of = around.features(each)
+        assert of.places.shape == (OF_PLACES, each.places.sum())
+        assert of.elements.shape == (OF_ELEMENTS, len(each.channels), each.places.sum())
+        for found in (of.places, of.elements):
+            assert (found == np.rint(found)).all() and np.abs(found).max() <= 127
         around.note(each, np.full(len(each.index), -1e9))
 
 
 # -- the network -----------------------------------------------------------------------------------
 
 
-def in_integers(network: Network, features: NDArray) -> NDArray[np.int64]:
+def in_integers(network: Network, features: Features) -> NDArray[np.int64]:
     """What it says, in arithmetic that has no rounding."""
-    x = features.astype(np.int64)
+    channels = features.elements.shape[1]
+    places = np.tile(features.places, channels)
+    x = np.concatenate([places, features.elements.reshape(OF_ELEMENTS, -1)]).T.astype(np.int64)
     *hidden, last = (layer.astype(np.int64) for layer in network.layers)
     for layer, shift in zip(hidden, (6, 8)):
         x = np.clip((x @ layer[:-1] + layer[-1]) >> shift, 0, TOP)
-    return (x @ last[:-1] + last[-1]) >> 10
+    return ((x @ last[:-1] + last[-1]) >> 10).T
 
 
 def test_it_computes_what_integers_do() -> None:
@@ -223,7 +229,11 @@ def test_it_computes_what_integers_do() -> None:
         for layer in layers:
             layer[-1] = rng.integers(-(1 << 22), 1 << 22, layer.shape[1])
         network = Network(layers)
-        features = rng.integers(-127, 128, (500, FEATURES)).astype(np.float32)
+        places, elements = (
+            rng.integers(-127, 128, shape).astype(np.float32)
+            for shape in ((OF_PLACES, 100), (OF_ELEMENTS, 5, 100))
+        )
+        features = Features(places, elements)
         np.testing.assert_array_equal(network(features), in_integers(network, features))
 
 
@@ -321,7 +331,10 @@ def test_real_weights_gain(
 # -- a network of one's own ------------------------------------------------------------------------
 
 
-def test_calibration_fits_a_network_that_travels_with_the_state(tmp_path: Path) -> None:
+def test_calibration_fits_a_network_that_travels_with_the_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.import_module("latentopt.codec.calibrate"), "_STEPS", 300)
     model, x = tiny(FAMILIES["mbt2018-mean"], gain=20.0), photo(96, 96)
     codec = latentopt.wrap(model, "int", shift=False, context=True)
     before = len(codec.compress(x)["strings"][0][0])

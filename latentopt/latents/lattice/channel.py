@@ -200,8 +200,7 @@ class _Side(ABC):
         prior = Prior((len(index),), levels, centres, steps)
         if self._context is None or not np.array_equal(index, np.arange(np.prod(self._shape))):
             return prior.values(self._cross(index, prior))
-        self._context.cross(replace(prior, shape=self._shape), self._cross)
-        return self.latent().hat
+        return self._context.cross(replace(prior, shape=self._shape), self._cross)
 
     def _cross(self, index: NDArray[np.int64], prior: Prior) -> NDArray[np.floating]:
         """Take elements (k,) across whose tables are known; returns their residual."""

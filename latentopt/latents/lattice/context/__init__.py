@@ -4,17 +4,18 @@ from latentopt.latents.lattice.context.adaptation import FRACTION, Context, Pred
 from latentopt.latents.lattice.context.network import Network
 from latentopt.latents.lattice.context.passes import Pass, schedule
 from latentopt.latents.lattice.context.shipped import ship_network, split_dump
-from latentopt.latents.lattice.context.surroundings import FEATURES, UNIT
+from latentopt.latents.lattice.context.surroundings import UNIT, Features, Surroundings
 from latentopt.latents.lattice.context.switch import decode_switch, encode_switch
 
 __all__ = [
-    "FEATURES",
     "FRACTION",
     "UNIT",
     "Context",
+    "Features",
     "Network",
     "Pass",
     "Predictor",
+    "Surroundings",
     "decode_switch",
     "encode_switch",
     "schedule",

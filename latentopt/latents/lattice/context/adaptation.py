@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentopt.latents.lattice.context.passes import QUIET, schedule
-from latentopt.latents.lattice.context.surroundings import UNIT, Surroundings
+from latentopt.latents.lattice.context.surroundings import UNIT, Features, Surroundings
 from latentopt.latents.prior import Prior
 from latentopt.pmf.tables import Ints
 
@@ -28,8 +28,8 @@ FRACTION = 16
 class Predictor(Protocol):
     """What makes offsets of features: a :class:`Network`, or what records for one."""
 
-    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n, 2) integers: level offset and centre shift, in sixteenths."""
+    def __call__(self, features: Features) -> NDArray[np.float32]:
+        """(2, n) integers: level offset and centre shift, in sixteenths."""
 
     def dump(self) -> Ints:
         """See :meth:`Network.dump`."""
@@ -39,7 +39,7 @@ class Predictor(Protocol):
 
 
 CarryPass = Callable[[NDArray[np.int64], Prior], NDArray[np.floating]]
-"""Takes the elements at places (n,) across, given their prior; returns their residual (n,)."""
+"""Takes the elements at places (n,) across, given their prior; returns the residual (n,)."""
 
 
 class Context:
@@ -68,10 +68,10 @@ class Context:
         """The levels of the ladder from which elements of these levels move."""
         return self._base[levels]
 
-    def cross(self, prior: Prior, carry: CarryPass) -> None:
-        """Take a whole latent across, pass by pass."""
+    def cross(self, prior: Prior, carry: CarryPass) -> NDArray[np.floating]:
+        """Take a whole latent across, pass by pass; returns its values (n,)."""
         around = Surroundings(self._expected[prior.levels].astype(np.int32).reshape(prior.shape))
-        loudness = around.loudness
+        loudness, values = around.loudness, np.empty_like(prior.centres)
         height, width = prior.shape[1:]
         quiet = int(QUIET * UNIT * height * width)
         for each in schedule(loudness, quiet, (height, width)):
@@ -79,7 +79,10 @@ class Context:
             own, shift = prior.at(index), 0.0
             if each.half is not None:
                 own, shift = self._adapted(own, around.features(each))
-            around.note(each, carry(index, own) + shift)
+            residual = carry(index, own)
+            values[index] = own.values(residual)
+            around.note(each, residual + shift)
+        return values
 
     def adapted(self, prior: Prior, values: NDArray[np.floating]) -> Prior:
         """The prior of a whole latent ``values`` (n,), each pass given what came before it."""
@@ -92,11 +95,9 @@ class Context:
         self.cross(prior, carry)
         return replace(prior, levels=levels, centres=centres)
 
-    def _adapted(
-        self, prior: Prior, features: NDArray[np.float32]
-    ) -> tuple[Prior, NDArray[np.float64]]:
+    def _adapted(self, prior: Prior, features: Features) -> tuple[Prior, NDArray[np.float64]]:
         """The prior of a pass moved as its features say, and by how much its centres were."""
-        offset, shift = self.predictor(features).astype(np.int64).T
+        offset, shift = self.predictor(features).astype(np.int64)
         offset = np.clip((offset + FRACTION // 2) // FRACTION, -_FURTHEST, _FURTHEST)
         low, high = self._ladder[0], self._ladder[-1]
         base = self._base[prior.levels]

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentopt.errors import WeightsError
-from latentopt.latents.lattice.context.surroundings import FEATURES
+from latentopt.latents.lattice.context.surroundings import OF_ELEMENTS, OF_PLACES, Features
 from latentopt.pmf.tables import Ints
 
-OUTPUTS = 2
+INPUTS, OUTPUTS = OF_PLACES + OF_ELEMENTS, 2
 _HIDDEN = 16
-SHAPES = ((FEATURES + 1, _HIDDEN), (_HIDDEN + 1, _HIDDEN), (_HIDDEN + 1, OUTPUTS))
+SHAPES = ((INPUTS + 1, _HIDDEN), (_HIDDEN + 1, _HIDDEN), (_HIDDEN + 1, OUTPUTS))
 """Of the layers; the last row has the biases."""
 SIZE = sum(rows * columns for rows, columns in SHAPES)
 
@@ -43,22 +43,22 @@ class Network:
             if weights.max() > LARGEST_WEIGHT or bias.max() > _LARGEST_BIAS:
                 raise WeightsError("a context network's weights are beyond what it can sum exactly")
 
-    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n, outputs) integers, of ``features`` (n, inputs)."""
-        *hidden, last = self._arrays
-        x = features
-        for (weights, bias), shift in zip(hidden, SHIFTS):
-            x = x @ weights
-            x += bias
-            x *= np.float32(2.0**-shift)
-            np.floor(x, out=x)
-            np.clip(x, 0, TOP, out=x)
-        return np.floor((x @ last[0] + last[1]) * np.float32(2.0 ** -SHIFTS[-1]))
+    def __call__(self, features: Features) -> NDArray[np.float32]:
+        """(OUTPUTS, c * n) integers, for the elements of a pass."""
+        (first, bias), second, last = self._arrays
+        shared = first[:, :OF_PLACES] @ features.places + bias
+        own = first[:, OF_PLACES:] @ features.elements.reshape(OF_ELEMENTS, -1)
+        x = own.reshape(-1, *features.elements.shape[1:])
+        x += shared[:, None]
+        x = _activation(own, SHIFTS[0])
+        x = _activation(second[0] @ x + second[1], SHIFTS[1])
+        return np.floor((last[0] @ x + last[1]) * np.float32(2.0 ** -SHIFTS[2]))
 
     @cached_property
     def _arrays(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        wide = [layer.astype(np.float32) for layer in self.layers]
-        return [(layer[:-1].copy(), layer[-1].copy()) for layer in wide]
+        """(outputs, inputs) and (outputs, 1) of each layer."""
+        turned = [np.ascontiguousarray(layer.T, np.float32) for layer in self.layers]
+        return [(layer[:, :-1], layer[:, -1:]) for layer in turned]
 
     def dump(self) -> Ints:
         """All its integers."""
@@ -75,3 +75,11 @@ class Network:
     def digest(self) -> bytes:
         """SHA-256 of :meth:`dump`."""
         return hashlib.sha256(self.dump().astype("<i4").tobytes()).digest()
+
+
+def _activation(x: NDArray[np.float32], shift: int) -> NDArray[np.float32]:
+    """Sums shifted down and kept within the range of activations, in place."""
+    x *= np.float32(2.0**-shift)
+    np.maximum(x, 0, out=x)
+    np.minimum(x, TOP, out=x)
+    return np.floor(x, out=x)
