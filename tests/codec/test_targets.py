@@ -239,7 +239,8 @@ def sought(value: Callable[[float], float], window: Window, qualities: int) -> t
     """What is found on as many dials as there are qualities, an octave of 0.6 apart."""
 
     def rung(index: int) -> Any:
-        return Rung(index, *[cast(Any, None)] * 2, dial=Bent(lambda p: value(p + 0.6 * index)))
+        nothing: Any = None
+        return Rung(index, nothing, nothing, Bent(lambda p: value(p + 0.6 * index)))
 
     seek = Seek(rung, range(qualities), window, encode=cast(Any, float), tell=lambda said: None)
     return seek(qualities // 2), seek.encodes
