@@ -93,7 +93,7 @@ def to_uint8(x: Tensor) -> Tensor:
         raise InputError(f"an RGB image has shape (3, H, W), this one {tuple(x.shape)}")
     if not torch.isfinite(x).all():
         raise InputError("the image holds NaN or infinity: the codec's output is broken")
-    return (x.detach().clamp(0.0, 1.0) * 255.0).round().to(torch.uint8)
+    return x.detach().clamp(0.0, 1.0).mul_(255.0).round_().to(torch.uint8)
 
 
 @contextmanager
