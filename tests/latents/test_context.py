@@ -288,8 +288,15 @@ def test_levels_move_from_the_rung_of_their_own_magnitude() -> None:
 
 
 @pytest.mark.usefixtures("always")
-@pytest.mark.parametrize("words", [{"scales": True}, {"preset": "default"}, {"quant": "hex"}])
-@pytest.mark.parametrize("family", AT_ONCE)
+@pytest.mark.parametrize(
+    ("family", "words"),
+    [
+        *((family, {"quant": "int", "shift": False}) for family in AT_ONCE),
+        ("bmshj2018-factorized", {"quant": "int", "scales": True}),
+        ("bmshj2018-hyperprior", {"quant": "hex", "scales": True}),
+        ("mbt2018-mean", {"preset": "default"}),
+    ],
+)
 def test_a_fresh_codec_decodes_files(family: str, words: dict[str, Any], tmp_path: Path) -> None:
     model = tiny(AT_ONCE[family], gain=20.0)
     codec = latentopt.wrap(model, context=True, **words)

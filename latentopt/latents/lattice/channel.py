@@ -24,7 +24,7 @@ from latentopt.errors import InputError
 from latentopt.latents.channel import Point
 from latentopt.latents.lattice.context import UNIT, Context, Network, decode_switch, split_dump
 from latentopt.latents.lattice.corrections import decode_corrections
-from latentopt.latents.lattice.latent import Group, Latent, put_points
+from latentopt.latents.lattice.latent import Group, Latent
 from latentopt.latents.lattice.packing import Part, pack
 from latentopt.latents.lattice.tables import Tables
 from latentopt.latents.prior import Ledger, Prior
@@ -37,7 +37,7 @@ MAX_COORDINATE = 2**30
 """Largest lattice coordinate that can be coded; a latent beyond it is a broken one."""
 
 
-_MANY = 1 << 20  # elements whose memory is worth a look at whether the string can hold them
+_MANY = 1 << 20  # elements whose memory is worth a thought
 
 
 class Chooser(Protocol):
@@ -138,14 +138,14 @@ class LatticeChannel:
         return [self._nearest(part, residual) for part in parts]
 
     def _nearest(self, part: Part, residual: NDArray[np.floating]) -> Ints:
-        x = residual[part.index]
-        if not np.abs(x).max() < MAX_COORDINATE * min(part.lattice.units):  # true for NaN, too
-            raise InputError("the latent is NaN, infinite or beyond 2^30: check input and weights")
-        m = part.lattice.nearest(torch.from_numpy(x)).numpy().astype(np.int32)
+        rows = max(1, _MANY // part.lattice.dim)
+        pieces = [part.index[start : start + rows] for start in range(0, len(part.index), rows)]
+        m = np.concatenate([_nearest(part.lattice, residual[index]) for index in pieces])
         for level, start, stop in part.runs:
             table = self.tables[part.lattice.name, level]
             if isinstance(table, JointTable) and table.fallback is None:
-                _into_closed_table(table, part.lattice, m[start:stop], x[start:stop])
+                x = residual[part.index[start:stop]]
+                _into_closed_table(table, part.lattice, m[start:stop], x)
         return m
 
     def without_context(self) -> "LatticeChannel":
@@ -205,14 +205,10 @@ class _Side(ABC):
     def _cross(self, index: NDArray[np.int64], prior: Prior) -> NDArray[np.floating]:
         """Take elements (k,) across whose tables are known; returns their residual."""
         parts = pack(prior.levels, self._channel.tables.lattices)
-        chosen = self._points(parts, index, prior)
-        residual = np.empty_like(prior.centres)
-        for part, m in zip(parts, chosen):
-            put_points(residual, part, m)
+        group = Group(parts, self._points(parts, index, prior))
         self._ledger.note(index, prior)
-        placed = [Part(part.lattice, index[part.index], part.runs) for part in parts]
-        self._groups.append(Group(placed, chosen))
-        return residual
+        self._groups.append(group.placed(index))
+        return group.residual(prior.centres)
 
     @abstractmethod
     def _points(self, parts: Sequence[Part], index: NDArray[np.int64], prior: Prior) -> list[Ints]:
@@ -283,6 +279,13 @@ class _Receiver(_Side):
 def cheapest(latents: Sequence[Latent]) -> Latent:
     """The one of fewest bits."""
     return min(latents, key=lambda latent: float(latent.bits().sum()))
+
+
+def _nearest(lattice: Lattice, x: NDArray[np.floating]) -> Ints:
+    """Coordinates (n, v) of the points that are nearest to residuals (n, v)."""
+    if not np.abs(x).max() < MAX_COORDINATE * min(lattice.units):  # true for NaN, too
+        raise InputError("the latent is NaN, infinite or beyond 2^30: check input and weights")
+    return lattice.nearest(torch.from_numpy(x)).numpy().astype(np.int32)
 
 
 def _into_closed_table(
