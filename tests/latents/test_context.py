@@ -327,7 +327,7 @@ def test_real_weights_gain(
     for model in (real_mean, real_factorized):
         sizes = []
         for context in (False, True):
-            codec = latentopt.wrap(model, "int", shift=False, scales=True, context=context)
+            codec = latentopt.wrap(model, "int", shift=False, context=context)
             out = codec.compress(kodak_crop)
             sizes.append(len(out["strings"][0][0]))
             x_hat = codec.decompress(**out)["x_hat"]

@@ -3,9 +3,9 @@
 from latentopt.latents.lattice.context.adaptation import FRACTION, Context, Predictor
 from latentopt.latents.lattice.context.network import Network
 from latentopt.latents.lattice.context.passes import Pass, schedule
-from latentopt.latents.lattice.context.shipped import ship_network, split_dump
 from latentopt.latents.lattice.context.surroundings import UNIT, Features, Surroundings
 from latentopt.latents.lattice.context.switch import decode_switch, encode_switch
+from latentopt.latents.lattice.context.universal import ship_network, split_dump
 
 __all__ = [
     "FRACTION",
