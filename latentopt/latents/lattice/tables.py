@@ -72,7 +72,9 @@ class Tables:
         """(levels,) mean magnitude of integers at each level, times ``unit``, of their counts."""
         means = []
         for level in range(len(self.lattices)):
-            [axis] = self["int", level].axes.values()
+            table = self["int", level]
+            assert isinstance(table, ProductTable)  # as every table of scalars that is exact
+            [axis] = table.axes.values()
             counts = axis.counts.counts[:-1].astype(np.int64)
             k = np.abs(axis.first + np.arange(len(counts)))
             means.append(int((k * counts).sum()) * unit // int(counts.sum()))
