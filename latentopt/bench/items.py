@@ -31,7 +31,8 @@ from latentopt.codec.wrap import wrap_image, wrap_video
 from latentopt.encoder import Ahead
 from latentopt.errors import InputError
 from latentopt.media.clips import open_clip
-from latentopt.media.images import image_size, read_samples
+from latentopt.media.images import read_samples
+from latentopt.media.rgb import image_size
 
 DEFAULT_GOP = 8
 """Frames from key frame to key frame, as in the paper."""

@@ -8,7 +8,6 @@ x ─► Encoder, with the prices of the model's own coder ─► y_hat, z_hat �
 """
 
 import io
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -162,13 +161,13 @@ class NativeCodec(Codec):
         strings = [[string] for string in body.strings]
         return unframed(self.decompress(strings, body.shape)["x_hat"], size)
 
-    def explain(self, path: str | os.PathLike[str]) -> Explanation:
+    def explain_bytes(self, data: bytes) -> Explanation:
         """Nothing: such files hold no choices.
 
         Raises:
             InputError: always.
         """
-        raise InputError(f"{path}: explain reads latentopt's own format, not {NATIVE!r}")
+        raise InputError(f"explain reads latentopt's own format, not {NATIVE!r}")
 
     # -- what this format has not ------------------------------------------------------------------
 

@@ -4,16 +4,14 @@ Each frame is searched with the reference that the decoder will have: it is the 
 that says what the frame before was decoded to.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from latentopt.adapters import VideoAdapter
-from latentopt.atomic import reading, writing_whole
 from latentopt.bitstream import Origin
 from latentopt.bitstream.compressai_file import Body, Head, check_end, count_bytes, read_count
 from latentopt.codec.formats import NATIVE
@@ -23,7 +21,7 @@ from latentopt.codec.native import is_same, stacked
 from latentopt.codec.native_files import Label, check_label, framed, sure, unframed
 from latentopt.codec.own_coder import Given, renew_tables, with_parts
 from latentopt.codec.recipe import Recipe
-from latentopt.codec.video import Shape, Strings, VideoCodec, clips_of
+from latentopt.codec.video import Shape, Strings, VideoCodec, Watch, clips_of
 from latentopt.encoder.ahead import Frame
 from latentopt.errors import BitstreamError, InputError
 
@@ -88,7 +86,7 @@ class NativeVideoCodec(VideoCodec):
         Raises:
             InputError: ``frames`` are not such a list.
         """
-        coded = [list(self._coded(clip)) for clip in clips_of(frames)]
+        coded = [[out for _, out, _ in self._coded(clip)] for clip in clips_of(frames)]
         strings = [_merged([out["strings"] for out in per_clip]) for per_clip in zip(*coded)]
         return strings, [out["shape"] for out in coded[0]]
 
@@ -103,8 +101,10 @@ class NativeVideoCodec(VideoCodec):
             raise BitstreamError("expected strings and shapes of as many frames")
         return list(self.model.decompress(list(strings), list(shapes)))
 
-    def _coded(self, frames: Iterable[Tensor], clamped: bool = False) -> Iterator[dict[str, Any]]:
-        """What the model's coder gives of each frame (1, 3, H, W) of a clip.
+    def _coded(
+        self, frames: Iterable[Tensor], clamped: bool = False
+    ) -> Iterator[tuple[Tensor, dict[str, Any], Tensor]]:
+        """Each frame (1, 3, H, W) of a clip, the coder's output, and what it decodes to.
 
         ``clamped``: frames are predicted from pixels in [0, 1], as CompressAI's script does it.
         """
@@ -114,7 +114,7 @@ class NativeVideoCodec(VideoCodec):
             padded = self._part(KEY_PART).padded(x.to(next(self.model.parameters())))
             out, image = self._by_own_coder(frame, padded, reference)
             reference = image.clamp(0, 1) if clamped else image
-            yield out
+            yield x, out, reference
 
     def _by_own_coder(
         self, frame: Frame, x: Tensor, reference: Tensor | None
@@ -140,57 +140,52 @@ class NativeVideoCodec(VideoCodec):
 
     # -- files, in the layout of CompressAI's examples/codec.py ------------------------------------
 
-    @torch.no_grad()
-    def save(
+    def _write(
         self,
-        path: str | os.PathLike[str],
+        file: BinaryIO,
         frames: Iterable[Tensor],
-        rate: Fraction | int = 25,
-        done: Callable[[int], object] = lambda size: None,
+        rate: Fraction,
+        done: Callable[[int], object],
+        watch: Watch,
     ) -> tuple[int, int]:
-        """Compress a clip to a file; as :meth:`VideoCodec.save`, but the file has no ``rate``.
+        """As of :class:`VideoCodec`, but the layout has no room for the ``rate``.
 
         Raises:
-            InputError: a frame is not one of such a clip, the model's name was not said
-                (``codec.label``), or the file cannot be written.
+            InputError: a frame is not one of such a clip, or the model's name was not said
+                (``codec.label``).
         """
-        label, clip = (
-            sure(self.label, self.origin),
-            _Clip(frames, self._part(KEY_PART).assembly.adapter.stride),
-        )
+        label = sure(self.label, self.origin)
+        clip = _Clip(frames, self._part(KEY_PART).assembly.adapter.stride)
         bodies = []
-        for out in self._coded(clip, clamped=True):
+        for x, out, image in self._coded(clip, clamped=True):
             bodies.append(_body_bytes(out))
             done(len(bodies[-1]))
+            watch(unframed(x, clip.size), unframed(image, clip.size))
         head = label.head(clip.size).to_bytes()
-        with writing_whole(path) as file:
-            size = sum(file.write(data) for data in (head, count_bytes(len(bodies)), *bodies))
+        size = sum(file.write(data) for data in (head, count_bytes(len(bodies)), *bodies))
         return size, len(bodies)
 
-    @torch.no_grad()
-    def load(self, path: str | os.PathLike[str]) -> Iterator[Tensor]:
-        """Decode a file that :meth:`save` wrote, or CompressAI's own script, to (1, 3, H, W).
+    def _read(self, file: BinaryIO) -> Iterator[Tensor]:
+        """The frames of a file of :meth:`save`, or of CompressAI's own script.
 
         Raises:
             BitstreamError: it is none, or of another model than ``codec.label`` says.
-            InputError: the file cannot be read.
         """
-        with reading(path) as file:
-            head = Head.read(file)
-            check_label(self.label, head)
-            size, reference = self._check_size((head.height, head.width)), None
-            for _ in range(read_count(file)):
-                if reference is None:
-                    body = Body.read(file)
-                    image = self.model.decode_keyframe(_lists(body), body.shape)
-                else:
-                    bodies = {name: Body.read(file) for name in self.frames.names(is_key=False)}
-                    strings = {name: _lists(body) for name, body in bodies.items()}
-                    shapes = {name: body.shape for name, body in bodies.items()}
-                    image = self.model.decode_inter(reference, strings, shapes)
-                reference = image.clamp(0, 1)
-                yield unframed(reference, size)
-            check_end(file)
+        head = Head.read(file)
+        check_label(self.label, head)
+        size, reference = self._check_size((head.height, head.width)), None
+        for _ in range(read_count(file)):
+            if reference is None:
+                body = Body.read(file)
+                image = self.model.decode_keyframe(_lists(body), body.shape)
+            else:
+                bodies = {name: Body.read(file) for name in self.frames.names(is_key=False)}
+                strings = {name: _lists(body) for name, body in bodies.items()}
+                shapes = {name: body.shape for name, body in bodies.items()}
+                image = self.model.decode_inter(reference, strings, shapes)
+            reference = image.clamp(0, 1)
+            yield unframed(reference, size)
+        check_end(file)
 
     def update(self, *args: object, force: bool = False, **kwargs: object) -> bool:
         """The model's own ``update``, and what follows from its tables."""
