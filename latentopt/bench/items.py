@@ -24,6 +24,7 @@ from latentopt.bench.codecs import (
 )
 from latentopt.bench.configs import Configuration
 from latentopt.bench.datasets import Dataset
+from latentopt.bench.options import DEFAULT_GOP, PARTS
 from latentopt.codec.native import NativeCodec
 from latentopt.codec.native_video import NativeVideoCodec
 from latentopt.codec.recipe import Recipe
@@ -33,12 +34,6 @@ from latentopt.errors import InputError
 from latentopt.media.clips import open_clip
 from latentopt.media.images import read_samples
 from latentopt.media.rgb import image_size
-
-DEFAULT_GOP = 8
-"""Frames from key frame to key frame, as in the paper."""
-
-PARTS = ("image", "motion", "residual")
-"""Of a video codec; see `latentopt.wrap`."""
 
 
 @dataclass(frozen=True)
