@@ -11,6 +11,7 @@ import torch
 from latentopt import zoo
 from latentopt.bench import datasets, exchange, options
 from latentopt.bench.configs import parse_all
+from latentopt.bench.folder import MEASUREMENTS
 from latentopt.bench.items import Clips, Images, Medium
 from latentopt.bench.markdown import write_summary
 from latentopt.bench.plots import plot_rd
@@ -69,7 +70,7 @@ def run_plan(
 
     CompressAI's JSON goes to the folder ``export``, if one is given.
     """
-    rows = evaluate(plan, out / "measurements.csv", progress)
+    rows = evaluate(plan, out / MEASUREMENTS, progress)
     sections = []
     if zoo.is_video(plan.codec):
         sections = [sequence_report(rows)]

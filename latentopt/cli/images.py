@@ -92,14 +92,16 @@ class ImageEncoder:
         self._codec: Codec | None = None
         self._plain: Codec | None = None
         self._target = targets.target(args)
-        self._ladder = targets.ladder(args, recipe(args)) if self._target else None
+        self._ladder = targets.ladder(args, recipe(args), self._tell) if self._target else None
+        self._stage: Stage = lambda name: None
+        self._tries = 0  # of the image that is being coded to a target
 
     def __call__(self, job: Job, stage: Stage) -> Reported:
         stage("reading the image")
         check_size(job, arguments.max_pixels(self._args))
         x = read_image(job.name, job.content)  # (1, 3, H, W)
         if self._ladder and self._target:
-            stage("encoding")
+            self._stage, self._tries = stage, 0
             return self._aimed(x, self._ladder, self._target)
         if self._codec is None:
             self._load(stage)
@@ -116,6 +118,10 @@ class ImageEncoder:
         image = _encoded(outcome.file, perf_counter() - started)
         plain = _encoded(outcome.plain, 0.0) if outcome.plain else None
         return Reported(image, plain, {**codec_of(self._args), **targets.how(outcome)})
+
+    def _tell(self) -> None:
+        self._tries += 1
+        self._stage(f"encoding, try {self._tries}")
 
     def _load(self, stage: Stage) -> None:
         self._codec = model.image_codec(self._args, stage, recipe(self._args))

@@ -24,6 +24,7 @@ def progress() -> Iterator[Stage]:
             nonlocal started
             bar.update(min(started, 1))  # the one before has ended
             started += 1
+            bar.total = max(started, _STAGES)  # a target takes several encodes
             bar.set_description_str(name)
 
         stage("loading libraries")
