@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     [first, *more] = args.inputs
     if not more and os.path.isfile(first) and _is_clip(first, args):
         return _decode_clip(first, args)
-    kind = native.kind(args, _KIND)
+    kind = replace(_KIND, suffixes=(native.SUFFIX,)) if native.is_native(args) else _KIND
     planned = plan(args.inputs, args.output, kind, [args.weights])
     if not planned.is_batch and args.output != STREAM:
         check_png(args.output, "decode")

@@ -57,7 +57,7 @@ def is_foreign(data: bytes) -> bool:
 
 def is_native(args: argparse.Namespace) -> bool:
     """Whether the file is for the model's own decoder."""
-    return str(args.format) != FORMATS[0]
+    return args.format not in (None, FORMATS[0])
 
 
 def put_label(args: argparse.Namespace, codec: object) -> None:
