@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
 EPILOG = """examples:
   latentopt explain photo.lo
-  latentopt explain photo.lo --plot bits.png"""
+  latentopt explain photo.lo --plot bits.png
+
+what the tables say:
+  lattice    the grid whose points the latent was rounded to; its points are vectors of elements
+  spread     how far from its mean the model expected an element, as a standard deviation
+  channel    of the latent, the costliest first
+  zero       elements that were rounded to the model's own guess
+  escaped    numbers too rare for a table, written plainly
+  corrected  channels whose expected spread the encoder raised or lowered, by levels of the model"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
