@@ -96,8 +96,7 @@ def to_file_and_back() -> str:
     coded, decoded = OUT / f"{path.stem}.lo", OUT / f"{path.stem}.png"
     OUT.mkdir(parents=True, exist_ok=True)
     size = latentopt.wrap(model, preset=PRESET).save(coded, x)
-    words = ["decode", coded, "-o", decoded, "--codec", CODEC, "--quality", str(QUALITY)]
-    command = [sys.executable, "-m", "latentopt", *map(str, words)]
+    command = [sys.executable, "-m", "latentopt", "decode", str(coded), "-o", str(decoded)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     theirs = BaselineCodec(model)
     with torch.no_grad():
