@@ -88,7 +88,6 @@ def check(args: argparse.Namespace) -> None:
     _check_dcvc(args)
     if args.codec is not None and not args.dcvc_repo:
         _name(args)
-    _check_is_there(args.weights)
 
 
 def settle_by(args: argparse.Namespace, origin: "Origin | None") -> None:
@@ -155,7 +154,8 @@ def _check_weights(args: argparse.Namespace) -> None:
         )
     if args.quality is None and is_variable:
         raise InputError(f"{args.codec} codes at several rates: say which with --quality")
-    _check_is_there(args.weights)
+    if args.weights and not args.weights.expanduser().exists():
+        raise WeightsError(f"{args.weights}: no such file")
 
 
 def _name(args: argparse.Namespace) -> str:
@@ -163,11 +163,6 @@ def _name(args: argparse.Namespace) -> str:
     from latentopt.zoo import catalog
 
     return catalog.canonical(args.codec)
-
-
-def _check_is_there(weights: Path | None) -> None:
-    if weights and not weights.expanduser().exists():
-        raise WeightsError(f"{weights}: no such file")
 
 
 def _check_dcvc(args: argparse.Namespace) -> None:

@@ -67,6 +67,7 @@ def put_label(args: argparse.Namespace, codec: object) -> None:
         InputError: such a file could not say what decodes it.
     """
     if is_native(args):
+        _check_model(args)
         setattr(codec, "label", _label(args))  # noqa: B010 (only codecs of this format have one)
 
 
@@ -83,15 +84,20 @@ def check(args: argparse.Namespace) -> None:
     Raises:
         InputError: the message names it.
     """
-    if not is_native(args):
-        return
-    refuse(args, ["versus_plain", "dcvc_repo"], "for latentopt's own format", _unlike(args))
+    if is_native(args):
+        _refuse(args, "versus_plain")
+        _check_model(args)
+
+
+def _check_model(args: argparse.Namespace) -> None:
+    """Refuse a model that the files cannot name."""
+    _refuse(args, "dcvc_repo")
     if args.step != 1:
         raise InputError(f"--step {args.step:g}: CompressAI's files know of no step; leave it out")
 
 
-def _unlike(args: argparse.Namespace) -> str:
-    return f"{args.format!r} is another"
+def _refuse(args: argparse.Namespace, option: str) -> None:
+    refuse(args, [option], "for latentopt's own format", f"{args.format!r} is another")
 
 
 def kind(args: argparse.Namespace, own: Kind) -> Kind:
@@ -127,7 +133,7 @@ def label_in(name: Path, data: bytes) -> "Label":
 def settled(args: argparse.Namespace, label: "Label") -> argparse.Namespace:
     """The options, where what they leave open is what a file's header says."""
     found = argparse.Namespace(**vars(args))
-    found.codec, found.step = args.codec or label.codec, args.step or 1.0
+    found.format, found.codec, found.step = FORMATS[1], args.codec or label.codec, args.step or 1.0
     if args.quality is None and not args.weights:
         found.quality = label.quality
     return found
