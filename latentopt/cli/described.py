@@ -39,6 +39,7 @@ def describe_image(path: Path, data: bytes) -> Described:
     container = container_of(path, data)
     return {
         **_head(path, "image", container, len(data)),
+        "grey": container.is_grey,
         "string_bytes": sum(map(len, container.strings)),
         "bpp": _bpp(len(data), container),
         "parts": [_part("image", container.settings)],

@@ -17,7 +17,7 @@ from latentopt.codec.recipe import ROUNDING
 from latentopt.codec.rung import CodedFile, encode_image
 from latentopt.codec.target import Target
 from latentopt.codec.wrap import wrap_image
-from latentopt.media.images import read_image
+from latentopt.media.images import read_image, without_copies
 
 _NAMED = ("step", "lambda", "encodes")  # numbers that need their names beside them
 
@@ -92,17 +92,15 @@ class ImageEncoder:
         self._codec: Codec | None = None
         self._plain: Codec | None = None
         self._target = targets.target(args)
-        self._ladder = targets.ladder(args, recipe(args), self._tell) if self._target else None
-        self._stage: Stage = lambda name: None
-        self._tries = 0  # of the image that is being coded to a target
+        self._ladder = targets.ladder(args, recipe(args)) if self._target else None
 
     def __call__(self, job: Job, stage: Stage) -> Reported:
         stage("reading the image")
         check_size(job, arguments.max_pixels(self._args))
-        x = read_image(job.name, job.content)  # (1, 3, H, W)
+        x = without_copies(read_image(job.name, job.content))  # (1, 3, H, W), or 1 if grey
         if self._ladder and self._target:
-            self._stage, self._tries = stage, 0
-            return self._aimed(x, self._ladder, self._target)
+            stage("encoding")
+            return self._aimed(x, self._ladder, self._target, stage)
         if self._codec is None:
             self._load(stage)
         stage("encoding")
@@ -111,17 +109,13 @@ class ImageEncoder:
         plain = _timed(x, self._plain) if self._plain else None
         return Reported(image, plain, codec_of(self._args))
 
-    def _aimed(self, x: Tensor, ladder: Ladder, target: Target) -> Reported:
+    def _aimed(self, x: Tensor, ladder: Ladder, target: Target, stage: Stage) -> Reported:
         """The image as it is coded to a target."""
         started = perf_counter()
-        outcome = ladder.encode(x, target, self._args.quality)
+        outcome = ladder.encode(x, target, self._args.quality, stage)
         image = _encoded(outcome.file, perf_counter() - started)
         plain = _encoded(outcome.plain, 0.0) if outcome.plain else None
         return Reported(image, plain, {**codec_of(self._args), **targets.how(outcome)})
-
-    def _tell(self) -> None:
-        self._tries += 1
-        self._stage(f"encoding, try {self._tries}")
 
     def _load(self, stage: Stage) -> None:
         self._codec = model.image_codec(self._args, stage, recipe(self._args))

@@ -33,7 +33,8 @@ def _lines(found: Described) -> Iterator[tuple[str, object]]:
     clip = found["kind"] == "clip"
     yield "file", f"{found['file']}, {found['bytes']} bytes"
     yield "format version", found.get("format_version", "none: for CompressAI's own decoder")
-    yield f"{'frame' if clip else 'image'} size", f"{found['width']}x{found['height']}"
+    grey = ", grey" if found.get("grey") else ""
+    yield f"{'frame' if clip else 'image'} size", f"{found['width']}x{found['height']}{grey}"
     yield from _codec_lines(cast(Described | None, found["codec"]))
     if found["format"] == "latentopt":
         yield from _own_lines(found)

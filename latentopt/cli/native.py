@@ -75,7 +75,7 @@ def _label(args: argparse.Namespace) -> "Label":
     from latentopt import zoo
     from latentopt.codec.native_files import Label
 
-    return Label(zoo.family(args.codec), args.quality or 1)
+    return Label(zoo.family(args.codec), args.quality or 1, args.metric)
 
 
 def check(args: argparse.Namespace) -> None:
@@ -134,6 +134,7 @@ def settled(args: argparse.Namespace, label: "Label") -> argparse.Namespace:
     """The options, where what they leave open is what a file's header says."""
     found = argparse.Namespace(**vars(args))
     found.format, found.codec, found.step = FORMATS[1], args.codec or label.codec, args.step or 1.0
+    found.metric = args.metric or label.metric
     if args.quality is None and not args.weights:
         found.quality = label.quality
     return found

@@ -22,9 +22,8 @@ def progress() -> Iterator[Stage]:
 
         def stage(name: str) -> None:
             nonlocal started
-            bar.update(min(started, 1))  # the one before has ended
+            bar.update(min(started, 1, _STAGES - 1 - bar.n))  # the one before has ended
             started += 1
-            bar.total = max(started, _STAGES)  # a target takes several encodes
             bar.set_description_str(name)
 
         stage("loading libraries")

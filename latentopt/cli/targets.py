@@ -12,8 +12,6 @@ from latentopt.errors import InputError
 if TYPE_CHECKING:
     from torch import nn
 
-    from latentopt.codec.dial import Dial
-    from latentopt.codec.image import Codec
     from latentopt.codec.ladder import Ladder, Models, Outcome
     from latentopt.codec.recipe import Recipe
     from latentopt.codec.target import Target
@@ -75,40 +73,17 @@ def target(args: argparse.Namespace) -> "Target | None":
     return None if args.match is None else targets.MATCHES[args.match]
 
 
-def ladder(args: argparse.Namespace, recipe: "Recipe", tell: Callable[[], object]) -> "Ladder":
+def ladder(args: argparse.Namespace, recipe: "Recipe") -> "Ladder":
     """The codec that the arguments name, at the qualities that they leave open.
 
-    What it loads it keeps: one serves for many images. Before each encode it calls ``tell``.
+    What it loads it keeps: one serves for many images.
     """
     from latentopt.adapters import intra
-    from latentopt.codec.dial import best_dial, lambda_dial
+    from latentopt.codec.dial import lambda_dial
     from latentopt.codec.ladder import Ladder
 
     adapter = intra(q_index=args.q_index) if args.dcvc_repo else None
-    make = lambda_dial if adapter or args.keep_step else best_dial
-
-    def telling(model: "nn.Module", codec: "Codec", recipe: "Recipe") -> _TellingDial:
-        return _TellingDial(make(model, codec, recipe), tell)
-
-    return Ladder(_models(args), recipe, adapter, telling)
-
-
-class _TellingDial:
-    """A dial that tells when it is set, which is before each encode."""
-
-    def __init__(self, dial: "Dial", tell: Callable[[], object]):
-        self._dial, self._tell = dial, tell
-        self.reach, self.best = dial.reach, dial.best
-
-    def snap(self, position: float) -> float:
-        return self._dial.snap(position)
-
-    def step(self, position: float) -> float:
-        return self._dial.step(position)
-
-    def codec(self, position: float) -> "Codec":
-        self._tell()
-        return self._dial.codec(position)
+    return Ladder(_models(args), recipe, adapter, lambda_dial if args.keep_step else None)
 
 
 def _models(args: argparse.Namespace) -> "Models":
@@ -116,7 +91,7 @@ def _models(args: argparse.Namespace) -> "Models":
 
     if not args.any_quality:
         return {args.quality: _loader(args, args.quality)}
-    qualities = zoo.qualities(args.codec)
+    qualities = zoo.qualities(args.codec, args.metric)
     if not qualities:
         raise InputError(f"there are no weights of {args.codec} here: give --weights FILE")
     return {quality: _loader(args, quality) for quality in qualities}
@@ -131,9 +106,8 @@ def _loader(args: argparse.Namespace, quality: int | None) -> "Callable[[], nn.M
 def how(outcome: "Outcome") -> dict[str, object]:
     """What was done, in the words of the options."""
     quality = {} if outcome.quality is None else {"quality": outcome.quality}
-    met = {} if outcome.is_met else {"nearest": "nothing nearer to the target was found"}
     moved = {"step": outcome.step, "lambda": float(f"{outcome.lmbda:.4g}")}
-    return {**quality, **moved, "encodes": outcome.encodes, **met}
+    return {**quality, **moved, "encodes": outcome.encodes}
 
 
 def _bytes(text: str) -> float:
