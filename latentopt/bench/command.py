@@ -11,8 +11,8 @@ import torch
 from latentopt import zoo
 from latentopt.bench import datasets, exchange, options
 from latentopt.bench.configs import parse_all
-from latentopt.bench.folder import MEASUREMENTS
 from latentopt.bench.items import Clips, Images, Medium
+from latentopt.bench.kept import MEASUREMENTS
 from latentopt.bench.markdown import write_summary
 from latentopt.bench.plots import plot_rd
 from latentopt.bench.published import RdCurve, published_curve

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from latentopt.bench.folder import measurements
+    from latentopt.bench.kept import measurements
 
     output = args.output or args.folder / "report.html"
     check_output(output, [measurements(args.folder), *args.weights])

@@ -11,7 +11,7 @@ from latentopt import zoo
 from latentopt.bench.bdrate import rate_at_equal_psnr
 from latentopt.bench.configs import BASELINE
 from latentopt.bench.datasets import published_set
-from latentopt.bench.folder import measurements
+from latentopt.bench.kept import measurements
 from latentopt.bench.published import RdCurve, published_curve
 from latentopt.bench.store import read_rows
 from latentopt.bench.summary import Curve, complete_rows, curves, left_out, means
