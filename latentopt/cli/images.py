@@ -22,7 +22,7 @@ from latentopt.codec.rung import CodedFile, encode_image
 from latentopt.codec.target import Target
 from latentopt.codec.wrap import wrap_image
 from latentopt.errors import BitstreamError, InputError
-from latentopt.media.images import image_size, png_bytes, read_image
+from latentopt.media.images import image_size, png_bytes, read_image, without_copies
 
 PLAIN = Recipe(quant="int", shift=None)
 """Each element of the latent rounded, and nothing searched."""
@@ -108,7 +108,7 @@ class ImageEncoder:
     def __call__(self, job: Job, stage: Stage) -> Reported:
         stage("reading the image")
         _check_size(job, self._args.max_pixels)
-        x = read_image(job.name, job.content)  # (1, 3, H, W)
+        x = without_copies(read_image(job.name, job.content))  # (1, 3, H, W), or 1 if grey
         if self._ladder and self._target:
             stage("encoding")
             return self._aimed(x, self._ladder, self._target, stage)
@@ -207,7 +207,7 @@ class ImageDecoder:
             codec = self._codec_for(args, container, recipe, stage)
             stage("decoding")
             started = perf_counter()
-            x_hat = codec.load_bytes(data)  # (1, 3, H, W)
+            x_hat = codec.load_bytes(data)  # (1, 3, H, W), or 1 if grey
         seconds = perf_counter() - started
         return Decoded(png_bytes(x_hat), container.width, container.height, seconds)
 

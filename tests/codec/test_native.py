@@ -137,10 +137,10 @@ def _add_clips(jobs: Jobs, folder: Path) -> None:
     codec = wrap(model, recipe=UNSEARCHED)  # at its widths a search takes minutes
     assert isinstance(codec, NativeVideoCodec)
     strings, shapes = codec.compress(frames)
-    shown = [x[..., :75, :120] for x in codec.decompress(strings, shapes)]
-    for ours, decoded in zip(codec(frames)["x_hat"], shown, strict=True):
-        assert torch.allclose(ours, decoded.clamp(0, 1), atol=1e-4)
-    jobs.add("clip", codec.decompress(strings, shapes), kind="clip", strings=strings, shapes=shapes)
+    decoded = codec.decompress(strings, shapes)
+    for ours, x_hat in zip(codec(frames)["x_hat"], decoded, strict=True):
+        assert torch.allclose(ours, x_hat[..., :75, :120].clamp(0, 1), atol=1e-4)
+    jobs.add("clip", decoded, kind="clip", strings=strings, shapes=shapes)
     codec.label = Label("ssf2020", 1)
     written, count = codec.save(path, frames)
     assert (written, count) == (path.stat().st_size, 2)
