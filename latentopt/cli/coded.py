@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentopt.atomic import reading
+from latentopt.atomic import read_whole, reading
 from latentopt.errors import BitstreamError
 
 if TYPE_CHECKING:  # NumPy is spared those who only mistyped an option
@@ -24,8 +24,7 @@ def is_video(path: Path) -> bool:
 
 def read_container(path: Path) -> "tuple[bytes, Container]":
     """The bytes of an image's file and its header; the strings stay in one piece."""
-    with reading(path) as file:
-        data = file.read()
+    data = read_whole(path)
     return data, container_of(path, data)
 
 

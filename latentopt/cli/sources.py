@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
 
+from latentopt.atomic import all_of
 from latentopt.cli.outputs import check_folder, check_output
 from latentopt.errors import InputError
 
@@ -97,7 +98,8 @@ def _streamed(
     if source != STREAM:
         check_input(source, kind)
         return Plan([Job(source, target)], is_batch=False)
-    return Plan([Job(source, target, sys.stdin.buffer.read())], is_batch=False)
+    content = all_of(sys.stdin.buffer, "standard input")
+    return Plan([Job(source, target, content)], is_batch=False)
 
 
 def _mirrored(inputs: Sequence[Path], output: Path | None, kind: Kind) -> list[Job]:

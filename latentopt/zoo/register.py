@@ -1,5 +1,6 @@
 """Give checkpoints names of their own, kept in the user's data folder."""
 
+import os
 from pathlib import Path
 
 from latentopt.errors import InputError
@@ -27,7 +28,7 @@ def add(
     if quality < 1:
         raise InputError(f"quality {quality}: must be at least 1")
     _check_free(home, name, quality, family, replace)
-    source = Path(checkpoint).expanduser()
+    source = Path(os.path.expanduser(checkpoint))
     model = load_checkpoint(source, family)
     metadata = {"architecture": family, "quality": str(quality), "source": source.name}
     target = home.file(name, quality)
