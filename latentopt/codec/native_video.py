@@ -69,7 +69,7 @@ class NativeVideoCodec(VideoCodec):
         super().__init__(codecs, searched, recipe, origin)
         assert adapter.places is not None, "make_ready refuses such models"
         self.model: Any = model
-        self._places = adapter.places
+        self._places = dict(adapter.places)  # pickles
 
     def __repr__(self) -> str:
         what = f"{self.recipe.summary} of {', '.join(self.searched) or 'nothing'}"

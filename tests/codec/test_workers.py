@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from support.codec_families import IMAGE_MODELS, VIDEO_CODECS
-from support.models import FAMILIES, moving, photo, tiny
+from support.models import FAMILIES, moving, photo, tiny, tiny_flow
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import latentopt
@@ -28,7 +28,9 @@ CODECS: dict[str, Callable[[], Any]] = {
         for name, make in IMAGE_MODELS.items()
     },
     "searched": lambda: latentopt.wrap(tiny(FAMILIES["mbt2018-mean"]), preset="default"),
+    "compat": lambda: latentopt.wrap(tiny(FAMILIES["bmshj2018-factorized"]), format="compressai"),
     **{f"video {name}": make for name, make in VIDEO_CODECS.items()},
+    "video compat": lambda: latentopt.wrap(tiny_flow(), preset="fast", format="compressai"),
 }
 
 
