@@ -111,7 +111,7 @@ class ImageEncoder:
         x = without_copies(read_image(job.name, job.content))  # (1, 3, H, W), or 1 if grey
         if self._ladder and self._target:
             stage("encoding")
-            return self._aimed(x, self._ladder, self._target)
+            return self._aimed(x, self._ladder, self._target, stage)
         if self._codec is None:
             self._load(stage)
         stage("encoding")
@@ -120,10 +120,10 @@ class ImageEncoder:
         plain = _timed(x, self._plain) if self._plain else None
         return Reported(image, plain, self._how())
 
-    def _aimed(self, x: Tensor, ladder: Ladder, target: Target) -> Reported:
+    def _aimed(self, x: Tensor, ladder: Ladder, target: Target, stage: Stage) -> Reported:
         """The image as it is coded to a target."""
         started = perf_counter()
-        outcome = ladder.encode(x, target, self._args.quality)
+        outcome = ladder.encode(x, target, self._args.quality, stage)
         image = _encoded(outcome.file, perf_counter() - started)
         plain = _encoded(outcome.plain, 0.0) if outcome.plain else None
         return Reported(image, plain, {**self._how(), **targets.how(outcome)})

@@ -315,7 +315,7 @@ PRESETS = {
 # Integers at fixed scales leave all of the gain to the search, so that each step is worth more; and
 # the model's own coder takes its time whatever the search does.
 _NATIVE_TWO = replace(_TWO, verify=False)
-_NATIVE_FOUR = Effort(Schedule(4, (1.5, 0.3), (0.35, 0.25), caution=2))
+_NATIVE_FOUR = Effort(Schedule(4, (1.5, 0.3), (0.3, 0.2), caution=2))
 _NATIVE_TENS, _NATIVE_SIXTY = replace(_TENS, refits=0), replace(_SIXTY, refits=0)
 
 
