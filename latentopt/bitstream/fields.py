@@ -6,6 +6,7 @@
     2         LEB128 length; quality and metric as LEB128, and the codec's name (see Origin)
     3         LEB128 length; the step, a float of 2, 4 or 8 bytes
     0x80      1 byte codec, 1 byte quality and metric
+    0x81      1 byte, whose bit k says whether the side latents of part k are adaptive
 
 A reader takes what a writer would write, and nothing else.
 """
@@ -14,7 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from latentopt.bitstream.headers import Settings
+from latentopt.bitstream.headers import LATTICE, Settings
 from latentopt.bitstream.origin import Origin, from_long, from_short, read_step
 from latentopt.bitstream.strings import leb128, read_leb128
 from latentopt.errors import BitstreamError, InputError
@@ -22,8 +23,8 @@ from latentopt.errors import BitstreamError, InputError
 LONGEST_FIELDS = 1 << 12
 """Bytes of fields that a reader accepts."""
 
-_TAGS = _CHANNELS, _NAMED, _STEP, _NUMBERED = (1, 2, 3, 0x80)
-_SIZES = {_NUMBERED: 2}  # of values whose length is not written
+_TAGS = _CHANNELS, _NAMED, _STEP, _NUMBERED, _ADAPTIVE = (1, 2, 3, 0x80, 0x81)
+_SIZES = {_NUMBERED: 2, _ADAPTIVE: 1}  # of values whose length is not written
 _CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
 
@@ -46,7 +47,7 @@ def pack_fields(parts: Sequence[Settings], origin: Origin | None = None) -> byte
 
 def _values(parts: Sequence[Settings], origin: Origin | None) -> Iterator[tuple[int, bytes]]:
     """Tags and values of the fields, in the order of the tags."""
-    if max(settings.version for settings in parts) > 1:
+    if any(settings.channel != LATTICE for settings in parts):
         for settings in parts:
             if not _CHANNEL_NAME.fullmatch(settings.channel):
                 raise InputError(
@@ -59,6 +60,8 @@ def _values(parts: Sequence[Settings], origin: Origin | None) -> Iterator[tuple[
         yield _STEP, origin.step_bytes()
     if origin and origin.is_short:
         yield _NUMBERED, origin.names()
+    if any(settings.adaptive for settings in parts):
+        yield _ADAPTIVE, bytes([sum(settings.adaptive << k for k, settings in enumerate(parts))])
 
 
 def _field(tag: int, value: bytes) -> bytes:
@@ -82,7 +85,7 @@ def unpack_fields(
     if len(fields) < length:
         raise BitstreamError("truncated: the header ends within its fields")
     values = _read_values(fields)
-    settings, origin = _channels(values, parts), _origin(values)
+    settings, origin = _adaptive(values, _channels(values, parts)), _origin(values)
     if version_of(settings, origin) < version:
         raise BitstreamError(f"corrupt: the header says nothing that takes version {version}")
     if pack_fields(settings, origin) != data[: start + length]:
@@ -111,6 +114,14 @@ def _channels(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[S
     if len(names) != len(parts) or not all(map(_CHANNEL_NAME.fullmatch, names)):
         raise _unknown(_CHANNELS)
     return tuple(replace(settings, channel=name) for settings, name in zip(parts, names))
+
+
+def _adaptive(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[Settings, ...]:
+    """The parts' settings with what the fields say of their side latents."""
+    [flags] = values.get(_ADAPTIVE, bytes(1))
+    if flags >> len(parts):
+        raise _unknown(_ADAPTIVE)
+    return tuple(replace(each, adaptive=bool(flags >> k & 1)) for k, each in enumerate(parts))
 
 
 def _origin(values: Mapping[int, bytes]) -> Origin | None:

@@ -37,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--direction", choices=DIRECTIONS, help=direction)
     scales = "adapt the model's statistics to the image: a few bytes that often save more"
     add("--scales", action=argparse.BooleanOptionalAction, help=scales)
+    adaptive = "let the side latent's statistics learn from what was decoded: free but for time"
+    add("--adaptive", action=argparse.BooleanOptionalAction, help=adaptive)
     pmf = "probabilities: exact, or as the paper computes them, for comparisons (default: exact)"
     add("--pmf", choices=PMFS, help=pmf)
     portable = "faster, but the file decodes only on a machine like this one"
@@ -69,6 +71,7 @@ def recipe(args: argparse.Namespace) -> "Recipe":
         "shift": False if args.shift == "none" else args.shift,
         "direction": args.direction,
         "scales": args.scales,
+        "adaptive": args.adaptive,
         "pmf": args.pmf,
         "ahead": Ahead() if args.ahead else None,
     }

@@ -26,6 +26,7 @@ class MoreWords(TypedDict, total=False):
 
     direction: str | None
     scales: bool | None
+    adaptive: bool | None
     effort: Effort | None
     lmbda: float | None
     pmf: str | None
@@ -67,6 +68,8 @@ class Recipe:
     a step size for each of six ranges of spread."""
     scales: bool = False
     """Correct the scales of each channel, per image."""
+    adaptive: bool = False
+    """Let the prior of the side latent learn from what was decoded of it."""
     effort: Effort | None = None
     """How long lattice points are searched by rate and distortion; None: the nearest are taken."""
     lmbda: float | None = None
@@ -101,7 +104,7 @@ class Recipe:
         _check_kind("shift", self.shift, StepSearch, "a StepSearch; wrap and but() know the words")
         _check_kind("effort", self.effort, Effort, "an Effort; presets are names of recipes")
         _check_kind("ahead", self.ahead, Ahead, "an Ahead")
-        for name in ("scales", "portable"):
+        for name in ("scales", "adaptive", "portable"):
             if getattr(self, name) not in (True, False):
                 raise InputError(f"{name} {getattr(self, name)!r}: it is True or False")
         if self.lmbda is not None and not _is_number(self.lmbda, above=0):
@@ -114,9 +117,10 @@ class Recipe:
             self._check_contextual(self.contextual)
         if self.pmf == "paper" and (self.effort or self.scales):
             raise InputError("pmf='paper' excludes an encoder that chooses points: use pmf='exact'")
-        if self.channel != LATTICE and (self.effort or self.scales):
+        if self.channel != LATTICE and (self.effort or self.scales or self.adaptive):
             raise InputError(
-                f"channel {self.channel!r} has no points to choose, no scales to correct"
+                f"channel {self.channel!r} has no points to choose, no scales to correct, no prior "
+                "to adapt"
             )
 
     def _check_contextual(self, other: "Recipe") -> None:
@@ -132,7 +136,7 @@ class Recipe:
     def settings(self) -> Settings:
         """What of it the decoder must know."""
         words = (self.quant, self.pmf, self.direction, self.portable, self.scales, self.channel)
-        return Settings(*words)
+        return Settings(*words, adaptive=self.adaptive)
 
     @property
     def summary(self) -> str:
@@ -148,6 +152,7 @@ class Recipe:
             "shift": self.shift,
             self.direction: self.shift and self.direction != "density",
             "scales": self.scales,
+            "adaptive": self.adaptive,
             f"{self.effort and self.effort.schedule.steps} steps": self.effort,
             "tables of the paper": self.pmf == "paper",
         }
@@ -174,6 +179,7 @@ class Recipe:
                 shift=None,
                 direction=settings.direction,
                 scales=settings.scales,
+                adaptive=settings.adaptive,
                 pmf=settings.pmf,
                 portable=settings.portable,
                 channel=settings.channel,

@@ -1,0 +1,155 @@
+"""The side latent by rate: annealed to where it, and the main latent given it, cost least.
+
+    z ─► hyper-synthesis ─► scales, means ─► bits(y)        cost = bits(z) + bits(y)
+    ▲                                           │
+    └──── pull: the gradient over 2 w ◄─────────┘
+
+This is the mean-field annealing of :mod:`latentopt.encoder.refine`, with the bits of the main
+latent for an image's error. How curved they are is measured where the side latent is, as a mean
+over each channel.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from latentopt.adapters import Adapter, Describe, SideAdapter
+from latentopt.densities import RARE, GaussianDensity
+from latentopt.encoder.annealer import Aim
+from latentopt.encoder.draft import low_precision
+from latentopt.encoder.effort import Effort, Schedule
+from latentopt.encoder.prices import Prices, RowPrices, integer_rows
+from latentopt.encoder.refine import Field, refine, within_reach
+from latentopt.encoder.sensitivity import gradients
+from latentopt.latents import AdaptiveChannel, Channel, Prior
+from latentopt.latents.lattice import LatticeChannel
+from latentopt.lattices import LATTICES
+
+_INT = LATTICES["int"]
+_PROBE = 0.5  # units of z, to either side, between which the curvature is measured
+_PROBES = 2
+_LEAST_WEIGHT = 0.05  # bits per squared unit
+_FURTHEST = 1 << 10
+_BEYOND = 2  # integers beyond those of a latent that have a price of their own
+_TRUST = 4  # elements that a prior which adapts is taken to be worth
+
+
+@dataclass(frozen=True)
+class SideObjective:
+    """The bits of a main latent ``y`` (1, M, h, w), given a side latent of ``shape`` (N, h, w)."""
+
+    describe: Describe
+    y: Tensor
+    shape: tuple[int, ...]
+    narrowest: float
+    """The least scale that the codec knows."""
+    weight: Tensor | None = None  # (n,) bits that a squared unit of error in the side latent is worth
+
+    def bits(self, side: Tensor) -> Tensor:
+        """Of ``y`` given a side latent (n,), as of integers around its means."""
+        with low_precision(side.device):
+            scales, means = self.describe(side.reshape(1, *self.shape).to(self.y))
+        scales, distance = scales.float().clamp(min=self.narrowest), (self.y.float() - means.float()).abs()
+        ends = [torch.special.ndtr((end - distance) / scales) for end in (0.5, -0.5)]
+        return -torch.log2(ends[0] - ends[1] + RARE).sum()
+
+    def gradient(self, side: Tensor) -> Tensor:
+        """(n,) of the bits."""
+        with gradients():
+            leaf = side.clone().requires_grad_(True)
+            [gradient] = torch.autograd.grad(self.bits(leaf), leaf)
+        return gradient
+
+    def pull(self, side: Tensor, shape: tuple[int, ...], /) -> Tensor:
+        """See :class:`latentopt.encoder.refine.Pulling`."""
+        assert self.weight is not None, "see weighed()"
+        return within_reach(-self.gradient(side) / (2 * self.weight))
+
+    def weighed(self, side: Tensor, caution: float) -> "SideObjective":
+        """With the weights that the curvature at a side latent (n,) gives; 2 gradients a probe."""
+        rng, curvature = np.random.default_rng(0), torch.zeros_like(side)
+        for _ in range(_PROBES):
+            v = torch.from_numpy(rng.choice([-1.0, 1.0], len(side))).to(side)
+            ends = [self.gradient(side + step * v) for step in (_PROBE, -_PROBE)]
+            curvature += v * (ends[0] - ends[1]) / (2 * _PROBE * _PROBES)
+        channels = curvature.reshape(self.shape[0], -1).mean(dim=1, keepdim=True)
+        weight = caution * (channels / 2).nan_to_num(0.0).clamp(min=_LEAST_WEIGHT)
+        plane = len(side) // self.shape[0]
+        return replace(self, weight=weight.expand(-1, plane).flatten())
+
+
+class SideSearch:
+    """Chooses where the points of a codec's side latents should be."""
+
+    def __init__(
+        self, adapter: SideAdapter, channel: LatticeChannel | AdaptiveChannel, schedule: Schedule
+    ):
+        self._adapter, self._channel, self._schedule = adapter, channel, schedule
+
+    def choose(self, aim: Aim, z: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The target (N, h, w) for the side latent ``z`` of an image's main latent.
+
+        It is ``z`` itself where nothing cheaper is found, or the codec's family cannot say what a
+        side latent does.
+        """
+        y = torch.from_numpy(aim.y)[None].to(next(self._adapter.model.parameters()))
+        describe = self._adapter.describing(y)
+        if describe is None:
+            return z
+        prior = Prior.of_channels(self._adapter.side_density, z.shape)
+        start = torch.from_numpy(z.ravel()).to(y.device)
+        narrowest = float(self._adapter.main_density.scales[0])
+        objective = SideObjective(describe, y, z.shape, narrowest).weighed(
+            start, self._schedule.caution
+        )
+        prices = self._prices(prior, z)
+        field = _field(prior, prices, start, objective)
+        mean = refine(objective, start, z.shape, lambda *_: field, self._schedule)
+        found = mean.cpu().numpy().reshape(z.shape)
+        return min(z, found, key=lambda target: _cost(objective, prices, prior, target))
+
+    def _prices(self, prior: Prior, z: NDArray[np.float32]) -> Prices:
+        """What integers around the medians cost, where ``z`` (N, h, w) is about the latent."""
+        m = np.rint(prior.residual(z.ravel())).astype(np.int64).reshape(len(z), -1)
+        reach = min(int(np.abs(m).max()), _FURTHEST) + _BEYOND
+        rows = np.array(integer_rows(self._channel.tables, reach))
+        if isinstance(self._channel, AdaptiveChannel):
+            seen = [np.bincount(row, minlength=2 * reach + 1) for row in m.clip(-reach, reach) + reach]
+            rows = -np.log2((_TRUST * 2.0**-rows + seen) / (_TRUST + m.shape[1]))
+        return RowPrices(self._channel.density, rows)
+
+
+def side_search(
+    adapter: Adapter, channels: Sequence[Channel], effort: Effort | None
+) -> SideSearch | None:
+    """The search that an effort asks for, where there is a side latent that can be searched."""
+    if effort is None or effort.side is None or len(channels) == 1:
+        return None
+    if not isinstance(adapter, SideAdapter) or not isinstance(adapter.main_density, GaussianDensity):
+        return None
+    channel = channels[1]
+    assert isinstance(channel, LatticeChannel | AdaptiveChannel)  # as recipes with an effort have
+    return SideSearch(adapter, channel, effort.side)
+
+
+def _field(prior: Prior, prices: Prices, start: Tensor, objective: SideObjective) -> Field:
+    """Random integers around the medians, also in channels that hardly ever move."""
+    levels = prior.shape[0]
+    assert objective.weight is not None
+    wide = np.full(levels, np.inf)
+    return Field(wide, prices, [_INT] * levels, prior, start, objective.weight)
+
+
+def _cost(
+    objective: SideObjective, prices: Prices, prior: Prior, target: NDArray[np.float32]
+) -> float:
+    """Bits of both latents, where this one is rounded to integers around its medians."""
+    m = np.rint(prior.residual(target.ravel()))
+    device = objective.y.device
+    hat = torch.from_numpy(prior.values(m).astype(np.float32)).to(device)
+    own = prices.of(_INT)(torch.from_numpy(prior.levels), torch.from_numpy(m)[None])
+    return float(objective.bits(hat)) + float(own.sum())
