@@ -5,7 +5,8 @@ compat   = the model's own strings, which its own decoder reads (default: the pr
 preset   = "paper" | "plain" | "fast" | "default" | "slow" | "best"
 part     = lattice (at most one, first; else it is "int") | "shift" | "grid" (search the step size
            as the paper does) | "sign" or "split" (shift direction) | "scales" (corrected)
-           | "adaptive" (prior of the side latent) | "rdo" (rate and distortion) | "refine" (tens of steps) | "paper" (the paper's tables)
+           | "adaptive" (prior of the side latent)
+           | "rdo" (rate and distortion) | "refine" (tens of steps) | "paper" (the paper's tables)
 lattice  = "int" | "hex" | "oct" | "d4" | "e8" | "auto"
 """
 

@@ -6,7 +6,7 @@
     2         LEB128 length; quality and metric as LEB128, and the codec's name (see Origin)
     3         LEB128 length; the step, a float of 2, 4 or 8 bytes
     0x80      1 byte codec, 1 byte quality and metric
-    0x81      1 byte, whose bit k says whether the side latents of part k are adaptive
+    0x82      1 byte, of which bit i says whether side latents of part i are adaptive
 
 A reader takes what a writer would write, and nothing else.
 """
@@ -23,7 +23,7 @@ from latentopt.errors import BitstreamError, InputError
 LONGEST_FIELDS = 1 << 12
 """Bytes of fields that a reader accepts."""
 
-_TAGS = _CHANNELS, _NAMED, _STEP, _NUMBERED, _ADAPTIVE = (1, 2, 3, 0x80, 0x81)
+_TAGS = _CHANNELS, _NAMED, _STEP, _NUMBERED, _ADAPTIVE = (1, 2, 3, 0x80, 0x82)
 _SIZES = {_NUMBERED: 2, _ADAPTIVE: 1}  # of values whose length is not written
 _CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
@@ -60,8 +60,8 @@ def _values(parts: Sequence[Settings], origin: Origin | None) -> Iterator[tuple[
         yield _STEP, origin.step_bytes()
     if origin and origin.is_short:
         yield _NUMBERED, origin.names()
-    if any(settings.adaptive for settings in parts):
-        yield _ADAPTIVE, bytes([sum(settings.adaptive << k for k, settings in enumerate(parts))])
+    if adaptive := sum(settings.adaptive << i for i, settings in enumerate(parts)):
+        yield _ADAPTIVE, bytes([adaptive])
 
 
 def _field(tag: int, value: bytes) -> bytes:
@@ -118,10 +118,10 @@ def _channels(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[S
 
 def _adaptive(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[Settings, ...]:
     """The parts' settings with what the fields say of their side latents."""
-    [flags] = values.get(_ADAPTIVE, bytes(1))
-    if flags >> len(parts):
+    [bits] = values.get(_ADAPTIVE, b"\0")
+    if bits >> len(parts):
         raise _unknown(_ADAPTIVE)
-    return tuple(replace(each, adaptive=bool(flags >> k & 1)) for k, each in enumerate(parts))
+    return tuple(replace(part, adaptive=bool(bits >> i & 1)) for i, part in enumerate(parts))
 
 
 def _origin(values: Mapping[int, bytes]) -> Origin | None:

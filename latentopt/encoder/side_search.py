@@ -10,7 +10,7 @@ over each channel.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -39,47 +39,53 @@ _TRUST = 4  # elements that a prior which adapts is taken to be worth
 
 
 @dataclass(frozen=True)
-class SideObjective:
-    """The bits of a main latent ``y`` (1, M, h, w), given a side latent of ``shape`` (N, h, w)."""
+class MainBits:
+    """What a main latent ``y`` (1, M, h, w) costs, given a side latent of ``shape`` (N, h, w)."""
 
     describe: Describe
     y: Tensor
     shape: tuple[int, ...]
     narrowest: float
     """The least scale that the codec knows."""
-    weight: Tensor | None = None  # (n,) bits that a squared unit of error in the side latent is worth
 
-    def bits(self, side: Tensor) -> Tensor:
-        """Of ``y`` given a side latent (n,), as of integers around its means."""
+    def __call__(self, side: Tensor) -> Tensor:
+        """In bits, rounded to integers around its means; ``side`` (n,)."""
         with low_precision(side.device):
             scales, means = self.describe(side.reshape(1, *self.shape).to(self.y))
-        scales, distance = scales.float().clamp(min=self.narrowest), (self.y.float() - means.float()).abs()
+        scales = scales.float().clamp(min=self.narrowest)
+        distance = (self.y.float() - means.float()).abs()
         ends = [torch.special.ndtr((end - distance) / scales) for end in (0.5, -0.5)]
         return -torch.log2(ends[0] - ends[1] + RARE).sum()
 
     def gradient(self, side: Tensor) -> Tensor:
-        """(n,) of the bits."""
+        """(n,) by the side latent (n,)."""
         with gradients():
             leaf = side.clone().requires_grad_(True)
-            [gradient] = torch.autograd.grad(self.bits(leaf), leaf)
+            [gradient] = torch.autograd.grad(self(leaf), leaf)
         return gradient
 
-    def pull(self, side: Tensor, shape: tuple[int, ...], /) -> Tensor:
-        """See :class:`latentopt.encoder.refine.Pulling`."""
-        assert self.weight is not None, "see weighed()"
-        return within_reach(-self.gradient(side) / (2 * self.weight))
-
-    def weighed(self, side: Tensor, caution: float) -> "SideObjective":
-        """With the weights that the curvature at a side latent (n,) gives; 2 gradients a probe."""
+    def weight(self, side: Tensor) -> Tensor:
+        """(n,) bits that a squared unit of error in ``side`` (n,) costs; two gradients a probe."""
         rng, curvature = np.random.default_rng(0), torch.zeros_like(side)
         for _ in range(_PROBES):
             v = torch.from_numpy(rng.choice([-1.0, 1.0], len(side))).to(side)
             ends = [self.gradient(side + step * v) for step in (_PROBE, -_PROBE)]
             curvature += v * (ends[0] - ends[1]) / (2 * _PROBE * _PROBES)
-        channels = curvature.reshape(self.shape[0], -1).mean(dim=1, keepdim=True)
-        weight = caution * (channels / 2).nan_to_num(0.0).clamp(min=_LEAST_WEIGHT)
-        plane = len(side) // self.shape[0]
-        return replace(self, weight=weight.expand(-1, plane).flatten())
+        channels = curvature.reshape(self.shape[0], -1).mean(dim=1) / 2
+        least = channels.nan_to_num(0.0).clamp(min=_LEAST_WEIGHT)
+        return least.repeat_interleave(len(side) // self.shape[0])
+
+
+@dataclass(frozen=True)
+class SideObjective:
+    """What is minimized besides the side latent's own bits: those of the main one."""
+
+    bits: MainBits
+    weight: Tensor  # (n,) bits that a squared unit of error is taken to cost
+
+    def pull(self, side: Tensor, shape: tuple[int, ...], /) -> Tensor:
+        """See :class:`latentopt.encoder.refine.Pulling`."""
+        return within_reach(-self.bits.gradient(side) / (2 * self.weight))
 
 
 class SideSearch:
@@ -100,56 +106,53 @@ class SideSearch:
         describe = self._adapter.describing(y)
         if describe is None:
             return z
-        prior = Prior.of_channels(self._adapter.side_density, z.shape)
-        start = torch.from_numpy(z.ravel()).to(y.device)
         narrowest = float(self._adapter.main_density.scales[0])
-        objective = SideObjective(describe, y, z.shape, narrowest).weighed(
-            start, self._schedule.caution
-        )
+        bits = MainBits(describe, y, z.shape, narrowest)
+        prior = Prior.of_channels(self._adapter.side_density, z.shape)
         prices = self._prices(prior, z)
-        field = _field(prior, prices, start, objective)
+        found = self._annealed(bits, prior, prices, z)
+        return min(z, found, key=lambda target: _cost(bits, prior, prices, target))
+
+    def _annealed(
+        self, bits: MainBits, prior: Prior, prices: Prices, z: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        start = torch.from_numpy(z.ravel()).to(bits.y.device)
+        weight = self._schedule.caution * bits.weight(start)
+        # Channels that hardly ever move are few elements, too: none is left out.
+        wide, lattices = np.full(len(z), np.inf), [_INT] * len(z)
+        field = Field(wide, prices, lattices, prior, start, weight)
+        objective = SideObjective(bits, weight)
         mean = refine(objective, start, z.shape, lambda *_: field, self._schedule)
-        found = mean.cpu().numpy().reshape(z.shape)
-        return min(z, found, key=lambda target: _cost(objective, prices, prior, target))
+        return mean.cpu().numpy().reshape(z.shape)
 
     def _prices(self, prior: Prior, z: NDArray[np.float32]) -> Prices:
         """What integers around the medians cost, where ``z`` (N, h, w) is about the latent."""
-        m = np.rint(prior.residual(z.ravel())).astype(np.int64).reshape(len(z), -1)
+        m = np.rint(prior.residual(z.ravel())).reshape(len(z), -1)
         reach = min(int(np.abs(m).max()), _FURTHEST) + _BEYOND
         rows = np.array(integer_rows(self._channel.tables, reach))
         if isinstance(self._channel, AdaptiveChannel):
-            seen = [np.bincount(row, minlength=2 * reach + 1) for row in m.clip(-reach, reach) + reach]
+            symbols = m.clip(-reach, reach).astype(np.int64) + reach
+            seen = [np.bincount(row, minlength=2 * reach + 1) for row in symbols]
             rows = -np.log2((_TRUST * 2.0**-rows + seen) / (_TRUST + m.shape[1]))
-        return RowPrices(self._channel.density, rows)
+        return RowPrices(self._channel.density, list(rows))
 
 
 def side_search(
     adapter: Adapter, channels: Sequence[Channel], effort: Effort | None
 ) -> SideSearch | None:
     """The search that an effort asks for, where there is a side latent that can be searched."""
-    if effort is None or effort.side is None or len(channels) == 1:
+    if effort is None or effort.side is None or not isinstance(adapter, SideAdapter):
         return None
-    if not isinstance(adapter, SideAdapter) or not isinstance(adapter.main_density, GaussianDensity):
+    if not isinstance(adapter.main_density, GaussianDensity):
         return None
     channel = channels[1]
-    assert isinstance(channel, LatticeChannel | AdaptiveChannel)  # as recipes with an effort have
+    assert isinstance(channel, LatticeChannel | AdaptiveChannel)  # as an effort needs
     return SideSearch(adapter, channel, effort.side)
 
 
-def _field(prior: Prior, prices: Prices, start: Tensor, objective: SideObjective) -> Field:
-    """Random integers around the medians, also in channels that hardly ever move."""
-    levels = prior.shape[0]
-    assert objective.weight is not None
-    wide = np.full(levels, np.inf)
-    return Field(wide, prices, [_INT] * levels, prior, start, objective.weight)
-
-
-def _cost(
-    objective: SideObjective, prices: Prices, prior: Prior, target: NDArray[np.float32]
-) -> float:
-    """Bits of both latents, where this one is rounded to integers around its medians."""
+def _cost(bits: MainBits, prior: Prior, prices: Prices, target: NDArray[np.float32]) -> float:
+    """Of both latents in bits, this one rounded to integers around its medians."""
     m = np.rint(prior.residual(target.ravel()))
-    device = objective.y.device
-    hat = torch.from_numpy(prior.values(m).astype(np.float32)).to(device)
+    hat = torch.from_numpy(prior.values(m).astype(np.float32)).to(bits.y.device)
     own = prices.of(_INT)(torch.from_numpy(prior.levels), torch.from_numpy(m)[None])
-    return float(objective.bits(hat)) + float(own.sum())
+    return float(bits(hat)) + float(own.sum())
