@@ -8,6 +8,7 @@ import struct
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -54,6 +55,7 @@ class Built:
         return found
 
 
+@cache
 def flow() -> Any:
     """CompressAI's video codec with random weights that are the same in every process."""
     with torch.random.fork_rng():

@@ -1,5 +1,6 @@
 """Fixtures that several tests share: real images and weights, a small model of each family."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 # isort: split
@@ -8,6 +9,7 @@ import torch
 from compressai.models import MeanScaleHyperprior
 from laboratory import use_laboratory_data
 from support.models import FAMILIES, tiny
+from support.once import integrate_once, price_once
 from torch import Tensor, nn
 
 from latentopt import zoo
@@ -17,6 +19,14 @@ SHARED = Path("../shared")
 
 use_laboratory_data()
 torch.set_num_threads(1)  # small tensors: threads would wait for each other
+
+
+@pytest.fixture(scope="session", autouse=True)
+def densities_are_worked_out_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        integrate_once(patch)
+        price_once(patch)
+        yield
 
 
 @pytest.fixture(params=FAMILIES)

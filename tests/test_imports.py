@@ -3,31 +3,52 @@
 import subprocess
 import sys
 
+import pytest
+
 SLOW = "torchvision", "torch_geometric", "scipy.stats._continuous_distns"
 LISTED = "from compressai.registry import TRANSFORMS; print(sorted(TRANSFORMS))"
 
 
-def printed(code: str) -> str:
+def printed(code: str) -> list[str]:
+    """The lines that a process of its own prints."""
     command = [sys.executable, "-W", "ignore", "-c", code]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return done.stdout.splitlines()
 
 
-def test_wrapping_imports_nothing_of_point_clouds() -> None:
-    code = f"import latentopt.zoo, sys; latentopt.wrap; print(set({SLOW}) & set(sys.modules))"
-    assert printed(code) == "set()\n"
-
-
-def test_what_was_put_off_is_there_when_it_is_asked_for() -> None:
-    code = (
-        "import latentopt.zoo, compressai.datasets, inspect;"
+@pytest.fixture(scope="module")
+def put_off() -> list[str]:
+    """What is loaded once wrapping is imported, and all transforms once they are asked for."""
+    return printed(
+        f"import latentopt.zoo, sys; latentopt.wrap; print(set({SLOW}) & set(sys.modules));"
+        "import compressai.datasets, inspect;"
         "inspect.getsource(compressai.datasets);"
         "from compressai.transforms import *; from compressai.datasets import ImageFolder;"
         "from compressai.datasets.rawvideo import RawVideoSequence;"
-        "import scipy.stats, torchvision; scipy.stats.norm.ppf(0.9), RGB2YCbCr;"
+        "import scipy.stats, torchvision; scipy.stats.norm.ppf(0.9), RGB2YCbCr;" + LISTED
     )
-    assert printed(code + LISTED) == printed("import compressai.transforms;" + LISTED)
 
 
-def test_it_changes_nothing_where_compressai_was_imported_before() -> None:
-    code = "import compressai, latentopt.zoo, sys; print('torch_geometric' in sys.modules)"
-    assert printed(code) == "True\n"
+@pytest.fixture(scope="module")
+def compressai_first() -> list[str]:
+    """All transforms, and whether what they need is still there after our import."""
+    return printed(
+        f"import compressai.transforms; {LISTED};"
+        "import latentopt.zoo, sys; print('torch_geometric' in sys.modules)"
+    )
+
+
+def test_wrapping_imports_nothing_of_point_clouds(put_off: list[str]) -> None:
+    assert put_off[0] == "set()"
+
+
+def test_what_was_put_off_is_there_when_it_is_asked_for(
+    put_off: list[str], compressai_first: list[str]
+) -> None:
+    assert put_off[1] == compressai_first[0]
+
+
+def test_it_changes_nothing_where_compressai_was_imported_before(
+    compressai_first: list[str],
+) -> None:
+    assert compressai_first[1] == "True"

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from latentopt.adapters.base import Scale, cpu_copy, derived, flat_layers, scale_table
 from latentopt.adapters.side import Describe, Leaf, Parameters, SideAdapter
+from latentopt.adapters.tiles import Tiled
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 
 
@@ -51,7 +52,8 @@ class ScaleAdapter(SideAdapter):
     def features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
         if not self.portable:
             return self.draft_features(side, shape)
-        return self._portable(torch.from_numpy(side).reshape(1, *shape))[0].cpu().numpy()
+        z_hat = torch.from_numpy(side).reshape(1, *shape)
+        return Tiled(self).features(self._portable, z_hat)[0].cpu().numpy()
 
     def main_shape(self, features: NDArray) -> tuple[int, ...]:
         return self.split(features).scales.shape

@@ -113,7 +113,7 @@ class SideAdapter(Adapter):
 
     def levels(self, scales: NDArray) -> NDArray[np.int16]:
         """Level of each scale: the first table entry that is not below it, as in CompressAI."""
-        wide = scales.astype(np.float64)
+        wide = scales.astype(np.float64, copy=False)
         return np.searchsorted(self.main_density.scales[:-1], wide).astype(np.int16)
 
     def walk(self, above: Sequence[NDArray], grid: tuple[int, int]) -> Walk:

@@ -64,6 +64,11 @@ class Body:
     shape: tuple[int, int]
     strings: tuple[bytes, ...]
 
+    @property
+    def lists(self) -> list[list[bytes]]:
+        """The strings as a model's ``decompress`` takes them: of each latent those of a batch."""
+        return [[string] for string in self.strings]
+
     def to_bytes(self) -> bytes:
         """As the file has it."""
         head = struct.pack(_SIZE, *self.shape, len(self.strings))
@@ -102,8 +107,14 @@ def count_bytes(frames: int) -> bytes:
 
 
 def read_count(file: BinaryIO) -> int:
-    """The mirror of :func:`count_bytes`."""
+    """The mirror of :func:`count_bytes`.
+
+    Raises:
+        BitstreamError: the file ends before, or has no frames.
+    """
     [frames] = _read(file, _LENGTH)
+    if not frames:
+        raise BitstreamError("no frames: this is no file of CompressAI's examples/codec.py")
     return int(frames)
 
 

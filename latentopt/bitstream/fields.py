@@ -6,14 +6,15 @@
     2         LEB128 length; quality and metric as LEB128, and the codec's name (see Origin)
     3         LEB128 length; the step, a float of 2, 4 or 8 bytes
     0x80      1 byte codec, 1 byte quality and metric
-    0x82      1 byte, of which bit i says whether side latents of part i are adaptive
+    0x81      nothing: the image is grey; not in videos
+    0x83      1 byte, of which bit i says whether side latents of part i are adaptive
 
 A reader takes what a writer would write, and nothing else.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from latentopt.bitstream.headers import LATTICE, Settings
 from latentopt.bitstream.origin import Origin, from_long, from_short, read_step
@@ -23,29 +24,42 @@ from latentopt.errors import BitstreamError, InputError
 LONGEST_FIELDS = 1 << 12
 """Bytes of fields that a reader accepts."""
 
-_TAGS = _CHANNELS, _NAMED, _STEP, _NUMBERED, _ADAPTIVE = (1, 2, 3, 0x80, 0x82)
-_SIZES = {_NUMBERED: 2, _ADAPTIVE: 1}  # of values whose length is not written
+_TAGS = _CHANNELS, _NAMED, _STEP, _NUMBERED, _GREY, _ADAPTIVE = (1, 2, 3, 0x80, 0x81, 0x83)
+_SIZES = {_NUMBERED: 2, _GREY: 0, _ADAPTIVE: 1}  # of values whose length is not written
 _CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
 
-def version_of(parts: Sequence[Settings], origin: Origin | None) -> int:
-    """The oldest version of the formats that can say this of a codec."""
-    return 2 if origin else max(settings.version for settings in parts)
+@dataclass(frozen=True)
+class Fields:
+    """What a header says in fields, with the settings of each part that they complete."""
+
+    parts: tuple[Settings, ...]
+    origin: Origin | None
+    is_grey: bool
 
 
-def pack_fields(parts: Sequence[Settings], origin: Origin | None = None) -> bytes:
+def version_of(parts: Sequence[Settings], origin: Origin | None, is_grey: bool = False) -> int:
+    """The oldest version of the formats that can say this of a codec, and of an image."""
+    return 2 if origin or is_grey else max(settings.version for settings in parts)
+
+
+def pack_fields(
+    parts: Sequence[Settings], origin: Origin | None = None, is_grey: bool = False
+) -> bytes:
     """What version 2 says beyond the settings bytes: a length, then tagged fields; else nothing.
 
     Raises:
         InputError: a name that no reader takes.
     """
-    if version_of(parts, origin) == 1:
+    if version_of(parts, origin, is_grey) == 1:
         return b""
-    fields = b"".join(_field(tag, value) for tag, value in _values(parts, origin))
+    fields = b"".join(_field(tag, value) for tag, value in _values(parts, origin, is_grey))
     return leb128(len(fields)) + fields
 
 
-def _values(parts: Sequence[Settings], origin: Origin | None) -> Iterator[tuple[int, bytes]]:
+def _values(
+    parts: Sequence[Settings], origin: Origin | None, is_grey: bool
+) -> Iterator[tuple[int, bytes]]:
     """Tags and values of the fields, in the order of the tags."""
     if any(settings.channel != LATTICE for settings in parts):
         for settings in parts:
@@ -60,6 +74,8 @@ def _values(parts: Sequence[Settings], origin: Origin | None) -> Iterator[tuple[
         yield _STEP, origin.step_bytes()
     if origin and origin.is_short:
         yield _NUMBERED, origin.names()
+    if is_grey:
+        yield _GREY, b""
     if adaptive := sum(settings.adaptive << i for i, settings in enumerate(parts)):
         yield _ADAPTIVE, bytes([adaptive])
 
@@ -71,13 +87,27 @@ def _field(tag: int, value: bytes) -> bytes:
 def unpack_fields(
     data: bytes, version: int, parts: Sequence[Settings]
 ) -> tuple[tuple[Settings, ...], Origin | None, bytes]:
-    """The mirror of :func:`pack_fields`: the settings with what the fields say, and what follows.
+    """The mirror of :func:`pack_fields` in videos: settings, origin, and what follows.
+
+    Raises:
+        BitstreamError: a field is not one of this version, or not as it would be written.
+    """
+    found, rest = unpack_image_fields(data, version, parts)
+    if found.is_grey:
+        raise _unknown(_GREY)
+    return found.parts, found.origin, rest
+
+
+def unpack_image_fields(
+    data: bytes, version: int, parts: Sequence[Settings]
+) -> tuple[Fields, bytes]:
+    """The mirror of :func:`pack_fields` in images: the fields, and what follows.
 
     Raises:
         BitstreamError: a field is not one of this version, or not as it would be written.
     """
     if version == 1:
-        return tuple(parts), None, data
+        return Fields(tuple(parts), None, False), data
     length, start = read_leb128(data, 0)
     if not 0 < length <= LONGEST_FIELDS:
         raise BitstreamError(f"corrupt: the header would have {length} bytes of fields")
@@ -85,12 +115,12 @@ def unpack_fields(
     if len(fields) < length:
         raise BitstreamError("truncated: the header ends within its fields")
     values = _read_values(fields)
-    settings, origin = _adaptive(values, _channels(values, parts)), _origin(values)
-    if version_of(settings, origin) < version:
+    found = Fields(_adaptive(values, _channels(values, parts)), _origin(values), _GREY in values)
+    if version_of(found.parts, found.origin, found.is_grey) < version:
         raise BitstreamError(f"corrupt: the header says nothing that takes version {version}")
-    if pack_fields(settings, origin) != data[: start + length]:
+    if pack_fields(found.parts, found.origin, found.is_grey) != data[: start + length]:
         raise BitstreamError("corrupt: no latentopt would write the header's fields like this")
-    return settings, origin, rest
+    return found, rest
 
 
 def _read_values(fields: bytes) -> dict[int, bytes]:

@@ -30,6 +30,7 @@ def _image(path: Path) -> Described:
     pixels = container.width * container.height
     return {
         **_head(path, "image", container, len(data)),
+        "grey": container.is_grey,
         "string_bytes": sum(map(len, container.strings)),
         "bpp": 8 * len(data) / pixels,
         "parts": [_part("image", container.settings)],
@@ -103,4 +104,5 @@ def _part(name: str, settings: "Settings") -> Described:
         "direction": settings.direction,
         "portable": settings.portable,
         "scales_corrected": settings.scales,
+        "side_adaptive": settings.adaptive,
     }

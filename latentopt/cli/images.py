@@ -22,7 +22,7 @@ from latentopt.codec.rung import CodedFile, encode_image
 from latentopt.codec.target import Target
 from latentopt.codec.wrap import wrap_image
 from latentopt.errors import BitstreamError, InputError
-from latentopt.media.images import image_size, png_bytes, read_image
+from latentopt.media.images import image_size, png_bytes, read_image, without_copies
 
 PLAIN = Recipe(quant="int", shift=None)
 """Each element of the latent rounded, and nothing searched."""
@@ -108,10 +108,10 @@ class ImageEncoder:
     def __call__(self, job: Job, stage: Stage) -> Reported:
         stage("reading the image")
         _check_size(job, self._args.max_pixels)
-        x = read_image(job.name, job.content)  # (1, 3, H, W)
+        x = without_copies(read_image(job.name, job.content))  # (1, 3, H, W), or 1 if grey
         if self._ladder and self._target:
             stage("encoding")
-            return self._aimed(x, self._ladder, self._target)
+            return self._aimed(x, self._ladder, self._target, stage)
         if self._codec is None:
             self._load(stage)
         stage("encoding")
@@ -120,10 +120,10 @@ class ImageEncoder:
         plain = _timed(x, self._plain) if self._plain else None
         return Reported(image, plain, self._how())
 
-    def _aimed(self, x: Tensor, ladder: Ladder, target: Target) -> Reported:
+    def _aimed(self, x: Tensor, ladder: Ladder, target: Target, stage: Stage) -> Reported:
         """The image as it is coded to a target."""
         started = perf_counter()
-        outcome = ladder.encode(x, target, self._args.quality)
+        outcome = ladder.encode(x, target, self._args.quality, stage)
         image = _encoded(outcome.file, perf_counter() - started)
         plain = _encoded(outcome.plain, 0.0) if outcome.plain else None
         return Reported(image, plain, {**self._how(), **targets.how(outcome)})
@@ -207,7 +207,7 @@ class ImageDecoder:
             codec = self._codec_for(args, container, recipe, stage)
             stage("decoding")
             started = perf_counter()
-            x_hat = codec.load_bytes(data)  # (1, 3, H, W)
+            x_hat = codec.load_bytes(data)  # (1, 3, H, W), or 1 if grey
         seconds = perf_counter() - started
         return Decoded(png_bytes(x_hat), container.width, container.height, seconds)
 

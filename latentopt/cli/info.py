@@ -33,7 +33,8 @@ def _lines(found: Described) -> Iterator[tuple[str, object]]:
     clip = found["kind"] == "clip"
     yield "file", f"{found['file']}, {found['bytes']} bytes"
     yield "format version", found["format_version"]
-    yield f"{'frame' if clip else 'image'} size", f"{found['width']}x{found['height']}"
+    grey = ", grey" if found.get("grey") else ""
+    yield f"{'frame' if clip else 'image'} size", f"{found['width']}x{found['height']}{grey}"
     if clip:
         yield from _clip_lines(found)
     yield from _codec_lines(cast(Described | None, found["codec"]))

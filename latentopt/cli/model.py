@@ -20,22 +20,23 @@ CODEC, CLIP_CODEC = "tiny-mbt2018-mean", "tiny-ssf2020"
 CLIPS = (".y4m", ".yuv", ".mp4", ".mkv", ".mov", ".avi", ".webm")
 """Suffixes of clips, as the library has them, whose import takes seconds; a test compares."""
 
+METRICS = ("mse", "ms-ssim")  # as headers have them; a test compares
 _DCVC = ("DCVC-HEM", "DCVC-DC")  # families with an image codec
 _IN_THE_FILE = "what the file says"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options that name a model to encode with."""
-    _add(parser, f"{CODEC}, for clips {CLIP_CODEC}", "the middle one", "1")
-    parser.set_defaults(step=1.0)
+    _add(parser, f"{CODEC}, for clips {CLIP_CODEC}", "the middle one", "1", METRICS[0])
+    parser.set_defaults(step=1.0, metric=METRICS[0])
 
 
 def add_reader_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the same for a file that was encoded, which says of itself what is needed."""
-    _add(parser, *[_IN_THE_FILE] * 3)
+    _add(parser, *[_IN_THE_FILE] * 4)
 
 
-def _add(parser: argparse.ArgumentParser, codec: str, quality: str, step: str) -> None:
+def _add(parser: argparse.ArgumentParser, codec: str, quality: str, step: str, metric: str) -> None:
     add = parser.add_argument
     add("--codec", metavar="NAME", help=f"one that `latentopt zoo list` shows (default: {codec})")
     weights = parser.add_mutually_exclusive_group()
@@ -59,6 +60,8 @@ def _add(parser: argparse.ArgumentParser, codec: str, quality: str, step: str) -
         help="checkout of microsoft/DCVC: see docs/guide/dcvc.md",
     )
     add("--q-index", type=int, metavar="N", help="which rate of a DCVC checkpoint (default: 0)")
+    metric_help = f"what published weights were trained for (default: {metric})"
+    add("--metric", choices=METRICS, help=metric_help)
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where it runs (default: cpu)")
 
 
@@ -107,6 +110,8 @@ def settle_by(args: argparse.Namespace, origin: "Origin | None") -> None:
         args.step = origin.step if origin else 1.0
     if args.quality is None and not args.weights and origin and origin.codec == _name(args):
         args.quality = origin.quality
+    if args.metric is None:
+        args.metric = origin.metric if origin else METRICS[0]
     _settle_quality(args)
 
 
@@ -129,7 +134,8 @@ def _is_named(args: argparse.Namespace, origin: "Origin") -> bool:
 
 
 def _leaves_all_to_the_file(args: argparse.Namespace) -> bool:
-    return not (args.codec or args.weights or args.dcvc_repo or args.quality is not None)
+    named = args.codec or args.weights or args.dcvc_repo or args.metric
+    return not named and args.quality is None
 
 
 def _settle_quality(args: argparse.Namespace) -> None:
@@ -186,7 +192,7 @@ def model(args: argparse.Namespace, stage: Stage) -> "nn.Module":
     if args.dcvc_repo:
         found = load_dcvc(args.dcvc_repo, args.codec.upper(), args.weights)
     else:
-        found = zoo.load(args.codec, args.quality, args.weights)
+        found = zoo.load(args.codec, args.quality, args.weights, args.metric or METRICS[0])
     if args.step != 1:
         found = with_step(found, args.step)
     stage("building tables")

@@ -60,7 +60,7 @@ def _label(args: argparse.Namespace) -> "Label":
     _refuse(args, ["dcvc_repo"])
     if args.step != 1:
         raise InputError(f"--step {args.step:g}: CompressAI's files know of no step; leave it out")
-    return Label(zoo.family(args.codec), args.quality or 1)
+    return Label(zoo.family(args.codec), args.quality or 1, args.metric)
 
 
 def kind(args: argparse.Namespace, own: Kind) -> Kind:
@@ -122,6 +122,7 @@ def _settle(args: argparse.Namespace) -> None:
     with reading(args.file) as file, naming(args.file):
         found = Label.of(Head.read(file))
     args.codec, args.step = args.codec or found.codec, args.step or 1.0
+    args.metric = args.metric or found.metric
     if args.quality is None and not args.weights:
         args.quality = found.quality
 

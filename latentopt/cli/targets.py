@@ -88,7 +88,7 @@ def _models(args: argparse.Namespace) -> "Models":
 
     if not args.any_quality:
         return {args.quality: _loader(args, args.quality)}
-    qualities = zoo.qualities(args.codec)
+    qualities = zoo.qualities(args.codec, args.metric)
     if not qualities:
         raise InputError(f"there are no weights of {args.codec} here: give --weights FILE")
     return {quality: _loader(args, quality) for quality in qualities}
@@ -103,9 +103,8 @@ def _loader(args: argparse.Namespace, quality: int | None) -> "Callable[[], nn.M
 def how(outcome: "Outcome") -> dict[str, object]:
     """What was done, in the words of the options."""
     quality = {} if outcome.quality is None else {"quality": outcome.quality}
-    met = {} if outcome.is_met else {"nearest": "nothing nearer to the target was found"}
     moved = {"step": outcome.step, "lambda": float(f"{outcome.lmbda:.4g}")}
-    return {**quality, **moved, "encodes": outcome.encodes, **met}
+    return {**quality, **moved, "encodes": outcome.encodes}
 
 
 def _bytes(text: str) -> float:

@@ -7,7 +7,12 @@ from latentopt.atomic import reading
 from latentopt.bitstream import Container, Identity
 
 
-def pack(identity: Identity, size: Sequence[int], strings: Sequence[Sequence[bytes]]) -> bytes:
+def pack(
+    identity: Identity,
+    size: Sequence[int],
+    strings: Sequence[Sequence[bytes]],
+    is_grey: bool = False,
+) -> bytes:
     """A file's content from what ``compress`` returned for one image (H, W).
 
     Raises:
@@ -16,7 +21,8 @@ def pack(identity: Identity, size: Sequence[int], strings: Sequence[Sequence[byt
     height, width = size
     parts = tuple(string for [string] in strings)
     hashes, origin = identity.hashes, identity.origin
-    return Container(identity.settings, width, height, *hashes, parts, origin).to_bytes()
+    made = Container(identity.settings, width, height, *hashes, parts, origin, is_grey)
+    return made.to_bytes()
 
 
 def unpack(identity: Identity, data: bytes, string_count: int) -> Container:

@@ -271,10 +271,12 @@ def _check_name(what: str, name: str, known: Iterable[str]) -> None:
 # -- presets: what an encoder spends and gets for it; decoding costs the same for all -------------
 
 _ONE = Effort(Schedule(1, (0.3, 0.3), (0.4, 0.4), caution=4), verify=False)
-_TWO = Effort(Schedule(2, (1.0, 0.5), (0.3, 0.3), caution=2))
-_TEN = Effort(Schedule(10, (2.0, 0.3), (0.25, 0.1)))
-_TENS = Effort(Schedule(30, (2.0, 0.3), (0.25, 0.05)), refits=1)
-_SIXTY = Effort(Schedule(60, (2.0, 0.1), (0.2, 0.03)), refits=2, draft=False)
+_SIDE_FIVE = Schedule(5, (0.5, 0.1), (0.5, 0.4), caution=2.5, momentum=0.4)
+_SIDE_TEN = Schedule(10, (1.0, 0.1), (0.3, 0.3), caution=2, momentum=0.4)
+_TWO = Effort(Schedule(2, (1.0, 0.5), (0.3, 0.3), caution=2), side=_SIDE_FIVE)
+_TEN = Effort(Schedule(10, (2.0, 0.3), (0.25, 0.1)), side=_SIDE_FIVE)
+_TENS = Effort(Schedule(30, (2.0, 0.3), (0.25, 0.05)), side=_SIDE_TEN, refits=1)
+_SIXTY = Effort(Schedule(60, (2.0, 0.1), (0.2, 0.03)), side=_SIDE_TEN, refits=2, draft=False)
 
 
 def _probed(effort: Effort) -> Effort:
@@ -285,7 +287,7 @@ def _probed(effort: Effort) -> Effort:
 # Where entropy parameters depend on what was decoded, the coding itself repacks the vectors that
 # were annealed, so integers keep more of it. Such codecs' own encoders take so long that ten steps
 # are not much.
-_SEARCHED = Recipe("int", Secant(), "split", scales=True)
+_SEARCHED = Recipe("int", Secant(), "split", scales=True, adaptive=True)
 _PLAIN = Recipe("auto", None, scales=True)
 PRESETS = {
     "paper": Recipe("oct", Grid()),
@@ -295,14 +297,16 @@ PRESETS = {
         "auto",
         None,
         scales=True,
+        adaptive=True,
         effort=_TWO,
-        contextual=Recipe("int", None, scales=True, effort=_probed(_TEN)),
+        contextual=Recipe("int", None, scales=True, adaptive=True, effort=_probed(_TEN)),
     ),
     "slow": Recipe(
         "auto",
         Secant(),
         "split",
         scales=True,
+        adaptive=True,
         effort=_TENS,
         contextual=replace(_SEARCHED, effort=_probed(_TENS)),
     ),
@@ -311,6 +315,7 @@ PRESETS = {
         Secant(),
         "split",
         scales=True,
+        adaptive=True,
         effort=_SIXTY,
         contextual=replace(_SEARCHED, effort=_probed(_SIXTY)),
     ),
@@ -320,8 +325,8 @@ PRESETS = {
 
 # Integers at fixed scales leave all of the gain to the search, so that each step is worth more; and
 # the model's own coder takes its time whatever the search does.
-_NATIVE_TWO = replace(_TWO, verify=False)
-_NATIVE_FOUR = Effort(Schedule(4, (1.5, 0.3), (0.35, 0.25), caution=2))
+_NATIVE_TWO = replace(_TWO, side=None, verify=False)
+_NATIVE_FOUR = Effort(Schedule(4, (1.5, 0.3), (0.3, 0.2), caution=2), side=_SIDE_FIVE)
 _NATIVE_TENS, _NATIVE_SIXTY = replace(_TENS, refits=0), replace(_SIXTY, refits=0)
 
 

@@ -63,8 +63,32 @@ def image_size(path: str | Path, content: bytes | None = None) -> tuple[int, int
     return (height, width) if sideways else (width, height)
 
 
+# -- grey images: one channel, or three that are equal ---------------------------------------------
+
+
+def without_copies(x: Tensor) -> Tensor:
+    """An image (B, 3, H, W) as one channel (B, 1, H, W) where all three are equal."""
+    return x[:, :1] if bool((x == x[:, :1]).all()) else x
+
+
+def as_rgb(x: Tensor) -> Tensor:
+    """Images of one channel or three as three (B, 3, H, W)."""
+    return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
+
+
+def as_grey(x: Tensor) -> Tensor:
+    """RGB images (B, 3, H, W) as their means (B, 1, H, W): of all greys the nearest."""
+    return x.mean(dim=1, keepdim=True)
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+
 def write_png(path: str | Path, x_hat: Tensor) -> None:
-    """Write a (3, H, W) or (1, 3, H, W) image in [0, 1] as 8-bit PNG: whole, or not at all."""
+    """Write a (3, H, W) or (1, 3, H, W) image in [0, 1] as 8-bit PNG: whole, or not at all.
+
+    Grey ones (1, H, W) and (1, 1, H, W) become PNGs of one channel.
+    """
     levels = to_uint8(x_hat)
     try:
         write_whole(path, _png(levels))
@@ -74,26 +98,28 @@ def write_png(path: str | Path, x_hat: Tensor) -> None:
 
 
 def png_bytes(x_hat: Tensor) -> bytes:
-    """A (3, H, W) or (1, 3, H, W) image in [0, 1] as the content of an 8-bit PNG file."""
+    """An image in [0, 1] as the content of an 8-bit PNG file, see `write_png`."""
     return _png(to_uint8(x_hat))
 
 
 def _png(levels: Tensor) -> bytes:
-    """Of (3, H, W) uint8."""
-    png = io.BytesIO()
-    Image.fromarray(levels.permute(1, 2, 0).cpu().numpy(), "RGB").save(png, format="PNG")
+    """Of (3 or 1, H, W) uint8."""
+    png, mode = io.BytesIO(), "RGB" if len(levels) == 3 else "L"
+    pixels = levels.permute(1, 2, 0).cpu().numpy()
+    Image.fromarray(pixels if mode == "RGB" else pixels[..., 0], mode).save(png, format="PNG")
     return png.getvalue()
 
 
 def to_uint8(x: Tensor) -> Tensor:
-    """(3, H, W) uint8 of one image in [0, 1]: clamped, then rounded to the nearest level."""
+    """(3 or 1, H, W) uint8 of one image in [0, 1]: clamped, then rounded to the nearest level."""
     if x.ndim == 4 and x.shape[0] == 1:
         x = x[0]
-    if x.ndim != 3 or x.shape[0] != 3:
-        raise InputError(f"an RGB image has shape (3, H, W), this one {tuple(x.shape)}")
+    if x.ndim != 3 or x.shape[0] not in (1, 3):
+        shape = tuple(x.shape)
+        raise InputError(f"an image has shape (3, H, W), or (1, H, W) if grey, this one {shape}")
     if not torch.isfinite(x).all():
         raise InputError("the image holds NaN or infinity: the codec's output is broken")
-    return (x.detach().clamp(0.0, 1.0) * 255.0).round().to(torch.uint8)
+    return x.detach().clamp(0.0, 1.0).mul_(255.0).round_().to(torch.uint8)
 
 
 @contextmanager

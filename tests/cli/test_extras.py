@@ -1,8 +1,10 @@
 """What works without the optional dependencies, and the line that says which one is missing."""
 
+import json
 import re
 import subprocess
 import sys
+import textwrap
 from fractions import Fraction
 from pathlib import Path
 
@@ -40,67 +42,75 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def without_extras(folder: Path, *commands: str) -> "subprocess.CompletedProcess[str]":
-    """Runs commands in a folder, in a process that can import no optional dependency.
+MODEL, FLOW = " ".join(IMAGE), "--codec ssf2020 --weights flow.pt"
+WORKING = {
+    "images": (
+        f"encode x.png -o x.lo --preset fast {MODEL}",
+        "info x.lo",
+        f"decode x.lo -o decoded.png {MODEL}",
+        f"explain x.lo {MODEL}",
+        "zoo list",
+    ),
+    "plain clips": (
+        f"encode x.y4m -o x.lov {FLOW}",
+        "info x.lov",
+        *(f"decode x.lov -o {out} {FLOW}" for out in ("decoded.y4m", "decoded.yuv", "decoded")),
+    ),
+}
+LACKING = {
+    f"encode x.mp4 -o y.lov {FLOW}": "video",
+    f"decode x.lov -o y.mp4 {FLOW}": "video",
+    f"decode x.lov -o y.mkv {FLOW}": "video",
+    f"explain x.lo --plot y.png {MODEL}": "bench",
+    "bdrate --codec tiny-mbt2018-mean": "bench",
+    "report .": "bench",
+}
+# CompressAI itself needs some of the extras, so it comes first and keeps what it has.
+PROGRAM = """
+    import contextlib, io, json, sys, compressai.models, compressai.latent_codecs
+    optional, commands = map(json.loads, sys.argv[1:])
+    sys.modules.update(dict.fromkeys(optional))
+    from latentopt.cli.main import main
 
-    CompressAI itself needs some of them, so it comes first and keeps what it has.
-    """
-    script = (
-        "import sys, compressai.models, compressai.latent_codecs\n"
-        f"sys.modules.update(dict.fromkeys({OPTIONAL!r}))\n"
-        "from latentopt.cli.main import main\n"
-        f"codes = [main(command.split()) for command in {commands!r}]\n"
-        "assert 'latentopt.bench' not in sys.modules, 'the core imports the harness'\n"
-        "sys.exit(max(codes))"
-    )
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script],
+    def ended(command):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main(command.split())
+        assert "latentopt.bench" not in sys.modules, f"{command}: the core imports the harness"
+        return code, out.getvalue(), err.getvalue()
+
+    print(json.dumps([ended(command) for command in commands]))
+"""
+Ended = dict[str, tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def ended(folder: Path) -> Ended:
+    """Exit code, stdout and stderr of commands in a process that can import no extra."""
+    commands = [*WORKING["images"], *WORKING["plain clips"], *LACKING]
+    words = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(PROGRAM)]
+    done = subprocess.run(
+        [*words, json.dumps(OPTIONAL), json.dumps(commands)],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
+    assert (done.returncode, done.stderr) == (0, "")
+    return {command: tuple(found) for command, found in zip(commands, json.loads(done.stdout))}
 
 
-def test_images_need_the_core_only(folder: Path) -> None:
-    model = " ".join(IMAGE)
-    done = without_extras(
-        folder,
-        f"encode x.png -o x.lo --preset fast {model}",
-        "info x.lo",
-        f"decode x.lo -o decoded.png {model}",
-        f"explain x.lo {model}",
-        "zoo list",
-    )
-    assert done.returncode == 0, done.stderr
-    assert (folder / "decoded.png").exists()
+@pytest.mark.parametrize("what", WORKING)
+def test_images_and_plain_clips_need_the_core_only(what: str, folder: Path, ended: Ended) -> None:
+    for command in WORKING[what]:
+        assert ended[command][0] == 0, ended[command]
+    decoded = {"images": "decoded.png", "plain clips": "decoded/000001.png"}[what]
+    assert (folder / decoded).exists()
 
 
-def test_plain_clips_need_the_core_only(folder: Path) -> None:
-    model = "--codec ssf2020 --weights flow.pt"
-    done = without_extras(
-        folder,
-        f"encode x.y4m -o x.lov {model}",
-        "info x.lov",
-        *(f"decode x.lov -o {out} {model}" for out in ("decoded.y4m", "decoded.yuv", "decoded")),
-    )
-    assert done.returncode == 0, done.stderr
-    assert (folder / "decoded" / "000001.png").exists()
-
-
-@pytest.mark.parametrize(
-    ("command", "extra"),
-    [
-        ("encode x.mp4 -o y.lov --codec ssf2020 --weights flow.pt", "video"),
-        ("decode x.lov -o y.mp4 --codec ssf2020 --weights flow.pt", "video"),
-        ("decode x.lov -o y.mkv --codec ssf2020 --weights flow.pt", "video"),
-        (f"explain x.lo --plot y.png {' '.join(IMAGE)}", "bench"),
-        ("bdrate --codec tiny-mbt2018-mean", "bench"),
-        ("report .", "bench"),
-    ],
-)
-def test_a_missing_extra_is_named(command: str, extra: str, folder: Path) -> None:
-    done = without_extras(folder, command)
-    line = rf"latentopt: this needs [\w, ]+: pip install 'latentopt\[{extra}\]'\n"
-    assert (done.returncode, done.stdout) == (2, "") and re.fullmatch(line, done.stderr), done
+@pytest.mark.parametrize("command", LACKING)
+def test_a_missing_extra_is_named(command: str, folder: Path, ended: Ended) -> None:
+    line = rf"latentopt: this needs [\w, ]+: pip install 'latentopt\[{LACKING[command]}\]'\n"
+    code, out, err = ended[command]
+    assert (code, out) == (2, "") and re.fullmatch(line, err), ended[command]
     assert not list(folder.glob("y.*"))

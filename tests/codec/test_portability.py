@@ -16,11 +16,16 @@ from latentopt.adapters import with_step
 from latentopt.adapters.scales import STANDARD_SCALES
 
 ENVIRONMENTS: dict[str, dict[str, str]] = {
-    "PyTorch without vectors": {"ATEN_CPU_CAPABILITY": "default"},
-    "another BLAS kernel": {"OPENBLAS_CORETYPE": "Nehalem"},
-    "oneDNN without AVX512": {"ONEDNN_MAX_CPU_ISA": "AVX2"},
-    "NumPy without vectors": {"NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512_SKX AVX2 FMA3"},
+    "PyTorch without vectors, oneDNN without AVX512": {
+        "ATEN_CPU_CAPABILITY": "default",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+    },
+    "NumPy without vectors, another BLAS kernel": {
+        "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512_SKX AVX2 FMA3",
+        "OPENBLAS_CORETYPE": "Nehalem",
+    },
 }
+"""Each of a process, of which they change separate libraries."""
 STEPS = (0.7, 1.4)
 FACTORIZED, MEAN = "bmshj2018-factorized", "mbt2018-mean"
 WORDS: dict[str, tuple[str, float, dict[str, Any]]] = {

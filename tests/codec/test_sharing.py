@@ -29,9 +29,10 @@ def at_once(do: Callable[[Any], Any], work: list[Any]) -> list[Any]:
         return list(pool.map(do, work))
 
 
-def clips() -> list[list[Tensor]]:
+def clips(frames: int) -> list[list[Tensor]]:
     """Of several sizes, and each another scene."""
-    return [[x.flip(-1) if k % 2 else x for x in moving(3, 64 + 8 * k, 96)] for k in range(THREADS)]
+    each = [moving(frames, 64 + 8 * k, 64) for k in range(THREADS)]
+    return [[x.flip(-1) for x in clip] if k % 2 else clip for k, clip in enumerate(each)]
 
 
 # -- threads ---------------------------------------------------------------------------------------
@@ -42,7 +43,7 @@ def test_threads_share_an_image_codec(family: str, words: dict[str, Any]) -> Non
     """What is derived when it is first needed is derived while they run."""
     model = IMAGE_MODELS[family](0)
     one, shared = (latentopt.wrap(model, **words) for _ in range(2))
-    images = [photo(64 + 16 * k, 80, seed=k) for k in range(THREADS)]
+    images = [photo(64 + 8 * k, 80, seed=k) for k in range(THREADS)]
     alone = [one.compress(x) for x in images]
     pictures = [one.decompress(**out)["x_hat"] for out in alone]
     together = at_once(shared.compress, images)
@@ -72,7 +73,7 @@ def test_coding_leaves_the_memory_of_the_weights_alone(family: str) -> None:
 @pytest.mark.parametrize("kind", VIDEO_CODECS)
 def test_threads_share_a_video_codec(kind: str) -> None:
     one, shared = (VIDEO_CODECS[kind]() for _ in range(2))
-    alone = [one.compress(clip) for clip in clips()]
+    alone = [one.compress(clip) for clip in clips(2)]
     pictures = [one.decompress(*out) for out in alone]
 
     def there_and_back(clip: list[Tensor]) -> tuple[Any, list[Tensor]]:
@@ -80,7 +81,7 @@ def test_threads_share_a_video_codec(kind: str) -> None:
         return out, shared.decompress(*out)
 
     for (out, decoded), expected, images in zip(
-        at_once(there_and_back, clips()), alone, pictures, strict=True
+        at_once(there_and_back, clips(2)), alone, pictures, strict=True
     ):
         assert out == expected
         assert all(torch.equal(a, b) for a, b in zip(decoded, images, strict=True))
@@ -90,7 +91,7 @@ def test_threads_share_a_video_codec(kind: str) -> None:
 def test_clips_coded_in_turns_do_not_see_each_other(words: dict[str, Any], tmp_path: Path) -> None:
     """Frame by frame, so that it does not depend on how threads are scheduled."""
     codec = flow_codec(**words)
-    a, b = clips()[:2]
+    a, b = clips(3)[:2]
     alone = [[image for _, image in codec.encode(clip)] for clip in (a, b)]
     turns = list(zip(codec.encode(a), codec.encode(b), strict=True))
     for k, images in enumerate(alone):

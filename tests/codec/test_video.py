@@ -123,7 +123,7 @@ def test_groups_of_pictures(flow: nn.Module, oct_codec: VideoCodec) -> None:
 @pytest.mark.parametrize("preset", ["paper", "fast", "default", "slow"])
 def test_presets(flow: nn.Module, preset: str) -> None:
     codec = latentopt.wrap(flow, preset=preset, lmbda=0.01)
-    frames = moving(3)
+    frames = moving(3, 60, 90)
     decoded = codec.decompress(*codec.compress(frames))
     assert all(torch.equal(a, b) for a, b in zip(decoded, codec(frames)["x_hat"]))
 

@@ -1,5 +1,6 @@
 """Points, cells and nearest-point search of every lattice, against brute force."""
 
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -14,11 +15,17 @@ from latentopt.lattices import LATTICES, RULES, Lattice, get
 NAMES = list(LATTICES)
 
 
+@cache
+def around(name: str) -> np.ndarray:
+    """All integer vectors of at most one modulus on every axis; half a modulus for E8."""
+    lattice = LATTICES[name]
+    reach = lattice.modulus if lattice.dim < 8 else 2
+    return np.array(list(product(range(-reach, reach + 1), repeat=lattice.dim)))
+
+
 def neighbourhood(lattice: Lattice, x: np.ndarray) -> np.ndarray:
     """Coordinates of all lattice points within one modulus of ``x`` (v,) on every axis."""
-    centre = np.rint(x / np.array(lattice.units)).astype(int)
-    reach = lattice.modulus if lattice.dim < 8 else 2
-    m = centre + np.array(list(product(range(-reach, reach + 1), repeat=lattice.dim)))
+    m = np.rint(x / np.array(lattice.units)).astype(int) + around(lattice.name)
     return m[lattice.contains(m)]
 
 
