@@ -288,11 +288,11 @@ def _probed(effort: Effort) -> Effort:
 # were annealed, so integers keep more of it. Such codecs' own encoders take so long that ten steps
 # are not much.
 _SEARCHED = Recipe("int", Secant(), "split", scales=True, adaptive=True)
-_PLAIN = Recipe("auto", None, scales=True)
+_PLAIN = Recipe("auto", None, scales=True, adaptive=True)
 PRESETS = {
     "paper": Recipe("oct", Grid()),
     "plain": Recipe(),
-    "fast": Recipe("auto", None, scales=True, effort=_ONE, contextual=_PLAIN),
+    "fast": replace(_PLAIN, effort=_ONE, contextual=_PLAIN),
     "default": Recipe(
         "auto",
         None,

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentopt.adapters import Adapter, Describe, SideAdapter
+from latentopt.adapters import Adapter, Conditioned, Describe, SideAdapter
 from latentopt.densities import RARE, GaussianDensity
 from latentopt.encoder.annealer import Aim
 from latentopt.encoder.draft import low_precision
@@ -34,6 +34,7 @@ _PROBE = 0.5  # units of z, to either side, between which the curvature is measu
 _PROBES = 2
 _LEAST_WEIGHT = 0.05  # bits per squared unit
 _FURTHEST = 1 << 10
+_ALIKE = 0.03  # relative and absolute: half precision has as much
 _BEYOND = 2  # integers beyond those of a latent that have a price of their own
 _TRUST = 4  # elements that a prior which adapts is taken to be worth
 
@@ -99,13 +100,11 @@ class SideSearch:
     def choose(self, aim: Aim, z: NDArray[np.float32]) -> NDArray[np.float32]:
         """The target (N, h, w) for the side latent ``z`` of an image's main latent.
 
-        It is ``z`` itself where nothing cheaper is found, or the codec's family cannot say what a
-        side latent does.
+        It is ``z`` itself where nothing cheaper is found.
         """
         y = torch.from_numpy(aim.y)[None].to(next(self._adapter.model.parameters()))
         describe = self._adapter.describing(y)
-        if describe is None:
-            return z
+        assert describe, "see side_search()"
         narrowest = float(self._adapter.main_density.scales[0])
         bits = MainBits(describe, y, z.shape, narrowest)
         prior = Prior.of_channels(self._adapter.side_density, z.shape)
@@ -143,11 +142,32 @@ def side_search(
     """The search that an effort asks for, where there is a side latent that can be searched."""
     if effort is None or effort.side is None or not isinstance(adapter, SideAdapter):
         return None
-    if not isinstance(adapter.main_density, GaussianDensity):
+    if not adapter.keep("side search", lambda: _is_described(adapter)):
         return None
     channel = channels[1]
     assert isinstance(channel, LatticeChannel | AdaptiveChannel)  # as an effort needs
     return SideSearch(adapter, channel, effort.side)
+
+
+@torch.no_grad()
+def _is_described(adapter: SideAdapter) -> bool:
+    """Whether a family says for searches what its walk says: subclasses may change but one."""
+    like, density = next(adapter.model.parameters()), adapter.side_density
+    if not isinstance(adapter.main_density, GaussianDensity):
+        return False
+    prior = Prior.of_channels(density, (density.levels, 2, 2))
+    side = prior.values(np.rint(density.draw(prior.levels, np.random.default_rng(0))))
+    walk = adapter.walk([side], (2, 2))
+    y = np.zeros(walk.shape, np.float32)
+    describe = adapter.describing(torch.from_numpy(y)[None].to(like))
+    if describe is None or not isinstance(walk, Conditioned):
+        return False
+    found, expected = (
+        describe(torch.from_numpy(side).reshape(1, -1, 2, 2).to(like)),
+        walk.parameters(y.ravel()),
+    )
+    pairs = zip(found, (expected.scales, expected.means))
+    return all(np.allclose(a.float().cpu().ravel(), b.ravel(), _ALIKE, _ALIKE) for a, b in pairs)
 
 
 def _cost(bits: MainBits, prior: Prior, prices: Prices, target: NDArray[np.float32]) -> float:

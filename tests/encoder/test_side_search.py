@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import latentopt
 from latentopt import Codec, VideoCodec, zoo
-from latentopt.adapters import SideAdapter, at_rate
+from latentopt.adapters import MeanScaleAdapter, Parameters, SideAdapter, at_rate
 from latentopt.codec.formats import NATIVE, OWN
 from latentopt.codec.recipe import Recipe, get_preset
 from latentopt.encoder import Aim, Schedule, SideSearch
@@ -168,6 +168,22 @@ def silent() -> dict[str, nn.Module]:
 def test_families_that_cannot_say_are_coded_as_before(kind: str) -> None:
     model = silent()[kind]
     codecs = [latentopt.wrap(model, recipe=recipe(side=side)) for side in (SIDE, None)]
+    assert codecs[0].compress(X)["strings"] == codecs[1].compress(X)["strings"]
+
+
+class Louder(MeanScaleAdapter):
+    """Someone's own codec, whose outputs are logarithms of the scales."""
+
+    def split(self, output: np.ndarray) -> Parameters:
+        log_scales, means = np.split(output, 2)
+        return Parameters(np.exp(log_scales), means)
+
+
+def test_adapters_that_read_outputs_otherwise_are_not_searched() -> None:
+    model = tiny(FAMILIES["mbt2018-mean"])
+    codecs = [
+        latentopt.wrap(model, adapter=Louder, recipe=recipe(side=side)) for side in (SIDE, None)
+    ]
     assert codecs[0].compress(X)["strings"] == codecs[1].compress(X)["strings"]
 
 
