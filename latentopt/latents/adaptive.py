@@ -21,13 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder, integer_bits
-from latentopt.densities import FactorizedDensity, Floats
+from latentopt.densities import Density, Floats
 from latentopt.latents.channel import Crossed, Kinds, Point
 from latentopt.latents.lattice import LatticeChannel
 from latentopt.latents.prior import Ledger, Prior
 from latentopt.latents.walk import Walk
 from latentopt.lattices import RULES
-from latentopt.pmf import PRECISION, TOTAL, Counts
+from latentopt.pmf import PRECISION, TOTAL, Counts, ProductTable
 from latentopt.pmf.tables import AxisTable, Ints, Mask
 
 TRUSTS = (None, 1, 4, 16)
@@ -81,8 +81,8 @@ class Learner:
 
     def bits(self, symbols: NDArray[np.int64]) -> Floats:
         """(M, k) what symbols cost now."""
-        found: Floats = PRECISION - np.log2(np.take_along_axis(self.counts, symbols, axis=1))
-        return found
+        counts = np.take_along_axis(self.counts, symbols, axis=1)
+        return np.asarray(PRECISION - np.log2(counts), dtype=np.float64)
 
     @property
     def least_bits(self) -> float:
@@ -121,7 +121,7 @@ def passes(plane: int) -> list[slice]:
 class AdaptiveLatent(Crossed):
     """One latent of one image, coded with tables that learned from it."""
 
-    density: FactorizedDensity
+    density: Density
     prior: Prior
     alphabets: Alphabets
     m: Ints  # (M, h * w)
@@ -179,19 +179,20 @@ class AdaptiveChannel:
     """Integers around the medians of a factorized prior that learns.
 
     Args:
-        density: its levels are the latent's channels.
+        density: a factorized prior's, whose levels are the latent's channels.
         dumped: see :class:`Tables`.
     """
 
-    def __init__(self, density: FactorizedDensity, dumped: Ints | None = None):
+    def __init__(self, density: Density, dumped: Ints | None = None):
         self.density = density
         self._integers = LatticeChannel(density, RULES["int"], dumped=dumped)
         self.tables = self._integers.tables
 
     @cached_property
     def _alphabets(self) -> Alphabets:
-        tables = [self.tables["int", level].axes for level in range(self.density.levels)]
-        return Alphabets.of([axis for axes in tables for axis in axes.values()])
+        tables = (self.tables["int", level] for level in range(self.density.levels))
+        axes = [table.axes[0, 0] for table in tables if isinstance(table, ProductTable)]
+        return Alphabets.of(axes)  # of all: integers have no joint tables
 
     def send(self, walk: Walk, target: Point, /) -> AdaptiveLatent:
         """The nearest integers, with the trust that makes them cheapest.
