@@ -211,7 +211,7 @@ def test_settings_and_readings_are_inverse() -> None:
     for (portable, scales), quant, direction, pmf in product(flags, RULES, DIRECTIONS, PMFS):
         if pmf == "paper" and scales:
             continue
-        settings = Settings(quant, pmf, direction, portable, scales, LATTICE)
+        settings = Settings(quant, pmf, direction, portable, scales, LATTICE, adaptive=portable)
         reading = Recipe.reading(settings)
         assert reading.settings == settings
         assert reading.shift is reading.effort is None  # it writes plain streams
