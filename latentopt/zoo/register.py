@@ -4,7 +4,6 @@ from pathlib import Path
 
 from latentopt.errors import InputError
 from latentopt.zoo import catalog, folder
-from latentopt.zoo.checkpoint import load_checkpoint
 from latentopt.zoo.embedded import EMBEDDED
 from latentopt.zoo.folder import Folder
 from latentopt.zoo.hub import Published
@@ -27,6 +26,8 @@ def add(
     if quality < 1:
         raise InputError(f"quality {quality}: must be at least 1")
     _check_free(home, name, quality, family, replace)
+    from latentopt.zoo.checkpoint import load_checkpoint  # imports PyTorch, which takes seconds
+
     source = Path(checkpoint).expanduser()
     model = load_checkpoint(source, family)
     metadata = {"architecture": family, "quality": str(quality), "source": source.name}
