@@ -31,7 +31,6 @@ from compressai.models import (
     ScaleHyperprior,
 )
 from compressai.models.sensetime import Elic2022Official
-from latentopt.bench.metrics import psnr_db
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -44,6 +43,7 @@ from latentopt.bench.codecs import coded_bytes
 from latentopt.codec.formats import NATIVE
 from latentopt.codec.synthesis import padded
 from latentopt.media.images import read_image, to_uint8
+from latentopt.media.quality import psnr_db
 
 PLAIN = "plain"
 RANDOM: dict[str, tuple[type[Any], tuple[object, ...]]] = {
@@ -118,8 +118,10 @@ class Streams:
 
 
 def portable(model: nn.Module) -> nn.Module:
-    """A copy whose every class a foreign process knows: a step's scales are latentopt's."""
+    """A copy whose every class a foreign process knows: a step's scales are latentopt's, and so is
+    what the zoo notes on a model."""
     own = copy.deepcopy(model)
+    vars(own).pop("origin", None)
     for whole in list(own.modules()):
         for name, part in whole.named_children():
             if isinstance(part, Scale):

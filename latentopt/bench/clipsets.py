@@ -1,5 +1,6 @@
 """Data sets of clips: `video`, `uvg`, or any clip file, folder of frames or of clips, or glob."""
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def resolve(data: str) -> ClipSet:
         return ClipSet(data, _uvg())
     if data == "video":
         return ClipSet(data, _video())
-    return ClipSet(data, _from_path(Path(data).expanduser()))
+    return ClipSet(data, _from_path(Path(os.path.expanduser(data))))
 
 
 def _from_path(path: Path) -> tuple[Path, ...]:

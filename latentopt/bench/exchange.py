@@ -14,7 +14,7 @@ from typing import TypedDict, cast
 
 import pandas as pd
 
-from latentopt.atomic import write_whole
+from latentopt.atomic import all_of, write_whole
 from latentopt.bench.published import RdCurve
 from latentopt.bench.summary import Curve, curves, means
 from latentopt.errors import InputError
@@ -131,7 +131,8 @@ def read_curve(path: Path) -> RdCurve:
 
 def _content(path: Path) -> dict[str, object]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = json.loads(all_of(file, str(path)).decode())
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError as error:

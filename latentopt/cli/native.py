@@ -18,6 +18,8 @@ from latentopt.cli.sources import Kind, content
 from latentopt.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from latentopt.codec.native_files import Label
 
 T = TypeVar("T")
@@ -69,6 +71,15 @@ def put_label(args: argparse.Namespace, codec: object) -> None:
     if is_native(args):
         _check_model(args)
         setattr(codec, "label", _label(args))  # noqa: B010 (only codecs of this format have one)
+
+
+def put_origin(args: argparse.Namespace, loaded: "nn.Module") -> None:
+    """The same by a model of unnamed weights, of which a ladder will make the codecs."""
+    from latentopt.bitstream import Origin
+
+    if is_native(args) and args.weights:
+        label = _label(args)
+        setattr(loaded, "origin", Origin(label.codec, label.quality, label.metric))  # noqa: B010
 
 
 def _label(args: argparse.Namespace) -> "Label":

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from pathlib import Path
 
-from latentopt.atomic import reading
+from latentopt.atomic import all_of, read_whole
 from latentopt.cli.outputs import check_folder, check_output
 from latentopt.errors import InputError
 
@@ -70,9 +70,8 @@ class Plan:
 def content(path: Path) -> bytes:
     """All that a file holds, or standard input; InputError where it cannot be read."""
     if path == STREAM:
-        return sys.stdin.buffer.read()
-    with reading(path) as file:
-        return file.read()
+        return all_of(sys.stdin.buffer, "standard input")
+    return read_whole(path)
 
 
 def check_size(job: Job, max_pixels: int) -> None:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from latentopt.cli import model
+from latentopt.cli import model, native
 from latentopt.cli.arguments import positive
 from latentopt.errors import InputError
 
@@ -100,7 +100,13 @@ def _models(args: argparse.Namespace) -> "Models":
 def _loader(args: argparse.Namespace, quality: int | None) -> "Callable[[], nn.Module]":
     """What loads the model of one quality, without stages: there may be several models."""
     named = argparse.Namespace(**{**vars(args), "quality": quality})
-    return lambda: model.model(named, lambda _: None)
+
+    def load() -> "nn.Module":
+        loaded = model.model(named, lambda _: None)
+        native.put_origin(named, loaded)
+        return loaded
+
+    return load
 
 
 def how(outcome: "Outcome") -> dict[str, object]:

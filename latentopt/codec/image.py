@@ -9,7 +9,6 @@ encoder's chain from the strings down.
 
 import copy
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypedDict
@@ -19,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from latentopt.adapters import Adapter
-from latentopt.atomic import write_whole
+from latentopt.adapters.base import deriving
+from latentopt.atomic import read_whole, write_whole
 from latentopt.bitstream import DIRECTIONS, Identity, Origin, Settings
 from latentopt.bitstream.fields import version_of
 from latentopt.codec import files
@@ -38,8 +38,6 @@ from latentopt.latents import Coded, Crossed
 from latentopt.media import MAX_PIXELS
 from latentopt.media.images import as_grey, as_rgb
 from latentopt.pmf.tables import Ints
-
-_RENEWING = threading.RLock()
 
 
 class Compressed(TypedDict):
@@ -92,7 +90,7 @@ class Codec(Checked):
 
     def _current(self, holds: Callable[[Seal, nn.Module], bool]) -> Assembly:
         if not holds(self._assembly.seal, self.model):
-            with _RENEWING:
+            with deriving():
                 if not holds(self._assembly.seal, self.model):
                     self._assembly = self._assembly.renewed()
         return self._assembly
@@ -279,7 +277,7 @@ class Codec(Checked):
             BitstreamError: the file is corrupt, or of another codec; the message says which.
             InputError: the file cannot be read.
         """
-        return self.load_bytes(files.read(path))
+        return self.load_bytes(read_whole(path))
 
     @plainly
     def load_bytes(self, data: bytes) -> Tensor:
@@ -297,7 +295,7 @@ class Codec(Checked):
             BitstreamError: the file is corrupt, or of another codec; the message says which.
             InputError: the file cannot be read.
         """
-        return self.explain_bytes(files.read(path))
+        return self.explain_bytes(read_whole(path))
 
     @plainly
     def explain_bytes(self, data: bytes) -> Explanation:

@@ -75,7 +75,7 @@ class NativeVideoCodec(VideoCodec):
         super().__init__(codecs, searched, recipe, origin)
         assert adapter.places is not None, "make_ready refuses such models"
         self.model: Any = model
-        self._places = adapter.places
+        self._places = dict(adapter.places)  # pickles
         self.label: Label | None = label_of(origin)
         """As :attr:`NativeCodec.label`."""
 

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from latentopt.atomic import at_home
 from latentopt.bitstream.origin import METRICS
 from latentopt.errors import InputError
 from latentopt.zoo.embedded import EMBEDDED
@@ -45,7 +46,7 @@ def registered() -> Folder:
     """The user's own: in $LATENTOPT_HOME, or latentopt in $XDG_DATA_HOME or ~/.local/share."""
     data = os.environ.get("XDG_DATA_HOME") or os.path.join("~", ".local", "share")
     home = os.environ.get("LATENTOPT_HOME") or os.path.join(data, "latentopt")
-    return Folder(Path(os.path.expanduser(home)) / "zoo", "registered")
+    return Folder(at_home(home) / "zoo", "registered")
 
 
 def names() -> tuple[str, ...]:

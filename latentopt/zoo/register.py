@@ -1,5 +1,6 @@
 """Give checkpoints names of their own, kept in the user's data folder."""
 
+import os
 from pathlib import Path
 
 from latentopt.errors import InputError
@@ -28,7 +29,7 @@ def add(
     _check_free(home, name, quality, family, replace)
     from latentopt.zoo.checkpoint import load_checkpoint  # imports PyTorch, which takes seconds
 
-    source = Path(checkpoint).expanduser()
+    source = Path(os.path.expanduser(checkpoint))
     model = load_checkpoint(source, family)
     metadata = {"architecture": family, "quality": str(quality), "source": source.name}
     target = home.file(name, quality)
