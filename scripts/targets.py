@@ -76,7 +76,7 @@ def _miss(outcome: Outcome, target: Target) -> float:
 
 
 def summary(results: Sequence[Result]) -> list[str]:
-    """Images met of all and out of reach, largest miss, mean and most encodes, seconds per image."""
+    """Images met, out of reach, largest miss, mean and most encodes, seconds per image."""
     met = [r for r in results if r.outcome]
     encodes = [r.outcome.encodes for r in met if r.outcome]
     largest = max((r.miss for r in met), key=abs, default=0.0)
