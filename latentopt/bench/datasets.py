@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from glob import glob
@@ -162,12 +163,17 @@ def _named(name: str) -> Dataset:
     try:
         _DOWNLOADS[name](target)
     except (OSError, zipfile.BadZipFile) as error:
-        looked = ", ".join(str(f) for f in folders)
         raise DataError(
             f"data set {name} is not here and cannot be downloaded ({error}); put its "
-            f"{_PUBLISHED[name].images} PNG files into {target} (also looked in: {looked})"
+            f"{_PUBLISHED[name].images} PNG files into {target}{also_in(folders, target)}"
         ) from error
     return Dataset(name, _images_in(target))
+
+
+def also_in(folders: Sequence[Path], target: Path) -> str:
+    """Where else a data set was looked for than where it shall be put, for messages."""
+    others = [str(folder) for folder in dict.fromkeys(folders) if folder != target]
+    return f" (also looked in: {', '.join(others)})" if others else ""
 
 
 def roots() -> list[Path]:

@@ -5,7 +5,6 @@
 is one curve: `compressai.utils.bench` and `eval_model` print it, `compressai.utils.plot` draws it.
 """
 
-import argparse
 import json
 import math
 import re
@@ -33,21 +32,6 @@ _COLUMNS = {
     "decoding_time": "decode_s",
 }
 """Names of CompressAI's `eval_model`, and columns of means over a data set."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `bdrate` for results of and for others."""
-    export_help = f"write the results as JSON of CompressAI's tools, to OUT/{EXPORTED}"
-    parser.add_argument("--export", choices=("compressai",), help=export_help)
-    parser.add_argument(
-        "--import",
-        dest="imported",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="FILE.json",
-        help="a curve of others in that JSON, for plot and report; may be repeated",
-    )
 
 
 class Results(TypedDict):

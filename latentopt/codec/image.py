@@ -35,11 +35,9 @@ from latentopt.codec.synthesis import Synthesis, finite, padded
 from latentopt.encoder import ShiftProblem, sensitivity_of
 from latentopt.errors import BitstreamError, InputError, WeightsError
 from latentopt.latents import Coded, Crossed
+from latentopt.media import MAX_PIXELS
 from latentopt.media.images import as_grey, as_rgb
 from latentopt.pmf.tables import Ints
-
-MAX_PIXELS = 1 << 26
-"""Default limit on the size of images that a codec writes and reads, 8192 x 8192."""
 
 
 class Compressed(TypedDict):
@@ -297,7 +295,11 @@ class Codec(Checked):
             BitstreamError: the file is corrupt, or of another codec; the message says which.
             InputError: the file cannot be read.
         """
-        data = read_whole(path)
+        return self.explain_bytes(read_whole(path))
+
+    @plainly
+    def explain_bytes(self, data: bytes) -> Explanation:
+        """:meth:`explain` for the file's content."""
         container = files.unpack(self.identity, data, self.string_count)
         size = self.check_size((container.height, container.width))
         coded = self.decode(container.strings, size)

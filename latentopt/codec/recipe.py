@@ -97,7 +97,7 @@ class Recipe:
         _check_name("pmf", self.pmf, PMFS)
         _check_name("channel", self.channel, CHANNELS)
         _check_name("format", self.format, FIXED)
-        check_fixed(self.format, self)
+        check_fixed(self.format, vars(self))
         _check_kind("shift", self.shift, StepSearch, "a StepSearch; wrap and but() know the words")
         _check_kind("effort", self.effort, Effort, "an Effort; presets are names of recipes")
         _check_kind("ahead", self.ahead, Ahead, "an Ahead")
@@ -261,6 +261,9 @@ def _check_name(what: str, name: str, known: Iterable[str]) -> None:
     if name not in (names := list(known)):
         raise InputError(f"unknown {what} {name!r}: choose {', '.join(names)}")
 
+
+ROUNDING = Recipe("int", None)
+"""Each element of the latent rounded, and nothing searched."""
 
 # -- presets: what an encoder spends and gets for it; decoding costs the same for all -------------
 

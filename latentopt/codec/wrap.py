@@ -17,7 +17,7 @@ from latentopt.codec.image import Codec
 from latentopt.codec.native import NativeCodec
 from latentopt.codec.native_video import NativeVideoCodec
 from latentopt.codec.own_coder import Updatable, make_ready
-from latentopt.codec.recipe import MoreWords, Recipe, Shift, Words, get_preset, preset_for
+from latentopt.codec.recipe import ROUNDING, MoreWords, Recipe, Shift, Words, get_preset, preset_for
 from latentopt.codec.video import VideoCodec
 from latentopt.encoder import Ahead, Effort
 from latentopt.errors import BitstreamError, InputError
@@ -258,9 +258,8 @@ def _video(
     unknown = set(searched) - set(adapter.parts)
     if unknown:
         raise InputError(f"unknown part {min(unknown)!r}: choose of {', '.join(adapter.parts)}")
-    plain = Recipe(
-        quant="int",
-        shift=None,
+    plain = replace(
+        ROUNDING,
         lmbda=recipe.lmbda,
         portable=recipe.portable,
         channel=recipe.channel,

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from latentopt.errors import InputError
 from latentopt.zoo import catalog, folder
-from latentopt.zoo.checkpoint import load_checkpoint
 from latentopt.zoo.embedded import EMBEDDED
 from latentopt.zoo.folder import Folder
 from latentopt.zoo.hub import Published
@@ -28,6 +27,8 @@ def add(
     if quality < 1:
         raise InputError(f"quality {quality}: must be at least 1")
     _check_free(home, name, quality, family, replace)
+    from latentopt.zoo.checkpoint import load_checkpoint  # imports PyTorch, which takes seconds
+
     source = Path(os.path.expanduser(checkpoint))
     model = load_checkpoint(source, family)
     metadata = {"architecture": family, "quality": str(quality), "source": source.name}

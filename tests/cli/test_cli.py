@@ -318,7 +318,7 @@ def test_images(tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatc
     refuse("bits per sample; convert it", "deep.png")
     refuse("transparent pixels", "clear.png")
     refuse("65536x1 is more than 65535 a side", "wide.png")
-    monkeypatch.setattr("latentopt.codec.image.MAX_PIXELS", 15)
+    monkeypatch.setattr("latentopt.media.MAX_PIXELS", 15)
     refuse("or 15 pixels; cut it into tiles", "large.png")
 
 
