@@ -7,6 +7,7 @@
     3         LEB128 length; the step, a float of 2, 4 or 8 bytes
     0x80      1 byte codec, 1 byte quality and metric
     0x81      nothing: the image is grey; not in videos
+    0x83      1 byte, of which bit i says whether side latents of part i are adaptive
 
 A reader takes what a writer would write, and nothing else.
 """
@@ -15,7 +16,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from latentopt.bitstream.headers import Settings
+from latentopt.bitstream.headers import LATTICE, Settings
 from latentopt.bitstream.origin import Origin, from_long, from_short, read_step
 from latentopt.bitstream.strings import leb128, read_leb128
 from latentopt.errors import BitstreamError, InputError
@@ -23,8 +24,8 @@ from latentopt.errors import BitstreamError, InputError
 LONGEST_FIELDS = 1 << 12
 """Bytes of fields that a reader accepts."""
 
-_TAGS = _CHANNELS, _NAMED, _STEP, _NUMBERED, _GREY = (1, 2, 3, 0x80, 0x81)
-_SIZES = {_NUMBERED: 2, _GREY: 0}  # of values whose length is not written
+_TAGS = _CHANNELS, _NAMED, _STEP, _NUMBERED, _GREY, _ADAPTIVE = (1, 2, 3, 0x80, 0x81, 0x83)
+_SIZES = {_NUMBERED: 2, _GREY: 0, _ADAPTIVE: 1}  # of values whose length is not written
 _CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
 
@@ -60,7 +61,7 @@ def _values(
     parts: Sequence[Settings], origin: Origin | None, is_grey: bool
 ) -> Iterator[tuple[int, bytes]]:
     """Tags and values of the fields, in the order of the tags."""
-    if max(settings.version for settings in parts) > 1:
+    if any(settings.channel != LATTICE for settings in parts):
         for settings in parts:
             if not _CHANNEL_NAME.fullmatch(settings.channel):
                 raise InputError(
@@ -75,6 +76,8 @@ def _values(
         yield _NUMBERED, origin.names()
     if is_grey:
         yield _GREY, b""
+    if adaptive := sum(settings.adaptive << i for i, settings in enumerate(parts)):
+        yield _ADAPTIVE, bytes([adaptive])
 
 
 def _field(tag: int, value: bytes) -> bytes:
@@ -112,7 +115,7 @@ def unpack_image_fields(
     if len(fields) < length:
         raise BitstreamError("truncated: the header ends within its fields")
     values = _read_values(fields)
-    found = Fields(_channels(values, parts), _origin(values), _GREY in values)
+    found = Fields(_adaptive(values, _channels(values, parts)), _origin(values), _GREY in values)
     if version_of(found.parts, found.origin, found.is_grey) < version:
         raise BitstreamError(f"corrupt: the header says nothing that takes version {version}")
     if pack_fields(found.parts, found.origin, found.is_grey) != data[: start + length]:
@@ -141,6 +144,14 @@ def _channels(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[S
     if len(names) != len(parts) or not all(map(_CHANNEL_NAME.fullmatch, names)):
         raise _unknown(_CHANNELS)
     return tuple(replace(settings, channel=name) for settings, name in zip(parts, names))
+
+
+def _adaptive(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[Settings, ...]:
+    """The parts' settings with what the fields say of their side latents."""
+    [bits] = values.get(_ADAPTIVE, b"\0")
+    if bits >> len(parts):
+        raise _unknown(_ADAPTIVE)
+    return tuple(replace(part, adaptive=bool(bits >> i & 1)) for i, part in enumerate(parts))
 
 
 def _origin(values: Mapping[int, bytes]) -> Origin | None:

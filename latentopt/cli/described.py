@@ -144,4 +144,5 @@ def _part(name: str, settings: "Settings") -> Described:
         "direction": settings.direction,
         "portable": settings.portable,
         "scales_corrected": settings.scales,
+        "side_adaptive": settings.adaptive,
     }

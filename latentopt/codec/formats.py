@@ -22,6 +22,7 @@ FIXED: Mapping[str, Mapping[str, object]] = {
         "shift": None,
         "direction": "density",
         "scales": False,
+        "adaptive": False,
         "pmf": "exact",
         "portable": False,
         "channel": LATTICE,

@@ -73,6 +73,7 @@ def wrap(
     recipe: Recipe | None = None,
     direction: str | None = None,
     scales: bool | None = None,
+    adaptive: bool | None = None,
     effort: Effort | None = None,
     lmbda: float | None = None,
     pmf: str | None = None,
@@ -106,7 +107,7 @@ def wrap(
             argument it is ``default``; with some, but no preset, ``plain``: the lattice ``oct``
             and a shift.
         recipe: the same as a value of your own.
-        direction, scales, effort, lmbda, pmf, portable: see :class:`Recipe`.
+        direction, scales, adaptive, effort, lmbda, pmf, portable: see :class:`Recipe`.
         parts, gop, ahead, channel: likewise.
         format: ``"compressai"``: write the model's own strings, which its own ``decompress`` reads
             without latentopt (docs/guide/deployed-decoders.md); with it go preset, effort, lmbda
@@ -133,6 +134,7 @@ def wrap(
         "shift": shift,
         "direction": direction,
         "scales": scales,
+        "adaptive": adaptive,
         "effort": effort,
         "lmbda": lmbda,
         "pmf": pmf,
@@ -243,6 +245,8 @@ def _lmbda_of(model: nn.Module) -> float | None:
 def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
     """A recipe as it is for one codec, with the codec's own lambda unless it has one."""
     fitted = recipe.fitting(adapter.contextual)
+    if len(adapter.densities) == 1:  # without a side latent, whose prior could learn
+        fitted = fitted.but(adaptive=False)
     return fitted if fitted.lmbda is not None else fitted.but(lmbda=lmbda)
 
 

@@ -278,6 +278,7 @@ WORDS: dict[str, Any] = {
     "shift": True,
     "direction": "sign",
     "scales": True,
+    "adaptive": True,
     "pmf": "paper",
     "portable": True,
     "gop": 8,

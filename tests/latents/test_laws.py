@@ -33,9 +33,10 @@ WAYS: dict[str, dict[str, Any]] = {
     **{quant: {"quant": quant} for quant in ("int", "hex", "oct", "d4", "e8", "auto")},
     "paper's tables": {"quant": "oct", "pmf": "paper"},
     "corrected": {"quant": "e8", "scales": True, "direction": "split"},
+    "adaptive": {"quant": "int", "adaptive": True},
     "raw": {"channel": "raw"},
 }
-OFTEN = ("hex", "corrected", "raw")
+OFTEN = ("hex", "corrected", "adaptive", "raw")
 """The ways that every family takes; the others differ in their tables only."""
 
 PAIRS = [(family, way) for family in IMAGES for way in (WAYS if family in FAMILIES else OFTEN)]
