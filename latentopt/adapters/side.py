@@ -1,7 +1,7 @@
 """Families whose main latent has a scale and a mean for each element, given a side latent."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -29,6 +29,10 @@ class Leaf(Protocol):
 
         Scales are those of the residual, (value - mean) / step; means are in latent units.
         """
+
+
+Describe = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""From a decoded side latent (1, N, h/4, w/4) to scales and means (1, M, h, w)."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,14 @@ class SideAdapter(Adapter):
     def draft_features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
         """:meth:`features` in the model's own precision, for estimates."""
         return self.features(side, shape)
+
+    def describing(self, y: Tensor) -> Describe | None:
+        """What a side latent says of the main latent ``y`` (1, M, h, w), for searches.
+
+        Differentiable and in the model's own precision; what was decoded before an element is
+        taken from ``y``. None: the family cannot say it, and its side latents are not searched.
+        """
+        return None
 
     # -- both sides --------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@
     0x80      1 byte codec, 1 byte quality and metric
     0x81      nothing: the image is grey; not in videos
     0x82      1 byte, of which bit i says whether part i has a context
+    0x83      1 byte, of which bit i says whether side latents of part i are adaptive
 
 A reader takes what a writer would write, and nothing else.
 """
@@ -24,8 +25,15 @@ from latentopt.errors import BitstreamError, InputError
 LONGEST_FIELDS = 1 << 12
 """Bytes of fields that a reader accepts."""
 
-_TAGS = _CHANNELS, _NAMED, _STEP, _NUMBERED, _GREY, _CONTEXTS = (1, 2, 3, 0x80, 0x81, 0x82)
-_SIZES = {_NUMBERED: 2, _GREY: 0, _CONTEXTS: 1}  # of values whose length is not written
+_CHANNELS, _NAMED, _STEP, _NUMBERED, _GREY = (1, 2, 3, 0x80, 0x81)
+_BITS = {0x82: "context", 0x83: "adaptive"}
+"""What is true or not of each part."""
+_TAGS = (_CHANNELS, _NAMED, _STEP, _NUMBERED, _GREY, *_BITS)
+_SIZES = {
+    _NUMBERED: 2,
+    _GREY: 0,
+    **dict.fromkeys(_BITS, 1),
+}  # of values whose length is not written
 _CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
 
@@ -76,8 +84,9 @@ def _values(
         yield _NUMBERED, origin.names()
     if is_grey:
         yield _GREY, b""
-    if contexts := sum(settings.context << i for i, settings in enumerate(parts)):
-        yield _CONTEXTS, bytes([contexts])
+    for tag, name in _BITS.items():
+        if bits := sum(getattr(settings, name) << i for i, settings in enumerate(parts)):
+            yield tag, bytes([bits])
 
 
 def _field(tag: int, value: bytes) -> bytes:
@@ -115,7 +124,7 @@ def unpack_image_fields(
     if len(fields) < length:
         raise BitstreamError("truncated: the header ends within its fields")
     values = _read_values(fields)
-    found = Fields(_contexts(values, _channels(values, parts)), _origin(values), _GREY in values)
+    found = Fields(_marked(values, _channels(values, parts)), _origin(values), _GREY in values)
     if version_of(found.parts, found.origin, found.is_grey) < version:
         raise BitstreamError(f"corrupt: the header says nothing that takes version {version}")
     if pack_fields(found.parts, found.origin, found.is_grey) != data[: start + length]:
@@ -146,12 +155,15 @@ def _channels(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[S
     return tuple(replace(settings, channel=name) for settings, name in zip(parts, names))
 
 
-def _contexts(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[Settings, ...]:
-    """The parts' settings with the contexts that the fields say."""
-    [bits] = values.get(_CONTEXTS, b"\0")
-    if bits >> len(parts):
-        raise _unknown(_CONTEXTS)
-    return tuple(replace(part, context=bool(bits >> i & 1)) for i, part in enumerate(parts))
+def _marked(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[Settings, ...]:
+    """The parts' settings with what the fields say with a bit for each of them."""
+    for tag, name in _BITS.items():
+        [bits] = values.get(tag, b"\0")
+        if bits >> len(parts):
+            raise _unknown(tag)
+        each = ({name: bool(bits >> i & 1)} for i in range(len(parts)))
+        parts = [replace(settings, **of) for settings, of in zip(parts, each)]
+    return tuple(parts)
 
 
 def _origin(values: Mapping[int, bytes]) -> Origin | None:

@@ -1,12 +1,13 @@
 """The options that name a model, the same for encoding, decoding and explaining; and that model."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latentopt.cli.arguments import positive
 from latentopt.cli.progress import Stage
-from latentopt.errors import InputError
+from latentopt.errors import InputError, WeightsError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,14 +40,14 @@ def add_reader_arguments(parser: argparse.ArgumentParser) -> None:
 def _add(parser: argparse.ArgumentParser, codec: str, quality: str, step: str, metric: str) -> None:
     add = parser.add_argument
     add("--codec", metavar="NAME", help=f"one that `latentopt zoo list` shows (default: {codec})")
-    weights = parser.add_mutually_exclusive_group()
-    weights.add_argument(
+    add(
         "--quality",
         type=int,
         metavar="Q",
         help=f"which of its weights; downloaded where need be (default: {quality})",
     )
-    weights.add_argument("--weights", type=Path, metavar="FILE", help="a checkpoint of your own")
+    weights = "a checkpoint of your own; of a codec of variable rate (…-vbr) with its --quality"
+    add("--weights", type=Path, metavar="FILE", help=weights)
     add(
         "--step",
         type=positive,
@@ -141,10 +142,27 @@ def _leaves_all_to_the_file(args: argparse.Namespace) -> bool:
 def _settle_quality(args: argparse.Namespace) -> None:
     from latentopt.zoo import catalog
 
-    if not args.dcvc_repo and not args.weights and args.quality is None:
+    if args.dcvc_repo or args.weights:
+        _check_weights(args)
+    elif args.quality is None:
         args.quality = catalog.middle(_name(args))
-    elif not args.dcvc_repo:
-        _name(args)
+    else:
+        catalog.check_quality(_name(args), args.quality, args.metric or METRICS[0])
+
+
+def _check_weights(args: argparse.Namespace) -> None:
+    """Refuse weights that are not there, and a quality for what has but one."""
+    from latentopt.zoo import catalog
+
+    is_variable = not args.dcvc_repo and catalog.is_variable(_name(args))
+    if args.quality is not None and not is_variable:
+        raise InputError(
+            f"--quality is not allowed with --weights: a checkpoint of {args.codec} has one quality"
+        )
+    if args.quality is None and is_variable:
+        raise InputError(f"{args.codec} codes at several rates: say which with --quality")
+    if args.weights and not os.path.exists(os.path.expanduser(args.weights)):
+        raise WeightsError(f"{args.weights}: no such file")
 
 
 def _name(args: argparse.Namespace) -> str:

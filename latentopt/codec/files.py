@@ -1,9 +1,7 @@
 """Image files: a container around the strings, written whole or not at all."""
 
-import os
 from collections.abc import Sequence
 
-from latentopt.atomic import reading
 from latentopt.bitstream import Container, Identity
 
 
@@ -34,13 +32,3 @@ def unpack(identity: Identity, data: bytes, string_count: int) -> Container:
     container = Container.from_bytes(data, string_count)
     identity.check(container.identity)
     return container
-
-
-def read(path: str | os.PathLike[str]) -> bytes:
-    """A file's content.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    with reading(path) as file:
-        return file.read()

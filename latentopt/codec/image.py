@@ -9,7 +9,6 @@ encoder's chain from the strings down.
 
 import copy
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypedDict
@@ -19,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from latentopt.adapters import Adapter
-from latentopt.atomic import write_whole
+from latentopt.adapters.base import deriving
+from latentopt.atomic import read_whole, write_whole
 from latentopt.bitstream import DIRECTIONS, Identity, Origin, Settings
 from latentopt.bitstream.fields import version_of
 from latentopt.codec import files
@@ -37,13 +37,9 @@ from latentopt.errors import BitstreamError, InputError, WeightsError
 from latentopt.latents import Coded, Crossed
 from latentopt.latents.lattice import LatticeChannel
 from latentopt.latents.lattice.context import Network
+from latentopt.media import MAX_PIXELS
 from latentopt.media.images import as_grey, as_rgb
 from latentopt.pmf.tables import Ints
-
-MAX_PIXELS = 1 << 26
-"""Default limit on the size of images that a codec writes and reads, 8192 x 8192."""
-
-_RENEWING = threading.RLock()
 
 
 class Compressed(TypedDict):
@@ -96,7 +92,7 @@ class Codec(Checked):
 
     def _current(self, holds: Callable[[Seal, nn.Module], bool]) -> Assembly:
         if not holds(self._assembly.seal, self.model):
-            with _RENEWING:
+            with deriving():
                 if not holds(self._assembly.seal, self.model):
                     self._assembly = self._assembly.renewed()
         return self._assembly
@@ -283,7 +279,7 @@ class Codec(Checked):
             BitstreamError: the file is corrupt, or of another codec; the message says which.
             InputError: the file cannot be read.
         """
-        return self.load_bytes(files.read(path))
+        return self.load_bytes(read_whole(path))
 
     @plainly
     def load_bytes(self, data: bytes) -> Tensor:
@@ -301,7 +297,11 @@ class Codec(Checked):
             BitstreamError: the file is corrupt, or of another codec; the message says which.
             InputError: the file cannot be read.
         """
-        data = files.read(path)
+        return self.explain_bytes(read_whole(path))
+
+    @plainly
+    def explain_bytes(self, data: bytes) -> Explanation:
+        """:meth:`explain` for the file's content."""
         container = files.unpack(self.identity, data, self.string_count)
         size = self.check_size((container.height, container.width))
         coded = self.decode(container.strings, size)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from latentopt.codec.dial import MakeDial, best_dial, lambda_dial
 from latentopt.codec.formats import OWN
-from latentopt.codec.recipe import Recipe, get_preset
+from latentopt.codec.recipe import ROUNDING, Recipe, get_preset
 from latentopt.codec.rung import CodedFile, Rung, encode_image
 from latentopt.codec.seek import Seek, Trial
 from latentopt.codec.target import Target
@@ -119,7 +119,7 @@ class Ladder:
         if quality not in self._rungs:
             model = self._models[quality]()
             codec = wrap_image(model, self._recipe, self._adapter)
-            rounding = Recipe("int", None, portable=self._recipe.portable)
+            rounding = ROUNDING.but(portable=self._recipe.portable)
             plain = wrap_image(model, rounding, self._adapter)
             dial = self._dial(model, codec, self._recipe)
             self._rungs[quality] = Rung(quality, codec, plain, dial)

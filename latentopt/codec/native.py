@@ -8,7 +8,6 @@ x ─► Encoder, with the prices of the model's own coder ─► y_hat, z_hat �
 """
 
 import io
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -140,13 +139,13 @@ class NativeCodec(Codec):
         x_hat = self.decompress(body.lists, body.shape)["x_hat"]
         return unframed(finite(x_hat), size)
 
-    def explain(self, path: str | os.PathLike[str]) -> Explanation:
+    def explain_bytes(self, data: bytes) -> Explanation:
         """Nothing: such files hold no choices.
 
         Raises:
             InputError: always.
         """
-        raise InputError(f"{path}: explain reads latentopt's own format, not {NATIVE!r}")
+        raise InputError(f"explain reads latentopt's own format, not {NATIVE!r}")
 
     # -- what this format has not ------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ from latentopt.codec.native_files import (
 from latentopt.codec.own_coder import Given, renew_tables, with_parts
 from latentopt.codec.recipe import Recipe
 from latentopt.codec.synthesis import finite
-from latentopt.codec.video import Shape, Strings, VideoCodec, clips_of
+from latentopt.codec.video import Shape, Strings, VideoCodec, Watch, clips_of
 from latentopt.encoder.ahead import Frame
 from latentopt.errors import BitstreamError, InputError
 
@@ -75,7 +75,7 @@ class NativeVideoCodec(VideoCodec):
         super().__init__(codecs, searched, recipe, origin)
         assert adapter.places is not None, "make_ready refuses such models"
         self.model: Any = model
-        self._places = adapter.places
+        self._places = dict(adapter.places)  # pickles
         self.label: Label | None = label_of(origin)
         """As :attr:`NativeCodec.label`."""
 
@@ -96,7 +96,7 @@ class NativeVideoCodec(VideoCodec):
         Raises:
             InputError: ``frames`` are not such a list.
         """
-        coded = [list(self._coded(clip)) for clip in clips_of(frames)]
+        coded = [[out for _, out, _ in self._coded(clip)] for clip in clips_of(frames)]
         strings = [_merged([out["strings"] for out in per_clip]) for per_clip in zip(*coded)]
         return strings, [out["shape"] for out in coded[0]]
 
@@ -133,8 +133,10 @@ class NativeVideoCodec(VideoCodec):
             return self.model.decode_keyframe(safe[KEY_PART], shapes[KEY_PART])
         return self.model.decode_inter(reference, safe, dict(shapes))
 
-    def _coded(self, frames: Iterable[Tensor], clamped: bool = False) -> Iterator[dict[str, Any]]:
-        """What the model's coder gives of each frame (1, 3, H, W) of a clip.
+    def _coded(
+        self, frames: Iterable[Tensor], clamped: bool = False
+    ) -> Iterator[tuple[Tensor, dict[str, Any], Tensor]]:
+        """Each frame (1, 3, H, W) of a clip, the coder's output, and what it decodes to.
 
         ``clamped``: frames are predicted from pixels in [0, 1], as CompressAI's script does it.
         """
@@ -144,7 +146,7 @@ class NativeVideoCodec(VideoCodec):
             padded = self._part(KEY_PART).padded(x.to(next(self.model.parameters())))
             out, image = self._by_own_coder(frame, padded, reference)
             reference = image.clamp(0, 1) if clamped else image
-            yield out
+            yield x, out, reference
 
     def _by_own_coder(
         self, frame: Frame, x: Tensor, reference: Tensor | None
@@ -176,6 +178,7 @@ class NativeVideoCodec(VideoCodec):
         frames: Iterable[Tensor],
         rate: Fraction,
         done: Callable[[int], object],
+        watch: Watch,
     ) -> tuple[int, int]:
         """As :class:`VideoCodec` has it, but such a file has no room for the ``rate``.
 
@@ -184,9 +187,10 @@ class NativeVideoCodec(VideoCodec):
         """
         label, clip = sure(self.label), _Clip(frames, self._stride)
         bodies = []
-        for out in self._coded(clip, clamped=True):
+        for x, out, image in self._coded(clip, clamped=True):
             bodies.append(_body_bytes(out))
             done(len(bodies[-1]))
+            watch(unframed(x, clip.size), unframed(image, clip.size))
         head = label.head(clip.size).to_bytes()
         size = sum(file.write(data) for data in (head, count_bytes(len(bodies)), *bodies))
         return size, len(bodies)

@@ -17,7 +17,7 @@ from latentopt.codec.image import Codec
 from latentopt.codec.native import NativeCodec
 from latentopt.codec.native_video import NativeVideoCodec
 from latentopt.codec.own_coder import Updatable, make_ready
-from latentopt.codec.recipe import MoreWords, Recipe, Shift, Words, get_preset, preset_for
+from latentopt.codec.recipe import ROUNDING, MoreWords, Recipe, Shift, Words, get_preset, preset_for
 from latentopt.codec.video import VideoCodec
 from latentopt.encoder import Ahead, Effort
 from latentopt.errors import BitstreamError, InputError
@@ -73,6 +73,7 @@ def wrap(
     recipe: Recipe | None = None,
     direction: str | None = None,
     scales: bool | None = None,
+    adaptive: bool | None = None,
     effort: Effort | None = None,
     lmbda: float | None = None,
     pmf: str | None = None,
@@ -107,7 +108,7 @@ def wrap(
             argument it is ``default``; with some, but no preset, ``plain``: the lattice ``oct``
             and a shift.
         recipe: the same as a value of your own.
-        direction, scales, effort, lmbda, pmf, portable: see :class:`Recipe`.
+        direction, scales, adaptive, effort, lmbda, pmf, portable: see :class:`Recipe`.
         parts, gop, ahead, channel, context: likewise.
         format: ``"compressai"``: write the model's own strings, which its own ``decompress`` reads
             without latentopt (docs/guide/deployed-decoders.md); with it go preset, effort, lmbda
@@ -134,6 +135,7 @@ def wrap(
         "shift": shift,
         "direction": direction,
         "scales": scales,
+        "adaptive": adaptive,
         "effort": effort,
         "lmbda": lmbda,
         "pmf": pmf,
@@ -250,6 +252,8 @@ def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
             "context=True is for codecs that know all entropy parameters at once; this one has a "
             "context model of its own"
         )
+    if len(adapter.densities) == 1:  # without a side latent, whose prior could learn
+        fitted = fitted.but(adaptive=False)
     return fitted if fitted.lmbda is not None else fitted.but(lmbda=lmbda)
 
 
@@ -265,9 +269,8 @@ def _video(
     unknown = set(searched) - set(adapter.parts)
     if unknown:
         raise InputError(f"unknown part {min(unknown)!r}: choose of {', '.join(adapter.parts)}")
-    plain = Recipe(
-        quant="int",
-        shift=None,
+    plain = replace(
+        ROUNDING,
         lmbda=recipe.lmbda,
         portable=recipe.portable,
         channel=recipe.channel,

@@ -22,6 +22,7 @@ from latentopt.encoder.search import (
 from latentopt.encoder.sending import Sending, sending
 from latentopt.encoder.sensitivity import Sensitivity, draw, measure, sensitivity_of
 from latentopt.encoder.side import SideProblem
+from latentopt.encoder.side_search import SideSearch, side_search
 
 __all__ = [
     "SEARCHES",
@@ -47,6 +48,7 @@ __all__ = [
     "Sensitivity",
     "ShiftProblem",
     "SideProblem",
+    "SideSearch",
     "StepSearch",
     "Vectors",
     "draw",
@@ -60,4 +62,5 @@ __all__ = [
     "sending",
     "sensitivity_of",
     "shifted",
+    "side_search",
 ]

@@ -41,7 +41,7 @@ from latentopt.codec.recipe import PRESETS, Recipe, get_preset
 from latentopt.codec.synthesis import padded
 from latentopt.encoder import Effort, Schedule
 from latentopt.encoder.annealer import Aim, cost_of
-from latentopt.media.images import to_uint8, write_png
+from latentopt.media.images import read_image, to_uint8, write_png
 
 CONTEXTUAL = ("cheng2020-anchor", "cheng2020-attn", "checkerboard", "elic", "elic-chandelier")
 TWO = Effort(Schedule(2, (1.0, 0.5), (0.3, 0.3), caution=2))
@@ -278,6 +278,7 @@ WORDS: dict[str, Any] = {
     "shift": True,
     "direction": "sign",
     "scales": True,
+    "adaptive": True,
     "pmf": "paper",
     "portable": True,
     "gop": 8,
@@ -390,6 +391,22 @@ def test_the_command_writes_and_reads_such_files(
     codec = native(zoo.load("tiny-mbt2018-mean", 3))
     assert torch.equal(pixels(decoded), to_uint8(codec.load(coded)))
     assert Label.of(Head.read(io.BytesIO(coded.read_bytes()))) == LABEL
+
+
+def test_unnamed_weights_are_coded_to_a_target(tmp_path: Path) -> None:
+    photograph, weights, coded = (tmp_path / name for name in ("x.png", "own.pt", "x.bin"))
+    write_png(photograph, photo(128, 128))
+    own = zoo.load("tiny-mbt2018-mean", 3)
+    torch.save(own.state_dict(), weights)
+    most = int(
+        0.98 * len(wrap(own, preset="fast", format=NATIVE).save_bytes(read_image(photograph)))
+    )
+    model = ["--codec", "mbt2018-mean", "--weights", weights, "--format", NATIVE]
+    argv = ["encode", photograph, "-o", coded, *model, "--preset", "fast"]
+    assert run(*argv, "--max-bytes", most) == 0
+    assert 0.99 * most - 8 <= coded.stat().st_size <= most
+    with coded.open("rb") as file:
+        assert Label.of(Head.read(file)) == Label("mbt2018-mean", 1)
 
 
 def test_the_command_refuses_what_such_files_cannot_say(

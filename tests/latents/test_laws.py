@@ -34,9 +34,10 @@ WAYS: dict[str, dict[str, Any]] = {
     "paper's tables": {"quant": "oct", "pmf": "paper"},
     "corrected": {"quant": "e8", "scales": True, "direction": "split"},
     "context": {"quant": "int", "context": True},
+    "adaptive": {"quant": "int", "adaptive": True},
     "raw": {"channel": "raw"},
 }
-OFTEN = ("hex", "corrected", "raw")
+OFTEN = ("hex", "corrected", "adaptive", "raw")
 """The ways that every family takes; the others differ in their tables only."""
 
 PAIRS = [
