@@ -162,7 +162,7 @@ def _marked(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[Set
         if bits >> len(parts):
             raise _unknown(tag)
         each = ({name: bool(bits >> i & 1)} for i in range(len(parts)))
-        parts = [replace(settings, **of) for settings, of in zip(parts, each)]
+        parts = [replace(settings, **of) for settings, of in zip(parts, each)]  # type: ignore[arg-type]
     return tuple(parts)
 
 
