@@ -41,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--scales", action=argparse.BooleanOptionalAction, help=scales)
     adaptive = "let the side latent's statistics learn from what was decoded: free but for time"
     add("--adaptive", action=argparse.BooleanOptionalAction, help=adaptive)
+    context = "learn from the part of the image that is decoded already: fewer bytes"
+    add("--context", action=argparse.BooleanOptionalAction, help=context)
     pmf = "probabilities: exact, or as the paper computes them, for comparisons (default: exact)"
     add("--pmf", choices=PMFS, help=pmf)
     portable = "faster, but the file decodes only on a machine like this one"
@@ -85,6 +87,7 @@ def _words(args: argparse.Namespace) -> "Words":
         "direction": args.direction,
         "scales": args.scales,
         "adaptive": args.adaptive,
+        "context": args.context,
         "pmf": args.pmf,
     }
 

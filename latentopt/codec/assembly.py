@@ -69,7 +69,7 @@ class Assembly:
         settings, seal = recipe.settings, Seal.of(adapter.model)
         if recipe.format == NATIVE:
             return Assembly._native(adapter, recipe, seal)
-        side = replace(settings, quant="int", pmf="exact", scales=False)
+        side = replace(settings, quant="int", pmf="exact", scales=False, context=False)
         each = [replace(settings, adaptive=False), *[side] * (len(adapter.densities) - 1)]
         tables: Sequence[Ints | None] = dumped or [None] * len(each)
         channels = tuple(map(make_channel, adapter.densities, each, tables))

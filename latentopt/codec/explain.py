@@ -211,7 +211,8 @@ def _settings(settings: Settings) -> str:
     channel = f"channel {settings.channel}"
     if settings.channel == LATTICE:
         channel = f"lattice {settings.quant}, pmf {settings.pmf}"
-    return f"{channel}, direction {settings.direction}, {portable}{scales}{adaptive}"
+    context = ", context" if settings.context else ""
+    return f"{channel}, direction {settings.direction}, {portable}{scales}{adaptive}{context}"
 
 
 def _corrections(corrections: NDArray[np.int32]) -> str:

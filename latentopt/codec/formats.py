@@ -26,6 +26,7 @@ FIXED: Mapping[str, Mapping[str, object]] = {
         "pmf": "exact",
         "portable": False,
         "channel": LATTICE,
+        "context": False,
         "gop": None,
         "ahead": None,
     },

@@ -35,6 +35,7 @@ class MoreWords(TypedDict, total=False):
     gop: int | None
     ahead: Ahead | None
     channel: str | None
+    context: bool | None
     format: str | None
 
 
@@ -87,7 +88,11 @@ class Recipe:
     ahead: Ahead | None = None
     """Of a video codec, step sizes chosen with the next frame's cost in view."""
     channel: str = LATTICE
-    """How latents cross; what follows lattices only (quant, scales, effort, pmf) goes with that."""
+    """How latents cross; what follows lattices only (quant, scales, context, effort, pmf) goes with
+    that."""
+    context: bool = False
+    """Adapt the entropy parameters of the main latent to what has crossed of it; for codecs that
+    know all of them at once."""
     format: str = OWN
     """What is written: ``latentopt``, or ``compressai``: the model's own strings, which its own
     ``decompress`` reads. Of such a recipe only the effort and lambda are free."""
@@ -104,7 +109,7 @@ class Recipe:
         _check_kind("shift", self.shift, StepSearch, "a StepSearch; wrap and but() know the words")
         _check_kind("effort", self.effort, Effort, "an Effort; presets are names of recipes")
         _check_kind("ahead", self.ahead, Ahead, "an Ahead")
-        for name in ("scales", "adaptive", "portable"):
+        for name in ("scales", "adaptive", "context", "portable"):
             if getattr(self, name) not in (True, False):
                 raise InputError(f"{name} {getattr(self, name)!r}: it is True or False")
         if self.lmbda is not None and not _is_number(self.lmbda, above=0):
@@ -115,9 +120,10 @@ class Recipe:
             raise InputError(f"parts {self.parts!r}: they are a tuple of names, such as ('image',)")
         if self.contextual is not None:
             self._check_contextual(self.contextual)
-        if self.pmf == "paper" and (self.effort or self.scales):
+        if self.pmf == "paper" and (self.effort or self.scales or self.context):
             raise InputError("pmf='paper' excludes an encoder that chooses points: use pmf='exact'")
-        if self.channel != LATTICE and (self.effort or self.scales or self.adaptive):
+        chosen = self.effort or self.scales or self.adaptive or self.context
+        if self.channel != LATTICE and chosen:
             raise InputError(
                 f"channel {self.channel!r} has no points to choose, no scales to correct, no prior "
                 "to adapt"
@@ -136,7 +142,7 @@ class Recipe:
     def settings(self) -> Settings:
         """What of it the decoder must know."""
         words = (self.quant, self.pmf, self.direction, self.portable, self.scales, self.channel)
-        return Settings(*words, adaptive=self.adaptive)
+        return Settings(*words, adaptive=self.adaptive, context=self.context)
 
     @property
     def summary(self) -> str:
@@ -153,6 +159,7 @@ class Recipe:
             self.direction: self.shift and self.direction != "density",
             "scales": self.scales,
             "adaptive": self.adaptive,
+            "context": self.context,
             f"{self.effort and self.effort.schedule.steps} steps": self.effort,
             "tables of the paper": self.pmf == "paper",
         }
@@ -162,7 +169,7 @@ class Recipe:
     def _does_as(self, other: "Recipe") -> bool:
         """Whether both choose the same points and shifts, given one and the same model."""
         effort = self.effort and replace(self.effort, progress=False)
-        names = ("quant", "shift", "direction", "scales", "pmf", "channel")
+        names = ("quant", "shift", "direction", "scales", "pmf", "channel", "context")
         same = all(getattr(self, name) == getattr(other, name) for name in names)
         return same and effort == other.effort
 
@@ -183,6 +190,7 @@ class Recipe:
                 pmf=settings.pmf,
                 portable=settings.portable,
                 channel=settings.channel,
+                context=settings.context,
             )
         except InputError as error:
             raise BitstreamError(

@@ -83,6 +83,7 @@ def wrap(
     gop: int | None = None,
     ahead: Ahead | None = None,
     channel: str | None = None,
+    context: bool | None = None,
     format: str | None = None,
 ) -> Codec | VideoCodec:
     """Make a trained codec compress better; the model itself is copied and left untouched.
@@ -107,7 +108,7 @@ def wrap(
             argument it is ``default``; with some, but no preset, ``plain``: the lattice ``oct``
             and a shift.
         recipe: the same as a value of your own.
-        direction, scales, adaptive, effort, lmbda, pmf, portable: see :class:`Recipe`.
+        direction, scales, adaptive, context, effort, lmbda, pmf, portable: see :class:`Recipe`.
         parts, gop, ahead, channel: likewise.
         format: ``"compressai"``: write the model's own strings, which its own ``decompress`` reads
             without latentopt (docs/guide/deployed-decoders.md); with it go preset, effort, lmbda
@@ -143,6 +144,7 @@ def wrap(
         "gop": gop,
         "ahead": ahead,
         "channel": channel,
+        "context": context,
     }
     named = preset or ("default" if format == NATIVE else preset_for(words))
     made = (recipe or get_preset(named, format or OWN)).but(**words)
@@ -247,6 +249,11 @@ def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
     fitted = recipe.fitting(adapter.contextual)
     if len(adapter.densities) == 1:  # without a side latent, whose prior could learn
         fitted = fitted.but(adaptive=False)
+    if fitted.context and adapter.contextual:
+        raise InputError(
+            "context=True is for codecs that know all entropy parameters at once; this one has a "
+            "context model of its own"
+        )
     return fitted if fitted.lmbda is not None else fitted.but(lmbda=lmbda)
 
 
