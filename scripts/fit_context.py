@@ -21,6 +21,7 @@ from tqdm import tqdm
 import latentopt
 from latentopt import zoo
 from latentopt.codec.calibrate import context_examples
+from latentopt.codec.recipe import PRESETS
 from latentopt.encoder import Examples, Ladder, fit_network
 from latentopt.latents.lattice.context import ship_network
 from latentopt.zoo.embedded import EMBEDDED
@@ -29,7 +30,7 @@ HEIGHT, WIDTH = 384, 576
 MOST = 400_000
 """Elements of each codec."""
 
-RECIPE = latentopt.PRESETS["default"].but(quant="int", context=True)
+RECIPE = PRESETS["default"].but(quant="int", context=True)
 
 
 def embedded(codec: str) -> list[Callable[[], nn.Module]]:
