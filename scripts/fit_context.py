@@ -10,6 +10,7 @@ saves. It is written into the package. Never run it on Kodak.
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from tqdm import tqdm
 import latentopt
 from latentopt import zoo
 from latentopt.codec.calibrate import context_examples
-from latentopt.codec.recipe import get_preset
+from latentopt.codec.recipe import PRESETS
 from latentopt.encoder import Examples, Ladder, fit_network
 from latentopt.latents.lattice.context import ship_network
 from latentopt.zoo.embedded import EMBEDDED
@@ -29,18 +30,18 @@ HEIGHT, WIDTH = 384, 576
 MOST = 400_000
 """Elements of each codec."""
 
-RECIPE = get_preset("default").but(quant="int", context=True)
+RECIPE = PRESETS["default"].but(quant="int", context=True)
 
 
 def embedded(codec: str) -> list[Callable[[], nn.Module]]:
     """Those of all qualities."""
-    return [lambda q=q: zoo.load(codec, q) for q in EMBEDDED.qualities(codec)]  # type: ignore[misc]
+    return [partial(zoo.load, codec, quality) for quality in EMBEDDED.qualities(codec)]
 
 
 def checkpoints(codec: str, pattern: str) -> list[Callable[[], nn.Module]]:
     """Those of the laboratory."""
     paths = zoo.checkpoints([str(WEIGHTS / pattern)])
-    return [lambda path=path: zoo.load(codec, weights=path) for path in paths]  # type: ignore[misc]
+    return [partial(zoo.load, codec, weights=path) for path in paths]
 
 
 CODECS: dict[str, Callable[[], list[Callable[[], nn.Module]]]] = {

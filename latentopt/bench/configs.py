@@ -5,7 +5,7 @@ compat   = the model's own strings, which its own decoder reads (default: the pr
 preset   = "paper" | "plain" | "fast" | "default" | "slow" | "best"
 part     = lattice (at most one, first; else it is "int") | "shift" | "grid" (search the step size
            as the paper does) | "sign" or "split" (shift direction) | "scales" (corrected)
-           | "context" (adapted to what has crossed) | "adaptive" (prior of the side latent)
+           | "adaptive" (prior of the side latent) | "context" (adapted to what has crossed)
            | "rdo" (rate and distortion) | "refine" (tens of steps) | "paper" (the paper's tables)
 lattice  = "int" | "hex" | "oct" | "d4" | "e8" | "auto"
 """
@@ -34,8 +34,8 @@ _OPTIONS: dict[str, Words] = {
     "sign": {"direction": "sign"},
     "split": {"direction": "split"},
     "scales": {"scales": True},
-    "context": {"context": True},
     "adaptive": {"adaptive": True},
+    "context": {"context": True},
     "rdo": {"effort": _RDO},
     "refine": {"effort": _REFINE},
     "paper": {"pmf": "paper"},

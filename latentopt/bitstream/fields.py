@@ -25,15 +25,9 @@ from latentopt.errors import BitstreamError, InputError
 LONGEST_FIELDS = 1 << 12
 """Bytes of fields that a reader accepts."""
 
-_CHANNELS, _NAMED, _STEP, _NUMBERED, _GREY = (1, 2, 3, 0x80, 0x81)
-_BITS = {0x82: "context", 0x83: "adaptive"}
-"""What is true or not of each part."""
-_TAGS = (_CHANNELS, _NAMED, _STEP, _NUMBERED, _GREY, *_BITS)
-_SIZES = {
-    _NUMBERED: 2,
-    _GREY: 0,
-    **dict.fromkeys(_BITS, 1),
-}  # of values whose length is not written
+_TAGS = (1, 2, 3, 0x80, 0x81, 0x82, 0x83)
+_CHANNELS, _NAMED, _STEP, _NUMBERED, _GREY, _CONTEXTS, _ADAPTIVE = _TAGS
+_SIZES = {_NUMBERED: 2, _GREY: 0, _CONTEXTS: 1, _ADAPTIVE: 1}  # whose length is not written
 _CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
 
@@ -84,9 +78,10 @@ def _values(
         yield _NUMBERED, origin.names()
     if is_grey:
         yield _GREY, b""
-    for tag, name in _BITS.items():
-        if bits := sum(getattr(settings, name) << i for i, settings in enumerate(parts)):
-            yield tag, bytes([bits])
+    if contexts := sum(settings.context << i for i, settings in enumerate(parts)):
+        yield _CONTEXTS, bytes([contexts])
+    if adaptive := sum(settings.adaptive << i for i, settings in enumerate(parts)):
+        yield _ADAPTIVE, bytes([adaptive])
 
 
 def _field(tag: int, value: bytes) -> bytes:
@@ -124,7 +119,7 @@ def unpack_image_fields(
     if len(fields) < length:
         raise BitstreamError("truncated: the header ends within its fields")
     values = _read_values(fields)
-    found = Fields(_marked(values, _channels(values, parts)), _origin(values), _GREY in values)
+    found = Fields(_settings(values, parts), _origin(values), _GREY in values)
     if version_of(found.parts, found.origin, found.is_grey) < version:
         raise BitstreamError(f"corrupt: the header says nothing that takes version {version}")
     if pack_fields(found.parts, found.origin, found.is_grey) != data[: start + length]:
@@ -155,15 +150,20 @@ def _channels(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[S
     return tuple(replace(settings, channel=name) for settings, name in zip(parts, names))
 
 
-def _marked(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[Settings, ...]:
-    """The parts' settings with what the fields say with a bit for each of them."""
-    for tag, name in _BITS.items():
-        [bits] = values.get(tag, b"\0")
-        if bits >> len(parts):
-            raise _unknown(tag)
-        each = ({name: bool(bits >> i & 1)} for i in range(len(parts)))
-        parts = [replace(settings, **of) for settings, of in zip(parts, each)]  # type: ignore[arg-type]
-    return tuple(parts)
+def _settings(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[Settings, ...]:
+    """The parts' settings with what the fields say of them."""
+    contexts = _of_parts(values, _CONTEXTS, len(parts))
+    adaptive = _of_parts(values, _ADAPTIVE, len(parts))
+    said = zip(_channels(values, parts), contexts, adaptive)
+    return tuple(replace(part, context=c, adaptive=a) for part, c, a in said)
+
+
+def _of_parts(values: Mapping[int, bytes], tag: int, count: int) -> list[bool]:
+    """A bit for each part, all of them 0 without the field."""
+    [bits] = values.get(tag, b"\0")
+    if bits >> count:
+        raise _unknown(tag)
+    return [bool(bits >> i & 1) for i in range(count)]
 
 
 def _origin(values: Mapping[int, bytes]) -> Origin | None:

@@ -35,8 +35,8 @@ class Settings:
     @property
     def version(self) -> int:
         """The oldest version of the formats that can say this."""
-        is_first = self.channel == LATTICE and not (self.adaptive or self.context)
-        return 1 if is_first else 2
+        new = self.channel != LATTICE or self.adaptive or self.context
+        return 2 if new else 1
 
     def to_byte(self) -> int:
         fields = QUANTS.index(self.quant) | PMFS.index(self.pmf) << 3

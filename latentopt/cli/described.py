@@ -144,6 +144,6 @@ def _part(name: str, settings: "Settings") -> Described:
         "direction": settings.direction,
         "portable": settings.portable,
         "scales_corrected": settings.scales,
-        "context": settings.context,
         "side_adaptive": settings.adaptive,
+        "context": settings.context,
     }

@@ -39,10 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--direction", choices=DIRECTIONS, help=direction)
     scales = "adapt the model's statistics to the image: a few bytes that often save more"
     add("--scales", action=argparse.BooleanOptionalAction, help=scales)
-    context = "learn from the part of the image that is decoded already: fewer bytes"
-    add("--context", action=argparse.BooleanOptionalAction, help=context)
     adaptive = "let the side latent's statistics learn from what was decoded: free but for time"
     add("--adaptive", action=argparse.BooleanOptionalAction, help=adaptive)
+    context = "learn from the part of the image that is decoded already: fewer bytes"
+    add("--context", action=argparse.BooleanOptionalAction, help=context)
     pmf = "probabilities: exact, or as the paper computes them, for comparisons (default: exact)"
     add("--pmf", choices=PMFS, help=pmf)
     portable = "faster, but the file decodes only on a machine like this one"
@@ -86,8 +86,8 @@ def _words(args: argparse.Namespace) -> "Words":
         "shift": False if args.shift == "none" else args.shift,
         "direction": args.direction,
         "scales": args.scales,
-        "context": args.context,
         "adaptive": args.adaptive,
+        "context": args.context,
         "pmf": args.pmf,
     }
 

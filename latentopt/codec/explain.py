@@ -212,7 +212,7 @@ def _settings(settings: Settings) -> str:
     if settings.channel == LATTICE:
         channel = f"lattice {settings.quant}, pmf {settings.pmf}"
     context = ", context" if settings.context else ""
-    return f"{channel}, direction {settings.direction}, {portable}{scales}{context}{adaptive}"
+    return f"{channel}, direction {settings.direction}, {portable}{scales}{adaptive}{context}"
 
 
 def _corrections(corrections: NDArray[np.int32]) -> str:

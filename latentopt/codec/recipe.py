@@ -109,7 +109,7 @@ class Recipe:
         _check_kind("shift", self.shift, StepSearch, "a StepSearch; wrap and but() know the words")
         _check_kind("effort", self.effort, Effort, "an Effort; presets are names of recipes")
         _check_kind("ahead", self.ahead, Ahead, "an Ahead")
-        for name in ("scales", "context", "adaptive", "portable"):
+        for name in ("scales", "adaptive", "context", "portable"):
             if getattr(self, name) not in (True, False):
                 raise InputError(f"{name} {getattr(self, name)!r}: it is True or False")
         if self.lmbda is not None and not _is_number(self.lmbda, above=0):
@@ -122,9 +122,8 @@ class Recipe:
             self._check_contextual(self.contextual)
         if self.pmf == "paper" and (self.effort or self.scales or self.context):
             raise InputError("pmf='paper' excludes an encoder that chooses points: use pmf='exact'")
-        if self.channel != LATTICE and (
-            self.effort or self.scales or self.context or self.adaptive
-        ):
+        chosen = self.effort or self.scales or self.adaptive or self.context
+        if self.channel != LATTICE and chosen:
             raise InputError(
                 f"channel {self.channel!r} has no points to choose, no scales to correct, no prior "
                 "to adapt"
@@ -159,8 +158,8 @@ class Recipe:
             "shift": self.shift,
             self.direction: self.shift and self.direction != "density",
             "scales": self.scales,
-            "context": self.context,
             "adaptive": self.adaptive,
+            "context": self.context,
             f"{self.effort and self.effort.schedule.steps} steps": self.effort,
             "tables of the paper": self.pmf == "paper",
         }

@@ -108,8 +108,8 @@ def wrap(
             argument it is ``default``; with some, but no preset, ``plain``: the lattice ``oct``
             and a shift.
         recipe: the same as a value of your own.
-        direction, scales, adaptive, effort, lmbda, pmf, portable: see :class:`Recipe`.
-        parts, gop, ahead, channel, context: likewise.
+        direction, scales, adaptive, context, effort, lmbda, pmf, portable: see :class:`Recipe`.
+        parts, gop, ahead, channel: likewise.
         format: ``"compressai"``: write the model's own strings, which its own ``decompress`` reads
             without latentopt (docs/guide/deployed-decoders.md); with it go preset, effort, lmbda
             and parts, and nothing else.
@@ -247,13 +247,13 @@ def _lmbda_of(model: nn.Module) -> float | None:
 def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
     """A recipe as it is for one codec, with the codec's own lambda unless it has one."""
     fitted = recipe.fitting(adapter.contextual)
+    if len(adapter.densities) == 1:  # without a side latent, whose prior could learn
+        fitted = fitted.but(adaptive=False)
     if fitted.context and adapter.contextual:
         raise InputError(
             "context=True is for codecs that know all entropy parameters at once; this one has a "
             "context model of its own"
         )
-    if len(adapter.densities) == 1:  # without a side latent, whose prior could learn
-        fitted = fitted.but(adaptive=False)
     return fitted if fitted.lmbda is not None else fitted.but(lmbda=lmbda)
 
 

@@ -33,8 +33,8 @@ WAYS: dict[str, dict[str, Any]] = {
     **{quant: {"quant": quant} for quant in ("int", "hex", "oct", "d4", "e8", "auto")},
     "paper's tables": {"quant": "oct", "pmf": "paper"},
     "corrected": {"quant": "e8", "scales": True, "direction": "split"},
-    "context": {"quant": "int", "context": True},
     "adaptive": {"quant": "int", "adaptive": True},
+    "context": {"quant": "int", "context": True},
     "raw": {"channel": "raw"},
 }
 OFTEN = ("hex", "corrected", "adaptive", "raw")

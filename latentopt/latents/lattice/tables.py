@@ -73,7 +73,7 @@ class Tables:
         means = []
         for level in range(len(self.lattices)):
             table = self["int", level]
-            assert isinstance(table, ProductTable)  # as every table of scalars that is exact
+            assert isinstance(table, ProductTable)  # as those of one dimension are
             [axis] = table.axes.values()
             counts = axis.counts.counts[:-1].astype(np.int64)
             k = np.abs(axis.first + np.arange(len(counts)))

@@ -76,7 +76,7 @@ class Context:
         quiet = int(QUIET * UNIT * height * width)
         for each in schedule(loudness, quiet, (height, width)):
             index = each.index
-            own, shift = prior.at(index), np.zeros(1)
+            own, shift = prior.at(index), np.zeros(len(index))
             if each.half is not None:
                 own, shift = self._adapted(own, around.features(each))
             residual = carry(index, own)
