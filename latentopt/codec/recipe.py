@@ -18,6 +18,9 @@ Shift = bool | str | StepSearch
 """How to search the step sizes of the latent shift: not at all (False), as ``"secant"`` or
 ``"grid"`` does (True: secant), or as an object of one's own does."""
 
+ALTERNATIVES = ("contextual", "factorized")
+"""Recipes that a recipe may have for some kinds of codecs."""
+
 _SECANT = Secant()
 
 
@@ -98,6 +101,8 @@ class Recipe:
     ``decompress`` reads. Of such a recipe only the effort and lambda are free."""
     contextual: "Recipe | None" = None
     """What to do instead with codecs whose entropy parameters depend on what was decoded before."""
+    factorized: "Recipe | None" = None
+    """What to do instead with codecs whose main latent has a factorized prior."""
 
     def __post_init__(self) -> None:
         _check_name("lattice", self.quant, RULES)
@@ -118,8 +123,9 @@ class Recipe:
             raise InputError(f"gop {self.gop}: a key frame comes every 1 frame or more")
         if self.parts is not None and not _is_names(self.parts):
             raise InputError(f"parts {self.parts!r}: they are a tuple of names, such as ('image',)")
-        if self.contextual is not None:
-            self._check_contextual(self.contextual)
+        for name in ALTERNATIVES:
+            if getattr(self, name) is not None:
+                self._check_alternative(name, getattr(self, name))
         if self.pmf == "paper" and (self.effort or self.scales or self.context):
             raise InputError("pmf='paper' excludes an encoder that chooses points: use pmf='exact'")
         chosen = self.effort or self.scales or self.adaptive or self.context
@@ -129,14 +135,19 @@ class Recipe:
                 "to adapt"
             )
 
-    def _check_contextual(self, other: "Recipe") -> None:
-        """What is not for codecs with a context alone must be the same for them."""
-        _check_kind("contextual", other, Recipe, "a Recipe")
-        if other.contextual:
-            raise InputError("contextual: the recipe for codecs with a context has another in it")
+    def _check_alternative(self, which: str, other: "Recipe") -> None:
+        """What is not for some codecs alone must be the same for them."""
+        _check_kind(which, other, Recipe, "a Recipe")
+        if other.alternatives:
+            raise InputError(f"{which}: the recipe for such codecs has another in it")
         for name in ("format", "portable", "channel", "parts", "gop", "ahead"):
             if getattr(other, name) != getattr(self, name):
-                raise InputError(f"contextual: its {name} must be that of the recipe itself")
+                raise InputError(f"{which}: its {name} must be that of the recipe itself")
+
+    @property
+    def alternatives(self) -> "dict[str, Recipe]":
+        """By the kind of codec that they are for."""
+        return {name: other for name in ALTERNATIVES if (other := getattr(self, name))}
 
     @property
     def settings(self) -> Settings:
@@ -152,7 +163,7 @@ class Recipe:
         ('int+scales', 'preset slow')
         """
         for name, preset in PRESETS.items():
-            if any(self._does_as(preset.fitting(contextual)) for contextual in (True, False)):
+            if any(map(self._does_as, [preset, *preset.alternatives.values()])):
                 return f"preset {name}"
         said = {
             "shift": self.shift,
@@ -198,7 +209,7 @@ class Recipe:
             ) from None
 
     def but(self, **words: Unpack[Words]) -> "Recipe":
-        """The same but for what is given, that is, not None; for codecs with a context, too."""
+        """The same but for what is given, that is, not None; its alternatives as well."""
         changes: dict[str, Any] = {name: v for name, v in words.items() if v is not None}
         if changes.get("format", self.format) != self.format:
             return self._in(changes.pop("format")).but(**changes)
@@ -207,9 +218,7 @@ class Recipe:
         if "parts" in changes:
             named = changes["parts"]
             changes["parts"] = named if isinstance(named, str) else tuple(named)
-        if self.contextual:
-            changes["contextual"] = replace(self.contextual, **changes)
-        return replace(self, **changes)
+        return self._with(changes)
 
     def _in(self, name: str) -> "Recipe":
         """The same for another format, of which what that format fixes is left out."""
@@ -219,14 +228,17 @@ class Recipe:
                 f"nothing of this recipe is left in format {name!r}: give an effort, or the preset "
                 "fast, default, slow or best"
             )
-        changes: dict[str, Any] = {"format": name, **FIXED[name]}
-        return replace(
-            self, contextual=self.contextual and replace(self.contextual, **changes), **changes
-        )
+        return self._with({"format": name, **FIXED[name]})
 
-    def fitting(self, contextual: bool) -> "Recipe":
-        """What it means for codecs with, or without, a context model."""
-        return self.contextual if contextual and self.contextual else self
+    def _with(self, changes: dict[str, Any]) -> "Recipe":
+        """The same, changed, and its alternatives alike."""
+        others = {name: replace(other, **changes) for name, other in self.alternatives.items()}
+        return replace(self, **others, **changes)
+
+    def fitting(self, contextual: bool, factorized: bool = False) -> "Recipe":
+        """What it means for codecs with a context model, with a factorized prior, or neither."""
+        found = contextual and self.contextual or factorized and self.factorized
+        return found or self
 
 
 def get_preset(name: str, format: str = OWN) -> Recipe:
@@ -298,37 +310,36 @@ def _probed(effort: Effort) -> Effort:
 # Where entropy parameters depend on what was decoded, the coding itself repacks the vectors that
 # were annealed, so integers keep more of it. Such codecs' own encoders take so long that ten steps
 # are not much.
-_SEARCHED = Recipe("int", Secant(), "split", scales=True, adaptive=True)
 _PLAIN = Recipe("auto", None, scales=True, adaptive=True)
+_SPLIT = replace(_PLAIN, shift=Secant(), direction="split")
+_SEARCHED = replace(_SPLIT, quant="int")
+
+
+def _factorized(preset: Recipe) -> Recipe:
+    """The preset with what a factorized prior, which knows nothing of an image, gains most from.
+
+    Integers: levels that are adapted would repack the vectors of other lattices.
+    """
+    own = replace(preset, quant="int", context=True, contextual=None)
+    return replace(preset, factorized=own)
+
+
 PRESETS = {
     "paper": Recipe("oct", Grid()),
     "plain": Recipe(),
-    "fast": replace(_PLAIN, effort=_ONE, contextual=_PLAIN),
-    "default": Recipe(
-        "auto",
-        None,
-        scales=True,
-        adaptive=True,
-        effort=_TWO,
-        contextual=Recipe("int", None, scales=True, adaptive=True, effort=_probed(_TEN)),
+    "fast": _factorized(replace(_PLAIN, effort=_ONE, contextual=_PLAIN)),
+    "default": _factorized(
+        replace(
+            _PLAIN,
+            effort=_TWO,
+            contextual=replace(_PLAIN, quant="int", effort=_probed(_TEN)),
+        )
     ),
-    "slow": Recipe(
-        "auto",
-        Secant(),
-        "split",
-        scales=True,
-        adaptive=True,
-        effort=_TENS,
-        contextual=replace(_SEARCHED, effort=_probed(_TENS)),
+    "slow": _factorized(
+        replace(_SPLIT, effort=_TENS, contextual=replace(_SEARCHED, effort=_probed(_TENS)))
     ),
-    "best": Recipe(
-        "auto",
-        Secant(),
-        "split",
-        scales=True,
-        adaptive=True,
-        effort=_SIXTY,
-        contextual=replace(_SEARCHED, effort=_probed(_SIXTY)),
+    "best": _factorized(
+        replace(_SPLIT, effort=_SIXTY, contextual=replace(_SEARCHED, effort=_probed(_SIXTY)))
     ),
 }
 """By name, from the cheapest encoder but `paper` on; docs/measurements.md has times and gains."""

@@ -19,6 +19,7 @@ from latentopt.codec.native_video import NativeVideoCodec
 from latentopt.codec.own_coder import Updatable, make_ready
 from latentopt.codec.recipe import ROUNDING, MoreWords, Recipe, Shift, Words, get_preset, preset_for
 from latentopt.codec.video import VideoCodec
+from latentopt.densities import FactorizedDensity
 from latentopt.encoder import Ahead, Effort
 from latentopt.errors import BitstreamError, InputError
 
@@ -246,7 +247,8 @@ def _lmbda_of(model: nn.Module) -> float | None:
 
 def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
     """A recipe as it is for one codec, with the codec's own lambda unless it has one."""
-    fitted = recipe.fitting(adapter.contextual)
+    factorized = isinstance(adapter.densities[0], FactorizedDensity)
+    fitted = recipe.fitting(adapter.contextual, factorized)
     if len(adapter.densities) == 1:  # without a side latent, whose prior could learn
         fitted = fitted.but(adaptive=False)
     if fitted.context and adapter.contextual:

@@ -26,7 +26,7 @@ from latentopt.bitstream import DIRECTIONS, Container, Settings
 from latentopt.bitstream.headers import PMFS, QUANTS, VERSIONS
 from latentopt.cli import encode, recipe
 from latentopt.cli.main import COMMANDS, main
-from latentopt.codec.recipe import PRESETS
+from latentopt.codec.recipe import ALTERNATIVES, PRESETS
 from latentopt.encoder import SEARCHES
 from latentopt.lattices import RULES
 from latentopt.media.images import read_image, to_uint8, write_png
@@ -468,10 +468,10 @@ def test_a_bar_changes_nothing_else(preset: str, monkeypatch: pytest.MonkeyPatch
     shown = recipe.recipe(parser.parse_args(argv))
     for made, plain in (
         (shown, PRESETS[preset]),
-        (shown.contextual, PRESETS[preset].contextual),
+        *((getattr(shown, kind), getattr(PRESETS[preset], kind)) for kind in ALTERNATIVES),
     ):
         assert made and plain and made.effort and plain.effort and made.effort.progress
-        assert replace(made, effort=plain.effort, contextual=plain.contextual) == plain
+        assert replace(made, effort=plain.effort, **plain.alternatives) == plain
         assert replace(made.effort, progress=False) == plain.effort
 
 

@@ -106,6 +106,7 @@ def test_presets_are_recipes() -> None:
         assert isinstance(recipe, Recipe) and get_preset(name) is recipe
         assert recipe.fitting(contextual=False) is recipe
         assert recipe.fitting(contextual=True) is (recipe.contextual or recipe)
+        assert recipe.fitting(False, factorized=True) is (recipe.factorized or recipe)
     with pytest.raises(InputError, match="'turbo': choose paper, plain, fast, default, slow, best"):
         get_preset("turbo")
 
@@ -134,8 +135,8 @@ def test_default_is_what_there_is_without_a_word(model: nn.Module) -> None:
 
 def test_summaries() -> None:
     for name, preset in PRESETS.items():
-        for contextual in (True, False):
-            fitted = preset.fitting(contextual).but(lmbda=0.1, gop=3, portable=False)
+        for kind in product((True, False), repeat=2):
+            fitted = preset.fitting(*kind).but(lmbda=0.1, gop=3, portable=False)
             assert fitted.summary == f"preset {name}"
     assert Recipe("hex", direction="split", scales=True).summary == "hex+shift+split+scales"
     assert Recipe("int", None, pmf="paper").summary == "int+tables of the paper"
@@ -147,7 +148,7 @@ def test_summaries() -> None:
 
 def test_but_ignores_none() -> None:
     nothing: dict[str, Any] = {
-        field.name: None for field in fields(Recipe) if field.name != "contextual"
+        field.name: None for field in fields(Recipe) if field.name not in ALTERNATIVES
     }
     for recipe in (Recipe(), *PRESETS.values()):
         assert recipe.but() == recipe.but(**nothing) == recipe
@@ -193,10 +194,11 @@ def test_parts_become_a_tuple() -> None:
 
 
 @pytest.mark.parametrize("name", ["fast", "default", "slow", "best"])
-def test_but_reaches_what_is_meant_for_codecs_with_a_context(name: str) -> None:
+def test_but_reaches_what_is_meant_for_some_kinds_of_codecs(name: str) -> None:
     before = PRESETS[name]
     after = before.but(quant="hex", shift="grid", lmbda=0.1)
-    for recipe, was in ((after, before), (after.contextual, before.contextual)):
+    pairs = [(getattr(after, kind), getattr(before, kind)) for kind in ALTERNATIVES]
+    for recipe, was in ((after, before), *pairs):
         assert recipe is not None and was is not None
         assert (recipe.quant, recipe.shift, recipe.lmbda) == ("hex", Grid(), 0.1)
         assert recipe.effort == was.effort and recipe.scales == was.scales
@@ -220,16 +222,27 @@ def test_settings_and_readings_are_inverse() -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_reading_of_a_preset_decodes_its_streams(name: str) -> None:
-    for recipe in (PRESETS[name], PRESETS[name].fitting(contextual=True)):
+    for recipe in (PRESETS[name], *PRESETS[name].alternatives.values()):
         assert Recipe.reading(recipe.settings).settings == recipe.settings
 
 
-def test_what_is_for_codecs_with_a_context_agrees_with_the_rest() -> None:
-    for words in ({"portable": False}, {"gop": 3}, {"parts": ("image",)}):
-        with pytest.raises(InputError, match=f"contextual: its {next(iter(words))} must be that"):
-            Recipe(contextual=Recipe(**words))
-    with pytest.raises(InputError, match="has another in it"):
-        Recipe(contextual=Recipe(contextual=Recipe()))
+def test_what_is_for_some_kinds_of_codecs_agrees_with_the_rest() -> None:
+    for kind, words in product(ALTERNATIVES, ({"portable": False}, {"gop": 3})):
+        with pytest.raises(InputError, match=f"{kind}: its {next(iter(words))} must be that"):
+            Recipe(**{kind: Recipe(**words)})
+    for kind, other in product(ALTERNATIVES, repeat=2):
+        with pytest.raises(InputError, match="has another in it"):
+            Recipe(**{kind: Recipe(**{other: Recipe()})})
+
+
+def test_presets_give_factorized_priors_a_context() -> None:
+    for name in ("fast", "default", "slow", "best"):
+        settings = latentopt.wrap(tiny(FAMILIES["bmshj2018-factorized"]), preset=name).settings
+        assert settings.context and settings.quant == "int"
+        assert not latentopt.wrap(tiny(FAMILIES["mbt2018-mean"]), preset=name).settings.context
+
+
+def test_a_codec_takes_the_recipe_of_its_kind() -> None:
     model = tiny(FAMILIES["mbt2018"])
     model.lmbda = 0.5
     own = Recipe(contextual=Recipe("int", None, lmbda=0.01))

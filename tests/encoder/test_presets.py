@@ -229,7 +229,9 @@ def test_on_a_photograph_the_default_costs_less_than_the_nearest_points(kodak: l
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_wraps_every_family(tiny_model: nn.Module, name: str) -> None:
     codec = latentopt.wrap(tiny_model, preset=name)
-    preset = get_preset(name).fitting(codec.assembly.adapter.contextual)
+    adapter = codec.assembly.adapter
+    kind = adapter.contextual, isinstance(adapter.densities[0], FactorizedDensity)
+    preset = get_preset(name).fitting(*kind)
     made = codec.settings
     assert (made.quant, made.direction, made.scales) == (
         preset.quant,

@@ -25,7 +25,7 @@ SEARCHED = ("bmshj2018-hyperprior", "mbt2018-mean", "mbt2018")
 
 def recipe(format: str = OWN, side: Schedule | None = SIDE) -> Recipe:
     """The fast preset's, with its search for codecs with a context, too."""
-    fast = replace(get_preset("fast", format), contextual=None)
+    fast = replace(get_preset("fast", format), contextual=None, factorized=None)
     assert fast.effort
     return replace(fast, effort=replace(fast.effort, side=side))
 
