@@ -120,7 +120,7 @@ def codec_of(args: argparse.Namespace) -> dict[str, object]:
 
 
 def _with_bar(quiet: "Recipe") -> "Recipe":
-    """The same, with a progress bar; for codecs with a context model, too."""
+    """The same, with a progress bar; for all kinds of codecs."""
     effort = quiet.effort and replace(quiet.effort, progress=True)
-    contextual = quiet.contextual and _with_bar(quiet.contextual)
-    return replace(quiet, effort=effort, contextual=contextual)
+    others = {name: _with_bar(other) for name, other in quiet.alternatives.items()}
+    return replace(quiet, effort=effort, **others)

@@ -13,7 +13,7 @@ import latentopt
 from latentopt import BitstreamError, InputError, Recipe
 from latentopt.bitstream import DIRECTIONS, Settings
 from latentopt.bitstream.headers import LATTICE, PMFS
-from latentopt.codec.recipe import PRESETS, get_preset
+from latentopt.codec.recipe import ALTERNATIVES, PRESETS, get_preset
 from latentopt.encoder import SEARCHES, Ahead, Effort, Grid, Schedule, Secant
 from latentopt.lattices import RULES
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 import latentopt
 from latentopt import BitstreamError, InputError, zoo
 from latentopt.codec.recipe import PRESETS, get_preset
+from latentopt.densities import FactorizedDensity
 from latentopt.encoder import Effort, Schedule
 from latentopt.media.images import read_image
 
