@@ -5,6 +5,7 @@
     1         LEB128 length; the channel of each part, names with commas between them
     2         LEB128 length; quality and metric as LEB128, and the codec's name (see Origin)
     3         LEB128 length; the step, a float of 2, 4 or 8 bytes
+    4         LEB128 length; for each part, its dither's seed and 1 as LEB128, 0 where it has none
     0x80      1 byte codec, 1 byte quality and metric
 
 A reader takes what a writer would write, and nothing else.
@@ -22,7 +23,7 @@ from latentopt.errors import BitstreamError, InputError
 LONGEST_FIELDS = 1 << 12
 """Bytes of fields that a reader accepts."""
 
-_TAGS = _CHANNELS, _NAMED, _STEP, _NUMBERED = (1, 2, 3, 0x80)
+_TAGS = _CHANNELS, _NAMED, _STEP, _SEEDS, _NUMBERED = (1, 2, 3, 4, 0x80)
 _SIZES = {_NUMBERED: 2}  # of values whose length is not written
 _CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
@@ -57,8 +58,14 @@ def _values(parts: Sequence[Settings], origin: Origin | None) -> Iterator[tuple[
         yield _NAMED, origin.names()
     if origin and origin.step != 1:
         yield _STEP, origin.step_bytes()
+    if any(settings.seed is not None for settings in parts):
+        yield _SEEDS, b"".join(_seed(settings.seed) for settings in parts)
     if origin and origin.is_short:
         yield _NUMBERED, origin.names()
+
+
+def _seed(seed: int | None) -> bytes:
+    return leb128(0 if seed is None else seed + 1)
 
 
 def _field(tag: int, value: bytes) -> bytes:
@@ -82,7 +89,7 @@ def unpack_fields(
     if len(fields) < length:
         raise BitstreamError("truncated: the header ends within its fields")
     values = _read_values(fields)
-    settings, origin = _channels(values, parts), _origin(values)
+    settings, origin = _seeds(values, _channels(values, parts)), _origin(values)
     if version_of(settings, origin) < version:
         raise BitstreamError(f"corrupt: the header says nothing that takes version {version}")
     if pack_fields(settings, origin) != data[: start + length]:
@@ -111,6 +118,17 @@ def _channels(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[S
     if len(names) != len(parts) or not all(map(_CHANNEL_NAME.fullmatch, names)):
         raise _unknown(_CHANNELS)
     return tuple(replace(settings, channel=name) for settings, name in zip(parts, names))
+
+
+def _seeds(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[Settings, ...]:
+    """The parts' settings with the seeds that the fields say."""
+    if _SEEDS not in values:
+        return tuple(parts)
+    seeds, position = list[int | None](), 0
+    for _ in parts:
+        value, position = read_leb128(values[_SEEDS], position)
+        seeds.append(value - 1 if value else None)
+    return tuple(replace(settings, seed=seed) for settings, seed in zip(parts, seeds))
 
 
 def _origin(values: Mapping[int, bytes]) -> Origin | None:

@@ -27,6 +27,8 @@ class Settings:
     """Whether each main latent comes with corrections of its scales, one per channel."""
     channel: str = LATTICE
     """How latents cross; version 1 of the formats knows lattices only."""
+    seed: int | None = None
+    """Of the dither, where the channel has one."""
 
     @property
     def version(self) -> int:

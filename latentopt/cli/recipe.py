@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from latentopt.cli import arguments, native
+from latentopt.errors import InputError
 
 if TYPE_CHECKING:
     from latentopt.codec.recipe import Recipe
@@ -15,6 +16,7 @@ QUANTS = ("int", "hex", "oct", "d4", "e8", "auto")
 SHIFTS = ("secant", "grid", "none")
 DIRECTIONS = ("density", "sign", "split")
 PMFS = ("exact", "paper")
+DITHERED = ("all", "main", "side")
 PRESETS = ("paper", "plain", "fast", "default", "slow", "best")
 
 CLIP_OPTIONS = ("gop", "parts", "ahead", "size", "rate")
@@ -37,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--direction", choices=DIRECTIONS, help=direction)
     scales = "adapt the model's statistics to the image: a few bytes that often save more"
     add("--scales", action=argparse.BooleanOptionalAction, help=scales)
+    dither = "move that grid by noise drawn from this seed, which the decoder draws, too"
+    add("--dither", type=arguments.seed, metavar="SEED", help=dither)
+    dithered = "which latents that is for (default: all)"
+    add("--dithered", choices=DITHERED, help=dithered)
     pmf = "probabilities: exact, or as the paper computes them, for comparisons (default: exact)"
     add("--pmf", choices=PMFS, help=pmf)
     portable = "faster, but the file decodes only on a machine like this one"
@@ -63,13 +69,17 @@ def recipe(args: argparse.Namespace) -> "Recipe":
     """What the options say, on top of their preset."""
     from latentopt.codec.recipe import Words, get_preset, preset_for
     from latentopt.encoder import Ahead
+    from latentopt.latents.dither import Dither
 
+    if args.dithered and args.dither is None:
+        raise InputError("--dithered says which latents --dither is for: give a seed")
     words: Words = {
         "quant": args.quant,
         "shift": False if args.shift == "none" else args.shift,
         "direction": args.direction,
         "scales": args.scales,
         "pmf": args.pmf,
+        "dither": None if args.dither is None else Dither(args.dither, args.dithered or "all"),
         "ahead": Ahead() if args.ahead else None,
     }
     is_native = native.is_native(args)

@@ -210,6 +210,8 @@ def _settings(settings: Settings) -> str:
     channel = f"channel {settings.channel}"
     if settings.channel == LATTICE:
         channel = f"lattice {settings.quant}, pmf {settings.pmf}"
+    if settings.seed is not None:
+        channel += f", lattice {settings.quant}, seed {settings.seed}"
     return f"{channel}, direction {settings.direction}, {portable}{scales}"
 
 

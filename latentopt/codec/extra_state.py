@@ -69,7 +69,8 @@ def _check_settings(state: Mapping[str, Tensor], expected: Settings) -> None:
     if said is None:
         return
     try:
-        theirs = json.loads(bytes(said.cpu().numpy().astype(np.uint8)))
+        words = json.loads(bytes(said.cpu().numpy().astype(np.uint8)))
+        theirs = asdict(Settings(**words))  # a state may be from before there were all of them
         ours = asdict(expected).items()
         differing = [f"{k}={theirs[k]!r}, not {v!r}" for k, v in ours if theirs[k] != v]
     except (AttributeError, KeyError, TypeError, ValueError):

@@ -25,6 +25,7 @@ FIXED: Mapping[str, Mapping[str, object]] = {
         "pmf": "exact",
         "portable": False,
         "channel": LATTICE,
+        "dither": None,
         "gop": None,
         "ahead": None,
     },

@@ -12,6 +12,7 @@ from latentopt.encoder import Ahead, Effort, Schedule, Secant, StepSearch, get_s
 from latentopt.encoder.search import Grid
 from latentopt.errors import BitstreamError, InputError
 from latentopt.latents import CHANNELS
+from latentopt.latents.dither import DITHERED, Dither
 from latentopt.lattices import RULES
 
 Shift = bool | str | StepSearch
@@ -34,6 +35,7 @@ class MoreWords(TypedDict, total=False):
     gop: int | None
     ahead: Ahead | None
     channel: str | None
+    dither: int | Dither | None
     format: str | None
 
 
@@ -85,6 +87,9 @@ class Recipe:
     """Of a video codec, step sizes chosen with the next frame's cost in view."""
     channel: str = LATTICE
     """How latents cross; what follows lattices only (quant, scales, effort, pmf) goes with that."""
+    dither: Dither | None = None
+    """Move the lattice by noise that both sides draw from a seed: what arrives then has the noise
+    that codecs are trained with (docs/guide/dither.md)."""
     format: str = OWN
     """What is written: ``latentopt``, or ``compressai``: the model's own strings, which its own
     ``decompress`` reads. Of such a recipe only the effort and lambda are free."""
@@ -101,6 +106,7 @@ class Recipe:
         _check_kind("shift", self.shift, StepSearch, "a StepSearch; wrap and but() know the words")
         _check_kind("effort", self.effort, Effort, "an Effort; presets are names of recipes")
         _check_kind("ahead", self.ahead, Ahead, "an Ahead")
+        _check_kind("dither", self.dither, Dither, "a Dither; wrap and but() take a seed, too")
         for name in ("scales", "portable"):
             if getattr(self, name) not in (True, False):
                 raise InputError(f"{name} {getattr(self, name)!r}: it is True or False")
@@ -118,21 +124,39 @@ class Recipe:
             raise InputError(
                 f"channel {self.channel!r} has no points to choose, no scales to correct"
             )
+        self._check_dither()
+
+    def _check_dither(self) -> None:
+        if self.channel in DITHERED:
+            raise InputError(f"channel {self.channel!r} goes by its seed: dither=SEED")
+        if self.dither is None:
+            return
+        if self.channel != LATTICE:
+            raise InputError(f"dither and channel {self.channel!r} exclude each other")
+        if self.effort or self.scales or self.pmf == "paper":
+            raise InputError(
+                "dither excludes an encoder that chooses points or corrects scales, and "
+                "pmf='paper': use the preset plain"
+            )
 
     def _check_contextual(self, other: "Recipe") -> None:
         """What is not for codecs with a context alone must be the same for them."""
         _check_kind("contextual", other, Recipe, "a Recipe")
         if other.contextual:
             raise InputError("contextual: the recipe for codecs with a context has another in it")
-        for name in ("format", "portable", "channel", "parts", "gop", "ahead"):
+        for name in ("format", "portable", "channel", "dither", "parts", "gop", "ahead"):
             if getattr(other, name) != getattr(self, name):
                 raise InputError(f"contextual: its {name} must be that of the recipe itself")
 
     @property
     def settings(self) -> Settings:
         """What of it the decoder must know."""
-        words = (self.quant, self.pmf, self.direction, self.portable, self.scales, self.channel)
-        return Settings(*words)
+        channel, seed = self.channel, None
+        if self.dither:
+            channel, seed = self.dither.channel, self.dither.seed
+        return Settings(
+            self.quant, self.pmf, self.direction, self.portable, self.scales, channel, seed
+        )
 
     @property
     def summary(self) -> str:
@@ -150,6 +174,7 @@ class Recipe:
             "scales": self.scales,
             f"{self.effort and self.effort.schedule.steps} steps": self.effort,
             "tables of the paper": self.pmf == "paper",
+            "dither": self.dither,
         }
         lattice = self.quant if self.channel == LATTICE else self.channel
         return "+".join([lattice, *(word for word, holds in said.items() if holds)])
@@ -157,7 +182,7 @@ class Recipe:
     def _does_as(self, other: "Recipe") -> bool:
         """Whether both choose the same points and shifts, given one and the same model."""
         effort = self.effort and replace(self.effort, progress=False)
-        names = ("quant", "shift", "direction", "scales", "pmf", "channel")
+        names = ("quant", "shift", "direction", "scales", "pmf", "channel", "dither")
         same = all(getattr(self, name) == getattr(other, name) for name in names)
         return same and effort == other.effort
 
@@ -176,7 +201,8 @@ class Recipe:
                 scales=settings.scales,
                 pmf=settings.pmf,
                 portable=settings.portable,
-                channel=settings.channel,
+                channel=LATTICE if settings.channel in DITHERED else settings.channel,
+                dither=Dither.of(settings),
             )
         except InputError as error:
             raise BitstreamError(
@@ -190,6 +216,8 @@ class Recipe:
             return self._in(changes.pop("format")).but(**changes)
         if "shift" in changes:
             changes["shift"] = _search(changes["shift"])
+        if isinstance(changes.get("dither"), int):
+            changes["dither"] = Dither(changes["dither"])
         if "parts" in changes:
             named = changes["parts"]
             changes["parts"] = named if isinstance(named, str) else tuple(named)

@@ -21,6 +21,7 @@ from latentopt.codec.recipe import MoreWords, Recipe, Shift, Words, get_preset, 
 from latentopt.codec.video import VideoCodec
 from latentopt.encoder import Ahead, Effort
 from latentopt.errors import BitstreamError, InputError
+from latentopt.latents.dither import Dither
 
 MakeAdapter = Callable[[nn.Module, bool], Adapter]
 MakeVideoAdapter = Callable[[nn.Module, bool], VideoAdapter]
@@ -82,6 +83,7 @@ def wrap(
     gop: int | None = None,
     ahead: Ahead | None = None,
     channel: str | None = None,
+    dither: int | Dither | None = None,
     format: str | None = None,
 ) -> Codec | VideoCodec:
     """Make a trained codec compress better; the model itself is copied and left untouched.
@@ -108,6 +110,8 @@ def wrap(
         recipe: the same as a value of your own.
         direction, scales, effort, lmbda, pmf, portable: see :class:`Recipe`.
         parts, gop, ahead, channel: likewise.
+        dither: a seed, 0 to 2^32 - 1, or a :class:`Dither` that also says which latents: move the
+            lattice by noise that both sides draw (docs/guide/dither.md).
         format: ``"compressai"``: write the model's own strings, which its own ``decompress`` reads
             without latentopt (docs/guide/deployed-decoders.md); with it go preset, effort, lmbda
             and parts, and nothing else.
@@ -141,6 +145,7 @@ def wrap(
         "gop": gop,
         "ahead": ahead,
         "channel": channel,
+        "dither": dither,
     }
     named = preset or ("default" if format == NATIVE else preset_for(words))
     made = (recipe or get_preset(named, format or OWN)).but(**words)
@@ -264,6 +269,7 @@ def _video(
         lmbda=recipe.lmbda,
         portable=recipe.portable,
         channel=recipe.channel,
+        dither=recipe.dither,
         format=recipe.format,
     )
     codecs = {

@@ -7,6 +7,7 @@ from latentopt.bitstream.headers import LATTICE
 from latentopt.densities import Density
 from latentopt.errors import InputError
 from latentopt.latents.channel import Channel
+from latentopt.latents.dither import DITHERED, DitherChannel
 from latentopt.latents.lattice import LatticeChannel
 from latentopt.lattices import RULES
 from latentopt.pmf.tables import Ints
@@ -38,4 +39,10 @@ def _lattice(density: Density, settings: Settings, dumped: Ints | None) -> Latti
     return LatticeChannel(density, rule, settings.pmf, dumped, corrected=settings.scales)
 
 
-CHANNELS: dict[str, MakeChannel] = {LATTICE: _lattice}
+def _dither(density: Density, settings: Settings, dumped: Ints | None) -> DitherChannel:
+    if settings.seed is None:
+        raise InputError(f"channel {settings.channel!r} needs a seed: wrap(model, dither=SEED)")
+    return DitherChannel(density, RULES[settings.quant], settings.seed)
+
+
+CHANNELS: dict[str, MakeChannel] = {LATTICE: _lattice, **dict.fromkeys(DITHERED, _dither)}
