@@ -6,6 +6,7 @@ preset   = "paper" | "plain" | "fast" | "default" | "slow" | "best"
 part     = lattice (at most one, first; else it is "int") | "shift" | "grid" (search the step size
            as the paper does) | "sign" or "split" (shift direction) | "scales" (corrected)
            | "rdo" (rate and distortion) | "refine" (tens of steps) | "paper" (the paper's tables)
+           | "dither" (all latents, with the seed 0)
 lattice  = "int" | "hex" | "oct" | "d4" | "e8" | "auto"
 """
 
@@ -36,6 +37,7 @@ _OPTIONS: dict[str, Words] = {
     "rdo": {"effort": _RDO},
     "refine": {"effort": _REFINE},
     "paper": {"pmf": "paper"},
+    "dither": {"dither": 0},
 }
 """In the order of the canonical spelling; what comes later says more than what comes before."""
 

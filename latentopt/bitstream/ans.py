@@ -71,7 +71,7 @@ class SymbolEncoder:
         coder = constriction.stream.stack.AnsCoder(_BOTTOM)
         for model, symbols, weights in reversed(self._runs):
             if len(symbols):
-                own = () if weights is None else (weights(),)
+                own = () if weights is None else (np.ascontiguousarray(weights()),)
                 coder.encode_reverse(np.ascontiguousarray(symbols, dtype=np.int32), model, *own)
         # The last word is the head of the stack and never zero; its leading zero bytes say nothing.
         return coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
@@ -106,7 +106,11 @@ class SymbolDecoder:
 
     def rows(self, weights: Floats) -> Ints:
         """Symbols (n,) of the alphabets ``weights`` (n, k), see :meth:`SymbolEncoder.rows`."""
-        return self._coder.decode(_ROWS, weights) if len(weights) else np.zeros(0, dtype=np.int32)
+        if not len(weights):
+            return np.zeros(0, dtype=np.int32)
+        return self._coder.decode(
+            _ROWS, np.ascontiguousarray(weights)
+        )  # which it takes for granted
 
     def integers(self, n: int) -> NDArray[np.int64]:
         lengths = self._uniform(n, MAX_INTEGER_BITS + 1)

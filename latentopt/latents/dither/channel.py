@@ -45,7 +45,7 @@ class DitherChannel:
 
     def __init__(self, density: Density, rule: Rule, seed: int):
         self.density, self.seed, self._rule = density, seed, rule
-        self.tables = DitherTables(density, rule)
+        self.tables = DitherTables.of(density, rule)
 
     def send(self, walk: Walk, target: Point, /) -> DitheredLatent:
         """The dithered points nearest to the target.

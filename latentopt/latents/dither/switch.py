@@ -42,12 +42,10 @@ class Dither:
 
     @staticmethod
     def of(settings: Settings) -> "Dither | None":
-        """That of a header's settings; InputError where there is a seed but no such channel."""
-        if settings.seed is None:
-            return None
-        if settings.channel not in DITHERED:
-            raise InputError(f"channel {settings.channel!r} has no dither")
-        return Dither(settings.seed, DITHERED[settings.channel])
+        """That of a header's settings; InputError where channel and seed do not go together."""
+        if (settings.channel in DITHERED) != (settings.seed is not None):
+            raise InputError(f"channel {settings.channel!r} with the seed {settings.seed}")
+        return None if settings.seed is None else Dither(settings.seed, DITHERED[settings.channel])
 
 
 def at_depth(settings: Settings, depth: int) -> Settings:

@@ -11,6 +11,7 @@ and a dither say what r is. So there are 64 tables per level and axis, whatever 
 """
 
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,8 @@ from latentopt.lattices import LATTICES, Lattice, Rule
 from latentopt.pmf import Counts
 from latentopt.pmf.tables import AxisTable, Ints
 
-LEAST_SPREAD = 0.5
-"""Below it levels use `int`, which has no product form to be inaccurate."""
+LEAST_WIDTH = 0.5
+"""Narrower levels use `int`, which has no product form to be inaccurate."""
 
 MOST_ENTRIES = 1 << 22
 """Counts that are held at once, about 64 MiB with what the coder makes of them."""
@@ -47,8 +48,8 @@ class PlacedAxis:
         seen = np.flatnonzero((q >= RARE * mass[:, None]).any(axis=0))
         kept = q[:, seen[0] : seen[-1] + 1]
         rest = np.maximum(mass - kept.sum(axis=1), 0.0)
-        first, rows = int(k[seen[0]]), np.concatenate([kept, rest[:, None]], axis=1)
-        tables = (AxisTable(first, Counts.from_probabilities(row, density.lift)) for row in rows)
+        rows = Counts.rows(np.concatenate([kept, rest[:, None]], axis=1), density.lift)
+        tables = (AxisTable(int(k[seen[0]]), Counts(row)) for row in rows.astype(np.int32))
         return PlacedAxis(tuple(tables), Counts.from_probabilities(mass, density.lift).counts)
 
     @property
@@ -65,17 +66,27 @@ class PlacedAxis:
 class DitherTables:
     """The tables of all levels of a density, made when they are first needed.
 
-    Threads share them; what is forgotten for want of room comes out alike when it is made again.
+    Channels and threads share them, whatever their seeds (:meth:`of`); what is forgotten for want
+    of room comes out alike when it is made again.
     """
 
     def __init__(self, density: Density, rule: Rule):
-        least = max(rule.least_spread, LEAST_SPREAD)
         self.density = density
         self.lattices = [
-            rule.wide if spread >= least else LATTICES["int"] for spread in density.spreads
+            rule.lattice(spread) if _width(density, level) >= LEAST_WIDTH else LATTICES["int"]
+            for level, spread in enumerate(density.spreads)
         ]
         """Of each level."""
         self._axes: dict[tuple[str, int, int], PlacedAxis] = {}
+
+    @staticmethod
+    def of(density: Density, rule: Rule) -> "DitherTables":
+        """Those that some channel of an equal density has, or new ones."""
+        key = density.fingerprint, rule.name
+        return _SHARED.setdefault(key, _SHARED.get(key) or DitherTables(density, rule))
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**vars(self), "_axes": {}}  # made anew where it is needed
 
     def axis(self, lattice: Lattice, level: int, axis_class: int) -> PlacedAxis:
         """That of a level, for coordinates of one of the lattice's units."""
@@ -109,11 +120,19 @@ class DitherTables:
         return Counts.rows(_products(masses, np.array(lattice.cosets))) - 1.0
 
 
+_SHARED = WeakValueDictionary[tuple[str, str], DitherTables]()
+
+
 def residues(
     lattice: Lattice, m: NDArray[np.integer], dither: NDArray[np.uint8]
 ) -> NDArray[np.int64]:
     """The places r of coordinates that are ``m`` modulo the lattice's modulus, so dithered."""
     return (m * (PLACES // lattice.modulus) + dither.astype(np.int64)) % PLACES
+
+
+def _width(density: Density, level: int) -> float:
+    """Standard deviation of a Gaussian with the same peak: what is sharp at 0 is narrow."""
+    return 1 / (np.sqrt(2 * np.pi) * float(density.pdf(level, np.zeros(1))[0]))
 
 
 def _smoothed(density: Density, level: int, lattice: Lattice, t: Floats) -> Floats:
