@@ -1,7 +1,7 @@
 """The dithered channel: lattice points moved by noise that both sides draw from a seed."""
 
 from latentopt.latents.dither.channel import DitherChannel
-from latentopt.latents.dither.latent import DitheredLatent
+from latentopt.latents.dither.dithered import DitheredLatent
 from latentopt.latents.dither.philox import PLACES, philox, places
 from latentopt.latents.dither.switch import DITHERED, LATENTS, Dither, at_depth
 

@@ -18,7 +18,7 @@ from latentopt.bitstream.ans import SymbolDecoder
 from latentopt.densities import Density
 from latentopt.errors import InputError
 from latentopt.latents.channel import Point
-from latentopt.latents.dither.latent import DitheredLatent, Vectors, spacing
+from latentopt.latents.dither.dithered import DitheredLatent, Vectors, spacing
 from latentopt.latents.dither.philox import PLACES, places
 from latentopt.latents.dither.tables import DitherTables
 from latentopt.latents.lattice.channel import MAX_COORDINATE
