@@ -21,6 +21,7 @@ _TEMPORARY = re.compile(r"\.latentopt-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}")
 _DEVICES = ("/dev/", "/proc/")
 _MOST_LINKS = 40  # as Linux counts
 _MEMORY = "/dev/shm/"  # a folder like any other
+_CHUNK, _LARGEST = 1 << 20, 1 << 30  # bytes that are read at a time, and at all
 
 
 @contextmanager
@@ -38,8 +39,7 @@ def whole(path: Path) -> Iterator[Path]:
     if target.is_dir() and any(target.iterdir()):
         raise InputError(f"{path} is a folder with files in it: remove it or name another")
     sweep(target.parent)
-    name = f".latentopt-{_here()}-{os.getpid()}-{secrets.token_hex(4)}"
-    temporary = target.with_name(name)
+    temporary = target.with_name(_temporary())
     try:
         yield temporary
         _keep_mode(target, temporary)
@@ -47,6 +47,18 @@ def whole(path: Path) -> Iterator[Path]:
     except BaseException:
         _remove(temporary)
         raise
+
+
+@contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """A new folder within a folder, removed in the end; and so is what killed runs left there."""
+    sweep(folder)
+    made = folder / _temporary()
+    made.mkdir()
+    try:
+        yield made
+    finally:
+        _remove(made)
 
 
 def place(path: Path) -> Path:
@@ -76,6 +88,10 @@ def sweep(folder: Path) -> None:
                 LatentoptWarning,
                 stacklevel=4,
             )
+
+
+def _temporary() -> str:
+    return f".latentopt-{_here()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def _is_stale(name: str) -> bool:
@@ -129,6 +145,16 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def at_home(path: str) -> Path:
+    """A folder of the user's with the home folder put in for ``~``.
+
+    Where there is none (HOME is not set, and the system does not know the user), it is one in which
+    nothing is, and nothing can be made.
+    """
+    found = os.path.expanduser(path)
+    return Path(os.devnull, found[2:]) if found.startswith("~") else Path(found)
+
+
 @contextmanager
 def reading(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A file open for reading; InputError where it cannot be read."""
@@ -137,6 +163,26 @@ def reading(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield file
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def read_whole(path: str | os.PathLike[str]) -> bytes:
+    """A file's content.
+
+    Raises:
+        InputError: it cannot be read, or is not done after a gibibyte, as devices are not.
+    """
+    with reading(path) as file:
+        return all_of(file, str(path))
+
+
+def all_of(file: BinaryIO, name: str) -> bytes:
+    """What is left of an open file; InputError where that is more than a gibibyte."""
+    data = bytearray()
+    while chunk := file.read(_CHUNK):
+        data += chunk
+        if len(data) > _LARGEST:
+            raise InputError(f"{name}: is larger than {_LARGEST >> 30} GiB, as no such file is")
+    return bytes(data)
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:

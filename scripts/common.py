@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
@@ -23,8 +23,6 @@ from latentopt.media.images import read_image
 from latentopt.zoo.embedded import EMBEDDED
 
 Result = TypeVar("Result")
-Strings = bytes | Sequence["Strings"] | Mapping[str, "Strings"]
-"""What codecs write: byte strings in lists and dicts of any depth."""
 
 WEIGHTS = DATA.parent / "weights"
 """The laboratory's checkpoints."""
@@ -97,14 +95,6 @@ def main_latent(codec: Codec, x: Tensor) -> MainLatent:
     [side] = codec.encode(x)["z"]
     walk = adapter.walk([side.shifted(codec.assembly.direction(1))], (height, width))
     return MainLatent(y.numpy().ravel(), walk)
-
-
-def byte_count(strings: Strings) -> int:
-    """All bytes of what a codec wrote."""
-    if isinstance(strings, bytes):
-        return len(strings)
-    parts = strings.values() if isinstance(strings, Mapping) else strings
-    return sum(map(byte_count, parts))
 
 
 def seconds(work: Callable[[], Result]) -> tuple[float, Result]:

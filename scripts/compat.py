@@ -22,7 +22,7 @@ from typing import Any
 import foreign
 import pandas as pd
 import torch
-from common import WEIGHTS, add_images, byte_count, run, seconds, untrained
+from common import WEIGHTS, add_images, run, seconds, untrained
 from compressai.models import (
     Cheng2020Anchor,
     Cheng2020AnchorCheckerboard,
@@ -31,7 +31,6 @@ from compressai.models import (
     ScaleHyperprior,
 )
 from compressai.models.sensetime import Elic2022Official
-from latentopt.bench.metrics import psnr_db
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -40,9 +39,11 @@ from latentopt.adapters import with_step
 from latentopt.adapters.base import Scale
 from latentopt.bench import datasets
 from latentopt.bench.bdrate import MIN_POINTS, bd_rate
+from latentopt.bench.codecs import coded_bytes
 from latentopt.codec.formats import NATIVE
 from latentopt.codec.synthesis import padded
 from latentopt.media.images import read_image, to_uint8
+from latentopt.media.quality import psnr_db
 
 PLAIN = "plain"
 RANDOM: dict[str, tuple[type[Any], tuple[object, ...]]] = {
@@ -117,8 +118,10 @@ class Streams:
 
 
 def portable(model: nn.Module) -> nn.Module:
-    """A copy whose every class a foreign process knows: a step's scales are latentopt's."""
+    """A copy whose every class a foreign process knows: a step's scales are latentopt's, and so is
+    what the zoo notes on a model."""
     own = copy.deepcopy(model)
+    vars(own).pop("origin", None)
     for whole in list(own.modules()):
         for name, part in whole.named_children():
             if isinstance(part, Scale):
@@ -136,7 +139,7 @@ def code_image(streams: Streams, point: Point, x: Tensor, image: str, presets: l
         about = {"codec": point.codec, "point": point.name, "image": image, "preset": preset}
         job = {"kind": "strings", "model": model, "strings": out["strings"], "shape": out["shape"]}
         x_hat = point.model.decompress(out["strings"], out["shape"])["x_hat"]
-        size = byte_count(out["strings"])
+        size = coded_bytes(out["strings"], 0)
         streams.add(job, [x_hat], **about, bytes=size, seconds=took, x=x)
 
 
@@ -149,7 +152,7 @@ def code_clip(streams: Streams, x: Tensor, image: str, presets: list[str]) -> No
         strings, shapes = coder.compress(frames)
         job = {"kind": "clip", "strings": strings, "shapes": shapes}
         about = {"codec": "ssf2020", "point": "random", "image": image, "preset": preset}
-        streams.add(job, model.decompress(strings, shapes), **about, bytes=byte_count(strings))
+        streams.add(job, model.decompress(strings, shapes), **about, bytes=coded_bytes(strings, 0))
 
 
 def report(streams: Streams, found: list[Any]) -> int:

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from common import byte_count, run
+from common import run
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -25,6 +25,7 @@ from latentopt import Codec
 from latentopt.adapters import Conditioned, SideAdapter, intra, load_dcvc
 from latentopt.adapters.checkout import FAMILIES
 from latentopt.adapters.dcvc_net import video
+from latentopt.bench.codecs import coded_bytes
 from latentopt.bench.datasets import resolve
 from latentopt.bitstream import NO_SHIFT
 from latentopt.densities import LaplaceDensity
@@ -169,7 +170,7 @@ def intra_rows(family: str, model: nn.Module, x: Tensor) -> list[Row]:
     exact = torch.equal(codec.decompress(**out)["x_hat"], codec(x)["x_hat"])
     theirs: Any = model
     own = theirs(x, theirs.q_scale[0]) if family == "DCVC-HEM" else theirs(x, True, 0)
-    written = byte_count(out["strings"])
+    written = coded_bytes(out["strings"], 0)
     rows = [Row(family, "image", written, float(own["bit"]) / 8, exact)]
     adapter = codec.assembly.adapter
     assert isinstance(adapter, SideAdapter)

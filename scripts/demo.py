@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from common import byte_count, head, line, run
+from common import head, line, run
 
 import latentopt
 from latentopt import zoo
-from latentopt.bench.codecs import BaselineCodec
+from latentopt.bench.codecs import BaselineCodec, coded_bytes
 from latentopt.bench.configs import parse_all
 from latentopt.bench.datasets import Dataset, resolve
 from latentopt.bench.markdown import write_summary
@@ -96,17 +96,16 @@ def to_file_and_back() -> str:
     coded, decoded = OUT / f"{path.stem}.lo", OUT / f"{path.stem}.png"
     OUT.mkdir(parents=True, exist_ok=True)
     size = latentopt.wrap(model, preset=PRESET).save(coded, x)
-    words = ["decode", coded, "-o", decoded, "--codec", CODEC, "--quality", str(QUALITY)]
-    command = [sys.executable, "-m", "latentopt", *map(str, words)]
+    command = [sys.executable, "-m", "latentopt", "decode", str(coded), "-o", str(decoded)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     theirs = BaselineCodec(model)
     with torch.no_grad():
         out = theirs.compress(x)
         x_hat = theirs.decompress(**out)["x_hat"]
-    ours = psnr_db(to_uint8(x), to_uint8(read_image(decoded)))
+    ours, own = (psnr_db(to_uint8(x), to_uint8(y)) for y in (read_image(decoded), x_hat))
     return (
         f"{path.name}: {size} bytes, {ours:.2f} dB after decoding {coded}; by CompressAI's own "
-        f"coder {byte_count(out['strings'])} bytes, {psnr_db(to_uint8(x), to_uint8(x_hat)):.2f} dB"
+        f"coder {coded_bytes(out['strings'], 0)} bytes, {own:.2f} dB"
     )
 
 

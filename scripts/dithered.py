@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from time import process_time
@@ -59,37 +60,47 @@ def kept(name: str, quant: str) -> Codec:
     return latentopt.wrap(model(name), quant=quant, dither=0)
 
 
-def codec_of(case: dict[str, object]) -> Codec:
-    name, quant = str(case["name"]), str(case["quant"])
-    kept(name, quant)
-    dither = Dither(int(str(case["seed"])), str(case["latents"]))
-    return latentopt.wrap(model(name), quant=quant, shift=False, dither=dither)
+@dataclass(frozen=True)
+class Case:
+    """One trip."""
 
+    name: str
+    quant: str
+    latents: str
+    seed: int
+    size: tuple[int, int]  # (H, W)
 
-def cases(count: int) -> list[dict[str, object]]:
-    random = np.random.default_rng(0)
-    return [
-        {
-            "name": str(random.choice([*RANDOM, *EMBEDDED])),
-            "quant": str(random.choice(list(LATTICES))),
-            "latents": str(random.choice(list(LATENTS))),
-            "seed": int(random.integers(1 << 32)),
-            "size": tuple(int(n) for n in random.integers([1, 1], [130, 130])),
-        }
-        for _ in range(count)
-    ]
+    @staticmethod
+    def drawn(random: np.random.Generator) -> "Case":
+        height, width = (int(side) for side in random.integers([1, 1], [130, 130]))
+        return Case(
+            name=str(random.choice([*RANDOM, *EMBEDDED])),
+            quant=str(random.choice(list(LATTICES))),
+            latents=str(random.choice(list(LATENTS))),
+            seed=int(random.integers(1 << 32)),
+            size=(height, width),
+        )
+
+    @property
+    def codec(self) -> Codec:
+        kept(self.name, self.quant)
+        dither = Dither(self.seed, self.latents)
+        return latentopt.wrap(model(self.name), quant=self.quant, shift=False, dither=dither)
 
 
 def encode(folder: Path, count: int) -> None:
+    random = np.random.default_rng(0)
     photographs = [read_image(path) for path in resolve("sample").paths]
-    for i, case in enumerate(cases(count)):
-        height, width = case["size"]  # type: ignore[misc]
-        codec, x = codec_of(case), photographs[i % len(photographs)][..., :height, :width]
-        coded = codec.encode(x)
-        strings = [[one.string for one in latents] for latents in coded.values()]
-        found = [torch.from_numpy(one.latent.hat) for [one] in coded.values()]
-        x_hat = codec.decompress(strings, x.shape[-2:])["x_hat"]
-        torch.save({**case, "strings": strings, "hats": found, "x_hat": x_hat}, folder / str(i))
+    for i in range(count):
+        case = Case.drawn(random)
+        x = photographs[i % len(photographs)][..., : case.size[0], : case.size[1]]
+        codec = case.codec
+        coded = [one for [one] in codec.encode(x).values()]
+        hats = [torch.from_numpy(one.latent.hat) for one in coded]
+        strings = [[one.string] for one in coded]
+        x_hat = codec.decompress(strings, case.size)["x_hat"]
+        written = {"case": asdict(case), "strings": strings, "hats": hats, "x_hat": x_hat}
+        torch.save(written, folder / str(i))
 
 
 def decode(folder: Path) -> int:
@@ -97,16 +108,16 @@ def decode(folder: Path) -> int:
     torch.set_num_threads(2)
     differing = 0
     for path in sorted(folder.iterdir()):
-        case = torch.load(path, weights_only=True)
-        codec, size = codec_of(case), case["size"]
-        found = codec.decode([string for [string] in case["strings"]], size)
-        same = all(
-            torch.equal(torch.from_numpy(a.latent.hat), b) for a, b in zip(found, case["hats"])
-        )
-        x_hat = codec.decompress(case["strings"], size)["x_hat"]
-        if not same or float((x_hat - case["x_hat"]).abs().max()) > TOLERANCE:
+        written = torch.load(path, weights_only=True)
+        case = Case(**written["case"])
+        codec = case.codec
+        found = codec.decode([string for [string] in written["strings"]], case.size)
+        hats = [torch.from_numpy(one.latent.hat) for one in found]
+        same = all(torch.equal(a, b) for a, b in zip(hats, written["hats"], strict=True))
+        x_hat = codec.decompress(written["strings"], case.size)["x_hat"]
+        if not same or float((x_hat - written["x_hat"]).abs().max()) > TOLERANCE:
             differing += 1
-            print(case["name"], case["quant"], case["latents"], case["seed"], size)
+            print(case)
     return differing
 
 

@@ -18,7 +18,6 @@ from common import (
     LAB_MEAN_2,
     add_codec,
     add_images,
-    byte_count,
     cut,
     head,
     images,
@@ -31,6 +30,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 import latentopt
+from latentopt.bench.codecs import coded_bytes
 from latentopt.bench.plots import plot_effort
 from latentopt.codec.recipe import PRESETS
 from latentopt.encoder import Effort
@@ -53,7 +53,7 @@ def measured(codec: latentopt.Codec, x: Tensor, trade: float) -> tuple[float, fl
     """Cost and rate in bits, and seconds to encode."""
     took, out = seconds(lambda: codec.compress(x))
     x_hat = codec.decompress(out["strings"], out["shape"])["x_hat"]
-    bits = 8 * byte_count(out["strings"])
+    bits = 8 * coded_bytes(out["strings"], 0)
     return bits + trade * float((x_hat - x).square().sum()), bits, took
 
 

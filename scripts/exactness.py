@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import WEIGHTS, add_images, byte_count, images, run
+from common import WEIGHTS, add_images, images, run
 from compressai.models import CompressionModel
 from torch import Tensor
 from tqdm import tqdm
 
 import latentopt
 from latentopt import zoo
+from latentopt.bench.codecs import coded_bytes
 from latentopt.lattices import RULES
 from latentopt.media.images import to_uint8
 
@@ -38,7 +39,8 @@ def compare(model: CompressionModel, x: Sequence[Tensor], portable: bool) -> str
         reference, out = model.compress(image), codec.compress(image)
         x_ref = model.decompress(**reference)["x_hat"]
         x_hat = codec.decompress(**out)["x_hat"]
-        theirs, ours = theirs + byte_count(reference["strings"]), ours + byte_count(out["strings"])
+        theirs += coded_bytes(reference["strings"], 0)
+        ours += coded_bytes(out["strings"], 0)
         difference = max(difference, float((x_hat - x_ref).abs().max()))
         differing += int((to_uint8(x_hat) != to_uint8(x_ref)).sum())
     return (
@@ -55,7 +57,7 @@ def bytes_and_probabilities(model: CompressionModel, x: Sequence[Tensor], quant:
     for image in tqdm(x, desc=quant, disable=None):
         likelihoods = codec(image)["likelihoods"].values()
         bits = -sum(float(p.double().log2().sum()) for p in likelihoods)
-        written = 8 * byte_count(codec.compress(image)["strings"])
+        written = 8 * coded_bytes(codec.compress(image)["strings"], 0)
         ratios.append(written / bits - 1)
         extra.append(written / 8 - bits / 8)
     return (

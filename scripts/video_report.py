@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from common import TRAINING, byte_count, head, line, run, training
+from common import TRAINING, head, line, run, training
 from compressai.models.video import ScaleSpaceFlow
 from torch import Tensor
 from torch.nn.functional import pad
 from tqdm import tqdm
 
 from latentopt import zoo
+from latentopt.bench.codecs import coded_bytes
 from latentopt.media.clips import open_clip
 from latentopt.media.images import to_uint8
 from latentopt.media.quality import psnr_db
@@ -53,7 +54,7 @@ def measure(model: ScaleSpaceFlow, frames: list[Tensor], gop: int) -> Rd:
     for start in range(0, len(frames), gop):
         group = frames[start : start + gop]
         strings, shapes = model.compress([padded(x) for x in group])
-        size += byte_count(strings)
+        size += coded_bytes(strings, 0)
         for x, x_hat in zip(group, model.decompress(strings, shapes)):
             psnrs.append(psnr_db(to_uint8(x), to_uint8(x_hat[..., :height, :width])))
     return Rd(8 * size / (len(frames) * height * width), sum(psnrs) / len(psnrs))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from latentopt.atomic import place, sweep, whole, write_whole
+from latentopt.atomic import place, scratch, sweep, whole, write_whole
 from latentopt.errors import InputError, LatentoptWarning
 
 WRITER = """
@@ -71,6 +71,16 @@ def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path: Path, kind: s
     running.send_signal(signal.SIGTERM)
     running.communicate(timeout=30)
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_scratch_folder_is_removed_and_so_is_a_killed_processs(tmp_path: Path) -> None:
+    writer = start_writer(tmp_path / "out", "folder")
+    writer.kill()
+    writer.communicate(timeout=30)
+    with pytest.warns(LatentoptWarning, match="killed"), scratch(tmp_path) as folder:
+        assert [p.name for p in tmp_path.iterdir()] == [folder.name]
+        (folder / "x").touch()
+    assert not list(tmp_path.iterdir())
 
 
 def test_files_of_other_machines_and_names_are_not_swept(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from latentopt.adapters.factorized import FactorizedAdapter
 from latentopt.adapters.hyperprior import MeanScaleAdapter, ScaleAdapter
 from latentopt.adapters.predicted import Knowing, VideoAdapter
 from latentopt.adapters.registry import adapter_class
-from latentopt.adapters.side import Conditioned, Leaf, Parameters, SideAdapter
+from latentopt.adapters.side import Conditioned, Describe, Leaf, Parameters, SideAdapter
 from latentopt.adapters.ssf import ScaleSpaceFlowAdapter
 from latentopt.adapters.stepped import has_steps, with_step
 from latentopt.adapters.tiles import Tiled
@@ -22,6 +22,7 @@ __all__ = [
     "Conditioned",
     "ContextAdapter",
     "DCVCAdapter",
+    "Describe",
     "DualPriorAdapter",
     "FactorizedAdapter",
     "FourPartAdapter",

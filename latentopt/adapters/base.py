@@ -6,6 +6,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar, cast, overload
 
@@ -37,14 +38,21 @@ class Places:
     synthesis: str = "g_s"
 
 
-def _free() -> None:
-    """A forked process has none of the threads that might hold the lock."""
+def deriving() -> AbstractContextManager[object]:
+    """Held while what follows from weights is made: what one thread makes, others wait for."""
+    return _DERIVING
+
+
+def _forked() -> None:
+    """A forked process has none of its parent's threads: none that might hold the lock, and none
+    of OpenMP's, for which it would wait for ever."""
     global _DERIVING
     _DERIVING = threading.RLock()
+    torch.set_num_threads(1)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_free)
+    os.register_at_fork(after_in_child=_forked)
 
 
 class derived(Generic[T]):
@@ -143,7 +151,7 @@ class Adapter(ABC):
 
         All views of an adapter share it, and all threads.
         """
-        with _DERIVING:
+        with deriving():
             if name not in self._kept:
                 self._kept[name] = compute()
             found: T = self._kept[name]

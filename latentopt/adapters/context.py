@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from latentopt.adapters.alone import on_one_thread
 from latentopt.adapters.base import as_numpy, cpu_copy, derived, flat_layers
 from latentopt.adapters.hyperprior import ScaleAdapter
-from latentopt.adapters.side import Leaf, Parameters, SideAdapter
+from latentopt.adapters.side import Describe, Leaf, Parameters, SideAdapter
 from latentopt.adapters.still import peeled
 from latentopt.errors import UnsupportedModelError
 
@@ -187,6 +187,11 @@ class ContextAdapter(WalkedAdapter, ScaleAdapter):
 
     def hyper_analysis(self, y: Tensor) -> Tensor:
         return self.model.h_a(y)
+
+    def describing(self, y: Tensor) -> Describe | None:
+        convolution, head = self.walked
+        context = convolution(y)
+        return lambda side: head(torch.cat([self.model.h_s(side), context], dim=1)).chunk(2, 1)
 
 
 def swapped(head: nn.Module) -> nn.Module:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latentopt.adapters.base import Scale, cpu_copy, derived, flat_layers, scale_table
-from latentopt.adapters.side import Leaf, Parameters, SideAdapter
+from latentopt.adapters.side import Describe, Leaf, Parameters, SideAdapter
+from latentopt.adapters.tiles import Tiled
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 
 
@@ -36,6 +37,13 @@ class ScaleAdapter(SideAdapter):
     def hyper_analysis(self, y: Tensor) -> Tensor:
         return self.model.h_a(y.abs())
 
+    def describing(self, y: Tensor) -> Describe | None:
+        def describe(side: Tensor) -> tuple[Tensor, Tensor]:
+            scales = self.model.h_s(side)
+            return scales, torch.zeros_like(scales)
+
+        return describe
+
     def draft_features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
         z_hat = torch.from_numpy(side).reshape(1, *shape)
         output = self.model.h_s(z_hat.to(next(self.model.h_s.parameters()))).float()
@@ -44,7 +52,8 @@ class ScaleAdapter(SideAdapter):
     def features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
         if not self.portable:
             return self.draft_features(side, shape)
-        return self._portable(torch.from_numpy(side).reshape(1, *shape))[0].cpu().numpy()
+        z_hat = torch.from_numpy(side).reshape(1, *shape)
+        return Tiled(self).features(self._portable, z_hat)[0].cpu().numpy()
 
     def main_shape(self, features: NDArray) -> tuple[int, ...]:
         return self.split(features).scales.shape
@@ -76,6 +85,9 @@ class MeanScaleAdapter(ScaleAdapter):
 
     def hyper_analysis(self, y: Tensor) -> Tensor:
         return self.model.h_a(y)
+
+    def describing(self, y: Tensor) -> Describe | None:
+        return lambda side: self.model.h_s(side).chunk(2, 1)
 
     def split(self, output: NDArray) -> Parameters:
         scales, means = np.split(output, 2)

@@ -1,7 +1,7 @@
 """Families whose main latent has a scale and a mean for each element, given a side latent."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -29,6 +29,10 @@ class Leaf(Protocol):
 
         Scales are those of the residual, (value - mean) / step; means are in latent units.
         """
+
+
+Describe = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""From a decoded side latent (1, N, h/4, w/4) to scales and means (1, M, h, w)."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,14 @@ class SideAdapter(Adapter):
         """:meth:`features` in the model's own precision, for estimates."""
         return self.features(side, shape)
 
+    def describing(self, y: Tensor) -> Describe | None:
+        """What a side latent says of the main latent ``y`` (1, M, h, w), for searches.
+
+        Differentiable and in the model's own precision; what was decoded before an element is
+        taken from ``y``. None: the family cannot say it, and its side latents are not searched.
+        """
+        return None
+
     # -- both sides --------------------------------------------------------------------------------
 
     @abstractmethod
@@ -101,7 +113,7 @@ class SideAdapter(Adapter):
 
     def levels(self, scales: NDArray) -> NDArray[np.int16]:
         """Level of each scale: the first table entry that is not below it, as in CompressAI."""
-        wide = scales.astype(np.float64)
+        wide = scales.astype(np.float64, copy=False)
         return np.searchsorted(self.main_density.scales[:-1], wide).astype(np.int16)
 
     def walk(self, above: Sequence[NDArray], grid: tuple[int, int]) -> Walk:

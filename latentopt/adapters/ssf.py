@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from latentopt.adapters.base import Places, cpu_copy, derived, scale_table
 from latentopt.adapters.predicted import Knowing, VideoAdapter, texture
-from latentopt.adapters.side import Leaf, Parameters, SideAdapter
+from latentopt.adapters.side import Describe, Leaf, Parameters, SideAdapter
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 
 Warp = Callable[[Tensor, Tensor], Tensor]
@@ -68,6 +68,10 @@ class PartAdapter(SideAdapter):
 
     def hyper_analysis(self, y: Tensor) -> Tensor:
         return self.model.hyperprior.hyper_encoder(y)
+
+    def describing(self, y: Tensor) -> Describe | None:
+        prior = self.model.hyperprior
+        return lambda side: (prior.hyper_decoder_scale(side), prior.hyper_decoder_mean(side))
 
     def features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
         if not self.portable:

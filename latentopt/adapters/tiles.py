@@ -10,7 +10,7 @@ output that depends on it.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,7 +22,8 @@ SIDE = 64
 
 _LARGE = 1 << 22  # pixels of an image beyond which it is cut
 _MANY = 1 << 14  # elements a side squared of a main latent beyond which it is cut
-_PROBED, _PROBED_PIXELS = 40, 640  # a side of what a network is probed with: a latent, an image
+_MANY_SIDE, _SIDE_OF_SIDE = 1 << 10, 32  # the same of a side latent, and blocks a side of a tile
+_PROBED, _PROBED_SIDE, _PROBED_PIXELS = 40, 16, 640  # a side of what networks are probed with
 _ALIKE = 1e-3  # difference of a part from the same part of the whole, in the output's spread
 
 Run = Callable[[Tensor], Tensor]
@@ -94,6 +95,11 @@ class Tiled:
         stride = self._adapter.stride
         tiling = self._tiling("analysis", run, x, _LARGE, -(-_PROBED_PIXELS // stride) * stride)
         return tiling.apply(run, x) if tiling else run(x)
+
+    def features(self, run: Run, side: Tensor) -> Tensor:
+        """The hyper-synthesis ``run`` of a side latent; float64 takes much memory an element."""
+        tiling = self._tiling("hyper-synthesis", run, side, _MANY_SIDE, _PROBED_SIDE)
+        return replace(tiling, side=_SIDE_OF_SIDE).apply(run, side) if tiling else run(side)
 
     def synthesis(self, y_hat: Tensor) -> Tensor:
         """See :meth:`Adapter.synthesis`."""

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from latentopt.adapters.base import Places, Scale, cpu_copy, derived, scale_table
 from latentopt.adapters.context import ContextAdapter
 from latentopt.adapters.hyperprior import MeanScaleAdapter, ScaleAdapter
-from latentopt.adapters.side import Leaf, Parameters
+from latentopt.adapters.side import Describe, Leaf, Parameters
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 from latentopt.errors import InputError, UnsupportedModelError
 from latentopt.latents import AtOnce, Prior, Walk
@@ -192,6 +192,9 @@ class GainAdapter(ScaleAdapter):
             return leaf(index, scales * self.gain, means, np.full_like(means, 1 / self.gain))
 
         super().visit(features, stepped)
+
+    def describing(self, y: Tensor) -> Describe | None:
+        return None  # neither of its latents has unit steps
 
     def estimate(self, features: NDArray, y: NDArray) -> Parameters:
         found = super().estimate(features, y)

@@ -1,13 +1,15 @@
 """Data sets of clips: `video`, `uvg`, or any clip file, folder of frames or of clips, or glob."""
 
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 
 from latentopt.bench import uvg
-from latentopt.bench.datasets import Dataset, cache_root, roots
+from latentopt.bench.datasets import Dataset, also_in, cache_root, roots
+from latentopt.bench.options import CLIP_SETS
 from latentopt.bench.published import paper_sequences
 from latentopt.errors import DataError
 from latentopt.media import IMAGE_SUFFIXES
@@ -33,7 +35,7 @@ def names() -> tuple[str, ...]:
     >>> names()
     ('video', 'uvg')
     """
-    return ("video", "uvg")
+    return CLIP_SETS
 
 
 def sequence(path: Path) -> str:
@@ -57,7 +59,7 @@ def resolve(data: str) -> ClipSet:
         return ClipSet(data, _uvg())
     if data == "video":
         return ClipSet(data, _video())
-    return ClipSet(data, _from_path(Path(data).expanduser()))
+    return ClipSet(data, _from_path(Path(os.path.expanduser(data))))
 
 
 def _from_path(path: Path) -> tuple[Path, ...]:
@@ -75,9 +77,10 @@ def _video() -> tuple[Path, ...]:
     for folder in folders:
         if found := _clips_in(folder):
             return found
+    target = cache_root() / "video"
     raise DataError(
-        f"data set video is not here: put clips ({_KINDS} each) into {cache_root() / 'video'}, or "
-        f"name a path (also looked in: {_listed(folders)})"
+        f"data set video is not here: put clips ({_KINDS} each) into {target}, or name a path"
+        f"{also_in(folders, target)}"
     )
 
 
@@ -95,13 +98,9 @@ def _uvg() -> tuple[Path, ...]:
             raise DataError(
                 f"UVG's {', '.join(missing)} are not here and cannot be downloaded ({error}); put "
                 f"{uvg.file_name(name)} (or .y4m, or a folder of PNG called {name}) and its like "
-                f"into {target} (also looked in: {_listed(folders)})"
+                f"into {target}{also_in(folders, target)}"
             ) from error
     return tuple(found[name] for name in uvg.SEQUENCES)
-
-
-def _listed(folders: Sequence[Path]) -> str:
-    return ", ".join(str(folder) for folder in folders)
 
 
 def _clips_in(folder: Path) -> tuple[Path, ...]:

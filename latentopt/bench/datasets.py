@@ -3,8 +3,8 @@
 import hashlib
 import json
 import os
-import tempfile
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from glob import glob
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import skimage
 
+from latentopt.atomic import at_home, scratch
 from latentopt.errors import DataError, InputError
 from latentopt.media import IMAGE_SUFFIXES
 from latentopt.media.download import fetch
@@ -120,7 +121,7 @@ def resolve(data: str) -> Dataset:
         return _named(data)
     if data == "sample":
         return _sample()
-    return Dataset(data, _from_path(Path(data).expanduser()))
+    return Dataset(data, _from_path(Path(os.path.expanduser(data))))
 
 
 def _from_path(path: Path) -> tuple[Path, ...]:
@@ -162,12 +163,17 @@ def _named(name: str) -> Dataset:
     try:
         _DOWNLOADS[name](target)
     except (OSError, zipfile.BadZipFile) as error:
-        looked = ", ".join(str(f) for f in folders)
         raise DataError(
             f"data set {name} is not here and cannot be downloaded ({error}); put its "
-            f"{_PUBLISHED[name].images} PNG files into {target} (also looked in: {looked})"
+            f"{_PUBLISHED[name].images} PNG files into {target}{also_in(folders, target)}"
         ) from error
     return Dataset(name, _images_in(target))
+
+
+def also_in(folders: Sequence[Path], target: Path) -> str:
+    """Where else a data set was looked for than where it shall be put, for messages."""
+    others = [str(folder) for folder in dict.fromkeys(folders) if folder != target]
+    return f" (also looked in: {', '.join(others)})" if others else ""
 
 
 def roots() -> list[Path]:
@@ -176,13 +182,13 @@ def roots() -> list[Path]:
     Folders are separated as in $PATH: by a colon, on Windows by a semicolon.
     """
     folders = os.environ.get("LATENTOPT_DATA", "").split(os.pathsep)
-    return [*(Path(folder).expanduser() for folder in folders if folder), cache_root()]
+    return [*(Path(os.path.expanduser(folder)) for folder in folders if folder), cache_root()]
 
 
 def cache_root() -> Path:
     """Where data sets are downloaded to: latentopt/data in $XDG_CACHE_HOME or ~/.cache."""
-    cache_home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache_home) if cache_home else Path.home() / ".cache") / "latentopt" / "data"
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
+    return at_home(cache) / "latentopt" / "data"
 
 
 def _download_kodak(target: Path) -> None:
@@ -203,8 +209,8 @@ def _download_clic(target: Path) -> None:
 
 def _unpack_clic(archive: Path, target: Path) -> None:
     """Move the archive's images into place together, after those we know proved genuine."""
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".clic2020-") as temporary:
-        staging = Path(temporary) / target.name
+    with scratch(target.parent) as temporary:
+        staging = temporary / target.name
         staging.mkdir()
         with zipfile.ZipFile(archive) as content:
             if sum(member.file_size for member in content.infolist()) > _LARGEST_SET:

@@ -5,7 +5,6 @@
 is one curve: `compressai.utils.bench` and `eval_model` print it, `compressai.utils.plot` draws it.
 """
 
-import argparse
 import json
 import math
 import re
@@ -15,7 +14,7 @@ from typing import TypedDict, cast
 
 import pandas as pd
 
-from latentopt.atomic import write_whole
+from latentopt.atomic import all_of, write_whole
 from latentopt.bench.published import RdCurve
 from latentopt.bench.summary import Curve, curves, means
 from latentopt.errors import InputError
@@ -33,21 +32,6 @@ _COLUMNS = {
     "decoding_time": "decode_s",
 }
 """Names of CompressAI's `eval_model`, and columns of means over a data set."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `bdrate` for results of and for others."""
-    export_help = f"write the results as JSON of CompressAI's tools, to OUT/{EXPORTED}"
-    parser.add_argument("--export", choices=("compressai",), help=export_help)
-    parser.add_argument(
-        "--import",
-        dest="imported",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="FILE.json",
-        help="a curve of others in that JSON, for plot and report; may be repeated",
-    )
 
 
 class Results(TypedDict):
@@ -147,7 +131,8 @@ def read_curve(path: Path) -> RdCurve:
 
 def _content(path: Path) -> dict[str, object]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = json.loads(all_of(file, str(path)).decode())
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError as error:

@@ -24,6 +24,7 @@ from latentopt.bench.codecs import (
 )
 from latentopt.bench.configs import Configuration
 from latentopt.bench.datasets import Dataset
+from latentopt.bench.options import DEFAULT_GOP, PARTS
 from latentopt.codec.native import NativeCodec
 from latentopt.codec.native_video import NativeVideoCodec
 from latentopt.codec.recipe import Recipe
@@ -31,13 +32,8 @@ from latentopt.codec.wrap import wrap_image, wrap_video
 from latentopt.encoder import Ahead
 from latentopt.errors import InputError
 from latentopt.media.clips import open_clip
-from latentopt.media.images import image_size, read_samples
-
-DEFAULT_GOP = 8
-"""Frames from key frame to key frame, as in the paper."""
-
-PARTS = ("image", "motion", "residual")
-"""Of a video codec; see `latentopt.wrap`."""
+from latentopt.media.images import read_samples
+from latentopt.media.rgb import image_size
 
 
 @dataclass(frozen=True)

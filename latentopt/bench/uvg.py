@@ -8,9 +8,9 @@ those inside the archive.
 import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
+from latentopt.atomic import scratch
 from latentopt.media.download import fetch
 
 SEQUENCES = {
@@ -76,12 +76,12 @@ def _is_7z(path: Path) -> bool:
 
 def _unpack(tool: str, archive: Path, target: Path) -> None:
     """Put the one raw file of an archive into place, after its size proved right."""
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".uvg-") as folder:
+    with scratch(target.parent) as folder:
         arguments = [part.format(archive=archive, folder=folder) for part in _TOOLS[tool]]
         done = subprocess.run([tool, *arguments], capture_output=True, text=True)
         if done.returncode:
             raise OSError(f"{tool} cannot unpack {archive.name}: {done.stderr.strip()}")
-        found = list(Path(folder).rglob("*.yuv"))
+        found = list(folder.rglob("*.yuv"))
         if len(found) != 1 or found[0].stat().st_size % _FRAME_BYTES:
             raise OSError(f"{archive.name} holds no file of whole 1920x1080 frames")
         os.replace(found[0], target)

@@ -10,7 +10,9 @@ Everything is big-endian.
 
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from typing import BinaryIO
 
 from latentopt.errors import BitstreamError, InputError
@@ -64,6 +66,11 @@ class Body:
     shape: tuple[int, int]
     strings: tuple[bytes, ...]
 
+    @property
+    def lists(self) -> list[list[bytes]]:
+        """The strings as a model's ``decompress`` takes them: of each latent those of a batch."""
+        return [[string] for string in self.strings]
+
     def to_bytes(self) -> bytes:
         """As the file has it."""
         head = struct.pack(_SIZE, *self.shape, len(self.strings))
@@ -102,8 +109,14 @@ def count_bytes(frames: int) -> bytes:
 
 
 def read_count(file: BinaryIO) -> int:
-    """The mirror of :func:`count_bytes`."""
+    """The mirror of :func:`count_bytes`.
+
+    Raises:
+        BitstreamError: the file ends before, or has no frames.
+    """
     [frames] = _read(file, _LENGTH)
+    if not frames:
+        raise BitstreamError("no frames: this is no file of CompressAI's examples/codec.py")
     return int(frames)
 
 
@@ -111,6 +124,28 @@ def check_end(file: BinaryIO) -> None:
     """Raises BitstreamError unless nothing follows."""
     if file.read(1):
         raise BitstreamError("there is more in the file than its strings")
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether these are an image's or a clip's parts, one after the other, and nothing else."""
+    file = BytesIO(data)
+    with suppress(BitstreamError):
+        Head.read(file)
+        start = file.tell()
+        if _are_bodies(file, 1):
+            return True
+        file.seek(start)
+        return _are_bodies(file, 2 * read_count(file) - 1)
+    return False
+
+
+def _are_bodies(file: BinaryIO, count: int) -> bool:
+    with suppress(BitstreamError):
+        for _ in range(count):
+            Body.read(file)
+        check_end(file)
+        return count > 0
+    return False
 
 
 def _string(file: BinaryIO) -> bytes:

@@ -7,15 +7,17 @@
     3         LEB128 length; the step, a float of 2, 4 or 8 bytes
     4         LEB128 length; for each part, its dither's seed and 1 as LEB128, 0 where it has none
     0x80      1 byte codec, 1 byte quality and metric
+    0x81      nothing: the image is grey; not in videos
+    0x83      1 byte, of which bit i says whether side latents of part i are adaptive
 
 A reader takes what a writer would write, and nothing else.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from latentopt.bitstream.headers import Settings
+from latentopt.bitstream.headers import LATTICE, Settings
 from latentopt.bitstream.origin import Origin, from_long, from_short, read_step
 from latentopt.bitstream.strings import leb128, read_leb128
 from latentopt.errors import BitstreamError, InputError
@@ -23,31 +25,45 @@ from latentopt.errors import BitstreamError, InputError
 LONGEST_FIELDS = 1 << 12
 """Bytes of fields that a reader accepts."""
 
-_TAGS = _CHANNELS, _NAMED, _STEP, _SEEDS, _NUMBERED = (1, 2, 3, 4, 0x80)
-_SIZES = {_NUMBERED: 2}  # of values whose length is not written
+_TAGS = (1, 2, 3, 4, 0x80, 0x81, 0x83)
+_CHANNELS, _NAMED, _STEP, _SEEDS, _NUMBERED, _GREY, _ADAPTIVE = _TAGS
+_SIZES = {_NUMBERED: 2, _GREY: 0, _ADAPTIVE: 1}  # of values whose length is not written
 _CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
 
-def version_of(parts: Sequence[Settings], origin: Origin | None) -> int:
-    """The oldest version of the formats that can say this of a codec."""
-    return 2 if origin else max(settings.version for settings in parts)
+@dataclass(frozen=True)
+class Fields:
+    """What a header says in fields, with the settings of each part that they complete."""
+
+    parts: tuple[Settings, ...]
+    origin: Origin | None
+    is_grey: bool
 
 
-def pack_fields(parts: Sequence[Settings], origin: Origin | None = None) -> bytes:
+def version_of(parts: Sequence[Settings], origin: Origin | None, is_grey: bool = False) -> int:
+    """The oldest version of the formats that can say this of a codec, and of an image."""
+    return 2 if origin or is_grey else max(settings.version for settings in parts)
+
+
+def pack_fields(
+    parts: Sequence[Settings], origin: Origin | None = None, is_grey: bool = False
+) -> bytes:
     """What version 2 says beyond the settings bytes: a length, then tagged fields; else nothing.
 
     Raises:
         InputError: a name that no reader takes.
     """
-    if version_of(parts, origin) == 1:
+    if version_of(parts, origin, is_grey) == 1:
         return b""
-    fields = b"".join(_field(tag, value) for tag, value in _values(parts, origin))
+    fields = b"".join(_field(tag, value) for tag, value in _values(parts, origin, is_grey))
     return leb128(len(fields)) + fields
 
 
-def _values(parts: Sequence[Settings], origin: Origin | None) -> Iterator[tuple[int, bytes]]:
+def _values(
+    parts: Sequence[Settings], origin: Origin | None, is_grey: bool
+) -> Iterator[tuple[int, bytes]]:
     """Tags and values of the fields, in the order of the tags."""
-    if max(settings.version for settings in parts) > 1:
+    if any(settings.channel != LATTICE for settings in parts):
         for settings in parts:
             if not _CHANNEL_NAME.fullmatch(settings.channel):
                 raise InputError(
@@ -62,6 +78,10 @@ def _values(parts: Sequence[Settings], origin: Origin | None) -> Iterator[tuple[
         yield _SEEDS, b"".join(_seed(settings.seed) for settings in parts)
     if origin and origin.is_short:
         yield _NUMBERED, origin.names()
+    if is_grey:
+        yield _GREY, b""
+    if adaptive := sum(settings.adaptive << i for i, settings in enumerate(parts)):
+        yield _ADAPTIVE, bytes([adaptive])
 
 
 def _seed(seed: int | None) -> bytes:
@@ -75,13 +95,27 @@ def _field(tag: int, value: bytes) -> bytes:
 def unpack_fields(
     data: bytes, version: int, parts: Sequence[Settings]
 ) -> tuple[tuple[Settings, ...], Origin | None, bytes]:
-    """The mirror of :func:`pack_fields`: the settings with what the fields say, and what follows.
+    """The mirror of :func:`pack_fields` in videos: settings, origin, and what follows.
+
+    Raises:
+        BitstreamError: a field is not one of this version, or not as it would be written.
+    """
+    found, rest = unpack_image_fields(data, version, parts)
+    if found.is_grey:
+        raise _unknown(_GREY)
+    return found.parts, found.origin, rest
+
+
+def unpack_image_fields(
+    data: bytes, version: int, parts: Sequence[Settings]
+) -> tuple[Fields, bytes]:
+    """The mirror of :func:`pack_fields` in images: the fields, and what follows.
 
     Raises:
         BitstreamError: a field is not one of this version, or not as it would be written.
     """
     if version == 1:
-        return tuple(parts), None, data
+        return Fields(tuple(parts), None, False), data
     length, start = read_leb128(data, 0)
     if not 0 < length <= LONGEST_FIELDS:
         raise BitstreamError(f"corrupt: the header would have {length} bytes of fields")
@@ -89,12 +123,13 @@ def unpack_fields(
     if len(fields) < length:
         raise BitstreamError("truncated: the header ends within its fields")
     values = _read_values(fields)
-    settings, origin = _seeds(values, _channels(values, parts)), _origin(values)
-    if version_of(settings, origin) < version:
+    settings = _seeds(values, _adaptive(values, _channels(values, parts)))
+    found = Fields(settings, _origin(values), _GREY in values)
+    if version_of(found.parts, found.origin, found.is_grey) < version:
         raise BitstreamError(f"corrupt: the header says nothing that takes version {version}")
-    if pack_fields(settings, origin) != data[: start + length]:
+    if pack_fields(found.parts, found.origin, found.is_grey) != data[: start + length]:
         raise BitstreamError("corrupt: no latentopt would write the header's fields like this")
-    return settings, origin, rest
+    return found, rest
 
 
 def _read_values(fields: bytes) -> dict[int, bytes]:
@@ -129,6 +164,14 @@ def _seeds(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[Sett
         value, position = read_leb128(values[_SEEDS], position)
         seeds.append(value - 1 if value else None)
     return tuple(replace(settings, seed=seed) for settings, seed in zip(parts, seeds))
+
+
+def _adaptive(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[Settings, ...]:
+    """The parts' settings with what the fields say of their side latents."""
+    [bits] = values.get(_ADAPTIVE, b"\0")
+    if bits >> len(parts):
+        raise _unknown(_ADAPTIVE)
+    return tuple(replace(part, adaptive=bool(bits >> i & 1)) for i, part in enumerate(parts))
 
 
 def _origin(values: Mapping[int, bytes]) -> Origin | None:

@@ -27,13 +27,15 @@ class Settings:
     """Whether each main latent comes with corrections of its scales, one per channel."""
     channel: str = LATTICE
     """How latents cross; version 1 of the formats knows lattices only."""
+    adaptive: bool = False
+    """Whether priors of side latents learn from what was decoded; not in version 1."""
     seed: int | None = None
     """Of the dither, where the channel has one."""
 
     @property
     def version(self) -> int:
         """The oldest version of the formats that can say this."""
-        return 1 if self.channel == LATTICE else 2
+        return 1 if self.channel == LATTICE and not self.adaptive else 2
 
     def to_byte(self) -> int:
         fields = QUANTS.index(self.quant) | PMFS.index(self.pmf) << 3

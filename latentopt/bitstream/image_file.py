@@ -13,13 +13,13 @@
     -4      4     CRC-32 of everything before
 
 With at most one length that is 24 bytes beyond the strings for any string below 2 MiB, and 28 where
-the codec is named by its number.
+the codec is named by its number; a grey image takes one byte more.
 """
 
 import zlib
 from dataclasses import dataclass
 
-from latentopt.bitstream.fields import pack_fields, unpack_fields, version_of
+from latentopt.bitstream.fields import pack_fields, unpack_image_fields, version_of
 from latentopt.bitstream.headers import Identity, Settings, check_version
 from latentopt.bitstream.origin import Origin
 from latentopt.bitstream.strings import join_strings, split_strings
@@ -43,11 +43,13 @@ class Container:
     strings: tuple[bytes, ...]
     origin: Origin | None = None
     """Where the model comes from, if that was known."""
+    is_grey: bool = False
+    """Whether the image has one channel: it was coded as three equal ones."""
 
     @property
     def version(self) -> int:
         """Of the format, as it is written: the oldest that can say this."""
-        return version_of([self.settings], self.origin)
+        return version_of([self.settings], self.origin, self.is_grey)
 
     @property
     def identity(self) -> Identity:
@@ -58,8 +60,9 @@ class Container:
             raise InputError(f"{self.width}x{self.height}: the format holds up to 65535 a side")
         head = MAGIC + bytes([self.version, self.settings.to_byte()])
         head += self.width.to_bytes(2, "little") + self.height.to_bytes(2, "little")
-        head += self.weights_hash + self.table_hash + pack_fields([self.settings], self.origin)
-        body = head + join_strings(self.strings)
+        head += self.weights_hash + self.table_hash
+        fields = pack_fields([self.settings], self.origin, self.is_grey)
+        body = head + fields + join_strings(self.strings)
         return body + zlib.crc32(body).to_bytes(_CRC, "little")
 
     @staticmethod
@@ -84,7 +87,8 @@ class Container:
         if not width or not height:
             raise BitstreamError(f"image size {width}x{height} in the header")
         plain = [Settings.from_byte(body[4])]
-        [settings], origin, strings = unpack_fields(body[_FIXED:], data[3], plain)
+        found, strings = unpack_image_fields(body[_FIXED:], data[3], plain)
+        [settings] = found.parts
         return Container(
             settings,
             width,
@@ -92,5 +96,6 @@ class Container:
             body[9:13],
             body[13:17],
             split_strings(strings, string_count or 1),
-            origin,
+            found.origin,
+            found.is_grey,
         )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
+from latentopt import media
 from latentopt.errors import InputError
 
 
@@ -15,8 +16,13 @@ def add_max_pixels(parser: argparse.ArgumentParser) -> None:
         "--max-pixels",
         type=pixels,
         metavar="N",
-        help="largest image, which bounds the memory that it takes (default: 67108864)",
+        help=f"largest image, which bounds the memory that it takes (default: {media.MAX_PIXELS})",
     )
+
+
+def max_pixels(args: argparse.Namespace) -> int:
+    """The largest image that is coded."""
+    return args.max_pixels or media.MAX_PIXELS
 
 
 def count(text: str) -> int:

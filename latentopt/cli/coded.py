@@ -1,11 +1,14 @@
 """Coded files: which kind one is, its header, and its name in front of what is wrong with it."""
 
+import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latentopt.atomic import reading
+from latentopt.cli import arguments, model
+from latentopt.cli.sources import Job
 from latentopt.errors import BitstreamError
 
 if TYPE_CHECKING:  # NumPy is spared those who only mistyped an option
@@ -22,15 +25,29 @@ def is_video(path: Path) -> bool:
     return head == MAGIC
 
 
-def read_container(path: Path) -> "tuple[bytes, Container]":
-    """The bytes of an image's file and its header; the strings stay in one piece."""
-    with reading(path) as file:
-        data = file.read()
-    return data, container_of(path, data)
+def opened(job: Job, args: argparse.Namespace) -> "tuple[bytes, Container, argparse.Namespace]":
+    """An image's file, its header, and what the options say once that has settled them.
+
+    Raises:
+        BitstreamError: it is none.
+        InputError: the options contradict each other.
+    """
+    data, settled = job.data(), argparse.Namespace(**vars(args))
+    container = container_of(job.name, data)
+    model.settle_by(settled, container.origin)
+    return data, container, settled
+
+
+def check_pixels(job: Job, container: "Container", args: argparse.Namespace) -> None:
+    """Refuse what is larger than the options allow."""
+    most = arguments.max_pixels(args)
+    if container.width * container.height > most:
+        size = f"{job.name}: {container.width}x{container.height}"
+        raise BitstreamError(f"{size} is more than {most} pixels; --max-pixels raises the limit")
 
 
 def container_of(path: Path, data: bytes) -> "Container":
-    """The header of an image's file, whose content is there already."""
+    """The header of an image's file; the strings stay in one piece."""
     from latentopt.bitstream import Container
 
     with naming(path):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from latentopt.cli.arguments import names
 from latentopt.cli.outputs import check_output
 from latentopt.errors import InputError
+from latentopt.extras import need
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     measure = distances(args.metrics)
     for pair in pairs:
         x, x_hat = (to_uint8(read_image(path)) for path in pair)
-        found = _measured(x, x_hat, pair, measure)
+        found = _measured(x, x_hat, measure)
         print(_line(pair, found, args.json))
     if args.output:
         from latentopt.atomic import write_whole
@@ -70,6 +71,10 @@ def _pairs(args: argparse.Namespace) -> list[tuple[Path, Path]]:
     for path in args.images:
         if not path.exists():
             raise InputError(f"cannot read {path}: no such image")
+    if args.metrics:
+        need("metrics", "pyiqa")
+    for pair in pairs:
+        _check_sizes(*pair)
     if args.output:
         if len(pairs) > 1:
             raise InputError(f"-o {args.output}: a page shows one pair of images, not {len(pairs)}")
@@ -77,17 +82,24 @@ def _pairs(args: argparse.Namespace) -> list[tuple[Path, Path]]:
     return pairs
 
 
+def _check_sizes(original: Path, decoded: Path) -> None:
+    from latentopt.media.rgb import image_size
+
+    sizes = [image_size(path) for path in (original, decoded)]
+    if sizes[0] != sizes[1]:
+        (width, height), (own_width, own_height) = sizes
+        raise InputError(
+            f"{decoded}: is {own_width}x{own_height}, and {original} is {width}x{height}"
+        )
+
+
 def _measured(
     x: "Tensor",
     x_hat: "Tensor",
-    pair: tuple[Path, Path],
     measure: "Callable[[Tensor, Tensor], dict[str, float]]",
 ) -> dict[str, float]:
     from latentopt.media.quality import ms_ssim, psnr_db
 
-    if x.shape != x_hat.shape:
-        sizes = [f"{image.shape[2]}x{image.shape[1]}" for image in (x, x_hat)]
-        raise InputError(f"{pair[1]}: is {sizes[1]}, and {pair[0]} is {sizes[0]}")
     return {"psnr_db": psnr_db(x, x_hat), "ms_ssim": ms_ssim(x, x_hat), **measure(x, x_hat)}
 
 

@@ -4,14 +4,15 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latentopt.cli import arguments, batch, model, native
-from latentopt.cli.coded import is_video, naming, read_video_header
-from latentopt.cli.outputs import check_output, check_png
+from latentopt.cli.coded import check_pixels, is_video, naming, opened, read_video_header
+from latentopt.cli.outputs import check_clip, check_output, check_png
 from latentopt.cli.progress import frames, progress
-from latentopt.cli.sources import STREAM, Kind, plan
+from latentopt.cli.sources import STREAM, Job, Kind, plan
 from latentopt.errors import TruncatedError
 
 if TYPE_CHECKING:
@@ -41,33 +42,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_max_pixels(parser)
     batch.add_arguments(parser)
     model.add_reader_arguments(parser)
-    native.add_argument(parser)
+    native.add_reader_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     model.check(args)
-    if native.is_native(args):
-        return native.decode(args)
     [first, *more] = args.inputs
-    if not more and os.path.isfile(first) and is_video(first):
+    if not more and os.path.isfile(first) and _is_clip(first, args):
         return _decode_clip(first, args)
-    planned = plan(args.inputs, args.output, _KIND, [args.weights])
+    kind = replace(_KIND, suffixes=(native.SUFFIX,)) if native.is_native(args) else _KIND
+    planned = plan(args.inputs, args.output, kind, [args.weights])
     if not planned.is_batch and args.output != STREAM:
         check_png(args.output, "decode")
-    return batch.run(planned, worker, args)
+    return batch.run(planned.checked(lambda job: _check(job, args)), worker, args)
 
 
 def worker(args: argparse.Namespace) -> batch.Worker:
     """What decodes images."""
-    from latentopt.cli.images import ImageDecoder
+    from latentopt.cli.decoded import Decoder
 
-    return ImageDecoder(args)
+    return Decoder(args)
+
+
+def _check(job: Job, args: argparse.Namespace) -> None:
+    if not native.holds_native(args, job.data()):
+        _, container, settled = opened(job, args)
+        check_pixels(job, container, settled)
+
+
+def _is_clip(path: Path, args: argparse.Namespace) -> bool:
+    return is_video(path) or native.is_clip(path, args)
 
 
 def _decode_clip(path: Path, args: argparse.Namespace) -> int:
     """0, or 1 where the file ends early: what it holds is written, and stderr says so."""
     arguments.refuse(args, ("jobs", "json", "no_clobber", "max_pixels"), "for image codecs")
     check_output(args.output, [path, args.weights], folder=True)
+    check_clip(args.output)
+    if not is_video(path):
+        return native.decode_clip(path, args)
     header = read_video_header(path)
     model.settle_by(args, header.origin)
     with progress() as stage:

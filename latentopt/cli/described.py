@@ -1,12 +1,18 @@
 """A coded file as its header describes it: the values that `info` and `explain` print as JSON."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentopt.cli.coded import is_video, naming, read_container, read_video_header
+from latentopt.bitstream.origin import Origin
+from latentopt.cli import native
+from latentopt.cli.coded import container_of, is_video, naming, read_video_header
+from latentopt.cli.sources import STREAM, content
+from latentopt.zoo.names import VIDEO
 
 if TYPE_CHECKING:  # NumPy is spared those who only mistyped an option
     from latentopt.bitstream import Container, Header, Settings
+    from latentopt.bitstream.compressai_file import Head
 
 Described = dict[str, object]
 """By name, what `json.dumps` takes; docs/reference/json.md says what each is."""
@@ -16,23 +22,51 @@ VIDEO_PARTS = ("image", "motion", "residual")
 
 
 def describe(path: Path) -> Described:
-    """What the header of an image's or a clip's file says.
+    """What the header of an image's or a clip's file says, or of an image on standard input.
 
     Raises:
         InputError: the file cannot be read.
         BitstreamError: it is none of ours, or damaged.
     """
-    return _clip(path) if is_video(path) else _image(path)
+    if path != STREAM and is_video(path):
+        return _clip(path)
+    data = content(path)
+    return _foreign(path, data) if native.is_foreign(data) else describe_image(path, data)
 
 
-def _image(path: Path) -> Described:
-    data, container = read_container(path)
-    pixels = container.width * container.height
+def describe_image(path: Path, data: bytes) -> Described:
+    """The same of an image, whose file's content is there already."""
+    container = container_of(path, data)
     return {
         **_head(path, "image", container, len(data)),
+        "grey": container.is_grey,
         "string_bytes": sum(map(len, container.strings)),
-        "bpp": 8 * len(data) / pixels,
+        "bpp": _bpp(len(data), container),
         "parts": [_part("image", container.settings)],
+    }
+
+
+def _foreign(path: Path, data: bytes) -> Described:
+    """Of a file for CompressAI's own decoder, whose header says little."""
+    from latentopt.bitstream.compressai_file import Head, read_count
+    from latentopt.codec.native_files import Label
+
+    file = BytesIO(data)
+    with naming(path):
+        head = Head.read(file)
+        label = Label.of(head)
+    is_clip = label.codec in VIDEO
+    frames = read_count(file) if is_clip else 1
+    return {
+        "file": str(path),
+        "kind": "clip" if is_clip else "image",
+        "format": "compressai",
+        "bytes": len(data),
+        "width": head.width,
+        "height": head.height,
+        "codec": _codec(Origin(label.codec, label.quality, label.metric), in_header=True),
+        **({"frames": frames} if is_clip else {}),
+        "bpp": _bpp(len(data), head, frames),
     }
 
 
@@ -50,7 +84,7 @@ def _clip(path: Path) -> Described:
         "whole": whole,
         "frames_per_second": float(header.rate),
         "seconds": float(frames / header.rate),
-        "bpp": 8 * size / (header.width * header.height * max(frames, 1)),
+        "bpp": _bpp(size, header, max(frames, 1)),
         "parts": [_part(*part) for part in zip(_names(header), header.settings)],
     }
 
@@ -60,30 +94,37 @@ def _head(path: Path, kind: str, header: "Container | Header", size: int) -> Des
     return {
         "file": str(path),
         "kind": kind,
+        "format": "latentopt",
         "bytes": size,
         "format_version": header.version,
         "width": header.width,
         "height": header.height,
-        "codec": _codec(header),
+        "codec": _origin(header),
         "weights_hash": header.weights_hash.hex(),
         "table_hash": header.table_hash.hex(),
     }
 
 
-def _codec(header: "Container | Header") -> Described | None:
+def _origin(header: "Container | Header") -> "Described | None":
     """Where the model comes from; for want of the header's word, by the hash of its weights."""
     from latentopt.zoo.shipped_hashes import embedded
 
     origin = header.origin or embedded(header.weights_hash)
-    if origin is None:
-        return None
+    return _codec(origin, in_header=header.origin is not None) if origin else None
+
+
+def _codec(origin: "Origin", in_header: bool) -> Described:
     return {
         "name": origin.codec,
         "quality": origin.quality,
         "metric": origin.metric,
         "step": origin.step,
-        "in_header": header.origin is not None,
+        "in_header": in_header,
     }
+
+
+def _bpp(size: int, image: "Container | Header | Head", frames: int = 1) -> float:
+    return 8 * size / (image.width * image.height * frames)
 
 
 def _names(header: "Header") -> list[str]:
@@ -104,4 +145,5 @@ def _part(name: str, settings: "Settings") -> Described:
         "direction": settings.direction,
         "portable": settings.portable,
         "scales_corrected": settings.scales,
+        "side_adaptive": settings.adaptive,
     }

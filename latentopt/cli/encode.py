@@ -5,9 +5,9 @@ from pathlib import Path
 
 from latentopt.cli import arguments, batch, model, native, recipe, targets
 from latentopt.cli.outputs import check_output
-from latentopt.cli.progress import Stage, frames, progress
-from latentopt.cli.recipe import CLIP_OPTIONS, GOP
-from latentopt.cli.sources import Kind, check_input, plan
+from latentopt.cli.progress import progress
+from latentopt.cli.recipe import CLIP_OPTIONS
+from latentopt.cli.sources import Job, Kind, check_input, check_size, plan
 from latentopt.errors import InputError
 from latentopt.media import IMAGE_SUFFIXES
 
@@ -51,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
         check_input(path, _KIND)
     targets.settle(args)
     model.settle(args, args.inputs[0])
+    native.check(args)
+    recipe.check(args)
     from latentopt import zoo
 
     if not args.dcvc_repo and zoo.is_video(args.codec):
@@ -58,9 +60,7 @@ def run(args: argparse.Namespace) -> int:
     arguments.refuse(args, CLIP_OPTIONS, "for video codecs")
     kind = native.kind(args, _KIND)
     planned = plan(args.inputs, args.output, kind, [args.weights])
-    for job in planned.jobs if not planned.is_batch else ():
-        _check_kind(job.source, args.codec)
-        _check_coded(job.output)
+    planned = planned.checked(lambda job: _check(job, args))
     failed = batch.run(planned, worker, args)
     native.remark(args)
     return failed
@@ -73,21 +73,16 @@ def worker(args: argparse.Namespace) -> batch.Worker:
     return ImageEncoder(args)
 
 
-def _check_kind(path: Path, codec: str) -> None:
-    """Refuse a clip for an image codec; what an image's name says is left to its reader."""
-    from latentopt.media.clips import READABLE
-
-    suffix = path.suffix.lower()
-    if suffix in READABLE and suffix not in IMAGE_SUFFIXES:
+def _check(job: Job, args: argparse.Namespace) -> None:
+    """Refuse a clip, an image that cannot be coded, and an output that is called an image."""
+    if job.output.suffix.lower() in IMAGE_SUFFIXES:
+        raise InputError(f"{job.output}: encode writes coded files; give it a name in .lo")
+    if job.source.suffix.lower() in model.CLIPS:
         raise InputError(
-            f"{path}: is a clip, and {codec} codes images; use a video codec, such as tiny-ssf2020"
+            f"{job.source}: is a clip, and {args.codec} codes images; use a video codec, such as "
+            f"{model.CLIP_CODEC}"
         )
-
-
-def _check_coded(path: Path) -> None:
-    """Refuse a name that says an image, which it would not be, and might have been."""
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        raise InputError(f"{path}: encode writes coded files; give the output a name in .lo")
+    check_size(job, arguments.max_pixels(args))
 
 
 def _encode_clip(args: argparse.Namespace) -> int:
@@ -97,24 +92,8 @@ def _encode_clip(args: argparse.Namespace) -> int:
     [clip], output = args.inputs, args.output or args.inputs[0].with_suffix(".lov")
     check_output(output, [clip, args.weights])
     with progress() as stage:
-        print(f"{_save_clip(clip, output, args, stage)}: {output}")
+        from latentopt.cli import clips
+
+        print(f"{clips.encode(clip, output, args, stage)}: {output}")
     native.remark(args)
     return 0
-
-
-def _save_clip(path: Path, output: Path, args: argparse.Namespace, stage: Stage) -> str:
-    """What was written, in words."""
-    from latentopt.codec.wrap import wrap_video
-    from latentopt.media.clips import open_clip
-
-    stage("reading the clip")
-    with open_clip(path, size=args.size, rate=args.rate) as clip:
-        gop = args.gop or (None if native.is_native(args) else GOP)
-        made = recipe.recipe(args).but(gop=gop)
-        codec = wrap_video(model.model(args, stage), made)
-        native.put_label(args, codec)
-        stage("encoding")
-        with frames(clip.count) as done:
-            size, written = codec.save(output, clip, clip.format.rate, lambda _: done())
-    pixels = clip.format.width * clip.format.height * written
-    return f"{written} frames, {size} bytes, {8 * size / pixels:.4f} bpp"

@@ -1,4 +1,4 @@
-"""What `encode` and `decode` do with each image: from one file's bytes to the other's."""
+"""What `encode` does with each image: from its bytes to those of the file to write."""
 
 import argparse
 import math
@@ -7,30 +7,19 @@ from time import perf_counter
 
 from torch import Tensor
 
-from latentopt.bitstream import Container, Origin, Settings
-from latentopt.bitstream.image_file import MAX_SIDE
-from latentopt.cli import model, native, targets
-from latentopt.cli.coded import container_of, naming, read_container, recipe_for
+from latentopt.cli import arguments, model, native, targets
 from latentopt.cli.progress import Stage
-from latentopt.cli.recipe import recipe
-from latentopt.cli.sources import Job
-from latentopt.codec import image as limits
+from latentopt.cli.recipe import codec_of, recipe
+from latentopt.cli.sources import Job, check_size
 from latentopt.codec.image import Codec
 from latentopt.codec.ladder import Ladder
-from latentopt.codec.recipe import Recipe
+from latentopt.codec.recipe import ROUNDING
 from latentopt.codec.rung import CodedFile, encode_image
 from latentopt.codec.target import Target
 from latentopt.codec.wrap import wrap_image
-from latentopt.errors import BitstreamError, InputError
-from latentopt.media.images import image_size, png_bytes, read_image
-
-PLAIN = Recipe(quant="int", shift=None)
-"""Each element of the latent rounded, and nothing searched."""
-
+from latentopt.media.images import read_image, without_copies
 
 _NAMED = ("step", "lambda", "encodes")  # numbers that need their names beside them
-
-# -- encode ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -107,41 +96,33 @@ class ImageEncoder:
 
     def __call__(self, job: Job, stage: Stage) -> Reported:
         stage("reading the image")
-        _check_size(job, self._args.max_pixels)
-        x = read_image(job.name, job.content)  # (1, 3, H, W)
+        check_size(job, arguments.max_pixels(self._args))
+        x = without_copies(read_image(job.name, job.content))  # (1, 3, H, W), or 1 if grey
         if self._ladder and self._target:
             stage("encoding")
-            return self._aimed(x, self._ladder, self._target)
+            return self._aimed(x, self._ladder, self._target, stage)
         if self._codec is None:
             self._load(stage)
         stage("encoding")
         assert self._codec
         image = _timed(x, self._codec)
         plain = _timed(x, self._plain) if self._plain else None
-        return Reported(image, plain, self._how())
+        return Reported(image, plain, codec_of(self._args))
 
-    def _aimed(self, x: Tensor, ladder: Ladder, target: Target) -> Reported:
+    def _aimed(self, x: Tensor, ladder: Ladder, target: Target, stage: Stage) -> Reported:
         """The image as it is coded to a target."""
         started = perf_counter()
-        outcome = ladder.encode(x, target, self._args.quality)
+        outcome = ladder.encode(x, target, self._args.quality, stage)
         image = _encoded(outcome.file, perf_counter() - started)
         plain = _encoded(outcome.plain, 0.0) if outcome.plain else None
-        return Reported(image, plain, {**self._how(), **targets.how(outcome)})
+        return Reported(image, plain, {**codec_of(self._args), **targets.how(outcome)})
 
     def _load(self, stage: Stage) -> None:
         self._codec = model.image_codec(self._args, stage, recipe(self._args))
         native.put_label(self._args, self._codec)
         if self._args.versus_plain:
-            plain = PLAIN.but(portable=self._args.portable)
+            plain = ROUNDING.but(portable=self._args.portable)
             self._plain = wrap_image(self._codec.model, plain)
-
-    def _how(self) -> dict[str, object]:
-        args = self._args
-        which = (
-            {"quality": args.quality} if args.weights is None else {"weights": args.weights.name}
-        )
-        named = {"codec": args.codec, **which, "preset": args.preset}
-        return {name: value for name, value in named.items() if value is not None}
 
 
 def _encoded(file: CodedFile, seconds: float) -> Encoded:
@@ -154,75 +135,3 @@ def _timed(x: Tensor, codec: Codec) -> Encoded:
     started = perf_counter()
     file = encode_image(codec, x)
     return _encoded(file, perf_counter() - started)
-
-
-def _check_size(job: Job, max_pixels: int | None) -> None:
-    """Refuse an image that the format cannot hold, or that the decoder would refuse."""
-    width, height = image_size(job.name, job.content)
-    most = max_pixels or limits.MAX_PIXELS
-    if max(width, height) > MAX_SIDE or width * height > most:
-        raise InputError(
-            f"{job.name}: {width}x{height} is more than {MAX_SIDE} a side or {most} pixels; "
-            "cut it into tiles, or raise the number of pixels with --max-pixels there and in decode"
-        )
-
-
-# -- decode ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """An image as PNG."""
-
-    data: bytes
-    width: int
-    height: int
-    seconds: float
-
-    def facts(self) -> dict[str, object]:
-        """For programs."""
-        return {"width": self.width, "height": self.height, "seconds": round(self.seconds, 3)}
-
-    def __str__(self) -> str:
-        return f"{self.width}x{self.height}"
-
-
-class ImageDecoder:
-    """Decodes files, with one codec for all that were written by the same."""
-
-    def __init__(self, args: argparse.Namespace):
-        self._args = args
-        self._codecs: dict[tuple[Settings, bytes, Origin | None], Codec] = {}
-
-    def __call__(self, job: Job, stage: Stage) -> Decoded:
-        stage("reading the file")
-        if job.content is None:
-            data, container = read_container(job.source)
-        else:
-            data, container = job.content, container_of(job.name, job.content)
-        args = argparse.Namespace(**vars(self._args))
-        model.settle_by(args, container.origin)
-        recipe = recipe_for(job.name, container)
-        with naming(job.name, model.conflict(args, container.origin)):
-            codec = self._codec_for(args, container, recipe, stage)
-            stage("decoding")
-            started = perf_counter()
-            x_hat = codec.load_bytes(data)  # (1, 3, H, W)
-        seconds = perf_counter() - started
-        return Decoded(png_bytes(x_hat), container.width, container.height, seconds)
-
-    def _codec_for(
-        self, args: argparse.Namespace, container: Container, recipe: Recipe, stage: Stage
-    ) -> Codec:
-        most = args.max_pixels or limits.MAX_PIXELS
-        if container.width * container.height > most:
-            size = f"{container.width}x{container.height}"
-            raise BitstreamError(
-                f"{size} is more than {most} pixels; --max-pixels raises the limit"
-            )
-        key = container.settings, container.weights_hash, container.origin
-        if key not in self._codecs:
-            made = model.image_codec_for(args, stage, container, recipe)
-            made.max_pixels = most
-            self._codecs[key] = made
-        return self._codecs[key]

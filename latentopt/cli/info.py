@@ -14,7 +14,7 @@ EPILOG = """examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="F", help="file that encode wrote")
+    parser.add_argument("file", type=Path, metavar="F", help="file that encode wrote, or -")
     parser.add_argument("--json", action="store_true", help="print JSON: docs/reference/json.md")
 
 
@@ -32,11 +32,22 @@ def _lines(found: Described) -> Iterator[tuple[str, object]]:
     """Names and values for people to read."""
     clip = found["kind"] == "clip"
     yield "file", f"{found['file']}, {found['bytes']} bytes"
-    yield "format version", found["format_version"]
-    yield f"{'frame' if clip else 'image'} size", f"{found['width']}x{found['height']}"
+    yield "format version", found.get("format_version", "none: for CompressAI's own decoder")
+    grey = ", grey" if found.get("grey") else ""
+    yield f"{'frame' if clip else 'image'} size", f"{found['width']}x{found['height']}{grey}"
+    yield from _codec_lines(cast(Described | None, found["codec"]))
+    if found["format"] == "latentopt":
+        yield from _own_lines(found)
+    elif clip:
+        yield "frames", found["frames"]
+    yield "rate", f"{found['bpp']:.4f} bpp"
+
+
+def _own_lines(found: Described) -> Iterator[tuple[str, object]]:
+    """What latentopt's own header says besides."""
+    clip = found["kind"] == "clip"
     if clip:
         yield from _clip_lines(found)
-    yield from _codec_lines(cast(Described | None, found["codec"]))
     for part in cast(list[Described], found["parts"]):
         settings = list(_setting_lines(part))
         if clip:
@@ -47,7 +58,6 @@ def _lines(found: Described) -> Iterator[tuple[str, object]]:
     yield "table hash", found["table_hash"]
     if not clip:
         yield "payload", f"{found['string_bytes']} bytes"
-    yield "rate", f"{found['bpp']:.4f} bpp"
 
 
 def _clip_lines(found: Described) -> Iterator[tuple[str, object]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from latentopt.cli.arguments import positive
 from latentopt.cli.progress import Stage
-from latentopt.errors import InputError
+from latentopt.errors import InputError, WeightsError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,32 +20,33 @@ CODEC, CLIP_CODEC = "tiny-mbt2018-mean", "tiny-ssf2020"
 CLIPS = (".y4m", ".yuv", ".mp4", ".mkv", ".mov", ".avi", ".webm")
 """Suffixes of clips, as the library has them, whose import takes seconds; a test compares."""
 
+METRICS = ("mse", "ms-ssim")  # as headers have them; a test compares
 _DCVC = ("DCVC-HEM", "DCVC-DC")  # families with an image codec
 _IN_THE_FILE = "what the file says"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options that name a model to encode with."""
-    _add(parser, f"{CODEC}, for clips {CLIP_CODEC}", "the middle one", "1")
-    parser.set_defaults(step=1.0)
+    _add(parser, f"{CODEC}, for clips {CLIP_CODEC}", "the middle one", "1", METRICS[0])
+    parser.set_defaults(step=1.0, metric=METRICS[0])
 
 
 def add_reader_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the same for a file that was encoded, which says of itself what is needed."""
-    _add(parser, *[_IN_THE_FILE] * 3)
+    _add(parser, *[_IN_THE_FILE] * 4)
 
 
-def _add(parser: argparse.ArgumentParser, codec: str, quality: str, step: str) -> None:
+def _add(parser: argparse.ArgumentParser, codec: str, quality: str, step: str, metric: str) -> None:
     add = parser.add_argument
     add("--codec", metavar="NAME", help=f"one that `latentopt zoo list` shows (default: {codec})")
-    weights = parser.add_mutually_exclusive_group()
-    weights.add_argument(
+    add(
         "--quality",
         type=int,
         metavar="Q",
         help=f"which of its weights; downloaded where need be (default: {quality})",
     )
-    weights.add_argument("--weights", type=Path, metavar="FILE", help="a checkpoint of your own")
+    weights = "a checkpoint of your own; of a codec of variable rate (…-vbr) with its --quality"
+    add("--weights", type=Path, metavar="FILE", help=weights)
     add(
         "--step",
         type=positive,
@@ -59,6 +60,8 @@ def _add(parser: argparse.ArgumentParser, codec: str, quality: str, step: str) -
         help="checkout of microsoft/DCVC: see docs/guide/dcvc.md",
     )
     add("--q-index", type=int, metavar="N", help="which rate of a DCVC checkpoint (default: 0)")
+    metric_help = f"what published weights were trained for (default: {metric})"
+    add("--metric", choices=METRICS, help=metric_help)
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where it runs (default: cpu)")
 
 
@@ -107,6 +110,8 @@ def settle_by(args: argparse.Namespace, origin: "Origin | None") -> None:
         args.step = origin.step if origin else 1.0
     if args.quality is None and not args.weights and origin and origin.codec == _name(args):
         args.quality = origin.quality
+    if args.metric is None:
+        args.metric = origin.metric if origin else METRICS[0]
     _settle_quality(args)
 
 
@@ -129,16 +134,34 @@ def _is_named(args: argparse.Namespace, origin: "Origin") -> bool:
 
 
 def _leaves_all_to_the_file(args: argparse.Namespace) -> bool:
-    return not (args.codec or args.weights or args.dcvc_repo or args.quality is not None)
+    named = args.codec or args.weights or args.dcvc_repo or args.metric
+    return not named and args.quality is None
 
 
 def _settle_quality(args: argparse.Namespace) -> None:
     from latentopt.zoo import catalog
 
-    if not args.dcvc_repo and not args.weights and args.quality is None:
+    if args.dcvc_repo or args.weights:
+        _check_weights(args)
+    elif args.quality is None:
         args.quality = catalog.middle(_name(args))
-    elif not args.dcvc_repo:
-        _name(args)
+    else:
+        catalog.check_quality(_name(args), args.quality, args.metric or METRICS[0])
+
+
+def _check_weights(args: argparse.Namespace) -> None:
+    """Refuse weights that are not there, and a quality for what has but one."""
+    from latentopt.zoo import catalog
+
+    is_variable = not args.dcvc_repo and catalog.is_variable(_name(args))
+    if args.quality is not None and not is_variable:
+        raise InputError(
+            f"--quality is not allowed with --weights: a checkpoint of {args.codec} has one quality"
+        )
+    if args.quality is None and is_variable:
+        raise InputError(f"{args.codec} codes at several rates: say which with --quality")
+    if args.weights and not args.weights.expanduser().exists():
+        raise WeightsError(f"{args.weights}: no such file")
 
 
 def _name(args: argparse.Namespace) -> str:
@@ -186,7 +209,7 @@ def model(args: argparse.Namespace, stage: Stage) -> "nn.Module":
     if args.dcvc_repo:
         found = load_dcvc(args.dcvc_repo, args.codec.upper(), args.weights)
     else:
-        found = zoo.load(args.codec, args.quality, args.weights)
+        found = zoo.load(args.codec, args.quality, args.weights, args.metric or METRICS[0])
     if args.step != 1:
         found = with_step(found, args.step)
     stage("building tables")

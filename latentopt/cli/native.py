@@ -2,22 +2,24 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from latentopt.atomic import reading
-from latentopt.cli import arguments, model
+from latentopt.cli import model
+from latentopt.cli.arguments import refuse
 from latentopt.cli.coded import naming
-from latentopt.cli.outputs import check_output, check_png
 from latentopt.cli.progress import Stage, frames, progress
-from latentopt.cli.sources import Kind
+from latentopt.cli.sources import Kind, content
 from latentopt.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from latentopt.codec.native_files import Label
 
 T = TypeVar("T")
@@ -25,22 +27,39 @@ T = TypeVar("T")
 FORMATS = ("latentopt", "compressai")
 """As the library has them; a test compares."""
 
+SUFFIX = ".bin"
+"""Of such files, unless they are named."""
+
 _RATE = 25  # frames per second, of which such a file says nothing
 
 
 def add_argument(parser: argparse.ArgumentParser) -> None:
     """Declare the option that :func:`is_native` reads."""
-    parser.add_argument(
-        "--format",
-        choices=FORMATS,
-        default=FORMATS[0],
-        help="compressai: a file that CompressAI's examples/codec.py decodes (default: latentopt)",
-    )
+    what = "compressai: a file that CompressAI's examples/codec.py decodes (default: latentopt)"
+    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help=what)
+
+
+def add_reader_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare the same for a file that is there, of which it tells itself."""
+    what = "whose layout the files have (default: what each looks like)"
+    parser.add_argument("--format", choices=FORMATS, help=what)
+
+
+def holds_native(args: argparse.Namespace, data: bytes) -> bool:
+    """Whether a file is in CompressAI's layout, as the options or it itself say."""
+    return is_foreign(data) if args.format is None else is_native(args)
+
+
+def is_foreign(data: bytes) -> bool:
+    """Whether a file has CompressAI's layout to its last byte, which no other has by chance."""
+    from latentopt.bitstream.compressai_file import is_whole
+
+    return is_whole(data)
 
 
 def is_native(args: argparse.Namespace) -> bool:
     """Whether the file is for the model's own decoder."""
-    return str(args.format) != FORMATS[0]
+    return args.format not in (None, FORMATS[0])
 
 
 def put_label(args: argparse.Namespace, codec: object) -> None:
@@ -50,29 +69,51 @@ def put_label(args: argparse.Namespace, codec: object) -> None:
         InputError: such a file could not say what decodes it.
     """
     if is_native(args):
+        _check_model(args)
         setattr(codec, "label", _label(args))  # noqa: B010 (only codecs of this format have one)
+
+
+def put_origin(args: argparse.Namespace, loaded: "nn.Module") -> None:
+    """The same by a model of unnamed weights, of which a ladder will make the codecs."""
+    from latentopt.bitstream import Origin
+
+    if is_native(args) and args.weights:
+        label = _label(args)
+        setattr(loaded, "origin", Origin(label.codec, label.quality, label.metric))  # noqa: B010
 
 
 def _label(args: argparse.Namespace) -> "Label":
     from latentopt import zoo
     from latentopt.codec.native_files import Label
 
-    _refuse(args, ["dcvc_repo"])
+    return Label(zoo.family(args.codec), args.quality or 1, args.metric)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse what an encoder of the format has no use for.
+
+    Raises:
+        InputError: the message names it.
+    """
+    if is_native(args):
+        _refuse(args, "versus_plain")
+        _check_model(args)
+
+
+def _check_model(args: argparse.Namespace) -> None:
+    """Refuse a model that the files cannot name."""
+    _refuse(args, "dcvc_repo")
     if args.step != 1:
         raise InputError(f"--step {args.step:g}: CompressAI's files know of no step; leave it out")
-    return Label(zoo.family(args.codec), args.quality or 1)
+
+
+def _refuse(args: argparse.Namespace, option: str) -> None:
+    refuse(args, [option], "for latentopt's own format", f"{args.format!r} is another")
 
 
 def kind(args: argparse.Namespace, own: Kind) -> Kind:
     """What encoding makes of an image, given what it is in latentopt's own format."""
-    if not is_native(args):
-        return own
-    _refuse(args, ["versus_plain"])
-    return replace(own, becomes=".bin")
-
-
-def _refuse(args: argparse.Namespace, options: Sequence[str]) -> None:
-    arguments.refuse(args, options, "for latentopt's own format", f"{args.format!r} is another")
+    return replace(own, becomes=SUFFIX) if is_native(args) else own
 
 
 def remark(args: argparse.Namespace) -> None:
@@ -88,58 +129,55 @@ def remark(args: argparse.Namespace) -> None:
         print(note, file=sys.stderr)
 
 
-def decode(args: argparse.Namespace) -> int:
-    """Write what such a file holds as a PNG, or a clip."""
-    from latentopt import zoo
-
-    _refuse(args, ["jobs", "json", "no_clobber", "max_pixels"])
-    [args.file, *more] = args.inputs
-    if more:
-        raise InputError(f"--format compressai decodes one file at a time, not {len(args.inputs)}")
-    _settle(args)
-    video = zoo.is_video(args.codec)
-    check_output(args.output, [args.file, args.weights], folder=video)
-    if video:
-        return _decode_clip(args)
-    check_png(args.output, "decode")
-    with progress() as stage:
-        from latentopt.codec.wrap import wrap_image
-        from latentopt.media.images import write_png
-
-        codec = _codec(args, stage, wrap_image)
-        stage("decoding")
-        with naming(args.file):
-            x_hat = codec.load(args.file)  # (1, 3, H, W)
-        write_png(args.output, x_hat)
-    return _said(f"{x_hat.shape[-1]}x{x_hat.shape[-2]}", args.output)
+# -- decoding --------------------------------------------------------------------------------------
 
 
-def _settle(args: argparse.Namespace) -> None:
-    """What the options leave open is what the file's header says."""
+def label_in(name: Path, data: bytes) -> "Label":
+    """What the header of a file says of its model."""
     from latentopt.bitstream.compressai_file import Head
     from latentopt.codec.native_files import Label
 
-    with reading(args.file) as file, naming(args.file):
-        found = Label.of(Head.read(file))
-    args.codec, args.step = args.codec or found.codec, args.step or 1.0
+    with naming(name):
+        return Label.of(Head.read(BytesIO(data)))
+
+
+def settled(args: argparse.Namespace, label: "Label") -> argparse.Namespace:
+    """The options, where what they leave open is what a file's header says."""
+    found = argparse.Namespace(**vars(args))
+    found.format, found.codec, found.step = FORMATS[1], args.codec or label.codec, args.step or 1.0
+    found.metric = args.metric or label.metric
     if args.quality is None and not args.weights:
-        args.quality = found.quality
+        found.quality = label.quality
+    return found
 
 
-def _decode_clip(args: argparse.Namespace) -> int:
+def is_clip(path: Path, args: argparse.Namespace) -> bool:
+    """Whether a file is in this layout and of a video codec; the options may say of which."""
+    from latentopt import zoo
+
+    data = content(path)
+    if not holds_native(args, data):
+        return False
+    return zoo.is_video(args.codec or label_in(path, data).codec)
+
+
+def decode_clip(path: Path, args: argparse.Namespace) -> int:
+    """Write the clip that a file holds."""
+    args = settled(args, label_in(path, content(path)))
     with progress() as stage:
         from latentopt.codec.wrap import wrap_video
         from latentopt.media.clips import Format, write_clip
 
-        codec = _codec(args, stage, wrap_video)
+        made = codec(args, stage, wrap_video)
         stage("decoding")
-        with frames(None) as done, naming(args.file):
-            images = codec.load(args.file)
+        with frames(None) as done, naming(path):
+            images = made.load(path)
             first = next(images)
             found = Format(first.shape[-1], first.shape[-2], Fraction(_RATE))
             shown = _counted(chain([first], images), done)
             written = write_clip(args.output, shown, found)
-    return _said(f"{written} frames {found.width}x{found.height}", args.output)
+    print(f"{written} frames {found.width}x{found.height}: {args.output}")
+    return 0
 
 
 def _counted(images: Iterable[T], done: Callable[[], object]) -> Iterator[T]:
@@ -148,16 +186,12 @@ def _counted(images: Iterable[T], done: Callable[[], object]) -> Iterator[T]:
         done()
 
 
-def _said(what: str, path: Path) -> int:
-    print(f"{what}: {path}")
-    return 0
-
-
-def _codec(args: argparse.Namespace, stage: Stage, wrap: Callable[..., T]) -> T:
+def codec(args: argparse.Namespace, stage: Stage, wrap: Callable[..., T]) -> T:
+    """What reads such files, of the model that settled options name."""
     from latentopt.codec.formats import NATIVE
     from latentopt.codec.recipe import get_preset
 
-    codec = wrap(model.model(args, stage), get_preset("fast", NATIVE))
+    made = wrap(model.model(args, stage), get_preset("fast", NATIVE))
     if not args.weights:  # whose quality no header knows
-        put_label(args, codec)
-    return codec
+        put_label(args, made)
+    return made

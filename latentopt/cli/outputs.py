@@ -7,7 +7,10 @@ from pathlib import Path
 
 from latentopt.atomic import place
 from latentopt.errors import InputError
+from latentopt.extras import need
 
+CLIPS = (".y4m", ".yuv", ".mkv", ".mp4")  # as the library has them; a test compares
+_ENCODED = CLIPS[2:]  # by way of PyAV
 _LONGEST_NAME = 255  # bytes, on every file system in use
 
 
@@ -53,6 +56,18 @@ def check_png(path: Path, command: str) -> None:
     """Refuse a name that says another format."""
     if path.suffix.lower() != ".png":
         raise InputError(f"{path}: {command} writes PNG; give the output a name in .png")
+
+
+def check_clip(path: Path) -> None:
+    """Refuse a name that says what no clip is written as, or what an extra is missing for."""
+    suffix = path.suffix.lower()
+    if os.path.isdir(path) or not suffix:
+        return
+    if suffix not in CLIPS:
+        known = ", ".join(CLIPS)
+        raise InputError(f"{path}: a clip is written as {known}, or to a folder: a name without .")
+    if suffix in _ENCODED:
+        need("video", "av")
 
 
 def _check_inputs(path: Path, inputs: Sequence[Path | None]) -> None:

@@ -22,7 +22,7 @@ def progress() -> Iterator[Stage]:
 
         def stage(name: str) -> None:
             nonlocal started
-            bar.update(min(started, 1))  # the one before has ended
+            bar.update(min(started, 1, _STAGES - 1 - bar.n))  # the one before has ended
             started += 1
             bar.set_description_str(name)
 

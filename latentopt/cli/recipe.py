@@ -9,7 +9,7 @@ from latentopt.cli import arguments, native
 from latentopt.errors import InputError
 
 if TYPE_CHECKING:
-    from latentopt.codec.recipe import Recipe
+    from latentopt.codec.recipe import Recipe, Words
 
 # As the library has them, whose import takes seconds; a test compares.
 QUANTS = ("int", "hex", "oct", "d4", "e8", "auto")
@@ -18,6 +18,7 @@ DIRECTIONS = ("density", "sign", "split")
 PMFS = ("exact", "paper")
 DITHERED = ("all", "main", "side")
 PRESETS = ("paper", "plain", "fast", "default", "slow", "best")
+NATIVE_PRESETS = PRESETS[2:]
 
 CLIP_OPTIONS = ("gop", "parts", "ahead", "size", "rate")
 """Of `add_clip_arguments`."""
@@ -39,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--direction", choices=DIRECTIONS, help=direction)
     scales = "adapt the model's statistics to the image: a few bytes that often save more"
     add("--scales", action=argparse.BooleanOptionalAction, help=scales)
+    adaptive = "let the side latent's statistics learn from what was decoded: free but for time"
+    add("--adaptive", action=argparse.BooleanOptionalAction, help=adaptive)
     dither = "move that grid by noise drawn from this seed, which the decoder draws, too"
     add("--dither", type=arguments.seed, metavar="SEED", help=dither)
     dithered = "which latents that is for (default: all)"
@@ -65,23 +68,44 @@ def add_clip_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def recipe(args: argparse.Namespace) -> "Recipe":
-    """What the options say, on top of their preset."""
-    from latentopt.codec.recipe import Words, get_preset, preset_for
-    from latentopt.encoder import Ahead
-    from latentopt.latents.dither import Dither
+def check(args: argparse.Namespace) -> None:
+    """Refuse, before PyTorch is imported, what the format of the file has no room for.
 
+    Raises:
+        InputError: the message names it.
+    """
+    from latentopt.codec.formats import check_fixed
+
+    if native.is_native(args) and args.preset not in (None, *NATIVE_PRESETS):
+        known = ", ".join(NATIVE_PRESETS)
+        raise InputError(f"--preset {args.preset} is not for --format {args.format}: use {known}")
     if args.dithered and args.dither is None:
         raise InputError("--dithered says which latents --dither is for: give a seed")
-    words: Words = {
+    said = {**_words(args), "ahead": args.ahead, "gop": args.gop}
+    check_fixed(args.format, {word: value for word, value in said.items() if value})
+
+
+def _words(args: argparse.Namespace) -> "Words":
+    return {
         "quant": args.quant,
         "shift": False if args.shift == "none" else args.shift,
         "direction": args.direction,
         "scales": args.scales,
+        "adaptive": args.adaptive,
         "pmf": args.pmf,
-        "dither": None if args.dither is None else Dither(args.dither, args.dithered or "all"),
-        "ahead": Ahead() if args.ahead else None,
+        "dither": args.dither,
     }
+
+
+def recipe(args: argparse.Namespace) -> "Recipe":
+    """What the options say, on top of their preset."""
+    from latentopt.codec.recipe import get_preset, preset_for
+    from latentopt.encoder import Ahead
+    from latentopt.latents.dither import Dither
+
+    words: Words = {**_words(args), "ahead": Ahead() if args.ahead else None}
+    if args.dither is not None:
+        words["dither"] = Dither(args.dither, args.dithered or "all")
     is_native = native.is_native(args)
     base = get_preset(args.preset or ("default" if is_native else preset_for(words)), args.format)
     if args.preset in _SLOW and sys.stderr.isatty():
@@ -89,6 +113,18 @@ def recipe(args: argparse.Namespace) -> "Recipe":
     portable = None if is_native else args.portable  # it is the model's own arithmetic
     made = base.but(**words).but(portable=portable, parts=args.parts, gop=args.gop)
     return made.but(lmbda=args.lmbda)
+
+
+def codec_of(args: argparse.Namespace) -> dict[str, object]:
+    """With what is coded, in the words of the options; without those that were not given."""
+    weights = args.weights.name if args.weights else None
+    named = {
+        "codec": args.codec,
+        "weights": weights,
+        "quality": args.quality,
+        "preset": args.preset,
+    }
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _with_bar(quiet: "Recipe") -> "Recipe":

@@ -31,9 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from latentopt.bench.kept import measurements
+
     output = args.output or args.folder / "report.html"
-    if args.folder.is_dir():  # else it is the folder that is wrong, not the output
-        check_output(output, [args.folder / "measurements.csv", *args.weights])
+    check_output(output, [measurements(args.folder), *args.weights])
     with progress() as stage:
         from latentopt.report import report
 

@@ -2,11 +2,12 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from pathlib import Path
 
+from latentopt.atomic import all_of, read_whole
 from latentopt.cli.outputs import check_folder, check_output
 from latentopt.errors import InputError
 
@@ -33,12 +34,16 @@ class Job:
     source: Path
     output: Path
     content: bytes | None = None
-    """Of standard input."""
+    """Where it was read already, as of standard input."""
 
     @property
     def name(self) -> Path:
         """The input, in messages."""
         return Path("standard input") if self.source == STREAM else self.source
+
+    def data(self) -> bytes:
+        """The content; InputError where it cannot be read."""
+        return content(self.source) if self.content is None else self.content
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,43 @@ class Plan:
     jobs: Sequence[Job]
     is_batch: bool
     """Whether one failure leaves the others to be done."""
+
+    def checked(self, check: Callable[[Job], object]) -> "Plan":
+        """The same, where an only job was checked before anything slow is imported.
+
+        Of a batch each job is checked as it is done, so that one failure leaves the others.
+        """
+        if self.is_batch:
+            return self
+        jobs = [replace(job, content=job.data()) for job in self.jobs]  # a pipe is read but once
+        for job in jobs:
+            check(job)
+        return replace(self, jobs=jobs)
+
+
+def content(path: Path) -> bytes:
+    """All that a file holds, or standard input; InputError where it cannot be read."""
+    if path == STREAM:
+        return all_of(sys.stdin.buffer, "standard input")
+    return read_whole(path)
+
+
+def check_size(job: Job, max_pixels: int) -> None:
+    """Refuse an image that the format cannot hold, or that the decoder would refuse.
+
+    Raises:
+        DataError: it is no image, or one that cannot be coded.
+        InputError: it is too large.
+    """
+    from latentopt.bitstream.image_file import MAX_SIDE
+    from latentopt.media.rgb import image_size
+
+    width, height = image_size(job.name, job.content)
+    if max(width, height) > MAX_SIDE or width * height > max_pixels:
+        raise InputError(
+            f"{job.name}: {width}x{height} is more than {MAX_SIDE} a side or {max_pixels} pixels; "
+            "cut it into tiles, or raise the number of pixels with --max-pixels there and in decode"
+        )
 
 
 def plan(
@@ -97,7 +139,7 @@ def _streamed(
     if source != STREAM:
         check_input(source, kind)
         return Plan([Job(source, target)], is_batch=False)
-    return Plan([Job(source, target, sys.stdin.buffer.read())], is_batch=False)
+    return Plan([Job(source, target, content(source))], is_batch=False)
 
 
 def _mirrored(inputs: Sequence[Path], output: Path | None, kind: Kind) -> list[Job]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from latentopt.cli import model
+from latentopt.cli import model, native
 from latentopt.cli.arguments import positive
 from latentopt.errors import InputError
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from latentopt.codec.target import Target
 
 MATCHES = ("psnr", "bytes")  # as the library has them, whose import takes seconds; a test compares
-OPTIONS = ("max_bytes", "target_bpp", "target_psnr", "match", "keep_step")
+_TARGETS = ("max_bytes", "target_bpp", "target_psnr", "match")
+OPTIONS = (*_TARGETS, "keep_step")
 """What is for images only, as `arguments.refuse` takes it."""
 
 _UNITS = {"": 1, "k": 1000, "M": 1000**2, "Ki": 1024, "Mi": 1024**2}
@@ -46,28 +47,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def settle(args: argparse.Namespace) -> None:
-    """Note whether a quality was left open, before one is put in its place."""
+    """Note whether a quality was left open, before one is put in its place.
+
+    Raises:
+        InputError: the options contradict each other.
+    """
     args.any_quality = args.quality is None and args.weights is None and not args.dcvc_repo
+    is_aimed = any(getattr(args, name) is not None for name in _TARGETS)
+    if args.keep_step and not is_aimed:
+        raise InputError("--keep-step is for a target: --max-bytes, --target-bpp, … or --match")
+    if is_aimed and args.step != 1:
+        raise InputError(f"--step {args.step:g}: a target chooses the step: leave it out")
 
 
 def target(args: argparse.Namespace) -> "Target | None":
     """What was asked for; None: nothing."""
     from latentopt.codec import target as targets
 
-    found: Target | None = None
     if args.max_bytes is not None:
-        found = targets.MaxBytes(args.max_bytes)
-    elif args.target_bpp is not None:
-        found = targets.Bpp(args.target_bpp)
-    elif args.target_psnr is not None:
-        found = targets.Psnr(args.target_psnr)
-    elif args.match is not None:
-        found = targets.MATCHES[args.match]
-    if found is None and args.keep_step:
-        raise InputError("--keep-step is for a target: --max-bytes, --target-bpp, … or --match")
-    if found is not None and args.step != 1:
-        raise InputError(f"--step {args.step:g}: a target chooses the step: leave it out")
-    return found
+        return targets.MaxBytes(args.max_bytes)
+    if args.target_bpp is not None:
+        return targets.Bpp(args.target_bpp)
+    if args.target_psnr is not None:
+        return targets.Psnr(args.target_psnr)
+    return None if args.match is None else targets.MATCHES[args.match]
 
 
 def ladder(args: argparse.Namespace, recipe: "Recipe") -> "Ladder":
@@ -88,7 +91,7 @@ def _models(args: argparse.Namespace) -> "Models":
 
     if not args.any_quality:
         return {args.quality: _loader(args, args.quality)}
-    qualities = zoo.qualities(args.codec)
+    qualities = zoo.qualities(args.codec, args.metric)
     if not qualities:
         raise InputError(f"there are no weights of {args.codec} here: give --weights FILE")
     return {quality: _loader(args, quality) for quality in qualities}
@@ -97,15 +100,20 @@ def _models(args: argparse.Namespace) -> "Models":
 def _loader(args: argparse.Namespace, quality: int | None) -> "Callable[[], nn.Module]":
     """What loads the model of one quality, without stages: there may be several models."""
     named = argparse.Namespace(**{**vars(args), "quality": quality})
-    return lambda: model.model(named, lambda _: None)
+
+    def load() -> "nn.Module":
+        loaded = model.model(named, lambda _: None)
+        native.put_origin(named, loaded)
+        return loaded
+
+    return load
 
 
 def how(outcome: "Outcome") -> dict[str, object]:
     """What was done, in the words of the options."""
     quality = {} if outcome.quality is None else {"quality": outcome.quality}
-    met = {} if outcome.is_met else {"nearest": "nothing nearer to the target was found"}
     moved = {"step": outcome.step, "lambda": float(f"{outcome.lmbda:.4g}")}
-    return {**quality, **moved, "encodes": outcome.encodes, **met}
+    return {**quality, **moved, "encodes": outcome.encodes}
 
 
 def _bytes(text: str) -> float:

@@ -70,8 +70,8 @@ class Assembly:
         settings, seal = recipe.settings, Seal.of(adapter.model)
         if recipe.format == NATIVE:
             return Assembly._native(adapter, recipe, seal)
-        plain = replace(settings, quant="int", pmf="exact", scales=False)
-        each = [settings, *[plain] * (len(adapter.densities) - 1)]
+        side = replace(settings, quant="int", pmf="exact", scales=False)
+        each = [replace(settings, adaptive=False), *[side] * (len(adapter.densities) - 1)]
         each = [at_depth(own, depth) for depth, own in enumerate(each)]
         tables: Sequence[Ints | None] = dumped or [None] * len(each)
         channels = tuple(map(make_channel, adapter.densities, each, tables))

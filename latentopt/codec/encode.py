@@ -1,6 +1,6 @@
 """The encoder of images: from pixels to coded latents.
 
-x ─► analysis ─► y ─► deeper ─► z ─► crosses ─► z_hat ─► + rho_z * direction
+x ─► analysis ─► y ─► deeper ─► z ─► [search] ─► crosses ─► z_hat ─► + rho_z * direction
                  │                                              │
                  └──► plain, or candidates of a search ◄── walk ┘
                                    │
@@ -26,6 +26,7 @@ from latentopt.encoder import (
     StepSearch,
     low_precision,
     sending,
+    side_search,
 )
 from latentopt.encoder.annealer import cost_of
 from latentopt.errors import InputError, UnsupportedModelError
@@ -44,6 +45,7 @@ class Encoder:
         self._sending = sending(
             assembly.adapter, assembly.channels[0], assembly.prices, assembly.recipe.lmbda
         )
+        self._side_search = side_search(self._adapter, assembly.channels, self._recipe.effort)
 
     def encode(self, x: Tensor) -> dict[str, list[Coded]]:
         """For each latent by name, in the order of the strings, its coded form in each image.
@@ -82,6 +84,8 @@ class Encoder:
         coded, above, walk = list[Coded](), list[NDArray](), self._adapter.walk([], grid)
         for depth, target in reversed(list(enumerate(targets, 1))):
             _check_shape(walk, target)
+            if depth == 1 and self._side_search:
+                target = self._side_search.choose(aim, target)
             crossed = self._assembly.channels[depth].send(walk, Point(target.ravel()))
             if self._recipe.shift and depth == 1:
                 name, y = self._assembly.direction(depth), aim.y.ravel()

@@ -207,12 +207,13 @@ def _total(name: str, shares: Iterable[Share]) -> Share:
 def _settings(settings: Settings) -> str:
     portable = "portable" if settings.portable else "not portable"
     scales = ", scales corrected" if settings.scales else ""
+    adaptive = ", side latent adaptive" if settings.adaptive else ""
     channel = f"channel {settings.channel}"
     if settings.channel == LATTICE:
         channel = f"lattice {settings.quant}, pmf {settings.pmf}"
     if settings.seed is not None:
         channel += f", lattice {settings.quant}, seed {settings.seed}"
-    return f"{channel}, direction {settings.direction}, {portable}{scales}"
+    return f"{channel}, direction {settings.direction}, {portable}{scales}{adaptive}"
 
 
 def _corrections(corrections: NDArray[np.int32]) -> str:

@@ -1,13 +1,16 @@
 """Image files: a container around the strings, written whole or not at all."""
 
-import os
 from collections.abc import Sequence
 
-from latentopt.atomic import reading
 from latentopt.bitstream import Container, Identity
 
 
-def pack(identity: Identity, size: Sequence[int], strings: Sequence[Sequence[bytes]]) -> bytes:
+def pack(
+    identity: Identity,
+    size: Sequence[int],
+    strings: Sequence[Sequence[bytes]],
+    is_grey: bool = False,
+) -> bytes:
     """A file's content from what ``compress`` returned for one image (H, W).
 
     Raises:
@@ -16,7 +19,8 @@ def pack(identity: Identity, size: Sequence[int], strings: Sequence[Sequence[byt
     height, width = size
     parts = tuple(string for [string] in strings)
     hashes, origin = identity.hashes, identity.origin
-    return Container(identity.settings, width, height, *hashes, parts, origin).to_bytes()
+    made = Container(identity.settings, width, height, *hashes, parts, origin, is_grey)
+    return made.to_bytes()
 
 
 def unpack(identity: Identity, data: bytes, string_count: int) -> Container:
@@ -28,13 +32,3 @@ def unpack(identity: Identity, data: bytes, string_count: int) -> Container:
     container = Container.from_bytes(data, string_count)
     identity.check(container.identity)
     return container
-
-
-def read(path: str | os.PathLike[str]) -> bytes:
-    """A file's content.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    with reading(path) as file:
-        return file.read()

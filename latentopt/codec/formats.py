@@ -22,6 +22,7 @@ FIXED: Mapping[str, Mapping[str, object]] = {
         "shift": None,
         "direction": "density",
         "scales": False,
+        "adaptive": False,
         "pmf": "exact",
         "portable": False,
         "channel": LATTICE,
@@ -33,10 +34,10 @@ FIXED: Mapping[str, Mapping[str, object]] = {
 """By format, what a recipe's fields must be."""
 
 
-def check_fixed(name: str, recipe: object) -> None:
-    """Raises InputError, naming the word, unless a recipe's fields are those of a format."""
+def check_fixed(name: str, words: Mapping[str, object]) -> None:
+    """Raises InputError, naming the word, unless what is said is what a format fixes."""
     for word, fixed in FIXED[name].items():
-        given = getattr(recipe, word)
+        given = words.get(word, fixed)
         if given != fixed:
             raise InputError(
                 f"{word} {given!r} is not for format {name!r}, whose decoder is the model's own: "

@@ -9,7 +9,6 @@ encoder's chain from the strings down.
 
 import copy
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypedDict
@@ -19,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from latentopt.adapters import Adapter
-from latentopt.atomic import write_whole
+from latentopt.adapters.base import deriving
+from latentopt.atomic import read_whole, write_whole
 from latentopt.bitstream import DIRECTIONS, Identity, Origin, Settings
 from latentopt.bitstream.fields import version_of
 from latentopt.codec import files
@@ -35,12 +35,9 @@ from latentopt.codec.synthesis import Synthesis, finite, padded
 from latentopt.encoder import ShiftProblem, sensitivity_of
 from latentopt.errors import BitstreamError, InputError, WeightsError
 from latentopt.latents import Coded, Crossed
+from latentopt.media import MAX_PIXELS
+from latentopt.media.images import as_grey, as_rgb
 from latentopt.pmf.tables import Ints
-
-MAX_PIXELS = 1 << 26
-"""Default limit on the size of images that a codec writes and reads, 8192 x 8192."""
-
-_RENEWING = threading.RLock()
 
 
 class Compressed(TypedDict):
@@ -93,7 +90,7 @@ class Codec(Checked):
 
     def _current(self, holds: Callable[[Seal, nn.Module], bool]) -> Assembly:
         if not holds(self._assembly.seal, self.model):
-            with _RENEWING:
+            with deriving():
                 if not holds(self._assembly.seal, self.model):
                     self._assembly = self._assembly.renewed()
         return self._assembly
@@ -243,6 +240,8 @@ class Codec(Checked):
     def save(self, path: str | os.PathLike[str], x: Tensor) -> int:
         """Compress one image (1, 3, H, W) to a file; returns its size in bytes.
 
+        A grey one (1, 1, H, W) is coded as RGB, and marked in the file, which is loaded as grey.
+
         Raises:
             InputError: ``x`` is not one image, or the file cannot be written.
         """
@@ -263,21 +262,22 @@ class Codec(Checked):
 
     @plainly
     def encode_file(self, x: Tensor) -> tuple[bytes, Coded]:
-        """The content of one image's file (1, 3, H, W), and the main latent in it."""
+        """The content of one image's file, as :meth:`save` takes it, and the main latent in it."""
         assembly = self._current(Seal.holds_to_the_bit)
-        coded = list(Encoder(assembly).encode(x).values())
+        coded = list(Encoder(assembly).encode(as_rgb(x)).values())
         assembly.check_weights()
         strings = [[c.string for c in each] for each in coded]
-        return files.pack(assembly.identity, x.shape[-2:], strings), coded[0][0]
+        data = files.pack(assembly.identity, x.shape[-2:], strings, is_grey=x.shape[1] == 1)
+        return data, coded[0][0]
 
     def load(self, path: str | os.PathLike[str]) -> Tensor:
-        """Decode a file that :meth:`save` wrote, to (1, 3, H, W).
+        """Decode a file that :meth:`save` wrote, to (1, 3, H, W), or (1, 1, H, W) of a grey image.
 
         Raises:
             BitstreamError: the file is corrupt, or of another codec; the message says which.
             InputError: the file cannot be read.
         """
-        return self.load_bytes(files.read(path))
+        return self.load_bytes(read_whole(path))
 
     @plainly
     def load_bytes(self, data: bytes) -> Tensor:
@@ -285,7 +285,8 @@ class Codec(Checked):
         assembly = self._current(Seal.holds_to_the_bit)
         container = files.unpack(assembly.identity, data, self.string_count)
         size = self.check_size((container.height, container.width))
-        return self._decompress(assembly, [[string] for string in container.strings], size)
+        x_hat = self._decompress(assembly, [[string] for string in container.strings], size)
+        return as_grey(x_hat) if container.is_grey else x_hat
 
     def explain(self, path: str | os.PathLike[str]) -> Explanation:
         """What the stream of a file that :meth:`save` wrote chose, and where its bits went.
@@ -294,7 +295,11 @@ class Codec(Checked):
             BitstreamError: the file is corrupt, or of another codec; the message says which.
             InputError: the file cannot be read.
         """
-        data = files.read(path)
+        return self.explain_bytes(read_whole(path))
+
+    @plainly
+    def explain_bytes(self, data: bytes) -> Explanation:
+        """:meth:`explain` for the file's content."""
         container = files.unpack(self.identity, data, self.string_count)
         size = self.check_size((container.height, container.width))
         coded = self.decode(container.strings, size)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from latentopt.codec.dial import MakeDial, best_dial, lambda_dial
 from latentopt.codec.formats import OWN
-from latentopt.codec.recipe import Recipe, get_preset
+from latentopt.codec.recipe import ROUNDING, Recipe, get_preset
 from latentopt.codec.rung import CodedFile, Rung, encode_image
 from latentopt.codec.seek import Seek, Trial
 from latentopt.codec.target import Target
@@ -30,9 +30,6 @@ class Outcome:
     """Of lambda * 255^2 * MSE + bits per pixel, which the search minimized."""
     encodes: int
     """How many it took; plain rounding is not counted."""
-    is_met: bool
-    """Whether it is as near as the target promises; else nothing nearer was found, as of an image
-    so small or flat that its rate moves in jumps, and it is within five times that."""
     plain: CodedFile | None
     """By plain rounding at that quality, where the target asked for it."""
 
@@ -71,7 +68,13 @@ class Ladder:
         self._dial = dial or (lambda_dial if adapter else best_dial)
         self._rungs: dict[int | None, Rung] = {}
 
-    def encode(self, x: Tensor, target: Target, quality: int | None = None) -> Outcome:
+    def encode(
+        self,
+        x: Tensor,
+        target: Target,
+        quality: int | None = None,
+        tell: Callable[[str], object] = lambda said: None,
+    ) -> Outcome:
         """Code one image to a target, with eight encodes at most.
 
         Args:
@@ -79,6 +82,7 @@ class Ladder:
             target: what its file should come to.
             quality: where to begin, and where to stay if the target is to match plain rounding;
                 None: in the middle.
+            tell: is told of each encode, in words.
 
         Raises:
             RateRangeError: no quality and setting of this codec gives that; the message says what
@@ -91,7 +95,7 @@ class Ladder:
         plain = _Plain(lambda: encode_image(self._rung(start).plain, x))
         window = target.window(x.shape[-2] * x.shape[-1], plain)
         indices = [start] if target.own_quality else range(len(self._qualities))
-        seek = Seek(self._rung, indices, window, lambda codec: encode_image(codec, x))
+        seek = Seek(self._rung, indices, window, lambda codec: encode_image(codec, x), tell)
         try:
             found = seek(start)
         except RateRangeError:
@@ -99,8 +103,8 @@ class Ladder:
             if plain.coded is None or self._recipe.format != OWN:
                 raise
             rung, coded = self._rung(start), plain.coded
-            return Outcome(coded, rung.quality, 1.0, coded.codec.lmbda, seek.encodes, True, coded)
-        return _outcome(found, seek.encodes, found.value in window, plain.coded)
+            return Outcome(coded, rung.quality, 1.0, coded.codec.lmbda, seek.encodes, coded)
+        return _outcome(found, seek.encodes, plain.coded)
 
     def _index(self, quality: int | None) -> int:
         if quality is None:
@@ -115,7 +119,7 @@ class Ladder:
         if quality not in self._rungs:
             model = self._models[quality]()
             codec = wrap_image(model, self._recipe, self._adapter)
-            rounding = Recipe("int", None, portable=self._recipe.portable)
+            rounding = ROUNDING.but(portable=self._recipe.portable)
             plain = wrap_image(model, rounding, self._adapter)
             dial = self._dial(model, codec, self._recipe)
             self._rungs[quality] = Rung(quality, codec, plain, dial)
@@ -134,7 +138,7 @@ class _Plain:
         return self.coded
 
 
-def _outcome(found: Trial, encodes: int, is_met: bool, plain: CodedFile | None) -> Outcome:
+def _outcome(found: Trial, encodes: int, plain: CodedFile | None) -> Outcome:
     step = found.rung.dial.step(found.position)
     lmbda = found.coded.codec.lmbda
-    return Outcome(found.coded, found.rung.quality, step, lmbda, encodes, is_met, plain)
+    return Outcome(found.coded, found.rung.quality, step, lmbda, encodes, plain)

@@ -8,27 +8,37 @@ x ─► Encoder, with the prices of the model's own coder ─► y_hat, z_hat �
 """
 
 import io
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from latentopt.adapters import Adapter
+from latentopt.bitstream import Origin
 from latentopt.bitstream.compressai_file import Body, Head, check_end
 from latentopt.codec.assembly import Assembly
 from latentopt.codec.encode import check_images
 from latentopt.codec.explain import Explanation
 from latentopt.codec.formats import NATIVE
 from latentopt.codec.image import Codec, Compressed, Decompressed
-from latentopt.codec.native_files import Label, check_label, framed, sure, unframed
+from latentopt.codec.native_files import (
+    Label,
+    check_grid,
+    check_label,
+    framed,
+    label_of,
+    latent_pixels,
+    readable,
+    sure,
+    unframed,
+)
 from latentopt.codec.own_coder import OwnCoder, renew_tables
-from latentopt.codec.synthesis import Synthesis
-from latentopt.errors import BitstreamError, InputError
+from latentopt.codec.recipe import Recipe
+from latentopt.codec.synthesis import Synthesis, finite
+from latentopt.errors import InputError
 from latentopt.latents import Coded
 
-_LEAST_STRING = 8  # bytes of an empty string's state
-_SLACK = 4  # bytes for each pixel, more than latents have elements
 _SAME = 0.25
 """How far off a decoded latent may be: means differ by roundings, points by 1."""
 
@@ -42,8 +52,11 @@ class NativeCodec(Codec):
     the strings do not tell the size.
     """
 
-    label: Label | None = None
-    """How CompressAI calls the model, unless :attr:`origin` says it."""
+    def __init__(self, adapter: Adapter, recipe: Recipe, origin: Origin | None = None):
+        super().__init__(adapter, recipe, origin)
+        self.label: Label | None = label_of(origin)
+        """How CompressAI calls the model, which is all that its files say of one; None: they cannot
+        be written. Whatever is done to the weights, such as ``half()``, it stays."""
 
     def __repr__(self) -> str:
         name = self.origin or type(self.model).__qualname__
@@ -89,42 +102,9 @@ class NativeCodec(Codec):
             BitstreamError: there are no strings, or not as many of each latent.
         """
         self.check_strings(strings)
-        self._check_shape(shape)
-        safe = [[self._readable(string, shape) for string in latent] for latent in strings]
+        pixels = latent_pixels(shape, self.downsampling_factor, self.max_pixels)
+        safe = readable(strings, pixels)
         return {"x_hat": self._own.decompress(safe, shape)["x_hat"]}
-
-    def _check_shape(self, shape: object) -> None:
-        """Raises BitstreamError beyond ``max_pixels``; trees have shapes of other kinds."""
-        if isinstance(shape, Mapping):
-            return
-        rows, columns = self._sides(shape)
-        pixels = rows * columns * self.downsampling_factor**2
-        if min(rows, columns) < 1 or pixels > self.max_pixels:
-            raise BitstreamError(
-                f"a latent of {columns}x{rows} is outside 1 … {self.max_pixels} pixels: it is "
-                "corrupt, or raise codec.max_pixels"
-            )
-
-    @staticmethod
-    def _sides(shape: object) -> tuple[int, int]:
-        if not isinstance(shape, Sequence) or len(shape) != 2:
-            raise BitstreamError(f"shape {shape!r} is not the height and width of a latent")
-        return int(shape[0]), int(shape[1])
-
-    def _readable(self, string: bytes, shape: object) -> bytes:
-        """A string with zeros behind it: CompressAI's decoder reads past the end of corrupt ones.
-
-        Raises:
-            BitstreamError: it is shorter than what its encoder writes of nothing.
-        """
-        if len(string) < _LEAST_STRING or len(string) % 4:
-            raise BitstreamError(
-                f"truncated: a string of {len(string)} bytes is none of CompressAI's"
-            )
-        if isinstance(shape, Mapping):
-            return string
-        rows, columns = self._sides(shape)
-        return string + bytes(_SLACK * rows * columns * self.downsampling_factor**2)
 
     # -- files, in the layout of CompressAI's examples/codec.py ------------------------------------
 
@@ -139,7 +119,7 @@ class NativeCodec(Codec):
         if len(x) != 1:
             raise InputError(f"a file holds one image (1, 3, H, W), not {tuple(x.shape)}")
         height, width = x.shape[-2:]
-        head = sure(self.label, self.origin).head((height, width)).to_bytes()
+        head = sure(self.label).head((height, width)).to_bytes()
         out = self.compress(framed(x, self.downsampling_factor))
         return head + Body.of(out["strings"], out["shape"]).to_bytes()
 
@@ -155,20 +135,17 @@ class NativeCodec(Codec):
         body = Body.read(file)
         check_end(file)
         size = self.check_size((head.height, head.width))
-        if tuple(body.shape) != self.assembly.grid(size):
-            raise BitstreamError(
-                f"corrupt: latents of {tuple(body.shape)} are not of such an image"
-            )
-        strings = [[string] for string in body.strings]
-        return unframed(self.decompress(strings, body.shape)["x_hat"], size)
+        check_grid(body, self.assembly.grid(size))
+        x_hat = self.decompress(body.lists, body.shape)["x_hat"]
+        return unframed(finite(x_hat), size)
 
-    def explain(self, path: str | os.PathLike[str]) -> Explanation:
+    def explain_bytes(self, data: bytes) -> Explanation:
         """Nothing: such files hold no choices.
 
         Raises:
             InputError: always.
         """
-        raise InputError(f"{path}: explain reads latentopt's own format, not {NATIVE!r}")
+        raise InputError(f"explain reads latentopt's own format, not {NATIVE!r}")
 
     # -- what this format has not ------------------------------------------------------------------
 

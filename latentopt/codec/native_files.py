@@ -1,16 +1,20 @@
 """Files that the script ``examples/codec.py`` of CompressAI decodes."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from compressai.ops import compute_padding
 from compressai.zoo import models
 from torch import Tensor, nn
 
 from latentopt.bitstream import Origin
-from latentopt.bitstream.compressai_file import Head
+from latentopt.bitstream.compressai_file import Body, Head
 from latentopt.errors import BitstreamError, InputError
 
 _METRICS = ("mse", "ms-ssim")
+_LEAST_STRING, _WORD = 8, 4  # bytes of an empty string's state, and of which all are multiples
+_SLACK = 4  # bytes for each pixel, more than latents have elements
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,19 @@ class Label:
         return Label(numbers[head.model], head.quality, _METRICS[head.metric])
 
 
-def sure(label: Label | None, origin: Origin | None) -> Label:
-    """A label that was given, or what the origin says; InputError where neither is.
+def label_of(origin: Origin | None) -> Label | None:
+    """What an origin says, where CompressAI's zoo has such a model.
 
     An embedded codec is labelled as its architecture, as whose its weights are loaded.
     """
-    if label is None and origin and origin.quality and origin.step == 1:
-        return Label(origin.codec.removeprefix("tiny-"), origin.quality, origin.metric)
+    if origin is None or origin.quality is None or origin.step != 1:
+        return None
+    name = origin.codec.removeprefix("tiny-")
+    return Label(name, origin.quality, origin.metric) if name in models else None
+
+
+def sure(label: Label | None) -> Label:
+    """The label of a codec that shall write a file; InputError where it has none."""
     if label is None:
         raise InputError(
             "CompressAI's files name the model: set codec.label to a Label(codec, quality, metric)"
@@ -74,6 +84,49 @@ def check_label(label: Label | None, head: Head) -> None:
     found = Label.of(head)
     if label is not None and found != label:
         raise BitstreamError(f"written with {found}, not {label}: name the model of the file")
+
+
+def check_grid(body: Body, grid: tuple[int, int]) -> None:
+    """Raises BitstreamError unless a body is of images whose deepest latent is (h, w)."""
+    if tuple(body.shape) != grid:
+        raise BitstreamError(f"corrupt: latents of {tuple(body.shape)} are not of such an image")
+
+
+def latent_pixels(shape: object, stride: int, most: int) -> int:
+    """Pixels of the image of a latent's shape (h, w); 0 where that is a mapping, as trees have it.
+
+    Raises:
+        BitstreamError: it is no shape of a latent, or of an image of more pixels than ``most``.
+    """
+    if isinstance(shape, Mapping):
+        return 0
+    if not isinstance(shape, Sequence) or len(shape) != 2:
+        raise BitstreamError(f"shape {shape!r} is not the height and width of a latent")
+    rows, columns = map(int, shape)
+    pixels = rows * columns * stride**2
+    if min(rows, columns) < 1 or pixels > most:
+        raise BitstreamError(
+            f"a latent of {columns}x{rows} is outside 1 … {most} pixels: it is corrupt, or raise "
+            "codec.max_pixels"
+        )
+    return pixels
+
+
+def readable(strings: Sequence[Sequence[bytes]], pixels: int) -> list[list[bytes]]:
+    """Strings of each latent with zeros behind them, for images of so many pixels.
+
+    CompressAI's decoder reads past the end of corrupt ones.
+
+    Raises:
+        BitstreamError: one is shorter than what its encoder writes of nothing.
+    """
+    for string in chain.from_iterable(strings):
+        if len(string) < _LEAST_STRING or len(string) % _WORD:
+            raise BitstreamError(
+                f"truncated: a string of {len(string)} bytes is none of CompressAI's"
+            )
+    behind = bytes(_SLACK * pixels)
+    return [[string + behind for string in latent] for latent in strings]
 
 
 def framed(x: Tensor, stride: int) -> Tensor:

@@ -4,26 +4,35 @@ Each frame is searched with the reference that the decoder will have: it is the 
 that says what the frame before was decoded to.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from latentopt.adapters import VideoAdapter
-from latentopt.atomic import reading, writing_whole
 from latentopt.bitstream import Origin
 from latentopt.bitstream.compressai_file import Body, Head, check_end, count_bytes, read_count
 from latentopt.codec.formats import NATIVE
 from latentopt.codec.frames import KEY_PART, check_frame
 from latentopt.codec.image import Codec
 from latentopt.codec.native import is_same, stacked
-from latentopt.codec.native_files import Label, check_label, framed, sure, unframed
+from latentopt.codec.native_files import (
+    Label,
+    check_grid,
+    check_label,
+    framed,
+    label_of,
+    latent_pixels,
+    readable,
+    sure,
+    unframed,
+)
 from latentopt.codec.own_coder import Given, renew_tables, with_parts
 from latentopt.codec.recipe import Recipe
-from latentopt.codec.video import Shape, Strings, VideoCodec, clips_of
+from latentopt.codec.synthesis import finite
+from latentopt.codec.video import Shape, Strings, VideoCodec, Watch, clips_of
 from latentopt.encoder.ahead import Frame
 from latentopt.errors import BitstreamError, InputError
 
@@ -54,9 +63,6 @@ class NativeVideoCodec(VideoCodec):
         adapter: its own, which knows where they are.
     """
 
-    label: Label | None = None
-    """How CompressAI calls the model, unless :attr:`origin` says it."""
-
     def __init__(
         self,
         codecs: Mapping[str, Codec],
@@ -69,7 +75,9 @@ class NativeVideoCodec(VideoCodec):
         super().__init__(codecs, searched, recipe, origin)
         assert adapter.places is not None, "make_ready refuses such models"
         self.model: Any = model
-        self._places = adapter.places
+        self._places = dict(adapter.places)  # pickles
+        self.label: Label | None = label_of(origin)
+        """As :attr:`NativeCodec.label`."""
 
     def __repr__(self) -> str:
         what = f"{self.recipe.summary} of {', '.join(self.searched) or 'nothing'}"
@@ -88,7 +96,7 @@ class NativeVideoCodec(VideoCodec):
         Raises:
             InputError: ``frames`` are not such a list.
         """
-        coded = [list(self._coded(clip)) for clip in clips_of(frames)]
+        coded = [[out for _, out, _ in self._coded(clip)] for clip in clips_of(frames)]
         strings = [_merged([out["strings"] for out in per_clip]) for per_clip in zip(*coded)]
         return strings, [out["shape"] for out in coded[0]]
 
@@ -97,14 +105,38 @@ class NativeVideoCodec(VideoCodec):
         """What the model's own ``decompress`` returns: frames (B, 3, H, W), padding included.
 
         Raises:
-            BitstreamError: there are not as many shapes as frames.
+            BitstreamError: the strings are not those of such frames and this codec.
         """
         if not strings or len(strings) != len(shapes):
             raise BitstreamError("expected strings and shapes of as many frames")
-        return list(self.model.decompress(list(strings), list(shapes)))
+        images: list[Tensor] = []
+        for frame, shape in zip(strings, shapes):
+            named = self._by_part(frame)
+            of_part = dict(shape) if isinstance(shape, Mapping) else dict.fromkeys(named, shape)
+            if set(of_part) != set(named) or (KEY_PART in named) != (not images):
+                raise BitstreamError("expected a key frame, then strings and shapes of parts")
+            images.append(self._decoded(named, of_part, images[-1] if images else None))
+        return images
 
-    def _coded(self, frames: Iterable[Tensor], clamped: bool = False) -> Iterator[dict[str, Any]]:
-        """What the model's coder gives of each frame (1, 3, H, W) of a clip.
+    def _decoded(
+        self,
+        strings: Mapping[str, Sequence[Sequence[bytes]]],
+        shapes: Mapping[str, Sequence[int]],
+        reference: Tensor | None,
+    ) -> Tensor:
+        """A frame of the model's own decoder, which must not see what its encoder cannot write."""
+        safe = {
+            n: readable(strings[n], latent_pixels(shapes[n], self._stride, self.max_pixels))
+            for n in strings
+        }
+        if reference is None:
+            return self.model.decode_keyframe(safe[KEY_PART], shapes[KEY_PART])
+        return self.model.decode_inter(reference, safe, dict(shapes))
+
+    def _coded(
+        self, frames: Iterable[Tensor], clamped: bool = False
+    ) -> Iterator[tuple[Tensor, dict[str, Any], Tensor]]:
+        """Each frame (1, 3, H, W) of a clip, the coder's output, and what it decodes to.
 
         ``clamped``: frames are predicted from pixels in [0, 1], as CompressAI's script does it.
         """
@@ -114,7 +146,7 @@ class NativeVideoCodec(VideoCodec):
             padded = self._part(KEY_PART).padded(x.to(next(self.model.parameters())))
             out, image = self._by_own_coder(frame, padded, reference)
             reference = image.clamp(0, 1) if clamped else image
-            yield out
+            yield x, out, reference
 
     def _by_own_coder(
         self, frame: Frame, x: Tensor, reference: Tensor | None
@@ -140,57 +172,49 @@ class NativeVideoCodec(VideoCodec):
 
     # -- files, in the layout of CompressAI's examples/codec.py ------------------------------------
 
-    @torch.no_grad()
-    def save(
+    def _write(
         self,
-        path: str | os.PathLike[str],
+        file: BinaryIO,
         frames: Iterable[Tensor],
-        rate: Fraction | int = 25,
-        done: Callable[[int], object] = lambda size: None,
+        rate: Fraction,
+        done: Callable[[int], object],
+        watch: Watch,
     ) -> tuple[int, int]:
-        """Compress a clip to a file; as :meth:`VideoCodec.save`, but the file has no ``rate``.
+        """As :class:`VideoCodec` has it, but such a file has no room for the ``rate``.
 
         Raises:
-            InputError: a frame is not one of such a clip, the model's name was not said
-                (``codec.label``), or the file cannot be written.
+            InputError: also where :attr:`label` is None.
         """
-        label, clip = (
-            sure(self.label, self.origin),
-            _Clip(frames, self._part(KEY_PART).assembly.adapter.stride),
-        )
+        label, clip = sure(self.label), _Clip(frames, self._stride)
         bodies = []
-        for out in self._coded(clip, clamped=True):
+        for x, out, image in self._coded(clip, clamped=True):
             bodies.append(_body_bytes(out))
             done(len(bodies[-1]))
+            watch(unframed(x, clip.size), unframed(image, clip.size))
         head = label.head(clip.size).to_bytes()
-        with writing_whole(path) as file:
-            size = sum(file.write(data) for data in (head, count_bytes(len(bodies)), *bodies))
+        size = sum(file.write(data) for data in (head, count_bytes(len(bodies)), *bodies))
         return size, len(bodies)
 
-    @torch.no_grad()
-    def load(self, path: str | os.PathLike[str]) -> Iterator[Tensor]:
-        """Decode a file that :meth:`save` wrote, or CompressAI's own script, to (1, 3, H, W).
+    def _read(self, file: BinaryIO) -> Iterator[Tensor]:
+        """The mirror of :meth:`_write`, and of CompressAI's own script."""
+        head = Head.read(file)
+        check_label(self.label, head)
+        size, reference = self._check_size((head.height, head.width)), None
+        grid = self._part(KEY_PART).assembly.grid(size)
+        for _ in range(read_count(file)):
+            bodies = {n: Body.read(file) for n in self.frames.names(is_key=reference is None)}
+            for name, body in bodies.items():
+                check_grid(body, grid)
+                self._part(name).check_strings(body.lists)
+            strings = {name: body.lists for name, body in bodies.items()}
+            image = self._decoded(strings, dict.fromkeys(bodies, grid), reference)
+            reference = finite(image).clamp(0, 1)
+            yield unframed(reference, size)
+        check_end(file)
 
-        Raises:
-            BitstreamError: it is none, or of another model than ``codec.label`` says.
-            InputError: the file cannot be read.
-        """
-        with reading(path) as file:
-            head = Head.read(file)
-            check_label(self.label, head)
-            size, reference = self._check_size((head.height, head.width)), None
-            for _ in range(read_count(file)):
-                if reference is None:
-                    body = Body.read(file)
-                    image = self.model.decode_keyframe(_lists(body), body.shape)
-                else:
-                    bodies = {name: Body.read(file) for name in self.frames.names(is_key=False)}
-                    strings = {name: _lists(body) for name, body in bodies.items()}
-                    shapes = {name: body.shape for name, body in bodies.items()}
-                    image = self.model.decode_inter(reference, strings, shapes)
-                reference = image.clamp(0, 1)
-                yield unframed(reference, size)
-            check_end(file)
+    @property
+    def _stride(self) -> int:
+        return self._part(KEY_PART).assembly.adapter.stride
 
     def update(self, *args: object, force: bool = False, **kwargs: object) -> bool:
         """The model's own ``update``, and what follows from its tables."""
@@ -238,10 +262,6 @@ def _merged(strings: Sequence[Any]) -> Strings:
 
 def _lists_of(clips: Sequence[Sequence[Sequence[bytes]]]) -> list[list[bytes]]:
     return [[string for [string] in latent] for latent in zip(*clips)]
-
-
-def _lists(body: Body) -> list[list[bytes]]:
-    return [[string] for string in body.strings]
 
 
 def _body_bytes(out: Mapping[str, Any]) -> bytes:

@@ -27,6 +27,7 @@ class MoreWords(TypedDict, total=False):
 
     direction: str | None
     scales: bool | None
+    adaptive: bool | None
     effort: Effort | None
     lmbda: float | None
     pmf: str | None
@@ -69,6 +70,8 @@ class Recipe:
     a step size for each of six ranges of spread."""
     scales: bool = False
     """Correct the scales of each channel, per image."""
+    adaptive: bool = False
+    """Let the prior of the side latent learn from what was decoded of it."""
     effort: Effort | None = None
     """How long lattice points are searched by rate and distortion; None: the nearest are taken."""
     lmbda: float | None = None
@@ -102,12 +105,12 @@ class Recipe:
         _check_name("pmf", self.pmf, PMFS)
         _check_name("channel", self.channel, CHANNELS)
         _check_name("format", self.format, FIXED)
-        check_fixed(self.format, self)
+        check_fixed(self.format, vars(self))
         _check_kind("shift", self.shift, StepSearch, "a StepSearch; wrap and but() know the words")
         _check_kind("effort", self.effort, Effort, "an Effort; presets are names of recipes")
         _check_kind("ahead", self.ahead, Ahead, "an Ahead")
         _check_kind("dither", self.dither, Dither, "a Dither; wrap and but() take a seed, too")
-        for name in ("scales", "portable"):
+        for name in ("scales", "adaptive", "portable"):
             if getattr(self, name) not in (True, False):
                 raise InputError(f"{name} {getattr(self, name)!r}: it is True or False")
         if self.lmbda is not None and not _is_number(self.lmbda, above=0):
@@ -120,9 +123,10 @@ class Recipe:
             self._check_contextual(self.contextual)
         if self.pmf == "paper" and (self.effort or self.scales):
             raise InputError("pmf='paper' excludes an encoder that chooses points: use pmf='exact'")
-        if self.channel != LATTICE and (self.effort or self.scales):
+        if self.channel != LATTICE and (self.effort or self.scales or self.adaptive):
             raise InputError(
-                f"channel {self.channel!r} has no points to choose, no scales to correct"
+                f"channel {self.channel!r} has no points to choose, no scales to correct, no prior "
+                "to adapt"
             )
         self._check_dither()
 
@@ -133,10 +137,10 @@ class Recipe:
             return
         if self.channel != LATTICE:
             raise InputError(f"dither and channel {self.channel!r} exclude each other")
-        if self.effort or self.scales or self.pmf == "paper":
+        if self.effort or self.scales or self.adaptive or self.pmf == "paper":
             raise InputError(
-                "dither excludes an encoder that chooses points or corrects scales, and "
-                "pmf='paper': use the preset plain"
+                "dither excludes an encoder that chooses points, corrects scales or adapts priors, "
+                "and pmf='paper': use the preset plain"
             )
 
     def _check_contextual(self, other: "Recipe") -> None:
@@ -151,12 +155,10 @@ class Recipe:
     @property
     def settings(self) -> Settings:
         """What of it the decoder must know."""
-        channel, seed = self.channel, None
+        words = self.quant, self.pmf, self.direction, self.portable, self.scales
         if self.dither:
-            channel, seed = self.dither.channel, self.dither.seed
-        return Settings(
-            self.quant, self.pmf, self.direction, self.portable, self.scales, channel, seed
-        )
+            return Settings(*words, channel=self.dither.channel, seed=self.dither.seed)
+        return Settings(*words, channel=self.channel, adaptive=self.adaptive)
 
     @property
     def summary(self) -> str:
@@ -172,6 +174,7 @@ class Recipe:
             "shift": self.shift,
             self.direction: self.shift and self.direction != "density",
             "scales": self.scales,
+            "adaptive": self.adaptive,
             f"{self.effort and self.effort.schedule.steps} steps": self.effort,
             "tables of the paper": self.pmf == "paper",
             "dither": self.dither,
@@ -199,6 +202,7 @@ class Recipe:
                 shift=None,
                 direction=settings.direction,
                 scales=settings.scales,
+                adaptive=settings.adaptive,
                 pmf=settings.pmf,
                 portable=settings.portable,
                 channel=LATTICE if settings.channel in DITHERED else settings.channel,
@@ -290,13 +294,18 @@ def _check_name(what: str, name: str, known: Iterable[str]) -> None:
         raise InputError(f"unknown {what} {name!r}: choose {', '.join(names)}")
 
 
+ROUNDING = Recipe("int", None)
+"""Each element of the latent rounded, and nothing searched."""
+
 # -- presets: what an encoder spends and gets for it; decoding costs the same for all -------------
 
 _ONE = Effort(Schedule(1, (0.3, 0.3), (0.4, 0.4), caution=4), verify=False)
-_TWO = Effort(Schedule(2, (1.0, 0.5), (0.3, 0.3), caution=2))
-_TEN = Effort(Schedule(10, (2.0, 0.3), (0.25, 0.1)))
-_TENS = Effort(Schedule(30, (2.0, 0.3), (0.25, 0.05)), refits=1)
-_SIXTY = Effort(Schedule(60, (2.0, 0.1), (0.2, 0.03)), refits=2, draft=False)
+_SIDE_FIVE = Schedule(5, (0.5, 0.1), (0.5, 0.4), caution=2.5, momentum=0.4)
+_SIDE_TEN = Schedule(10, (1.0, 0.1), (0.3, 0.3), caution=2, momentum=0.4)
+_TWO = Effort(Schedule(2, (1.0, 0.5), (0.3, 0.3), caution=2), side=_SIDE_FIVE)
+_TEN = Effort(Schedule(10, (2.0, 0.3), (0.25, 0.1)), side=_SIDE_FIVE)
+_TENS = Effort(Schedule(30, (2.0, 0.3), (0.25, 0.05)), side=_SIDE_TEN, refits=1)
+_SIXTY = Effort(Schedule(60, (2.0, 0.1), (0.2, 0.03)), side=_SIDE_TEN, refits=2, draft=False)
 
 
 def _probed(effort: Effort) -> Effort:
@@ -307,24 +316,26 @@ def _probed(effort: Effort) -> Effort:
 # Where entropy parameters depend on what was decoded, the coding itself repacks the vectors that
 # were annealed, so integers keep more of it. Such codecs' own encoders take so long that ten steps
 # are not much.
-_SEARCHED = Recipe("int", Secant(), "split", scales=True)
-_PLAIN = Recipe("auto", None, scales=True)
+_SEARCHED = Recipe("int", Secant(), "split", scales=True, adaptive=True)
+_PLAIN = Recipe("auto", None, scales=True, adaptive=True)
 PRESETS = {
     "paper": Recipe("oct", Grid()),
     "plain": Recipe(),
-    "fast": Recipe("auto", None, scales=True, effort=_ONE, contextual=_PLAIN),
+    "fast": replace(_PLAIN, effort=_ONE, contextual=_PLAIN),
     "default": Recipe(
         "auto",
         None,
         scales=True,
+        adaptive=True,
         effort=_TWO,
-        contextual=Recipe("int", None, scales=True, effort=_probed(_TEN)),
+        contextual=Recipe("int", None, scales=True, adaptive=True, effort=_probed(_TEN)),
     ),
     "slow": Recipe(
         "auto",
         Secant(),
         "split",
         scales=True,
+        adaptive=True,
         effort=_TENS,
         contextual=replace(_SEARCHED, effort=_probed(_TENS)),
     ),
@@ -333,6 +344,7 @@ PRESETS = {
         Secant(),
         "split",
         scales=True,
+        adaptive=True,
         effort=_SIXTY,
         contextual=replace(_SEARCHED, effort=_probed(_SIXTY)),
     ),
@@ -342,8 +354,8 @@ PRESETS = {
 
 # Integers at fixed scales leave all of the gain to the search, so that each step is worth more; and
 # the model's own coder takes its time whatever the search does.
-_NATIVE_TWO = replace(_TWO, verify=False)
-_NATIVE_FOUR = Effort(Schedule(4, (1.5, 0.3), (0.35, 0.25), caution=2))
+_NATIVE_TWO = replace(_TWO, side=None, verify=False)
+_NATIVE_FOUR = Effort(Schedule(4, (1.5, 0.3), (0.3, 0.2), caution=2), side=_SIDE_FIVE)
 _NATIVE_TENS, _NATIVE_SIXTY = replace(_TENS, refits=0), replace(_SIXTY, refits=0)
 
 

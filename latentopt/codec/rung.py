@@ -11,7 +11,7 @@ from latentopt.codec.formats import OWN
 from latentopt.codec.image import Codec
 from latentopt.codec.synthesis import Synthesis
 from latentopt.latents import Coded
-from latentopt.media.images import to_uint8
+from latentopt.media.images import as_grey, as_rgb, to_uint8
 from latentopt.media.quality import psnr_db
 
 
@@ -37,7 +37,7 @@ class CodedFile:
     codec: Codec
     """Decodes it."""
     x: Tensor
-    """(1, 3, H, W)."""
+    """(1, 3, H, W), or (1, 1, H, W) if grey."""
     main: Coded | None
     """The main latent; None where only the data says what a decoder will have."""
 
@@ -48,18 +48,19 @@ class CodedFile:
 
     @cached_property
     def psnr_db(self) -> float:
-        """Of the decoded image, in 8-bit RGB."""
+        """Of the decoded image, in 8-bit RGB or grey."""
         if self.main is None:
             x_hat = self.codec.load_bytes(self.data)
         else:
             x_hat = Synthesis(self.codec.assembly).pictures([self.main], self.x.shape[-2:])
+            x_hat = as_grey(x_hat) if self.x.shape[1] == 1 else x_hat
         return psnr_db(to_uint8(self.x), to_uint8(x_hat.cpu()))
 
 
 @torch.no_grad()
 def encode_image(codec: Codec, x: Tensor) -> CodedFile:
-    """One image's file (1, 3, H, W), as `codec.save` writes it."""
+    """One image's file, as `codec.save` writes it."""
     if codec.recipe.format != OWN:
-        return CodedFile(codec.save_bytes(x), codec, x, None)
+        return CodedFile(codec.save_bytes(as_rgb(x)), codec, as_rgb(x), None)  # knows no grey
     data, main = codec.encode_file(x)
     return CodedFile(data, codec, x, main)

@@ -48,6 +48,7 @@ class Seek:
         indices: the qualities that may be taken, lowest rate first.
         window: what will do.
         encode: codes the image with a codec.
+        tell: is told of each encode, in words.
     """
 
     def __init__(
@@ -56,8 +57,10 @@ class Seek:
         indices: Sequence[int],
         window: Window,
         encode: Callable[[Codec], CodedFile],
+        tell: Callable[[str], object],
     ):
-        self._rung, self._indices, self._window, self._encode = rung, indices, window, encode
+        self._rung, self._indices, self._window = rung, indices, window
+        self._encode, self._tell = encode, tell
         self._trials: list[Trial] = []
 
     @property
@@ -77,13 +80,14 @@ class Seek:
             if trial.value in self._window:
                 return trial
             place = self._next(trial)
-        return self._nearest()
+        raise RateRangeError(self._reason())
 
     def _try(self, index: int, position: float) -> Trial:
         rung = self._rung(index)
         coded = self._encode(rung.dial.codec(position))
         trial = Trial(index, rung, position, coded, self._window.value(coded))
         self._trials.append(trial)
+        self._tell(f"{trial}: {self._window.text(trial.value)}")
         return trial
 
     def _next(self, last: Trial) -> tuple[int, float] | None:
@@ -93,15 +97,24 @@ class Seek:
         position = next_position(points, self._window.aim, self._window.slope)
         other = self._other(index, position)
         if other != index:
-            dial = self._rung(other).dial
-            there = position - (other - index) * _SPACING
-            return other, dial.snap(dial.best.clip(there))  # an estimate from afar is no better
+            return other, self._entry(other, position - (other - index) * _SPACING)
+        wanted = [position, _halfway(points, self._window.aim)]
+        if _is_creeping(points, self._window.aim):
+            wanted.reverse()
         tried = {p for p, _ in points}
-        for wanted in (position, _halfway(points, self._window.aim)):
-            at = dial.snap(dial.reach.clip(wanted))
-            if at not in tried:
-                return index, at
-        return None
+        places = (dial.snap(dial.reach.clip(place)) for place in wanted)
+        return next(((index, place) for place in places if place not in tried), None)
+
+    def _entry(self, index: int, position: float) -> float:
+        """Where to begin at another quality: near its own rate, as estimates from afar are rough;
+        but at the end of the dial, where the target is beyond all that the qualities are best at.
+        """
+        dial = self._rung(index).dial
+        near = dial.best.clip(position)
+        is_beyond = (index == self._indices[0] and position < near) or (
+            index == self._indices[-1] and position > near
+        )
+        return dial.snap(dial.reach.clip(position) if is_beyond else near)
 
     def _other(self, index: int, position: float) -> int:
         """A quality that suits a target better which is far on the dial of this one, or this one.
@@ -114,14 +127,6 @@ class Seek:
         wanted = index + round((position - best.middle) / _SPACING)
         other = min(max(wanted, self._indices[0]), self._indices[-1])
         return index if any(t.index == other for t in self._trials) else other
-
-    def _nearest(self) -> Trial:
-        """What comes nearest from the right side, where the target was all but met."""
-        allowed = [t for t in self._trials if self._window.allows(t.value)]
-        near = min(allowed, key=lambda t: abs(t.value - self._window.aim), default=None)
-        if near is None or not self._window.nearly(near.value):
-            raise RateRangeError(self._reason())
-        return near
 
     def _reason(self) -> str:
         """What there is instead of the target, in words."""
@@ -170,6 +175,14 @@ def next_position(points: Sequence[Point], aim: float, slope: float) -> float:
         least, most = (factor * slope for factor in _BELIEVED)
         slope = min(max(measured, least), most)
     return nearest[0] + (aim - nearest[1]) / slope
+
+
+def _is_creeping(points: Sequence[Point], aim: float) -> bool:
+    """Whether secants come near but from one side: the last two trials did not halve the gap."""
+    if not _bracket(points, aim):
+        return False
+    before, last = (value - aim for _, value in points[-2:])
+    return before * last > 0 and abs(last) > abs(before) / 2
 
 
 def _halfway(points: Sequence[Point], aim: float) -> float:

@@ -15,7 +15,6 @@ ABOVE_DB = 0.05
 """By how much an image may be better than a target PSNR; near 1 % of the rate."""
 BELOW_DB = 0.01
 """By how much an image may be worse than plain rounding where it is to match that: not visible."""
-_NEARLY = 4.5  # widths: up to 5 % or 0.25 dB
 _DB_PER_OCTAVE = 2.8  # what a doubling of the rate adds to the PSNR, roughly
 
 
@@ -53,14 +52,6 @@ class Window:
     def aim(self) -> float:
         """Where to aim at: the middle."""
         return (self.low + self.high) / 2
-
-    def nearly(self, value: float) -> bool:
-        """Whether a value is no more than a few widths of the window away."""
-        return abs(value - self.aim) <= _NEARLY * (self.high - self.low)
-
-    def allows(self, value: float) -> bool:
-        """Whether a value is on the right side, however far away."""
-        return value <= self.high if self.cap else value >= self.low
 
 
 class Target(Protocol):

@@ -36,6 +36,10 @@ Shape = Sequence[int] | Mapping[str, Sequence[int]]
 """Of a key frame, the images' (H, W); of a predicted one, the same by part."""
 
 
+Watch = Callable[[Tensor, Tensor], object]
+"""What is shown a frame and what will be decoded of it, each (1, 3, H, W) in [0, 1]."""
+
+
 class VideoOutput(TypedDict):
     """What ``forward`` returns."""
 
@@ -168,6 +172,7 @@ class VideoCodec(Checked):
         frames: Iterable[Tensor],
         rate: Fraction | int = 25,
         done: Callable[[int], object] = lambda size: None,
+        watch: Watch = lambda x, x_hat: None,
     ) -> tuple[int, int]:
         """Compress a clip to a file, frame by frame.
 
@@ -175,6 +180,7 @@ class VideoCodec(Checked):
             frames: each (1, 3, H, W) in [0, 1].
             rate: frames per second, for the header.
             done: called after each frame, with its size in bytes.
+            watch: called with each frame and what will be decoded of it, (1, 3, H, W) in [0, 1].
 
         Returns:
             The file's size in bytes, and the number of frames.
@@ -183,13 +189,13 @@ class VideoCodec(Checked):
             InputError: a frame is not one of such a clip, or the file cannot be written.
         """
         with writing_whole(path) as file:
-            return self._write(file, frames, Fraction(rate), done)
+            return self._write(file, frames, Fraction(rate), done, watch)
 
     @torch.no_grad()
     def save_bytes(self, frames: Iterable[Tensor], rate: Fraction | int = 25) -> bytes:
         """:meth:`save` to a file's content."""
         file = BytesIO()
-        self._write(file, frames, Fraction(rate), lambda size: None)
+        self._write(file, frames, Fraction(rate), lambda size: None, lambda x, x_hat: None)
         return file.getvalue()
 
     def _write(
@@ -198,9 +204,10 @@ class VideoCodec(Checked):
         frames: Iterable[Tensor],
         rate: Fraction,
         done: Callable[[int], object],
+        watch: Watch,
     ) -> tuple[int, int]:
         count = size = 0
-        for x, frame, _ in self.frames.encode(self._checked(frames)):
+        for x, frame, image in self.frames.encode(self._checked(frames)):
             if not count:
                 size += file.write(self._header(x, rate).to_bytes())
             flat = tuple(string for strings in _strings(frame).values() for string in strings)
@@ -208,6 +215,7 @@ class VideoCodec(Checked):
             written = file.write(frame_record(count, kind, flat))
             count, size = count + 1, size + written
             done(written)
+            watch(x, pictures([image], x.shape[-2:]))
         if not count:
             raise InputError("there is no frame to code")
         return size + file.write(end_record(count)), count

@@ -17,7 +17,7 @@ from latentopt.codec.image import Codec
 from latentopt.codec.native import NativeCodec
 from latentopt.codec.native_video import NativeVideoCodec
 from latentopt.codec.own_coder import Updatable, make_ready
-from latentopt.codec.recipe import MoreWords, Recipe, Shift, Words, get_preset, preset_for
+from latentopt.codec.recipe import ROUNDING, MoreWords, Recipe, Shift, Words, get_preset, preset_for
 from latentopt.codec.video import VideoCodec
 from latentopt.encoder import Ahead, Effort
 from latentopt.errors import BitstreamError, InputError
@@ -74,6 +74,7 @@ def wrap(
     recipe: Recipe | None = None,
     direction: str | None = None,
     scales: bool | None = None,
+    adaptive: bool | None = None,
     effort: Effort | None = None,
     lmbda: float | None = None,
     pmf: str | None = None,
@@ -108,7 +109,7 @@ def wrap(
             argument it is ``default``; with some, but no preset, ``plain``: the lattice ``oct``
             and a shift.
         recipe: the same as a value of your own.
-        direction, scales, effort, lmbda, pmf, portable: see :class:`Recipe`.
+        direction, scales, adaptive, effort, lmbda, pmf, portable: see :class:`Recipe`.
         parts, gop, ahead, channel: likewise.
         dither: a seed, 0 to 2^32 - 1, or a :class:`Dither` that also says which latents: move the
             lattice by noise that both sides draw (docs/guide/dither.md).
@@ -137,6 +138,7 @@ def wrap(
         "shift": shift,
         "direction": direction,
         "scales": scales,
+        "adaptive": adaptive,
         "effort": effort,
         "lmbda": lmbda,
         "pmf": pmf,
@@ -248,6 +250,8 @@ def _lmbda_of(model: nn.Module) -> float | None:
 def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
     """A recipe as it is for one codec, with the codec's own lambda unless it has one."""
     fitted = recipe.fitting(adapter.contextual)
+    if len(adapter.densities) == 1:  # without a side latent, whose prior could learn
+        fitted = fitted.but(adaptive=False)
     return fitted if fitted.lmbda is not None else fitted.but(lmbda=lmbda)
 
 
@@ -263,9 +267,8 @@ def _video(
     unknown = set(searched) - set(adapter.parts)
     if unknown:
         raise InputError(f"unknown part {min(unknown)!r}: choose of {', '.join(adapter.parts)}")
-    plain = Recipe(
-        quant="int",
-        shift=None,
+    plain = replace(
+        ROUNDING,
         lmbda=recipe.lmbda,
         portable=recipe.portable,
         channel=recipe.channel,

@@ -21,6 +21,7 @@ from latentopt.encoder.search import (
 from latentopt.encoder.sending import Sending, sending
 from latentopt.encoder.sensitivity import Sensitivity, draw, measure, sensitivity_of
 from latentopt.encoder.side import SideProblem
+from latentopt.encoder.side_search import SideSearch, side_search
 
 __all__ = [
     "SEARCHES",
@@ -44,6 +45,7 @@ __all__ = [
     "Sensitivity",
     "ShiftProblem",
     "SideProblem",
+    "SideSearch",
     "StepSearch",
     "Vectors",
     "draw",
@@ -55,4 +57,5 @@ __all__ = [
     "sending",
     "sensitivity_of",
     "shifted",
+    "side_search",
 ]

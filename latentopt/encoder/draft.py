@@ -17,15 +17,19 @@ class Draft:
         self._adapter = adapter
 
     def __call__(self, y_hat: Tensor) -> Tensor:
-        y_hat = y_hat.to(next(self._adapter.model.parameters()))
+        y_hat = self._as_the_model(y_hat)
         with low_precision(y_hat.device):
             y_hat = y_hat.contiguous(memory_format=torch.channels_last)
             return Tiled(self._adapter).synthesis(y_hat).float()
 
     def tiles(self, y_hat: Tensor) -> Iterator[Tile]:
         """Parts of main latents that can be synthesized one after the other, to save memory."""
-        tiling = Tiled(self._adapter).tiling(y_hat)
+        tiling = Tiled(self._adapter).tiling(self._as_the_model(y_hat))
         return tiling.tiles(*y_hat.shape[-2:]) if tiling else iter([WHOLE])
+
+    def _as_the_model(self, y_hat: Tensor) -> Tensor:
+        """Of its type and on its device."""
+        return y_hat.to(next(self._adapter.model.parameters()))
 
 
 def low_precision(device: torch.device, wanted: bool = True) -> AbstractContextManager[object]:

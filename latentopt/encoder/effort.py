@@ -13,6 +13,8 @@ class Schedule:
     caution: float = 1.0
     """How much more an error weighs than by itself, since those of all vectors add up. Of many
     steps each sees what the one before did; few steps must foresee it."""
+    momentum: float = 0.0
+    """Share of the last move that each step repeats."""
 
     def at(self, step: int) -> tuple[float, float]:
         """Temperature and pace of a step, counted from 0."""
@@ -31,6 +33,8 @@ class Effort:
     tried, each with its shift, and the best is kept; each costs a few decodes."""
     probes: int = 0
     """Gradients that find the sensitivity of this image's latent; 0: that of random latents."""
+    side: Schedule | None = None
+    """How the side latent is annealed, before the main one; None: it is rounded."""
     refits: int = 0
     """How often, during the annealing, scale corrections are fitted anew."""
     draft: bool = True

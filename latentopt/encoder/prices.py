@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from latentopt.densities import Density, Floats
-from latentopt.latents.lattice import CdfTables
+from latentopt.latents.lattice import CdfTables, Tables
 from latentopt.lattices import Lattice
 from latentopt.pmf.cells import cell_probabilities
 
@@ -63,10 +63,21 @@ class CdfBits(CoordinateBits):
     """What an integer costs in the tables of CompressAI's coder."""
 
     def __init__(self, tables: CdfTables, lattice: Lattice, device: torch.device | str = "cpu"):
-        m = np.arange(-tables.reach, tables.reach + 1)[:, None]
-        levels = range(len(tables.lattices))
-        rows = [tables[lattice.name, level].bits(m)[0] for level in levels]
+        rows = integer_rows(tables, tables.reach)
         self._keep(rows, len(rows), lattice, device)
+
+
+class RowBits(CoordinateBits):
+    """What integers cost as rows (levels, 2 * reach + 1) of those near the centre say."""
+
+    def __init__(self, rows: Sequence[Floats], lattice: Lattice, device: torch.device | str):
+        self._keep(rows, len(rows), lattice, device)
+
+
+def integer_rows(tables: Tables, reach: int) -> Sequence[Floats]:
+    """(levels, 2 * reach + 1) what tables of integers charge for those from ``-reach`` on."""
+    m = np.arange(-reach, reach + 1, dtype=np.int32)[:, None]
+    return [tables["int", level].bits(m)[0] for level in range(len(tables.lattices))]
 
 
 class Prices:
@@ -85,6 +96,17 @@ class Prices:
 
     def _of(self, lattice: Lattice, device: torch.device) -> CoordinateBits:
         return CoordinateBits(self._density, lattice, device)
+
+
+class RowPrices(Prices):
+    """What integers cost as rows say, see :class:`RowBits`."""
+
+    def __init__(self, density: Density, rows: Sequence[Floats]):
+        super().__init__(density)
+        self._rows = rows
+
+    def _of(self, lattice: Lattice, device: torch.device) -> CoordinateBits:
+        return RowBits(self._rows, lattice, device)
 
 
 class CdfPrices(Prices):

@@ -19,6 +19,7 @@ steps for the same gain: it learns from samples what is summed here.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -37,6 +38,13 @@ from latentopt.lattices import Lattice
 _QUIET = 0.2  # spread below which a vector without outliers is all zero
 _OUTLIER = 0.4
 _REACH = 1.2  # latent units that a gradient may move a target: beyond, the error is not quadratic
+
+
+class Pulling(Protocol):
+    """What is minimized, besides the bits of the latent itself."""
+
+    def pull(self, y_hat: Tensor, shape: tuple[int, ...], /) -> Tensor:
+        """How far each target lies from ``y_hat``, both (n,); ``shape`` is (M, h, w)."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class Objective:
         for tile in self.tiles(y_hat):
             gradient[(..., *tile.taken)] += self._gradient(y_hat[(..., *tile.taken)], tile)
         pull = -self.trade * gradient.flatten().float() / self.weight
-        return pull.nan_to_num(0.0).clamp(-_REACH, _REACH)  # no number: no pull
+        return within_reach(pull)
 
     def _gradient(self, y_hat: Tensor, tile: Tile) -> Tensor:
         """Of half the squared error of a tile's core."""
@@ -72,6 +80,11 @@ class Objective:
             error = image.clamp(0, 1) - x
             [gradient] = torch.autograd.grad((image * error.detach()).sum(), leaf)
         return gradient
+
+
+def within_reach(pull: Tensor) -> Tensor:
+    """A pull as far as its gradient can be believed; none where it is no number."""
+    return pull.nan_to_num(0.0).clamp(-_REACH, _REACH)
 
 
 class Field:
@@ -124,7 +137,7 @@ class Field:
 
 
 def refine(
-    objective: Objective,
+    objective: Pulling,
     y: Tensor,
     shape: tuple[int, ...],
     field: Callable[[int, Tensor], Field],
@@ -136,11 +149,13 @@ def refine(
     ``field`` makes the random points of a step from what stands for the decoded latent (n,).
     ``progress`` is called before each step, and ends the annealing where it returns False.
     """
-    mean = y
+    mean, move = y, torch.zeros_like(y)
     for step in range(schedule.steps):
         if not progress(step):
             break
         temperature, pace = schedule.at(step)
         target = mean + objective.pull(mean, shape)
-        mean = mean + pace * (field(step, mean).mean(target, temperature) - mean)
+        wanted = field(step, mean).mean(target, temperature) - mean
+        move = pace * wanted + schedule.momentum * move
+        mean = mean + move
     return mean

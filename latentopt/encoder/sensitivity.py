@@ -98,7 +98,8 @@ def probe(
             image = synthesis(leaf).float()
             v = torch.from_numpy(rng.choice([-1.0, 1.0], image.shape)).to(image)
             [gradient] = torch.autograd.grad((image * v).sum(), leaf)
-        total += gradient.double().square().mean(dim=(0, 2, 3)).cpu()
+        gradient = gradient.double().nan_to_num(0.0, 0.0, 0.0)  # where float16 overflows
+        total += gradient.square().mean(dim=(0, 2, 3)).cpu()
     return total.numpy() / count
 
 

@@ -1,5 +1,6 @@
 """Channels: how a latent crosses from encoder to decoder."""
 
+from latentopt.latents.adaptive import AdaptiveChannel
 from latentopt.latents.channel import SPLITS, Channel, Coded, Crossed, Point
 from latentopt.latents.prior import Ledger, Prior
 from latentopt.latents.registry import CHANNELS, MakeChannel, make_channel
@@ -8,6 +9,7 @@ from latentopt.latents.walk import AtOnce, Carry, OfChannels, Walk
 __all__ = [
     "CHANNELS",
     "SPLITS",
+    "AdaptiveChannel",
     "AtOnce",
     "Carry",
     "Channel",

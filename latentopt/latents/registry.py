@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from latentopt.bitstream import Settings
 from latentopt.bitstream.headers import LATTICE
-from latentopt.densities import Density
+from latentopt.densities import Density, FactorizedDensity
 from latentopt.errors import InputError
+from latentopt.latents.adaptive import AdaptiveChannel
 from latentopt.latents.channel import Channel
 from latentopt.latents.dither import DITHERED, DitherChannel
 from latentopt.latents.lattice import LatticeChannel
@@ -30,7 +31,9 @@ def make_channel(density: Density, settings: Settings, dumped: Ints | None = Non
     return make(density, settings, dumped)
 
 
-def _lattice(density: Density, settings: Settings, dumped: Ints | None) -> LatticeChannel:
+def _lattice(density: Density, settings: Settings, dumped: Ints | None) -> Channel:
+    if settings.adaptive and isinstance(density, FactorizedDensity):
+        return AdaptiveChannel(density, dumped)
     if settings.pmf == "paper":
         density = density.core
     if settings.scales:

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 
+from latentopt.errors import WeightsError
 from latentopt.extras import need
 
 PERCEPTUAL = ("lpips", "dists")
@@ -15,13 +17,22 @@ def distances(names: Sequence[str]) -> Callable[[Tensor, Tensor], dict[str, floa
 
     Raises:
         MissingExtraError: pyiqa is not installed.
+        WeightsError: the weights of a distance cannot be downloaded.
     """
     if not names:
         return lambda x, x_hat: {}
     need("metrics", "pyiqa")
     from pyiqa import create_metric
 
-    made = {name: create_metric(name) for name in names}
+    made = {}
+    for name in names:
+        try:
+            made[name] = create_metric(name, device=torch.device("cpu"))
+        except OSError as error:  # as of a machine without a network
+            raise WeightsError(
+                f"cannot download the weights that {name} measures with ({error}); run it once "
+                "where there is a network, and copy torch.hub's folder"
+            ) from error
 
     def measure(x: Tensor, x_hat: Tensor) -> dict[str, float]:
         pair = x_hat[None].float() / 255, x[None].float() / 255

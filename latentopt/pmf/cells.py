@@ -1,6 +1,5 @@
 """Exact probability of Voronoi cells: P(c) = integral over the cell of the product of densities."""
 
-import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -48,15 +47,24 @@ def _integrate(
     integrand: "_PieceIntegrand", m: NDArray[np.int64], nodes: int, outer_dim: int
 ) -> Floats:
     domain = torch.tensor([[0.0, 1.0]] * outer_dim, dtype=torch.float64)
-    with warnings.catch_warnings():  # of autoray, about how torchquad copies tensors
-        warnings.filterwarnings("ignore", message="To copy construct from a tensor")
-        value = GaussLegendre().integrate(
-            lambda cube: integrand(cube, m),
-            dim=outer_dim,
-            N=nodes**outer_dim,
-            integration_domain=domain,
-        )
+    value = _Quadrature().integrate(
+        lambda cube: integrand(cube, m),
+        dim=outer_dim,
+        N=nodes**outer_dim,
+        integration_domain=domain,
+    )
     return value.numpy()
+
+
+class _Quadrature(GaussLegendre):
+    """Gauss-Legendre whose weights come without a warning about how tensors are copied.
+
+    To have it ignored is a setting of the process, which threads would take from each other.
+    """
+
+    def _weights(self, N: int, dim: int, backend: str, requires_grad: bool = False) -> Tensor:
+        of_axis = torch.from_numpy(self._cached_points_and_weights(N)[1])
+        return torch.stack(torch.meshgrid([of_axis] * dim, indexing="ij")).prod(dim=0).ravel()
 
 
 class _PieceIntegrand:

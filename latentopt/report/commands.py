@@ -55,9 +55,9 @@ def _command(codec: str, rows: pd.DataFrame) -> Iterator[str]:
     if steps != ["1"]:
         yield from ("--steps", ",".join(steps))
     yield from ("--configs", ",".join(rows["config"].unique()))
-    known = published_set(data)
-    if known and rows["image"].nunique() < known.images:
-        yield from ("--limit", str(rows["image"].nunique()))
+    known, items = published_set(data), rows["image"].nunique()
+    if known is None or items < known.images:  # of other sets no row says how large they are
+        yield from ("--limit", str(items))
     if rows["device"].iloc[0] != "cpu":
         yield from ("--device", str(rows["device"].iloc[0]))
     if rows["batch_size"].iloc[0] != 1:

@@ -11,15 +11,13 @@ from latentopt import zoo
 from latentopt.bench.bdrate import rate_at_equal_psnr
 from latentopt.bench.configs import BASELINE
 from latentopt.bench.datasets import published_set
+from latentopt.bench.kept import measurements
 from latentopt.bench.published import RdCurve, published_curve
 from latentopt.bench.store import read_rows
 from latentopt.bench.summary import Curve, complete_rows, curves, left_out, means
 from latentopt.errors import InputError, RateRangeError
 from latentopt.media.quality import ms_ssim_db
 from latentopt.report.commands import clip_options, commands
-
-MEASUREMENTS = "measurements.csv"
-"""The only file of a harness folder that a report needs."""
 
 
 class Point(TypedDict):
@@ -60,11 +58,7 @@ class Chart(TypedDict):
 
 def read_folder(folder: Path) -> pd.DataFrame:
     """The measurements in a harness folder; InputError where there are none."""
-    path = folder / MEASUREMENTS
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; name one that `latentopt bdrate` wrote")
-    if not path.is_file():
-        raise InputError(f"{folder} holds no {MEASUREMENTS}; name what `latentopt bdrate` wrote")
+    path = measurements(folder)
     rows = read_rows(path)
     if rows.empty:
         raise InputError(f"{path} holds no measurement yet; let `latentopt bdrate` finish")

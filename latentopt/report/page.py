@@ -50,21 +50,17 @@ def report(
 
 def page(rows: pd.DataFrame, slider: str, others: Sequence[RdCurve] = ()) -> str:
     """The HTML of measurements, with the HTML of a slider, and curves of others."""
-    css, script = _asset("report.css"), _asset("report.js")
     curves = data.charts(rows, others)
     *summaries, items = map(markup.section, tables(rows))
-    return Template(_asset("template.html")).substitute(
-        policy=_policy(css, script),
-        title=markup.text(data.title(rows)),
+    main = _filled(
+        "measured.html",
         facts=markup.fact_list(data.facts(rows)),
         summaries="".join(summaries),
         slider=slider,
         items=items,
         chart=markup.chart(curves),
-        data=_json(curves),
-        css=css,
-        script=script,
     )
+    return _whole(data.title(rows), main, _filled("data.html", data=_json(curves)))
 
 
 def pair_page(before: Tensor, after: Tensor, titles: tuple[str, str], facts: dict[str, str]) -> str:
@@ -74,15 +70,21 @@ def pair_page(before: Tensor, after: Tensor, titles: tuple[str, str], facts: dic
         titles: what each is called.
         facts: terms and what they are, shown above the images.
     """
+    figures = "".join(map(markup.figure, views.pair(before, after, titles)))
+    main = _filled("pair.html", facts=markup.fact_list(facts), figures=figures)
+    return _whole(" and ".join(titles), main)
+
+
+def _whole(title: str, main: str, data: str = "") -> str:
+    """A page with style and script, of the HTML of its main part and of its data."""
     css, script = _asset("report.css"), _asset("report.js")
-    return Template(_asset("pair.html")).substitute(
-        policy=_policy(css, script),
-        title=markup.text(" and ".join(titles)),
-        facts=markup.fact_list(facts),
-        figures="".join(map(markup.figure, views.pair(before, after, titles))),
-        css=css,
-        script=script,
-    )
+    policy = _policy(css, script)
+    shown = {"title": markup.text(title), "main": main, "data": data}
+    return _filled("page.html", policy=policy, css=css, script=script, **shown)
+
+
+def _filled(name: str, **values: str) -> str:
+    return Template(_asset(name)).substitute(values)
 
 
 def _try(

@@ -10,7 +10,6 @@
                                                latent position
 """
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +27,9 @@ from latentopt.bench.measure import stepped
 from latentopt.bench.provenance import weights_hash
 from latentopt.bench.summary import curves, means, summarise
 from latentopt.bench.task import RatePoint, checkpoint_points, quality_points
-from latentopt.codec.explain import Explanation
 from latentopt.codec.ladder import Ladder, Outcome
 from latentopt.codec.recipe import Recipe
-from latentopt.codec.rung import CodedFile, encode_image
+from latentopt.codec.rung import encode_image
 from latentopt.codec.target import Psnr
 from latentopt.codec.wrap import wrap_image
 from latentopt.errors import DataError, InputError, RateRangeError, WeightsError
@@ -173,7 +171,7 @@ def _coded(choice: Choice, x: Tensor, model: nn.Module) -> Comparison:
     recipe = parse_recipe(choice.config)
     outcome = _matched(model, recipe, x, baseline.psnr_db)
     file = outcome.file if outcome else encode_image(wrap_image(model, recipe), x)
-    explanation, x_hat = _read(file)
+    explanation, x_hat = file.codec.explain_bytes(file.data), file.codec.load_bytes(file.data)
     size = sum(latent.string_bytes for latent in explanation.latents)
     main = explanation.latents[0]
     return Comparison(
@@ -201,14 +199,6 @@ def _baseline(model: nn.Module, x: Tensor, original: Tensor) -> CodedImage:
     out = codec.compress(x)
     x_hat = codec.decompress(out["strings"], out["shape"])["x_hat"]
     return _image(original, x_hat, coded_bytes(out["strings"], 0))
-
-
-def _read(file: CodedFile) -> tuple[Explanation, Tensor]:
-    """Where the bits of a coded image went, and what is decoded from its file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "image.lo"
-        path.write_bytes(file.data)
-        return file.codec.explain(path), file.codec.load(path)
 
 
 def _image(original: Tensor, x_hat: Tensor, size: int) -> CodedImage:

@@ -1,5 +1,6 @@
 """Pretrained codecs by name: shipped, from CompressAI's model zoo, or from a checkpoint file."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -90,7 +91,7 @@ mbt2018-mean-vbr or tiny-mbt2018-mean?
 
     model: Any
     if quality is None or weights is not None:
-        model = load_checkpoint(Path(str(weights)).expanduser(), family(codec))
+        model = load_checkpoint(Path(os.path.expanduser(str(weights))), family(codec))
         model = at_quality(model, codec, quality)
         model.origin = Origin(family(codec))
     else:

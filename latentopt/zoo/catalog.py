@@ -5,12 +5,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from latentopt.atomic import at_home
 from latentopt.bitstream.origin import METRICS
 from latentopt.errors import InputError
 from latentopt.zoo.embedded import EMBEDDED
 from latentopt.zoo.folder import Folder
 from latentopt.zoo.hub import Published
-from latentopt.zoo.names import VIDEO, spelling
+from latentopt.zoo.names import VARIABLE, VIDEO, spelling
 
 if TYPE_CHECKING:
     from compressai.models import CompressionModel
@@ -27,7 +28,7 @@ class Source(Protocol):
     def qualities(self, name: str, metric: str = "mse") -> tuple[int, ...]: ...
 
     def status(self, name: str, quality: int, metric: str = "mse") -> str:
-        """Where weights are, in a word."""
+        """Where weights are, in a word; InputError where there are none of that quality."""
 
     def checkpoint(self, name: str, quality: int, metric: str = "mse") -> Path:
         """A file of weights, fetched if need be."""
@@ -45,7 +46,7 @@ def registered() -> Folder:
     """The user's own: in $LATENTOPT_HOME, or latentopt in $XDG_DATA_HOME or ~/.local/share."""
     data = os.environ.get("XDG_DATA_HOME") or os.path.join("~", ".local", "share")
     home = os.environ.get("LATENTOPT_HOME") or os.path.join(data, "latentopt")
-    return Folder(Path(os.path.expanduser(home)) / "zoo", "registered")
+    return Folder(at_home(home) / "zoo", "registered")
 
 
 def names() -> tuple[str, ...]:
@@ -110,6 +111,25 @@ def qualities(codec: str, metric: str = "mse") -> tuple[int, ...]:
     """
     _check_metric(metric)
     return source_of(codec).qualities(canonical(codec), metric)
+
+
+def check_quality(codec: str, quality: int, metric: str = "mse") -> None:
+    """Refuse what :func:`find` would, without fetching anything.
+
+    Raises:
+        InputError: there is no such codec, quality or metric.
+    """
+    _check_metric(metric)
+    source_of(codec).status(canonical(codec), quality, metric)
+
+
+def is_variable(codec: str) -> bool:
+    """Whether one checkpoint of a codec has several qualities.
+
+    >>> is_variable("mbt2018-mean-vbr"), is_variable("mbt2018-mean")
+    (True, False)
+    """
+    return family(codec) in VARIABLE
 
 
 def middle(codec: str) -> int | None:

@@ -1,5 +1,6 @@
 """Read a checkpoint file into a CompressAI model, never executing what it holds."""
 
+import os
 from collections.abc import Iterable, Mapping
 from glob import glob
 from pathlib import Path
@@ -25,7 +26,7 @@ def checkpoints(paths: str | Path | Iterable[str | Path]) -> list[Path]:
         paths = [paths]
     found: dict[Path, None] = {}
     for path in paths:
-        found.update(dict.fromkeys(_expand(Path(path).expanduser())))
+        found.update(dict.fromkeys(_expand(Path(os.path.expanduser(path)))))
     return list(found)
 
 

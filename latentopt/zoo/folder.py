@@ -60,6 +60,7 @@ class Folder:
 
     def status(self, name: str, quality: int, metric: str = "mse") -> str:
         """The same for all that is there."""
+        self.checkpoint(name, quality, metric)
         return self.kind
 
     def checkpoint(self, name: str, quality: int, metric: str = "mse") -> Path:

@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+from latentopt.atomic import at_home
 from latentopt.errors import InputError, WeightsError
 from latentopt.zoo.names import URLS, VIDEO
 
@@ -91,11 +92,10 @@ def _hub() -> str:
     """torch.hub's folder; where PyTorch is not imported yet, the one that it would have."""
     torch = sys.modules.get("torch")
     if torch:
-        folder: str = torch.hub.get_dir()
-        return folder
+        return str(at_home(torch.hub.get_dir()))
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = os.environ.get("TORCH_HOME") or os.path.join(cache, "torch")
-    return os.path.join(os.path.expanduser(home), "hub")
+    return str(at_home(home) / "hub")
 
 
 def _is_genuine(path: Path, name: str) -> bool:

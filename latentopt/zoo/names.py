@@ -9,6 +9,9 @@ from pathlib import Path
 VIDEO = ("ssf2020",)
 """Architectures that code lists of frames."""
 
+VARIABLE = ("bmshj2018-hyperprior-vbr", "mbt2018-mean-vbr", "mbt2018-vbr")
+"""Architectures of which one checkpoint codes at several qualities."""
+
 _DATA: dict[str, dict[str, dict[str, str]]] = json.loads(
     Path(__file__).with_suffix(".json").read_text(encoding="utf-8")
 )

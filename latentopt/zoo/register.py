@@ -1,10 +1,10 @@
 """Give checkpoints names of their own, kept in the user's data folder."""
 
+import os
 from pathlib import Path
 
 from latentopt.errors import InputError
 from latentopt.zoo import catalog, folder
-from latentopt.zoo.checkpoint import load_checkpoint
 from latentopt.zoo.embedded import EMBEDDED
 from latentopt.zoo.folder import Folder
 from latentopt.zoo.hub import Published
@@ -27,7 +27,9 @@ def add(
     if quality < 1:
         raise InputError(f"quality {quality}: must be at least 1")
     _check_free(home, name, quality, family, replace)
-    source = Path(checkpoint).expanduser()
+    from latentopt.zoo.checkpoint import load_checkpoint  # imports PyTorch, which takes seconds
+
+    source = Path(os.path.expanduser(checkpoint))
     model = load_checkpoint(source, family)
     metadata = {"architecture": family, "quality": str(quality), "source": source.name}
     target = home.file(name, quality)

@@ -12,7 +12,7 @@ from torch import nn
 
 from latentopt import zoo
 from latentopt.adapters import adapter_class, with_step
-from latentopt.atomic import write_whole
+from latentopt.atomic import at_home, write_whole
 from latentopt.bitstream import Origin
 from latentopt.codec.assembly import weights_hash
 from latentopt.errors import InputError, LatentoptError, WeightsError
@@ -104,7 +104,7 @@ def _unknown(origin: Origin | None, hash_: bytes) -> str:
 
 def _memory_path() -> Path:
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
-    return Path(os.path.expanduser(cache)) / "latentopt" / "weights-hashes.json"
+    return at_home(cache) / "latentopt" / "weights-hashes.json"
 
 
 def _is_hash(value: object) -> bool:

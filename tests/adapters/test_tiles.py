@@ -8,7 +8,7 @@ from support.models import FAMILIES, photo, tiny
 from torch import Tensor, nn
 
 import latentopt
-from latentopt.adapters import Tiled, tiles
+from latentopt.adapters import MeanScaleAdapter, Tiled, tiles
 from latentopt.adapters.tiles import Tile, Tiling, tiling_of
 from latentopt.encoder import Objective
 
@@ -67,13 +67,48 @@ def test_gradients_of_tiles_are_those_of_the_whole() -> None:
     torch.testing.assert_close(pull, whole.pull(y.flatten(), y.shape[1:]), atol=1e-6, rtol=1e-5)
 
 
+@pytest.fixture
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small images are large, and tiles smaller still."""
+    for name, pixels in (("_LARGE", 1 << 14), ("_MANY", 1 << 6), ("_MANY_SIDE", 1 << 2)):
+        monkeypatch.setattr(tiles, name, pixels)
+    monkeypatch.setattr(tiles, "_SIDE_OF_SIDE", 2)
+    monkeypatch.setattr(tiles, "tiling_of", lambda *args: replace(tiling_of(*args), side=5))
+
+
+@torch.no_grad()
+def test_scales_of_a_large_image_are_those_of_the_whole(
+    tiny_mean: nn.Module, small_tiles: None
+) -> None:
+    """To about 1e-14, as between machines: they select tables."""
+    adapter = latentopt.wrap(tiny_mean).assembly.adapter
+    assert isinstance(adapter, MeanScaleAdapter)
+    side = torch.randn(1, 8, 5, 7, dtype=torch.float64).round()
+    cut = Tiled(adapter).features(adapter._portable, side)
+    assert adapter._kept["tiling of hyper-synthesis"].margin > 0
+    whole = adapter._portable(side)
+    half = whole.shape[1] // 2
+    torch.testing.assert_close(cut[:, :half], whole[:, :half], atol=1e-13, rtol=1e-13)
+    torch.testing.assert_close(cut, whole, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "family, dtype",
+    [("bmshj2018-factorized", torch.float16), ("mbt2018-mean", torch.bfloat16)],
+)
+def test_large_images_of_models_in_half_precision(
+    family: str, dtype: torch.dtype, small_tiles: None
+) -> None:
+    codec = latentopt.wrap(tiny(FAMILIES[family]), preset="default").to(dtype)
+    x = photo(130, 150).to(dtype)
+    out = codec.compress(x)
+    assert torch.equal(codec.decompress(out["strings"], out["shape"])["x_hat"], codec(x)["x_hat"])
+
+
 @pytest.mark.parametrize("preset", ["default", "slow"])
 def test_a_large_image_is_decoded_as_it_was_encoded(
-    tiny_mean: nn.Module, preset: str, monkeypatch: pytest.MonkeyPatch
+    tiny_mean: nn.Module, preset: str, small_tiles: None
 ) -> None:
-    monkeypatch.setattr(tiles, "_LARGE", 1 << 14)
-    monkeypatch.setattr(tiles, "_MANY", 1 << 6)
-    monkeypatch.setattr(tiles, "tiling_of", lambda *args: replace(tiling_of(*args), side=5))
     codec = latentopt.wrap(tiny_mean, preset=preset)
     x = photo(190, 250)
     assert Tiled(codec.assembly.adapter).tiling(torch.zeros(1, 12, 12, 16)) is not None

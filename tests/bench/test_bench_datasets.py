@@ -11,7 +11,8 @@ from PIL import Image
 from latentopt.bench import datasets
 from latentopt.bench.datasets import resolve
 from latentopt.errors import DataError, InputError
-from latentopt.media.images import image_size, read_image
+from latentopt.media.images import read_image
+from latentopt.media.rgb import image_size
 
 SHARED = Path("..") / "shared" / "data"
 

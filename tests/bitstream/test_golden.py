@@ -25,6 +25,8 @@ MODELS = {
     **{name: lambda family=family: tiny(family) for name, family in FAMILIES.items()},
     "dual-prior": lambda: lively(DualPrior),  # passes, and a step for each element
 }
+ADAPTIVE = "mbt2018-mean-adaptive"
+"""A file whose side latent's prior learns."""
 
 
 def golden_string(name: str, pmf: str = "exact") -> tuple[LatticeChannel, Prior, bytes]:
@@ -59,6 +61,20 @@ def test_files_of_the_past_still_decode(family: str) -> None:
     assert float((x_hat * 255 - expected).abs().max()) < 1
 
 
+def test_files_with_adaptive_priors_still_decode() -> None:
+    codec = latentopt.wrap(tiny(FAMILIES["mbt2018-mean"]), "hex", adaptive=True)
+    x_hat = codec.load(GOLDEN / f"{ADAPTIVE}.lo")
+    expected = torch.from_numpy(np.load(GOLDEN / f"{ADAPTIVE}.npy")).float()
+    assert float((x_hat * 255 - expected).abs().max()) < 1
+
+
+def write_adaptive() -> None:
+    codec = latentopt.wrap(tiny(FAMILIES["mbt2018-mean"]), "hex", adaptive=True)
+    codec.save(GOLDEN / f"{ADAPTIVE}.lo", photo(120, 184))
+    image = codec.load(GOLDEN / f"{ADAPTIVE}.lo")
+    np.save(GOLDEN / f"{ADAPTIVE}.npy", (image * 255).round().byte().numpy())
+
+
 def test_videos_of_the_past_still_decode() -> None:
     codec = latentopt.wrap(tiny_flow(), "hex")
     frames = torch.cat(list(codec.load(GOLDEN / "ssf2020.lov")))
@@ -79,6 +95,7 @@ def write_goldens() -> None:
         codec.save(GOLDEN / f"{family}.lo", photo(40, 56))
         image = codec.load(GOLDEN / f"{family}.lo")
         np.save(GOLDEN / f"{family}.npy", (image * 255).round().byte().numpy())
+    write_adaptive()
     flow = latentopt.wrap(tiny_flow(), "hex")
     flow.save(GOLDEN / "ssf2020.lov", moving(3, 40, 56))
     frames = torch.cat(list(flow.load(GOLDEN / "ssf2020.lov")))

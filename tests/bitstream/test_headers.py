@@ -116,6 +116,33 @@ def test_a_codec_of_lattices_says_that_another_channel_is_not_its_own() -> None:
         ours.check(theirs)
 
 
+ADAPTIVE = replace(PLAIN, adaptive=True)
+
+
+def test_adaptive_priors_are_a_field_of_version_2() -> None:
+    assert ADAPTIVE.version == 2
+    body = b"\x02\x83\x01" + b"\xc8\x01" + b"".join(STRINGS)
+    assert image_bytes(ADAPTIVE) == image_with(body)
+    assert read_image(image_bytes(ADAPTIVE)).settings == ADAPTIVE
+    assert video_bytes(PLAIN, ADAPTIVE) == video_with(b"\x02\x83\x02", parts=2)
+    both = replace(ADAPTIVE, channel="noise")
+    assert read_image(image_bytes(both)).settings == both
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=4))
+def test_each_part_of_a_video_is_adaptive_or_not(adaptive: list[bool]) -> None:
+    settings = tuple(replace(PLAIN, adaptive=each) for each in adaptive)
+    data = video_bytes(*settings)
+    assert read_video(data).settings == settings
+    assert data[3] == (2 if any(adaptive) else 1)
+
+
+def test_a_codec_that_does_not_adapt_says_so() -> None:
+    ours, theirs = (Identity(settings, b"WWWW", b"TTTT") for settings in (PLAIN, ADAPTIVE))
+    with pytest.raises(BitstreamError, match="adaptive=True, not False"):
+        ours.check(theirs)
+
+
 # -- what is refused -------------------------------------------------------------------------------
 
 BROKEN = {
@@ -127,6 +154,8 @@ BROKEN = {
     "a name that a terminal obeys": (b"\x06\x01\x04\x1b[2J", "field 1 is unknown"),
     "an empty name": (b"\x02\x01\x00", "field 1 is unknown"),
     "what version 1 can say": (b"\x09\x01\x07lattice", "takes version 2"),
+    "no part is adaptive": (b"\x02\x83\x00", "takes version 2"),
+    "parts that there are not": (b"\x02\x83\x02", "field 131 is unknown"),
     "a tag without a length": (b"\x01\x01", "truncated"),
     "fields longer than the file": (b"\x7f" + FIELD, "truncated"),
     "no length of the fields": (b"", "truncated"),

@@ -1,7 +1,11 @@
 """`latentopt compare`: right figures, and one line for what cannot be compared."""
 
 import json
+import math
 import re
+import sys
+import types
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -62,3 +66,30 @@ def test_the_extra_is_named(
 ) -> None:
     refused = Refused(tmp_path, capsys)
     refused(r"pip install 'latentopt\[metrics\]'", "compare", *pair, "--metrics", "lpips")
+
+
+class _Distance(torch.nn.Module):
+    """In pyiqa's place: the mean square of what it is given, decoded image first."""
+
+    def forward(self, x_hat: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        assert x_hat.shape == x.shape and x.dim() == 4 and x.min() >= 0 and x.max() <= 1
+        return (x_hat - x).square().mean()
+
+
+def test_distances_are_of_images_in_0_to_1(
+    pair: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = types.ModuleType("pyiqa")
+    fake.__spec__ = ModuleSpec("pyiqa", None)
+    monkeypatch.setattr(fake, "create_metric", lambda name, device: _Distance(), raising=False)
+    monkeypatch.setitem(sys.modules, "pyiqa", fake)
+    assert run("compare", *pair, "--metrics", "lpips", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert -10 * math.log10(found["lpips"]) == pytest.approx(found["psnr_db"], abs=1e-3)
+
+    def offline(name: str, device: torch.device) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(fake, "create_metric", offline)
+    assert run("compare", *pair, "--metrics", "dists") == 2
+    assert "cannot download the weights that dists measures with" in capsys.readouterr().err

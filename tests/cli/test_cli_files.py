@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from compressai.models import MeanScaleHyperprior
+from compressai.models.vbr import MeanScaleHyperpriorVbr
 from support.commands import Refused, pixels, run
 from support.models import moving, photo, tiny, tiny_flow
 
@@ -114,6 +115,22 @@ def test_weights_of_ones_own_have_to_be_named_or_registered(
     unnamed = replace(Container.from_bytes(path.read_bytes()), origin=None)
     path.write_bytes(unnamed.to_bytes())
     assert run("decode", path, "-o", png) == 0
+
+
+def test_a_checkpoint_of_variable_rate_has_all_its_qualities(
+    image: Path, refused: Refused, tmp_path: Path
+) -> None:
+    weights, png = tmp_path / "vbr.pt", tmp_path / "y.png"
+    torch.save(MeanScaleHyperpriorVbr(8, 12, vr_entbttlnck=True).state_dict(), weights)
+    options = ("--codec", "mbt2018-mean-vbr", "--weights", weights, "--quality")
+    for quality in (3, 8):
+        path = coded(image, *options, quality)
+        assert run("decode", path, "-o", png, *options, quality) == 0
+        codec = latentopt.wrap(zoo.load("mbt2018-mean-vbr", quality, weights), "hex")
+        assert torch.equal(pixels(png), to_uint8(codec.load(path)))
+    refused.capsys.readouterr()
+    refused("has no quality 9", "decode", path, "-o", png, *options, 9)
+    refused("weights hash", "decode", path, "-o", png, *options, 3)
 
 
 def test_clips_too(tmp_path: Path, capsys: Printed) -> None:

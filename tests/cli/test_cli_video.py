@@ -15,6 +15,7 @@ from latentopt import wrap
 from latentopt.cli.main import main
 from latentopt.media.clips import Format, open_clip, write_clip
 from latentopt.media.images import to_uint8, write_png
+from latentopt.media.quality import psnr_db
 
 CODEC = ["--codec", "tiny-ssf2020", "--weights"]
 
@@ -55,15 +56,18 @@ def test_a_clip_goes_through(clip: Path, weights: Path, capsys: pytest.CaptureFi
     coded = clip.with_suffix(".lov")
     assert run("encode", clip, "-o", coded, *CODEC, weights, "--quant", "hex", "--gop", "2") == 0
     size = coded.stat().st_size
-    said = rf"3 frames, {size} bytes, {8 * size / (3 * 50 * 70):.4f} bpp: {re.escape(str(coded))}\n"
-    assert re.fullmatch(said, capsys.readouterr().out)
+    rate = f"3 frames, {size} bytes, {8 * size / (3 * 50 * 70):.4f} bpp"
+    how = rf"(\d+\.\d\d) dB, \d+\.\d s, tiny-ssf2020 {weights.name}: {re.escape(str(coded))}\n"
+    said = re.fullmatch(f"{rate}, {how}", capsys.readouterr().out)
     folder = clip.with_name("decoded")
     assert run("decode", coded, "-o", folder, *CODEC, weights) == 0
     assert capsys.readouterr().out == f"3 frames 70x50: {folder}\n"
     codec = wrap(tiny_flow(), "hex", True, gop=2)
     with open_clip(clip) as source:
         expected = [to_uint8(x[0]) for x in codec(list(source))["x_hat"]]
+        quality = [psnr_db(to_uint8(x), y) for x, y in zip(source, expected)]
     assert all(torch.equal(a, b) for a, b in zip(frames(folder), expected, strict=True))
+    assert said and float(said[1]) == pytest.approx(sum(quality) / 3, abs=0.0051)
 
 
 def test_a_fresh_process_decodes(coded: Path, weights: Path, tmp_path: Path) -> None:

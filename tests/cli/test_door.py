@@ -12,17 +12,21 @@ import pytest
 from support.commands import run
 from support.models import photo
 
+from latentopt import atomic
 from latentopt.atomic import write_whole
+from latentopt.bench.datasets import cache_root
 from latentopt.cli.door import guarded
 from latentopt.errors import InputError
 from latentopt.media.images import write_png
+from latentopt.zoo.catalog import registered
 
 CODEC = ["--codec", "tiny-bmshj2018-factorized", "--quality", "3"]
 
 # A process whose command prints, as `info` does; no PyTorch, so that it is quick.
 PRINTER = """
     import sys
-    from latentopt.cli.door import guarded
+    from latentopt.bench.datasets import cache_root
+from latentopt.cli.door import guarded
 
     def work() -> int:
         for _ in range(int(sys.argv[1])):
@@ -152,3 +156,56 @@ def test_without_a_home_or_a_cache(
     assert run(*argv, "--out", tmp_path / "out") == 2
     err = capsys.readouterr().err
     assert "data set clic2020 is not here and cannot be downloaded" in err
+
+
+@pytest.fixture
+def homeless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without HOME whom the system does not know, as in many containers."""
+
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "LATENTOPT_HOME", "TORCH_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems keep homes elsewhere")
+def test_a_user_whom_the_system_does_not_know(homeless: None, tmp_path: Path) -> None:
+    """What needs no home works; nothing is made in a folder that is called ~, either."""
+    write_png(tmp_path / "x.png", photo(48, 64))
+    assert run("encode", "x.png", "--preset", "plain", *CODEC) == 0
+    assert run("decode", "x.lo", "-o", "y.png") == 0
+    assert run("zoo", "list") == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"x.png", "x.lo", "y.png"}
+    for folder in (cache_root(), registered().path):
+        assert not folder.exists()
+        with pytest.raises(OSError):
+            folder.mkdir(parents=True)
+
+
+def test_a_home_of_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_png(tmp_path / "x.png", photo(48, 64))
+    weights = "~no-such-user/x.pt"
+    for argv in (["encode", "x.png", "--weights", weights], ["zoo", "add", "mine", weights]):
+        assert run(*argv, "--codec", "bmshj2018-factorized") == 2
+        assert weights in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["decode -o y.png", "info", "explain", "encode -o y.lo"])
+def test_files_without_an_end(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(atomic, "_LARGEST", 1 << 24)  # rather than a gibibyte
+    monkeypatch.chdir(tmp_path)
+    verb, *options = command.split()
+    assert run(verb, "/dev/zero", *options) == 2
+    err = capsys.readouterr().err
+    assert "larger than" in err or "not a readable image" in err

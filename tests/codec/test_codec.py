@@ -27,8 +27,8 @@ import latentopt
 from latentopt import BitstreamError, InputError, UnsupportedModelError
 from latentopt.adapters import adapter_class, with_step
 from latentopt.bitstream import DIRECTIONS
-from latentopt.codec.image import MAX_PIXELS
 from latentopt.lattices import RULES
+from latentopt.media import MAX_PIXELS
 
 QUANTS = list(RULES)
 

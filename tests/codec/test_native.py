@@ -20,6 +20,7 @@ from compressai.models import (
 from compressai.models.sensetime import Elic2022Chandelier, Elic2022Official
 from compressai.models.vbr import MeanScaleHyperpriorVbr
 from compressai.utils.eval_model.__main__ import inference
+from compressai.zoo import models
 from support.commands import Refused, pixels, run
 from support.models import FAMILIES, moving, photo, tiny, tiny_flow
 from support.trees import Inverting, lively
@@ -27,18 +28,20 @@ from torch import Tensor, nn
 
 from latentopt import BitstreamError, InputError, UnsupportedModelError, calibrate, wrap, zoo
 from latentopt.adapters import MeanScaleAdapter, at_rate, with_step
-from latentopt.bitstream.compressai_file import Body, Head
+from latentopt.bitstream import Origin
+from latentopt.bitstream.compressai_file import Body, Head, read_count
+from latentopt.cli import model as cli_model
 from latentopt.cli import native as cli_native
 from latentopt.codec.formats import FIXED, NATIVE
 from latentopt.codec.native import NativeCodec
-from latentopt.codec.native_files import Label
+from latentopt.codec.native_files import Label, label_of
 from latentopt.codec.native_video import NativeVideoCodec
 from latentopt.codec.own_coder import OwnCoder
 from latentopt.codec.recipe import PRESETS, Recipe, get_preset
 from latentopt.codec.synthesis import padded
 from latentopt.encoder import Effort, Schedule
 from latentopt.encoder.annealer import Aim, cost_of
-from latentopt.media.images import to_uint8, write_png
+from latentopt.media.images import read_image, to_uint8, write_png
 
 CONTEXTUAL = ("cheng2020-anchor", "cheng2020-attn", "checkerboard", "elic", "elic-chandelier")
 TWO = Effort(Schedule(2, (1.0, 0.5), (0.3, 0.3), caution=2))
@@ -275,6 +278,7 @@ WORDS: dict[str, Any] = {
     "shift": True,
     "direction": "sign",
     "scales": True,
+    "adaptive": True,
     "pmf": "paper",
     "portable": True,
     "gop": 8,
@@ -389,6 +393,22 @@ def test_the_command_writes_and_reads_such_files(
     assert Label.of(Head.read(io.BytesIO(coded.read_bytes()))) == LABEL
 
 
+def test_unnamed_weights_are_coded_to_a_target(tmp_path: Path) -> None:
+    photograph, weights, coded = (tmp_path / name for name in ("x.png", "own.pt", "x.bin"))
+    write_png(photograph, photo(128, 128))
+    own = zoo.load("tiny-mbt2018-mean", 3)
+    torch.save(own.state_dict(), weights)
+    most = int(
+        0.98 * len(wrap(own, preset="fast", format=NATIVE).save_bytes(read_image(photograph)))
+    )
+    model = ["--codec", "mbt2018-mean", "--weights", weights, "--format", NATIVE]
+    argv = ["encode", photograph, "-o", coded, *model, "--preset", "fast"]
+    assert run(*argv, "--max-bytes", most) == 0
+    assert 0.99 * most - 8 <= coded.stat().st_size <= most
+    with coded.open("rb") as file:
+        assert Label.of(Head.read(file)) == Label("mbt2018-mean", 1)
+
+
 def test_the_command_refuses_what_such_files_cannot_say(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -438,6 +458,130 @@ def test_corrupt_files_are_refused_before_they_are_decoded() -> None:
             codec.load_bytes(head + Body(shape, strings).to_bytes())
     cut = codec.load_bytes(head + Body(body.shape, (y[:8], z)).to_bytes())
     assert cut.shape == (1, 3, 64, 64)  # whatever it shows: the layout has no checksum
+
+
+@pytest.fixture(scope="module")
+def clip() -> tuple[NativeVideoCodec, bytes]:
+    """A codec of one key frame and one other, and such a file."""
+    codec = wrap(tiny_flow(), recipe=UNSEARCHED)
+    assert isinstance(codec, NativeVideoCodec)
+    codec.label = Label("ssf2020", 1)
+    return codec, codec.save_bytes(moving(2, 75, 120))
+
+
+def test_a_clip_is_decoded_to_what_its_file_says(clip: tuple[NativeVideoCodec, bytes]) -> None:
+    codec, data = clip
+    shown = codec(moving(2, 75, 120))["x_hat"]
+    for x, own in zip(codec.load_bytes(data), shown, strict=True):
+        assert x.shape == own.shape == (1, 3, 75, 120)
+    assert data[:2] == bytes([list(models).index("ssf2020"), 0])
+
+
+def _bodies(data: bytes) -> tuple[bytes, list[Body]]:
+    """What comes before the frames, and the key frame's body, the motion's and the residual's."""
+    file = io.BytesIO(data)
+    Head.read(file)
+    read_count(file)
+    start = file.tell()
+    return data[:start], [Body.read(file) for _ in range(3)]
+
+
+@pytest.mark.parametrize("part", [0, 1, 2], ids=["key frame", "motion", "residual"])
+def test_corrupt_clips_are_refused_before_they_are_decoded(
+    clip: tuple[NativeVideoCodec, bytes], part: int
+) -> None:
+    codec, data = clip
+    head, bodies = _bodies(data)
+    y, z = bodies[part].strings
+    for shape, strings in (
+        ((3, 9), (y, z)),
+        ((0, 0), (y, z)),
+        ((2**32 - 1, 2**32 - 1), (y, z)),
+        (bodies[part].shape, (y,)),
+        (bodies[part].shape, (y, z, z)),
+        (bodies[part].shape, (b"", z)),
+        (bodies[part].shape, (y[:-1], z)),
+    ):
+        harmed = [*bodies[:part], Body(shape, strings), *bodies[part + 1 :]]
+        with pytest.raises(BitstreamError):
+            list(codec.load_bytes(head + b"".join(body.to_bytes() for body in harmed)))
+    cut = [*bodies[:part], Body(bodies[part].shape, (y[:8], z)), *bodies[part + 1 :]]
+    frames = list(codec.load_bytes(head + b"".join(body.to_bytes() for body in cut)))
+    assert [x.shape for x in frames] == [(1, 3, 75, 120)] * 2  # whatever they show
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (lambda data: data[:-3], "ends early"),
+        (lambda data: data + b"?", "more in the file"),
+        (lambda data: data[:11] + bytes(4), "no frames"),
+        (lambda data: data[:11] + b"\xff\xff\xff\xff" + data[15:], "ends early"),
+        (lambda data: data[:2] + b"\xff" + data[3:], "pixels"),
+        (lambda data: b"\x00" + data[1:], "name the model of the file"),
+    ],
+)
+def test_other_clips_are_told(
+    clip: tuple[NativeVideoCodec, bytes], harm: Callable[[bytes], bytes], says: str
+) -> None:
+    codec, data = clip
+    with pytest.raises(BitstreamError, match=says):
+        list(codec.load_bytes(harm(data)))
+
+
+def test_strings_of_frames_are_checked(clip: tuple[NativeVideoCodec, bytes]) -> None:
+    codec, _ = clip
+    strings, shapes = codec.compress(moving(2, 75, 120))
+    for wrong in (
+        (strings, shapes[:1]),
+        (strings[1:], shapes[1:]),
+        ([strings[0], strings[0]], [shapes[0], shapes[0]]),
+        (strings, [shapes[0], {"motion": shapes[0]}]),
+        (strings, [(5000, 5000), shapes[1]]),
+        ([[[b"1234"], [b"12345678"]]], shapes[:1]),
+    ):
+        with pytest.raises(BitstreamError):
+            codec.decompress(*wrong)
+
+
+# -- names of models -------------------------------------------------------------------------------
+
+
+def test_a_label_is_what_the_origin_says_and_stays() -> None:
+    codec = native(zoo.load("tiny-mbt2018-mean", 3))
+    assert codec.label == LABEL
+    codec.half()
+    assert codec.origin is None and codec.label == LABEL
+    for origin in (Origin("my-codec", 3), Origin("mbt2018-mean"), Origin("mbt2018", 3, step=2.0)):
+        assert label_of(origin) is None
+    assert label_of(Origin("mbt2018", 2, "ms-ssim")) == Label("mbt2018", 2, "ms-ssim")
+
+
+def test_the_metric_of_a_file_chooses_the_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    own = zoo.load
+
+    def load(codec: str, quality: int, weights: None, metric: str) -> nn.Module:
+        asked.append(metric)
+        return own("tiny-mbt2018-mean", quality)
+
+    monkeypatch.setattr(zoo, "load", load)
+    photograph, coded, decoded = (tmp_path / name for name in ("x.png", "x.bin", "y.png"))
+    write_png(photograph, photo(64, 64))
+    model = ["--codec", "mbt2018-mean", "--quality", 3, "--format", NATIVE]
+    metric = ["--metric", "ms-ssim"]
+    assert run("encode", photograph, "-o", coded, *model, *metric, "--preset", "fast") == 0
+    with coded.open("rb") as file:
+        assert Label.of(Head.read(file)) == replace(LABEL, metric="ms-ssim")
+    assert run("decode", coded, "-o", decoded, "--format", NATIVE) == 0
+    assert run("decode", coded, "-o", decoded, *model, *metric) == 0
+    capsys.readouterr()
+    assert asked == ["ms-ssim"] * 3
+    refused, mse = Refused(tmp_path, capsys), ["--metric", "mse"]
+    refused("name the model of the file", "decode", coded, "-o", tmp_path / "z.png", *model, *mse)
+    assert cli_model.METRICS == zoo.METRICS
 
 
 def test_variable_rates_are_refused() -> None:

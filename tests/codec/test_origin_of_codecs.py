@@ -85,7 +85,7 @@ def test_steps_are_part_of_it() -> None:
 def test_codecs_say_what_they_are_in_a_line() -> None:
     model = tiny(MeanScaleHyperprior)
     assert repr(latentopt.wrap(model)) == (
-        "Codec(MeanScaleHyperprior; preset default; files of version 1)"
+        "Codec(MeanScaleHyperprior; preset default; files of version 2)"
     )
     assert repr(latentopt.wrap(named(model), "hex", False, lmbda=0.1)) == (
         "Codec(mine quality 2; hex; files of version 2)"

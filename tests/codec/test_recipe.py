@@ -139,7 +139,7 @@ def test_summaries() -> None:
             assert fitted.summary == f"preset {name}"
     assert Recipe("hex", direction="split", scales=True).summary == "hex+shift+split+scales"
     assert Recipe("int", None, pmf="paper").summary == "int+tables of the paper"
-    assert PRESETS["slow"].but(quant="e8").summary == "e8+shift+split+scales+30 steps"
+    assert PRESETS["slow"].but(quant="e8").summary == "e8+shift+split+scales+adaptive+30 steps"
 
 
 # -- changing one ----------------------------------------------------------------------------------
@@ -207,11 +207,12 @@ def test_but_reaches_what_is_meant_for_codecs_with_a_context(name: str) -> None:
 
 
 def test_settings_and_readings_are_inverse() -> None:
-    flags = product((False, True), repeat=2)
-    for (portable, scales), quant, direction, pmf in product(flags, RULES, DIRECTIONS, PMFS):
+    flags = product((False, True), repeat=3)
+    for three, quant, direction, pmf in product(flags, RULES, DIRECTIONS, PMFS):
+        portable, scales, adaptive = three
         if pmf == "paper" and scales:
             continue
-        settings = Settings(quant, pmf, direction, portable, scales, LATTICE)
+        settings = Settings(quant, pmf, direction, portable, scales, LATTICE, adaptive)
         reading = Recipe.reading(settings)
         assert reading.settings == settings
         assert reading.shift is reading.effort is None  # it writes plain streams

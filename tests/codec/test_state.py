@@ -1,5 +1,6 @@
 """What a codec's state dict may be loaded into, and what is said where it may not."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ OTHERS: list[dict[str, Any]] = [
     {"quant": "hex", "pmf": "paper"},
     {"quant": "hex", "direction": "split"},
     {"quant": "hex", "scales": True},
+    {"quant": "hex", "adaptive": True},
     {"quant": "hex", "portable": False},
 ]
 
@@ -83,6 +85,17 @@ def test_a_state_from_before_there_were_settings_in_it() -> None:
     receiver = latentopt.wrap(tiny(FAMILIES["mbt2018-mean"], seed=2), "hex")
     receiver.load_state_dict(state)
     assert receiver.compress(x) == hexagonal.compress(x)
+
+
+def test_a_state_from_before_priors_could_adapt() -> None:
+    sender, x = latentopt.wrap(tiny(FAMILIES["mbt2018-mean"]), "hex"), photo(64, 64)
+    state = sender.state_dict()
+    words = json.loads(bytes(state[EXTRA]["settings"].numpy()))
+    assert words.pop("adaptive") is False
+    known = torch.frombuffer(bytearray(json.dumps(words).encode()), dtype=torch.uint8)
+    receiver = latentopt.wrap(tiny(FAMILIES["mbt2018-mean"], seed=2), "hex")
+    receiver.load_state_dict(extra(settings=known)(state))
+    assert receiver.compress(x) == sender.compress(x)
 
 
 def without(state: dict[str, Any], *names: str) -> dict[str, Any]:

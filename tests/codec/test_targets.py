@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -19,9 +20,9 @@ from latentopt.codec.dial import LambdaDial, Range, best_dial, lambda_dial
 from latentopt.codec.image import Codec
 from latentopt.codec.ladder import Ladder, Outcome
 from latentopt.codec.recipe import Recipe, get_preset
-from latentopt.codec.rung import encode_image
-from latentopt.codec.seek import MAX_ENCODES, next_position
-from latentopt.codec.target import Bpp, MatchBytes, MatchPsnr, MaxBytes, Psnr, Target
+from latentopt.codec.rung import Rung, encode_image
+from latentopt.codec.seek import MAX_ENCODES, Seek, Trial, next_position
+from latentopt.codec.target import Bpp, MatchBytes, MatchPsnr, MaxBytes, Psnr, Target, Window
 from latentopt.codec.wrap import wrap_image
 from latentopt.errors import InputError, RateRangeError
 from latentopt.media.images import to_uint8
@@ -67,7 +68,7 @@ def decoded_psnr_db(outcome: Outcome, x: torch.Tensor) -> float:
 
 def test_a_rate_is_met_from_below(met: Outcome) -> None:
     most = 0.6 * 160 * 224 / 8
-    assert 0.99 * most <= len(met.file.data) <= most and met.is_met
+    assert 0.99 * most <= len(met.file.data) <= most
     assert met.file.bpp == len(met.file.data) * 8 / (160 * 224)
     assert met.encodes <= MAX_ENCODES and met.plain is None
 
@@ -171,7 +172,7 @@ def test_an_adapter_of_ones_own_moves_lambda(x: torch.Tensor) -> None:
     assert outcome.step == 1 and 0.99 * most <= len(outcome.file.data) <= most
 
 
-def test_what_moves_in_jumps_is_met_as_nearly_as_it_goes(x: torch.Tensor) -> None:
+def test_what_moves_in_jumps_is_refused(x: torch.Tensor) -> None:
     """At no position does this dial give anything between two sizes."""
     model = zoo.load(CODEC, 2)
     own = encode_image(wrap_image(model, DEFAULT), x)
@@ -189,11 +190,11 @@ def test_what_moves_in_jumps_is_met_as_nearly_as_it_goes(x: torch.Tensor) -> Non
             return own.codec if position < 0.1 else own.codec.with_lmbda(1.0)
 
     ladder = Ladder({2: lambda: model}, DEFAULT, dial=lambda *_: Jumps())
-    outcome = ladder.encode(x, MaxBytes(1.03 * len(own.data)))
-    assert not outcome.is_met and outcome.file.data == own.data
-    assert outcome.encodes == MAX_ENCODES
-    with pytest.raises(RateRangeError, match="and nothing between was found"):
-        ladder.encode(x, MaxBytes(1.08 * len(own.data)))
+    told: list[str] = []
+    with pytest.raises(RateRangeError, match="and nothing between was found") as refused:
+        ladder.encode(x, MaxBytes(1.03 * len(own.data)), tell=told.append)
+    assert len(told) == MAX_ENCODES
+    assert told[0] == f"quality 2: {len(own.data):,} bytes" and told[0][-8:] in str(refused.value)
 
 
 def test_what_a_codec_cannot_reach(ladder: Ladder, x: torch.Tensor) -> None:
@@ -214,6 +215,63 @@ def test_what_a_codec_cannot_reach(ladder: Ladder, x: torch.Tensor) -> None:
 def test_no_such_target(kind: Callable[[float], Target], value: float) -> None:
     with pytest.raises(InputError, match="must be a positive number, not"):
         kind(value)
+
+
+class Bent:
+    """A dial whose value is a function of the position, and a codec that is the value."""
+
+    reach, best = Range(-1.8, 0.9), Range(-0.45, 0.25)
+
+    def __init__(self, value: Callable[[float], float]):
+        self._value = value
+
+    def snap(self, position: float) -> float:
+        return position
+
+    def step(self, position: float) -> float:
+        return 1.0
+
+    def codec(self, position: float) -> Any:
+        return self._value(position)
+
+
+def sought(value: Callable[[float], float], window: Window, qualities: int) -> tuple[Trial, int]:
+    """What is found on as many dials as there are qualities, an octave of 0.6 apart."""
+
+    def rung(index: int) -> Any:
+        nothing: Any = None
+        return Rung(index, nothing, nothing, Bent(lambda p: value(p + 0.6 * index)))
+
+    seek = Seek(rung, range(qualities), window, encode=cast(Any, float), tell=lambda said: None)
+    return seek(qualities // 2), seek.encodes
+
+
+def windowed(aim: float) -> Window:
+    return Window(cast(Any, float), aim - 0.007, aim + 0.007, slope=1.0, cap=True, text=str)
+
+
+@pytest.mark.parametrize("power", [0.6, 1.0, 3.0])
+@pytest.mark.parametrize("aim", [0.2, 0.9, 1.3, 2.5])
+def test_curves_of_any_bend_are_met_within_eight_encodes(power: float, aim: float) -> None:
+    def value(position: float) -> float:
+        return 3.0 * (max(position + 1.8, 0) / 4.5) ** power
+
+    trial, encodes = sought(value, windowed(aim), 4)
+    assert abs(trial.value - aim) <= 0.007 and encodes <= MAX_ENCODES
+
+
+def test_what_is_out_of_reach_is_refused_after_three_encodes() -> None:
+    tried: list[float] = []
+
+    def value(position: float) -> float:
+        tried.append(position)
+        return position
+
+    for aim, end in ((9.0, 0.9 + 3 * 0.6), (-9.0, -1.8)):
+        tried.clear()
+        with pytest.raises(RateRangeError, match="for this image"):
+            sought(value, windowed(aim), 4)
+        assert len(tried) <= 3 and tried[-1] == pytest.approx(end)
 
 
 def test_what_a_ladder_refuses(ladder: Ladder, x: torch.Tensor) -> None:

@@ -1,18 +1,22 @@
 """Threads and processes: a codec gives everywhere what it gives alone, and leaves no settings."""
 
 import multiprocessing
+import os
 import pickle
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from support.codec_families import IMAGE_MODELS, VIDEO_CODECS
-from support.models import FAMILIES, moving, photo, tiny
+from support.models import FAMILIES, moving, photo, tiny, tiny_flow
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import latentopt
@@ -24,7 +28,9 @@ CODECS: dict[str, Callable[[], Any]] = {
         for name, make in IMAGE_MODELS.items()
     },
     "searched": lambda: latentopt.wrap(tiny(FAMILIES["mbt2018-mean"]), preset="default"),
+    "compat": lambda: latentopt.wrap(tiny(FAMILIES["bmshj2018-factorized"]), format="compressai"),
     **{f"video {name}": make for name, make in VIDEO_CODECS.items()},
+    "video compat": lambda: latentopt.wrap(tiny_flow(), preset="fast", format="compressai"),
 }
 
 
@@ -97,6 +103,31 @@ def test_a_spawned_worker_gives_the_same(name: str, alone: Any, spawned: Any) ->
 @pytest.mark.parametrize("name", CODECS)
 def test_a_forked_worker_gives_the_same(name: str, alone: Any, forked: Any) -> None:
     same(forked[name], alone[name])
+
+
+FORKING = """
+import os, sys, torch
+torch.set_num_threads(2)
+import latentopt
+from support.models import FAMILIES, photo, tiny
+
+codec = latentopt.wrap(tiny(FAMILIES["mbt2018-mean"]), preset="default")
+x = photo(192, 256)  # enough for several threads of OpenMP, and gradients
+before = codec.compress(x)["strings"]
+child = os.fork()
+if not child:
+    os._exit(0 if codec.compress(x)["strings"] == before else 3)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_fork_of_a_process_with_threads_does_not_wait_for_them() -> None:
+    """OpenMP's do not come along; the same bytes, as a small image's gradients are summed alike."""
+    places = [str(Path(latentopt.__file__).parents[1]), str(Path(__file__).parents[1])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": "2"}
+    argv = [sys.executable, "-c", FORKING]
+    assert subprocess.run(argv, env=environment, timeout=120).returncode == 0
 
 
 @pytest.mark.parametrize("name", CODECS)

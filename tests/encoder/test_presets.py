@@ -59,9 +59,8 @@ def test_a_decoder_needs_the_settings_alone(family: str) -> None:
     codec = cached(family, "slow")
     x = photo(64, 64)
     made = codec.settings
-    fresh = latentopt.wrap(
-        tiny(FAMILIES[family]), made.quant, False, direction=made.direction, scales=made.scales
-    )
+    words = {name: getattr(made, name) for name in ("direction", "scales", "adaptive")}
+    fresh = latentopt.wrap(tiny(FAMILIES[family]), made.quant, False, **words)
     assert fresh.settings == made and fresh.recipe.effort is None and fresh.recipe.shift is None
     x_hat = fresh.decompress(**codec.compress(x))["x_hat"]
     assert torch.equal(x_hat, codec(x)["x_hat"])

@@ -34,12 +34,13 @@ WAYS: dict[str, dict[str, Any]] = {
     **{quant: {"quant": quant} for quant in ("int", "hex", "oct", "d4", "e8", "auto")},
     "paper's tables": {"quant": "oct", "pmf": "paper"},
     "corrected": {"quant": "e8", "scales": True, "direction": "split"},
+    "adaptive": {"quant": "int", "adaptive": True},
     "raw": {"channel": "raw"},
     **{f"{quant} dithered": {"quant": quant, "dither": 7} for quant in ("int", "oct", "d4", "e8")},
     "main latent dithered": {"quant": "hex", "dither": Dither(2**32 - 1, "main")},
     "side latents dithered": {"quant": "hex", "dither": Dither(0, "side")},
 }
-OFTEN = ("hex", "corrected", "raw", "e8 dithered")
+OFTEN = ("hex", "corrected", "adaptive", "raw", "e8 dithered")
 """The ways that every family takes; the others differ in their tables only."""
 
 PAIRS = [(family, way) for family in IMAGES for way in (WAYS if family in FAMILIES else OFTEN)]

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from latentopt.errors import DataError, InputError
-from latentopt.media.images import image_size, read_image, write_png
+from latentopt.media.images import read_image, write_png
+from latentopt.media.rgb import image_size
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 

@@ -1,5 +1,6 @@
 """Cell probabilities against independent integration, and tables against what they stand for."""
 
+import warnings
 from itertools import pairwise
 
 import constriction
@@ -38,6 +39,16 @@ def factorized() -> FactorizedDensity:
 
 def whole_box(density: Density, level: int, name: str) -> np.ndarray:
     return _Box.around(density.core, level, LATTICES[name]).coordinates()
+
+
+@pytest.mark.parametrize("name", ["hex", "oct"])
+def test_cells_need_no_setting_of_the_process(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Filters of warnings, say, which threads would take from each other: there is no warning."""
+    monkeypatch.setattr(warnings, "catch_warnings", None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(warnings, "filters", [("error", None, Warning, None, 0)])
+        m = np.zeros((1, LATTICES[name].dim), np.int64)
+        assert 0 < cell_probabilities(GAUSSIAN.core, 20, LATTICES[name], m)[0] < 1
 
 
 @pytest.mark.parametrize("name", ["int", "hex", "oct"])

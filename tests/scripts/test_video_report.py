@@ -17,7 +17,7 @@ def test_the_report_counts_bytes_and_crops() -> None:
     strings = [strings for group, _ in groups for strings in group]
     key, inter = strings[0], strings[1]
     nested = [key, inter["motion"], inter["residual"]]
-    assert video_report.byte_count(strings[:2]) == sum(len(s[0]) for two in nested for s in two)
+    assert video_report.coded_bytes(strings[:2], 0) == sum(len(s[0]) for two in nested for s in two)
     rd = video_report.measure(model, frames, gop=3)
-    assert rd.bpp == pytest.approx(8 * video_report.byte_count(strings) / (5 * 100 * 120))
+    assert rd.bpp == pytest.approx(8 * video_report.coded_bytes(strings, 0) / (5 * 100 * 120))
     assert 3 < rd.psnr_db < 20  # untrained: nearly black

@@ -106,10 +106,12 @@ def lively(name: str) -> nn.Module:
         spread = model.g_a(photo(64, 64)).std()
         [*_, last] = [m for m in model.g_a.modules() if isinstance(m, nn.Conv2d)]
         last.weight.mul_(4 / spread)
-        heads = [m for n, m in model.named_modules() if n.endswith(("entropy_parameters", "h_s"))]
-        for head in heads:
+        # CompressAI's versions register a tree's hyper-synthesis before or after the rest.
+        names = [n for n, _ in model.named_modules() if n.endswith(("entropy_parameters", "h_s"))]
+        names.sort(key=lambda name: name.startswith("latent_codec.h"))
+        for head in map(model.get_submodule, names[1:]):
             convolutions = [m for m in head.modules() if isinstance(m, nn.Conv2d)]
-            if convolutions and head is not heads[0]:
+            if convolutions:
                 bias = convolutions[-1].bias
                 bias[: len(bias) // 2] += torch.linspace(0.2, 3, len(bias) // 2)
     model.update()

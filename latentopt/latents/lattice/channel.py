@@ -20,7 +20,7 @@ from latentopt.densities import Density
 from latentopt.errors import InputError
 from latentopt.latents.channel import Point
 from latentopt.latents.lattice.corrections import decode_corrections
-from latentopt.latents.lattice.latent import Group, Latent, put_points
+from latentopt.latents.lattice.latent import Group, Latent
 from latentopt.latents.lattice.packing import Part, pack
 from latentopt.latents.lattice.tables import Tables
 from latentopt.latents.prior import Ledger, Prior
@@ -33,7 +33,7 @@ MAX_COORDINATE = 2**30
 """Largest lattice coordinate that can be coded; a latent beyond it is a broken one."""
 
 
-_MANY = 1 << 20  # elements whose memory is worth a look at whether the string can hold them
+_MANY = 1 << 20  # elements whose memory is worth a thought
 
 
 class Chooser(Protocol):
@@ -118,14 +118,14 @@ class LatticeChannel:
         return [self._nearest(part, residual) for part in parts]
 
     def _nearest(self, part: Part, residual: NDArray[np.floating]) -> Ints:
-        x = residual[part.index]
-        if not np.abs(x).max() < MAX_COORDINATE * min(part.lattice.units):  # true for NaN, too
-            raise InputError("the latent is NaN, infinite or beyond 2^30: check input and weights")
-        m = part.lattice.nearest(torch.from_numpy(x)).numpy().astype(np.int32)
+        rows = max(1, _MANY // part.lattice.dim)
+        pieces = [part.index[start : start + rows] for start in range(0, len(part.index), rows)]
+        m = np.concatenate([_nearest(part.lattice, residual[index]) for index in pieces])
         for level, start, stop in part.runs:
             table = self.tables[part.lattice.name, level]
             if isinstance(table, JointTable) and table.fallback is None:
-                _into_closed_table(table, part.lattice, m[start:stop], x[start:stop])
+                x = residual[part.index[start:stop]]
+                _into_closed_table(table, part.lattice, m[start:stop], x)
         return m
 
     def dump(self) -> Ints:
@@ -164,14 +164,11 @@ class _Side(ABC):
             levels = self._channel.density.rescaled(levels, wider).astype(np.int16)
         prior = Prior((len(index),), levels, centres, steps)
         parts = pack(levels, self._channel.tables.lattices)
-        chosen = self._points(parts, index, prior)
-        residual = np.empty_like(centres)
-        for part, m in zip(parts, chosen):
-            put_points(residual, part, m)
+        group = Group(parts, self._points(parts, index, prior))
+        values = prior.values(group.residual(centres))
         self._ledger.note(index, prior)
-        placed = [Part(part.lattice, index[part.index], part.runs) for part in parts]
-        self._groups.append(Group(placed, chosen))
-        return prior.values(residual)
+        self._groups.append(group.placed(index))
+        return values
 
     @abstractmethod
     def _points(self, parts: Sequence[Part], index: NDArray[np.int64], prior: Prior) -> list[Ints]:
@@ -234,6 +231,13 @@ class _Receiver(_Side):
         if escapes:
             _put_escaped(chosen, masks, self._decoder.integers(escapes))
         return chosen
+
+
+def _nearest(lattice: Lattice, x: NDArray[np.floating]) -> Ints:
+    """Coordinates (n, v) of the points that are nearest to residuals (n, v)."""
+    if not np.abs(x).max() < MAX_COORDINATE * min(lattice.units):  # true for NaN, too
+        raise InputError("the latent is NaN, infinite or beyond 2^30: check input and weights")
+    return lattice.nearest(torch.from_numpy(x)).numpy().astype(np.int32)
 
 
 def _into_closed_table(

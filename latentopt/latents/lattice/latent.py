@@ -28,6 +28,18 @@ class Group:
     parts: Sequence[Part]
     m: Sequence[Ints]  # (n, v) integer coordinates of each part's vectors
 
+    def residual(self, like: NDArray[np.floating]) -> NDArray[np.floating]:
+        """(k,) the points, each element at its own place, of the type of the centres ``like``."""
+        flat = np.empty_like(like)
+        for part, m in zip(self.parts, self.m):
+            put_points(flat, part, m)
+        return flat
+
+    def placed(self, index: NDArray[np.int64]) -> "Group":
+        """The same where its elements have the places ``index`` (k,)."""
+        parts = [Part(part.lattice, index[part.index], part.runs) for part in self.parts]
+        return Group(parts, self.m)
+
 
 @dataclass(frozen=True)
 class Latent(Crossed):
@@ -66,7 +78,7 @@ class Latent(Crossed):
         for group in self.groups:
             yield from zip(group.parts, group.m)
 
-    @cached_property
+    @property
     def residual(self) -> NDArray[np.floating]:
         """(n,) the lattice's points, each element at its own place."""
         flat = np.empty_like(self.prior.centres)

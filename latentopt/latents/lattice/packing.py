@@ -42,18 +42,27 @@ def pack(levels: NDArray[np.int16], lattices: Sequence[Lattice]) -> list[Part]:
     """
     order = np.argsort(levels, kind="stable")
     counts = np.bincount(levels, minlength=len(lattices))
-    rank = np.arange(len(levels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    starts = np.cumsum(counts) - counts
     names = [lattice.name for lattice in lattices]
     parts = []
     left = counts.copy()  # what is not in a vector yet, the last of each level
     for lattice in dict.fromkeys(lattice for lattice in lattices if lattice.dim > 1):
         chosen = np.array([name == lattice.name for name in names])
         whole = np.where(chosen, counts // lattice.dim * lattice.dim, 0)
-        parts.append(_part(lattice, order[rank < np.repeat(whole, counts)], whole))
+        parts.append(_part(lattice, _stretches(order, starts, whole), whole))
         left -= whole
-    rest = order[rank >= np.repeat(counts - left, counts)]
+    rest = _stretches(order, starts + counts - left, left)
     parts.append(_part(LATTICES["int"], rest, left))
     return [part for part in parts if len(part.index)]
+
+
+def _stretches(
+    order: NDArray[np.int64], starts: NDArray[np.int64], counts: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """``counts`` elements of the order from each of the ``starts`` on."""
+    used = np.flatnonzero(counts)
+    spans = zip(starts[used].tolist(), counts[used].tolist())
+    return np.concatenate([order[:0], *(order[start : start + n] for start, n in spans)])
 
 
 def _part(lattice: Lattice, elements: NDArray[np.int64], counts: NDArray[np.int64]) -> Part:

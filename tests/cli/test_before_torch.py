@@ -1,0 +1,100 @@
+"""What can be refused before PyTorch is imported, which takes seconds, is."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.models import photo
+
+from latentopt.bench import clipsets, datasets, items, options
+from latentopt.cli import outputs, recipe
+from latentopt.cli.arguments import max_pixels
+from latentopt.codec.image import Codec
+from latentopt.codec.recipe import NATIVE_PRESETS
+from latentopt.media.clips import WRITABLE
+from latentopt.media.images import write_png
+from latentopt.zoo import catalog, variable
+from latentopt.zoo.names import VARIABLE
+
+_SCRIPT = """
+import contextlib, io, json, sys
+sys.modules["torch"] = None
+from latentopt.cli.main import main
+for line in sys.argv[1:]:
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        code = main(line.split())
+    print(json.dumps([code, said.getvalue()]))
+"""
+
+REFUSED = {
+    "encode x.png --quality 9": "has no quality 9: there are 1, 2, 3, 4",
+    "encode x.png --codec mbt2018-mean --weights absent.pt": "absent.pt: no such file",
+    "encode x.png --codec mbt2018-mean --weights x.png --quality 2": "not allowed with",
+    "encode x.png --codec mbt2018-mean-vbr --weights x.png": "say which with --quality",
+    "encode x.png -o y.png": "encode writes coded files",
+    "encode x.png --format compressai --quant oct": "quant 'oct' is not for format",
+    "encode x.png --format compressai --gop 2": "gop 2 is not for format",
+    "encode x.png --format compressai --preset paper": "use fast, default, slow, best",
+    "encode x.png --format compressai --step 2": "know of no step",
+    "encode x.png --format compressai --versus-plain": "--versus-plain is for latentopt's own",
+    "encode x.png --keep-step": "--keep-step is for a target",
+    "encode x.png --max-bytes 9k --step 2": "a target chooses the step",
+    "encode x.png --max-pixels 9": "50x40 is more than",
+    "encode clip.y4m --codec tiny-mbt2018-mean": "clip.y4m: is a clip",
+    "encode notes.txt": "notes.txt: not a readable image",
+    "encode -": "standard input: is empty",
+    "decode notes.txt -o y.png": "notes.txt: not a latentopt file",
+    "decode - -o y.png": "standard input: not a latentopt file",
+    "compare x.png notes.txt": "notes.txt: not a readable image",
+    "compare x.png wide.png": "wide.png: is 60x40, and x.png is 50x40",
+    "bdrate --codec nope": "unknown codec 'nope'",
+    "bdrate --codec mbt2018-mean --limit 0": "--limit 0: must be at least 1",
+    "bdrate --codec mbt2018-mean --qualities 9": "no quality 9",
+    "bdrate --codec mbt2018-mean --steps a": "--steps 'a': expected numbers",
+    "report .": "holds no measurements.csv",
+    "zoo remove nope": "no codec 'nope' is registered",
+}
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    write_png(tmp_path / "x.png", photo(40, 50))
+    write_png(tmp_path / "wide.png", photo(40, 60))
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "clip.y4m").write_text("no clip")
+    return tmp_path
+
+
+def test_refusals_need_no_model(here: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, *REFUSED],
+        cwd=here,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for (line, message), answer in zip(REFUSED.items(), found.stdout.splitlines(), strict=True):
+        code, said = json.loads(answer)
+        assert (code, said.count("\n")) == (2, 1), line
+        assert message in said, line
+
+
+def test_what_stands_for_the_library_is_what_it_has() -> None:
+    assert outputs.CLIPS == WRITABLE
+    assert tuple(NATIVE_PRESETS) == recipe.NATIVE_PRESETS
+    assert datasets.names() == options.IMAGE_SETS and clipsets.names() == options.CLIP_SETS
+    assert items.Clips().gop == options.DEFAULT_GOP
+    assert tuple(variable.VARIABLE) == VARIABLE
+    assert all(catalog.is_variable(name) for name in VARIABLE)
+
+
+def test_the_limit_of_pixels_is_the_codecs(tiny_mean: Codec) -> None:
+    import argparse
+
+    import latentopt
+
+    assert max_pixels(argparse.Namespace(max_pixels=None)) == latentopt.wrap(tiny_mean).max_pixels
