@@ -1,7 +1,6 @@
 """The dithered channel: its generator, what noise arrives, what it costs, and who may read it."""
 
 import zlib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,12 +39,6 @@ NAMES = list(LATTICES)
 
 def channel(name: str, seed: int = 1) -> DitherChannel:
     return DitherChannel(DENSITY, RULES[name], seed)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def kept() -> Iterator[list[DitherTables]]:
-    """Tables live as long as some channel has them."""
-    yield [channel(name).tables for name in NAMES]
 
 
 def random_latent(n: int, seed: int = 0, levels: int = len(SCALES)) -> tuple[np.ndarray, Prior]:

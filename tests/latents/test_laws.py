@@ -37,8 +37,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "adaptive": {"quant": "int", "adaptive": True},
     "raw": {"channel": "raw"},
     **{f"{quant} dithered": {"quant": quant, "dither": 7} for quant in ("int", "oct", "d4", "e8")},
-    "main latent dithered": {"quant": "hex", "dither": Dither(2**32 - 1, "main")},
-    "side latents dithered": {"quant": "hex", "dither": Dither(0, "side")},
+    "main latent dithered": {"quant": "d4", "dither": Dither(2**32 - 1, "main")},
+    "side latents dithered": {"quant": "int", "dither": Dither(0, "side")},
 }
 OFTEN = ("hex", "corrected", "adaptive", "raw", "e8 dithered")
 """The ways that every family takes; the others differ in their tables only."""
