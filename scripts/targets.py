@@ -76,13 +76,13 @@ def _miss(outcome: Outcome, target: Target) -> float:
 
 
 def summary(results: Sequence[Result]) -> list[str]:
-    """Images met and out of reach, largest miss, mean and most encodes, seconds per image."""
+    """Images met, out of reach, largest miss, mean and most encodes, seconds per image."""
     met = [r for r in results if r.outcome]
     encodes = [r.outcome.encodes for r in met if r.outcome]
     largest = max((r.miss for r in met), key=abs, default=0.0)
     mean = sum(encodes) / max(1, len(encodes))
     spent = sum(r.seconds for r in results) / len(results)
-    counts = [str(len(met)), str(len(results) - len(met)), f"{largest:.3f}"]
+    counts = [f"{len(met)} of {len(results)}", str(len(results) - len(met)), f"{largest:.3f}"]
     return [*counts, f"{mean:.2f}", str(max(encodes, default=0)), f"{spent:.1f}"]
 
 

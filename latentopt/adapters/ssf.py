@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentopt.adapters.base import Places, cpu_copy, derived, scale_table
+from latentopt.adapters.base import Places, as_numpy, cpu_copy, derived, scale_table
 from latentopt.adapters.predicted import Knowing, VideoAdapter, texture
 from latentopt.adapters.side import Describe, Leaf, Parameters, SideAdapter
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
@@ -78,13 +78,13 @@ class PartAdapter(SideAdapter):
             return self.draft_features(side, shape)
         z_hat = torch.from_numpy(side).reshape(1, *shape)
         scales, means = self._scales(z_hat.double()), self._means(z_hat.float()).double()
-        return torch.cat([scales, means], dim=1)[0].cpu().numpy()
+        return as_numpy(torch.cat([scales, means], dim=1)[0])
 
     def draft_features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
         prior = self.model.hyperprior
         z_hat = torch.from_numpy(side).reshape(1, *shape).to(next(prior.parameters()))
         scales, means = prior.hyper_decoder_scale(z_hat), prior.hyper_decoder_mean(z_hat)
-        return torch.cat([scales, means], dim=1)[0].cpu().numpy()
+        return as_numpy(torch.cat([scales, means], dim=1)[0])
 
     def main_shape(self, features: NDArray) -> tuple[int, ...]:
         return (len(features) // 2, *features.shape[1:])
@@ -119,7 +119,7 @@ class MotionAdapter(Knowing[Tensor], PartAdapter):
         if self.known is None:
             reference = texture(motion.shape[-2:], motion)
         else:
-            reference = self.known.to(motion.device)
+            reference = self.known.to(motion)
         return self._warp(reference.expand(len(motion), -1, -1, -1), motion)
 
 
@@ -136,8 +136,8 @@ class ResidualAdapter(Knowing[tuple[Tensor, Tensor]], PartAdapter):
         super().__init__(model, portable)
 
     def knowledge(self, reference: Tensor, decoded: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        motion = decoded["motion"]
-        return self._warp(reference, self._motion.decoder(motion)), motion
+        motion = decoded["motion"].to(next(self._motion.decoder.parameters()))
+        return self._warp(reference.to(motion), self._motion.decoder(motion)), motion
 
     def analysis(self, x: Tensor) -> Tensor:
         return self.model.encoder(x - self.sure[0].to(x))

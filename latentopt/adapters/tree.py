@@ -249,4 +249,4 @@ def _(codec: RasterScanLatentCodec, params: Tensor) -> int:
 
 
 def _flat(x: Tensor) -> NDArray:
-    return x.detach().cpu().numpy().ravel()
+    return as_numpy(x).ravel()

@@ -5,7 +5,7 @@ compat   = the model's own strings, which its own decoder reads (default: the pr
 preset   = "paper" | "plain" | "fast" | "default" | "slow" | "best"
 part     = lattice (at most one, first; else it is "int") | "shift" | "grid" (search the step size
            as the paper does) | "sign" or "split" (shift direction) | "scales" (corrected)
-           | "adaptive" (prior of the side latent)
+           | "adaptive" (prior of the side latent) | "context" (adapted to what has crossed)
            | "rdo" (rate and distortion) | "refine" (tens of steps) | "paper" (the paper's tables)
            | "dither" (all latents, with the seed 0)
 lattice  = "int" | "hex" | "oct" | "d4" | "e8" | "auto"
@@ -36,6 +36,7 @@ _OPTIONS: dict[str, Words] = {
     "split": {"direction": "split"},
     "scales": {"scales": True},
     "adaptive": {"adaptive": True},
+    "context": {"context": True},
     "rdo": {"effort": _RDO},
     "refine": {"effort": _REFINE},
     "paper": {"pmf": "paper"},

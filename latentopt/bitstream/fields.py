@@ -8,6 +8,7 @@
     4         LEB128 length; for each part, its dither's seed and 1 as LEB128, 0 where it has none
     0x80      1 byte codec, 1 byte quality and metric
     0x81      nothing: the image is grey; not in videos
+    0x82      1 byte, of which bit i says whether part i has a context
     0x83      1 byte, of which bit i says whether side latents of part i are adaptive
 
 A reader takes what a writer would write, and nothing else.
@@ -25,9 +26,9 @@ from latentopt.errors import BitstreamError, InputError
 LONGEST_FIELDS = 1 << 12
 """Bytes of fields that a reader accepts."""
 
-_TAGS = (1, 2, 3, 4, 0x80, 0x81, 0x83)
-_CHANNELS, _NAMED, _STEP, _SEEDS, _NUMBERED, _GREY, _ADAPTIVE = _TAGS
-_SIZES = {_NUMBERED: 2, _GREY: 0, _ADAPTIVE: 1}  # of values whose length is not written
+_TAGS = (1, 2, 3, 4, 0x80, 0x81, 0x82, 0x83)
+_CHANNELS, _NAMED, _STEP, _SEEDS, _NUMBERED, _GREY, _CONTEXTS, _ADAPTIVE = _TAGS
+_SIZES = {_NUMBERED: 2, _GREY: 0, _CONTEXTS: 1, _ADAPTIVE: 1}  # whose length is not written
 _CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
 
@@ -80,6 +81,8 @@ def _values(
         yield _NUMBERED, origin.names()
     if is_grey:
         yield _GREY, b""
+    if contexts := sum(settings.context << i for i, settings in enumerate(parts)):
+        yield _CONTEXTS, bytes([contexts])
     if adaptive := sum(settings.adaptive << i for i, settings in enumerate(parts)):
         yield _ADAPTIVE, bytes([adaptive])
 
@@ -123,8 +126,7 @@ def unpack_image_fields(
     if len(fields) < length:
         raise BitstreamError("truncated: the header ends within its fields")
     values = _read_values(fields)
-    settings = _seeds(values, _adaptive(values, _channels(values, parts)))
-    found = Fields(settings, _origin(values), _GREY in values)
+    found = Fields(_settings(values, parts), _origin(values), _GREY in values)
     if version_of(found.parts, found.origin, found.is_grey) < version:
         raise BitstreamError(f"corrupt: the header says nothing that takes version {version}")
     if pack_fields(found.parts, found.origin, found.is_grey) != data[: start + length]:
@@ -155,23 +157,31 @@ def _channels(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[S
     return tuple(replace(settings, channel=name) for settings, name in zip(parts, names))
 
 
-def _seeds(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[Settings, ...]:
-    """The parts' settings with the seeds that the fields say."""
-    if _SEEDS not in values:
-        return tuple(parts)
-    seeds, position = list[int | None](), 0
-    for _ in parts:
-        value, position = read_leb128(values[_SEEDS], position)
+def _settings(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[Settings, ...]:
+    """The parts' settings with what the fields say of them."""
+    seeds = _seeds(values, len(parts))
+    contexts = _of_parts(values, _CONTEXTS, len(parts))
+    adaptive = _of_parts(values, _ADAPTIVE, len(parts))
+    said = zip(_channels(values, parts), seeds, contexts, adaptive)
+    return tuple(replace(part, seed=s, context=c, adaptive=a) for part, s, c, a in said)
+
+
+def _seeds(values: Mapping[int, bytes], count: int) -> list[int | None]:
+    """That of each part, None where it has none."""
+    data, position = values.get(_SEEDS, bytes(count)), 0
+    seeds = list[int | None]()
+    for _ in range(count):
+        value, position = read_leb128(data, position)
         seeds.append(value - 1 if value else None)
-    return tuple(replace(settings, seed=seed) for settings, seed in zip(parts, seeds))
+    return seeds
 
 
-def _adaptive(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[Settings, ...]:
-    """The parts' settings with what the fields say of their side latents."""
-    [bits] = values.get(_ADAPTIVE, b"\0")
-    if bits >> len(parts):
-        raise _unknown(_ADAPTIVE)
-    return tuple(replace(part, adaptive=bool(bits >> i & 1)) for i, part in enumerate(parts))
+def _of_parts(values: Mapping[int, bytes], tag: int, count: int) -> list[bool]:
+    """A bit for each part, all of them 0 without the field."""
+    [bits] = values.get(tag, b"\0")
+    if bits >> count:
+        raise _unknown(tag)
+    return [bool(bits >> i & 1) for i in range(count)]
 
 
 def _origin(values: Mapping[int, bytes]) -> Origin | None:

@@ -29,13 +29,16 @@ class Settings:
     """How latents cross; version 1 of the formats knows lattices only."""
     adaptive: bool = False
     """Whether priors of side latents learn from what was decoded; not in version 1."""
+    context: bool = False
+    """Whether main latents may be adapted to what has crossed of them; not in version 1, either."""
     seed: int | None = None
     """Of the dither, where the channel has one."""
 
     @property
     def version(self) -> int:
         """The oldest version of the formats that can say this."""
-        return 1 if self.channel == LATTICE and not self.adaptive else 2
+        new = self.channel != LATTICE or self.adaptive or self.context
+        return 2 if new else 1
 
     def to_byte(self) -> int:
         fields = QUANTS.index(self.quant) | PMFS.index(self.pmf) << 3

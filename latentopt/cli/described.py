@@ -146,4 +146,5 @@ def _part(name: str, settings: "Settings") -> Described:
         "portable": settings.portable,
         "scales_corrected": settings.scales,
         "side_adaptive": settings.adaptive,
+        "context": settings.context,
     }

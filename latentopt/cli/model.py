@@ -1,6 +1,7 @@
 """The options that name a model, the same for encoding, decoding and explaining; and that model."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -160,7 +161,7 @@ def _check_weights(args: argparse.Namespace) -> None:
         )
     if args.quality is None and is_variable:
         raise InputError(f"{args.codec} codes at several rates: say which with --quality")
-    if args.weights and not args.weights.expanduser().exists():
+    if args.weights and not os.path.exists(os.path.expanduser(args.weights)):
         raise WeightsError(f"{args.weights}: no such file")
 
 

@@ -42,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--scales", action=argparse.BooleanOptionalAction, help=scales)
     adaptive = "let the side latent's statistics learn from what was decoded: free but for time"
     add("--adaptive", action=argparse.BooleanOptionalAction, help=adaptive)
+    context = "learn from the part of the image that is decoded already: fewer bytes"
+    add("--context", action=argparse.BooleanOptionalAction, help=context)
     dither = "move that grid by noise drawn from this seed, which the decoder draws, too"
     add("--dither", type=arguments.seed, metavar="SEED", help=dither)
     dithered = "which latents that is for (default: all)"
@@ -92,6 +94,7 @@ def _words(args: argparse.Namespace) -> "Words":
         "direction": args.direction,
         "scales": args.scales,
         "adaptive": args.adaptive,
+        "context": args.context,
         "pmf": args.pmf,
         "dither": args.dither,
     }

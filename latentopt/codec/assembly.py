@@ -70,7 +70,7 @@ class Assembly:
         settings, seal = recipe.settings, Seal.of(adapter.model)
         if recipe.format == NATIVE:
             return Assembly._native(adapter, recipe, seal)
-        side = replace(settings, quant="int", pmf="exact", scales=False)
+        side = replace(settings, quant="int", pmf="exact", scales=False, context=False)
         each = [replace(settings, adaptive=False), *[side] * (len(adapter.densities) - 1)]
         each = [at_depth(own, depth) for depth, own in enumerate(each)]
         tables: Sequence[Ints | None] = dumped or [None] * len(each)

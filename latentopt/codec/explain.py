@@ -211,9 +211,10 @@ def _settings(settings: Settings) -> str:
     channel = f"channel {settings.channel}"
     if settings.channel == LATTICE:
         channel = f"lattice {settings.quant}, pmf {settings.pmf}"
+    context = ", context" if settings.context else ""
     if settings.seed is not None:
         channel += f", lattice {settings.quant}, seed {settings.seed}"
-    return f"{channel}, direction {settings.direction}, {portable}{scales}{adaptive}"
+    return f"{channel}, direction {settings.direction}, {portable}{scales}{adaptive}{context}"
 
 
 def _corrections(corrections: NDArray[np.int32]) -> str:

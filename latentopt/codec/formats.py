@@ -26,6 +26,7 @@ FIXED: Mapping[str, Mapping[str, object]] = {
         "pmf": "exact",
         "portable": False,
         "channel": LATTICE,
+        "context": False,
         "dither": None,
         "gop": None,
         "ahead": None,

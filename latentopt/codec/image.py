@@ -35,6 +35,8 @@ from latentopt.codec.synthesis import Synthesis, finite, padded
 from latentopt.encoder import ShiftProblem, sensitivity_of
 from latentopt.errors import BitstreamError, InputError, WeightsError
 from latentopt.latents import Coded, Crossed
+from latentopt.latents.lattice import LatticeChannel
+from latentopt.latents.lattice.context import Network
 from latentopt.media import MAX_PIXELS
 from latentopt.media.images import as_grey, as_rgb
 from latentopt.pmf.tables import Ints
@@ -317,6 +319,23 @@ class Codec(Checked):
         if len(codes) != DIRECTIONS[OFFSETS] or not all(0 <= code < 256 for code in codes):
             raise InputError(f"offsets are {DIRECTIONS[OFFSETS]} step codes, bytes, not {codes}")
         self._assembly = replace(self.assembly, offsets=tuple(int(code) for code in codes))
+
+    @property
+    def context_channel(self) -> LatticeChannel:
+        """Of the main latent; InputError where the codec's recipe has no context."""
+        main = self.assembly.channels[0]
+        if not isinstance(main, LatticeChannel) or main.context is None:
+            raise InputError("this codec has no context: wrap(model, ..., context=True)")
+        return main
+
+    def use_network(self, network: Network) -> None:
+        """Take another network for the context of the main latent: streams are others with it.
+
+        Raises:
+            InputError: the codec's recipe has no context.
+        """
+        main = self.context_channel.with_network(network)
+        self._rebuild([channel.dump() for channel in (main, *self.assembly.channels[1:])])
 
     def update(self, *args: object, force: bool = False, **kwargs: object) -> bool:
         """Rebuild the tables from the weights, as CompressAI's ``update`` does; True if it did."""

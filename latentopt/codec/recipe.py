@@ -36,6 +36,7 @@ class MoreWords(TypedDict, total=False):
     gop: int | None
     ahead: Ahead | None
     channel: str | None
+    context: bool | None
     dither: int | Dither | None
     format: str | None
 
@@ -89,7 +90,11 @@ class Recipe:
     ahead: Ahead | None = None
     """Of a video codec, step sizes chosen with the next frame's cost in view."""
     channel: str = LATTICE
-    """How latents cross; what follows lattices only (quant, scales, effort, pmf) goes with that."""
+    """How latents cross; what follows lattices only (quant, scales, context, effort, pmf) goes with
+    that."""
+    context: bool = False
+    """Adapt the entropy parameters of the main latent to what has crossed of it; for codecs that
+    know all of them at once."""
     dither: Dither | None = None
     """Move the lattice by noise that both sides draw from a seed: what arrives then has the noise
     that codecs are trained with (docs/guide/dither.md)."""
@@ -110,7 +115,7 @@ class Recipe:
         _check_kind("effort", self.effort, Effort, "an Effort; presets are names of recipes")
         _check_kind("ahead", self.ahead, Ahead, "an Ahead")
         _check_kind("dither", self.dither, Dither, "a Dither; wrap and but() take a seed, too")
-        for name in ("scales", "adaptive", "portable"):
+        for name in ("scales", "adaptive", "context", "portable"):
             if getattr(self, name) not in (True, False):
                 raise InputError(f"{name} {getattr(self, name)!r}: it is True or False")
         if self.lmbda is not None and not _is_number(self.lmbda, above=0):
@@ -121,9 +126,10 @@ class Recipe:
             raise InputError(f"parts {self.parts!r}: they are a tuple of names, such as ('image',)")
         if self.contextual is not None:
             self._check_contextual(self.contextual)
-        if self.pmf == "paper" and (self.effort or self.scales):
+        if self.pmf == "paper" and (self.effort or self.scales or self.context):
             raise InputError("pmf='paper' excludes an encoder that chooses points: use pmf='exact'")
-        if self.channel != LATTICE and (self.effort or self.scales or self.adaptive):
+        chosen = self.effort or self.scales or self.adaptive or self.context
+        if self.channel != LATTICE and chosen:
             raise InputError(
                 f"channel {self.channel!r} has no points to choose, no scales to correct, no prior "
                 "to adapt"
@@ -137,7 +143,8 @@ class Recipe:
             return
         if self.channel != LATTICE:
             raise InputError(f"dither and channel {self.channel!r} exclude each other")
-        if self.effort or self.scales or self.adaptive or self.pmf == "paper":
+        excluded = self.effort, self.scales, self.adaptive, self.context, self.pmf == "paper"
+        if any(excluded):
             raise InputError(
                 "dither excludes an encoder that chooses points, corrects scales or adapts priors, "
                 "and pmf='paper': use the preset plain"
@@ -158,7 +165,7 @@ class Recipe:
         words = self.quant, self.pmf, self.direction, self.portable, self.scales
         if self.dither:
             return Settings(*words, channel=self.dither.channel, seed=self.dither.seed)
-        return Settings(*words, channel=self.channel, adaptive=self.adaptive)
+        return Settings(*words, channel=self.channel, adaptive=self.adaptive, context=self.context)
 
     @property
     def summary(self) -> str:
@@ -175,6 +182,7 @@ class Recipe:
             self.direction: self.shift and self.direction != "density",
             "scales": self.scales,
             "adaptive": self.adaptive,
+            "context": self.context,
             f"{self.effort and self.effort.schedule.steps} steps": self.effort,
             "tables of the paper": self.pmf == "paper",
             "dither": self.dither,
@@ -185,7 +193,7 @@ class Recipe:
     def _does_as(self, other: "Recipe") -> bool:
         """Whether both choose the same points and shifts, given one and the same model."""
         effort = self.effort and replace(self.effort, progress=False)
-        names = ("quant", "shift", "direction", "scales", "pmf", "channel", "dither")
+        names = ("quant", "shift", "direction", "scales", "pmf", "channel", "context", "dither")
         same = all(getattr(self, name) == getattr(other, name) for name in names)
         return same and effort == other.effort
 
@@ -206,6 +214,7 @@ class Recipe:
                 pmf=settings.pmf,
                 portable=settings.portable,
                 channel=LATTICE if settings.channel in DITHERED else settings.channel,
+                context=settings.context,
                 dither=Dither.of(settings),
             )
         except InputError as error:

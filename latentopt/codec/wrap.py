@@ -84,6 +84,7 @@ def wrap(
     gop: int | None = None,
     ahead: Ahead | None = None,
     channel: str | None = None,
+    context: bool | None = None,
     dither: int | Dither | None = None,
     format: str | None = None,
 ) -> Codec | VideoCodec:
@@ -109,7 +110,7 @@ def wrap(
             argument it is ``default``; with some, but no preset, ``plain``: the lattice ``oct``
             and a shift.
         recipe: the same as a value of your own.
-        direction, scales, adaptive, effort, lmbda, pmf, portable: see :class:`Recipe`.
+        direction, scales, adaptive, context, effort, lmbda, pmf, portable: see :class:`Recipe`.
         parts, gop, ahead, channel: likewise.
         dither: a seed, 0 to 2^32 - 1, or a :class:`Dither` that also says which latents: move the
             lattice by noise that both sides draw (docs/guide/dither.md).
@@ -147,6 +148,7 @@ def wrap(
         "gop": gop,
         "ahead": ahead,
         "channel": channel,
+        "context": context,
         "dither": dither,
     }
     named = preset or ("default" if format == NATIVE else preset_for(words))
@@ -252,6 +254,11 @@ def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
     fitted = recipe.fitting(adapter.contextual)
     if len(adapter.densities) == 1:  # without a side latent, whose prior could learn
         fitted = fitted.but(adaptive=False)
+    if fitted.context and adapter.contextual:
+        raise InputError(
+            "context=True is for codecs that know all entropy parameters at once; this one has a "
+            "context model of its own"
+        )
     return fitted if fitted.lmbda is not None else fitted.but(lmbda=lmbda)
 
 

@@ -1,6 +1,7 @@
 """The codec's own densities of latents, per level, as float64 functions."""
 
 from latentopt.densities.base import RARE, TAIL, Density, Floats
+from latentopt.densities.conditional import ConditionalDensity
 from latentopt.densities.factorized import FactorizedDensity
 from latentopt.densities.rescaled import WIDTHS, RescaledDensity
 from latentopt.densities.scale import GaussianDensity, LaplaceDensity, ScaleDensity
@@ -9,6 +10,7 @@ __all__ = [
     "RARE",
     "TAIL",
     "WIDTHS",
+    "ConditionalDensity",
     "Density",
     "FactorizedDensity",
     "Floats",

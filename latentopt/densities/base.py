@@ -40,6 +40,21 @@ class Density(ABC):
         return self
 
     @property
+    def conditional(self) -> "Density":
+        """This density, or one that has it and a table of scales besides: a :attr:`ladder`."""
+        return self
+
+    @property
+    def ladder(self) -> range:
+        """Levels of one shape, ordered by width, among which elements may be moved; none here."""
+        return range(0)
+
+    @property
+    def parts(self) -> "tuple[Density, ...]":
+        """The densities whose levels follow each other in this one."""
+        return (self,)
+
+    @property
     @abstractmethod
     def fingerprint(self) -> str:
         """Hexadecimal hash of the parameters: equal ones belong to equal densities."""

@@ -10,6 +10,7 @@ from scipy.special import expit, log_expit, logit
 from torch import Tensor
 
 from latentopt.densities.base import TAIL, Density, Floats, fingerprint
+from latentopt.densities.conditional import ConditionalDensity
 from latentopt.densities.rescaled import RescaledDensity
 
 
@@ -52,6 +53,10 @@ class FactorizedDensity(Density):
     def stretchable(self) -> Density:
         """See :class:`RescaledDensity`: a factorized prior has no table of scales."""
         return RescaledDensity(self)
+
+    @property
+    def conditional(self) -> Density:
+        return ConditionalDensity(self)
 
     @property
     def fingerprint(self) -> str:

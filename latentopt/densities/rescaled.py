@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentopt.densities.base import Density, Floats, fingerprint
+from latentopt.densities.conditional import ConditionalDensity
 
 WIDTHS = [2.0 ** (k / 4) for k in (-1, 1, -2, 2, -3, 3, -4, 4)]
 """How densities without a table of scales are stretched where their scales are corrected."""
@@ -25,6 +26,10 @@ class RescaledDensity(Density):
 
     def _own(self, level: int) -> tuple[int, float]:
         return level % self._density.levels, self._factors[level // self._density.levels]
+
+    @property
+    def conditional(self) -> Density:
+        return ConditionalDensity(self)
 
     @property
     def fingerprint(self) -> str:

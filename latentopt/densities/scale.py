@@ -61,6 +61,10 @@ class ScaleDensity(Density):
         return type(self)(self.scales, tails=())
 
     @property
+    def ladder(self) -> range:
+        return range(self.levels)
+
+    @property
     def fingerprint(self) -> str:
         # Six digits: CompressAI computes its scale table, whose last bit depends on the machine.
         scales = [f"{scale:.5e}" for scale in self.scales]

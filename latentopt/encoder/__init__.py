@@ -3,6 +3,7 @@
 from latentopt.encoder.ahead import Ahead
 from latentopt.encoder.annealer import Aim, Annealer, Choice
 from latentopt.encoder.choice import Cheapest, Vectors
+from latentopt.encoder.context_fit import Examples, Ladder, examples_of, fit_network
 from latentopt.encoder.correction import fit_corrections
 from latentopt.encoder.draft import Draft, low_precision
 from latentopt.encoder.effort import Effort, Schedule
@@ -34,9 +35,11 @@ __all__ = [
     "CoordinateBits",
     "Draft",
     "Effort",
+    "Examples",
     "Field",
     "Fit",
     "Grid",
+    "Ladder",
     "Objective",
     "Prices",
     "Schedule",
@@ -49,7 +52,9 @@ __all__ = [
     "StepSearch",
     "Vectors",
     "draw",
+    "examples_of",
     "fit_corrections",
+    "fit_network",
     "get_search",
     "low_precision",
     "measure",

@@ -41,6 +41,11 @@ class Prior:
         """
         return residual if self.steps is None else residual * self.steps**power
 
+    def at(self, index: NDArray[np.int64]) -> "Prior":
+        """Of the elements at places ``index`` (k,), as a latent (k,)."""
+        steps = None if self.steps is None else self.steps[index]
+        return Prior((len(index),), self.levels[index], self.centres[index], steps)
+
     def corrected(self, density: Density, corrections: NDArray[np.int32]) -> "Prior":
         """With each channel's scales corrected by so many levels (M,)."""
         wider = np.repeat(corrections, len(self.levels) // self.shape[0])

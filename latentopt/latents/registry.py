@@ -38,8 +38,10 @@ def _lattice(density: Density, settings: Settings, dumped: Ints | None) -> Chann
         density = density.core
     if settings.scales:
         density = density.stretchable
+    if settings.context:
+        density = density.conditional
     rule = RULES[settings.quant]
-    return LatticeChannel(density, rule, settings.pmf, dumped, corrected=settings.scales)
+    return LatticeChannel(density, rule, settings.pmf, dumped, settings.scales, settings.context)
 
 
 def _dither(density: Density, settings: Settings, dumped: Ints | None) -> DitherChannel:

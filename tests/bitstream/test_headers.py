@@ -54,6 +54,18 @@ def video_with(fields: bytes, parts: int = 1) -> bytes:
     return sealed(head[:3] + b"\x02" + head[4:] + fields)
 
 
+def test_contexts_are_a_bit_for_each_part() -> None:
+    context = replace(PLAIN, context=True)
+    data = image_bytes(context)
+    assert data[3] == 2 and data[17:20] == b"\x02\x82\x01"
+    assert read_image(data).settings == context
+    parts = (PLAIN, context, replace(OTHER, context=True))
+    assert read_video(video_bytes(*parts)).settings == parts
+    for fields in (b"\x02\x82\x00", b"\x02\x82\x02", b"\x04\x82\x01\x82\x01", b"\x01\x82"):
+        with pytest.raises(BitstreamError):
+            read_image(image_with(fields))
+
+
 # -- version 1 -------------------------------------------------------------------------------------
 
 

@@ -421,7 +421,7 @@ def test_quality_reaches_the_zoo(
     monkeypatch.setattr("latentopt.zoo.load", lambda *given: asked.append(given) or model)
     argv = ["encode", image, "-o", image.with_name("y.lo"), *MEAN, "--quality", 3]
     assert run(*argv, "--quant", "int") == 0
-    assert asked == [("mbt2018-mean", 3, None)]
+    assert asked == [("mbt2018-mean", 3, None, "mse")]
 
 
 def test_interrupt(

@@ -34,6 +34,8 @@ WORDS: dict[str, tuple[str, float, dict[str, Any]]] = {
     "factorized, auto with scales": (FACTORIZED, 1.0, {"quant": "auto", "scales": True}),
     "factorized, paper": (FACTORIZED, 1.0, {"quant": "oct", "pmf": "paper"}),
     "mean, fast": (MEAN, 1.0, {"preset": "fast"}),
+    "factorized with a context": (FACTORIZED, 1.0, {"quant": "int", "context": True}),
+    "mean with a context": (MEAN, 1.0, {"quant": "int", "context": True}),
 }
 
 

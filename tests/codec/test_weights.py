@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from support.codec_families import IMAGE_MODELS, VIDEO_CODECS
-from support.models import FAMILIES, moving, photo, tiny
+from support.models import FAMILIES, moving, photo, tiny, tiny_flow
 from torch import nn
 
 import latentopt
@@ -203,6 +203,21 @@ def test_compressai_evaluates_it_in_half_precision(half: bool, tmp_path: Path) -
         found = eval_model(codec, tmp_path, tmp_path, [tmp_path / "x.png"], estimate, **options)
         assert 0 < found["bpp"] < 24 and found["ms-ssim-rgb"] <= 1
     torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("family", IMAGE_MODELS)
+def test_every_family_searches_in_half_the_bits(family: str) -> None:
+    codec = latentopt.wrap(IMAGE_MODELS[family](0), preset="fast").bfloat16()
+    x = photo(64, 64).bfloat16()
+    out = codec.compress(x)
+    assert torch.equal(codec.decompress(out["strings"], out["shape"])["x_hat"], codec(x)["x_hat"])
+
+
+def test_video_is_coded_in_half_the_bits() -> None:
+    codec = latentopt.wrap(tiny_flow(), "int", True).bfloat16()
+    frames = [x.bfloat16() for x in moving(2, 64, 80)]
+    strings, shapes = codec.compress(frames)
+    assert all(x.isfinite().all() for x in codec.decompress(strings, shapes))
 
 
 # -- torch.compile ---------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from support.models import photo, tiny
 from latentopt import wrap, zoo
 from latentopt.adapters import with_step
 from latentopt.bench import command as bdrate
+from latentopt.bench import options
 from latentopt.bench.codecs import BaselineCodec, coded_bytes
 from latentopt.bench.items import Clips
 from latentopt.bench.provenance import weights_hash
@@ -198,7 +199,7 @@ def test_the_command_measures_the_same(codec: str, data_: str, medium: Clips | N
     label = medium.label(data_) if medium else data_
     [line] = commands(frame(curve("a", codec=codec, data=label, threads=2)))
     parser = argparse.ArgumentParser()
-    bdrate.add_arguments(parser)
+    options.add_arguments(parser)
     program, command, *argv = shlex.split(line)
     args = parser.parse_args(argv)
     assert (program, command, args.codec, args.data) == ("latentopt", "bdrate", codec, data_)

@@ -9,6 +9,9 @@ Where a codec has a quantization step for each element (DCVC), what goes on the 
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
+from hashlib import sha256
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +22,7 @@ from latentopt.bitstream.ans import SymbolDecoder
 from latentopt.densities import Density
 from latentopt.errors import InputError
 from latentopt.latents.channel import Point
+from latentopt.latents.lattice.context import UNIT, Context, Network, decode_switch, split_dump
 from latentopt.latents.lattice.corrections import decode_corrections
 from latentopt.latents.lattice.latent import Group, Latent
 from latentopt.latents.lattice.packing import Part, pack
@@ -59,7 +63,10 @@ class LatticeChannel:
     Args:
         density, rule, pmf, dumped: see :class:`Tables`.
         corrected: whether strings begin with corrections of the channels' scales.
+        context: whether entropy parameters may be adapted to what has crossed.
     """
+
+    context: Context | None = None
 
     def __init__(
         self,
@@ -68,9 +75,15 @@ class LatticeChannel:
         pmf: str = "exact",
         dumped: Ints | None = None,
         corrected: bool = False,
+        context: bool = False,
     ):
         self.density, self.corrected = density, corrected
+        network = None
+        if context:
+            network, dumped = split_dump(density, dumped)
         self.tables = Tables(density, rule, pmf, dumped)
+        if network:
+            self.context = Context(network, self.tables.magnitudes(UNIT), density.ladder)
 
     def send(
         self,
@@ -82,14 +95,19 @@ class LatticeChannel:
     ) -> Latent:
         """The points nearest to the target, or those that a chooser takes for it.
 
+        A context is used where it makes them cheaper.
+
         Raises:
             InputError: a value is NaN, infinite or absurdly large.
         """
         if self.corrected and corrections is None:
             corrections = np.zeros(walk.shape[0], np.int32)
-        sender = _Sender(self, walk.shape, corrections, target, choose or self.nearest)
-        walk.go(sender)
-        return sender.latent()
+        sent = []
+        for context in (None, self.context) if self.context else (None,):
+            sender = _Sender(self, walk.shape, corrections, context, target, choose or self.nearest)
+            walk.go(sender)
+            sent.append(sender.latent())
+        return cheapest(sent)
 
     def receive(self, walk: Walk, string: bytes, /) -> Latent:
         """The mirror of :meth:`send` and :meth:`Latent.string`.
@@ -98,10 +116,12 @@ class LatticeChannel:
             BitstreamError: ``string`` does not fit the walk exactly.
         """
         decoder = SymbolDecoder(string)
-        if isinstance(walk, OfChannels) and not self.corrected:
-            decoder.expect(walk.plane * float(self.tables.least_bits.sum()))
+        context = self.context if self.context and decode_switch(decoder) else None
+        if isinstance(walk, OfChannels) and not self.corrected and not context:
+            least = self.tables.least_bits[: walk.shape[0]].sum()
+            decoder.expect(walk.plane * float(least))
         corrections = decode_corrections(decoder, walk.shape[0]) if self.corrected else None
-        receiver = _Receiver(self, walk.shape, corrections, decoder)
+        receiver = _Receiver(self, walk.shape, corrections, context, decoder)
         walk.go(receiver)
         decoder.finish()
         return receiver.latent()
@@ -128,13 +148,27 @@ class LatticeChannel:
                 _into_closed_table(table, part.lattice, m[start:stop], x)
         return m
 
+    def without_context(self) -> "LatticeChannel":
+        """The same, but for its context: strings of the one are not read by the other."""
+        other = copy(self)
+        other.context = None
+        return other
+
+    def with_network(self, network: Network) -> "LatticeChannel":
+        """The same with another network for its context."""
+        other = copy(self)
+        other.context = Context(network, self.tables.magnitudes(UNIT), self.density.ladder)
+        return other
+
     def dump(self) -> Ints:
-        """Its tables, see :meth:`Tables.dump`."""
-        return self.tables.dump()
+        """The network of its context, and its tables: see :meth:`Tables.dump`."""
+        tables = self.tables.dump()
+        return np.concatenate([self.context.dump(), tables]) if self.context else tables
 
     def digest(self) -> bytes:
-        """Of its tables, see :meth:`Tables.digest`."""
-        return self.tables.digest()
+        """Of its tables, see :meth:`Tables.digest`, and of the network of its context."""
+        own = self.tables.digest()
+        return sha256(own + self.context.digest()).digest() if self.context else own
 
 
 class _Side(ABC):
@@ -145,9 +179,10 @@ class _Side(ABC):
         channel: LatticeChannel,
         shape: tuple[int, ...],
         corrections: NDArray[np.int32] | None,
+        context: Context | None,
     ):
-        self._channel, self._corrections = channel, corrections
-        self._plane = int(np.prod(shape[1:]))
+        self._channel, self._corrections, self._context = channel, corrections, context
+        self._shape, self._plane = shape, int(np.prod(shape[1:]))
         self._ledger, self._groups = Ledger(shape), list[Group]()
 
     def __call__(
@@ -163,12 +198,17 @@ class _Side(ABC):
             wider = self._corrections[index // self._plane]
             levels = self._channel.density.rescaled(levels, wider).astype(np.int16)
         prior = Prior((len(index),), levels, centres, steps)
-        parts = pack(levels, self._channel.tables.lattices)
+        if self._context is None or not np.array_equal(index, np.arange(np.prod(self._shape))):
+            return prior.values(self._cross(index, prior))
+        return self._context.cross(replace(prior, shape=self._shape), self._cross)
+
+    def _cross(self, index: NDArray[np.int64], prior: Prior) -> NDArray[np.floating]:
+        """Take elements (k,) across whose tables are known; returns their residual."""
+        parts = pack(prior.levels, self._channel.tables.lattices)
         group = Group(parts, self._points(parts, index, prior))
-        values = prior.values(group.residual(centres))
         self._ledger.note(index, prior)
         self._groups.append(group.placed(index))
-        return values
+        return group.residual(prior.centres)
 
     @abstractmethod
     def _points(self, parts: Sequence[Part], index: NDArray[np.int64], prior: Prior) -> list[Ints]:
@@ -176,9 +216,10 @@ class _Side(ABC):
 
     def latent(self) -> Latent:
         """The whole latent, once all its elements have crossed."""
-        channel = self._channel
+        channel, prior = self._channel, self._ledger.prior
+        adapted = None if channel.context is None else self._context is not None
         return Latent(
-            channel.density, channel.tables, self._ledger.prior, self._groups, self._corrections
+            channel.density, channel.tables, prior, self._groups, self._corrections, adapted
         )
 
 
@@ -190,10 +231,11 @@ class _Sender(_Side):
         channel: LatticeChannel,
         shape: tuple[int, ...],
         corrections: NDArray[np.int32] | None,
+        context: Context | None,
         target: Point,
         choose: Chooser,
     ):
-        super().__init__(channel, shape, corrections)
+        super().__init__(channel, shape, corrections, context)
         self._target, self._choose = target, choose
 
     def _points(self, parts: Sequence[Part], index: NDArray[np.int64], prior: Prior) -> list[Ints]:
@@ -208,9 +250,10 @@ class _Receiver(_Side):
         channel: LatticeChannel,
         shape: tuple[int, ...],
         corrections: NDArray[np.int32] | None,
+        context: Context | None,
         decoder: SymbolDecoder,
     ):
-        super().__init__(channel, shape, corrections)
+        super().__init__(channel, shape, corrections, context)
         self._decoder = decoder
 
     def _points(self, parts: Sequence[Part], index: NDArray[np.int64], prior: Prior) -> list[Ints]:
@@ -231,6 +274,11 @@ class _Receiver(_Side):
         if escapes:
             _put_escaped(chosen, masks, self._decoder.integers(escapes))
         return chosen
+
+
+def cheapest(latents: Sequence[Latent]) -> Latent:
+    """The one of fewest bits."""
+    return min(latents, key=lambda latent: float(latent.bits().sum()))
 
 
 def _nearest(lattice: Lattice, x: NDArray[np.floating]) -> Ints:

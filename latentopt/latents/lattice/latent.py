@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from latentopt.bitstream.ans import SymbolEncoder, integer_bits
 from latentopt.densities import Density, Floats
 from latentopt.latents.channel import Crossed, Kinds
+from latentopt.latents.lattice.context.switch import encode_switch
 from latentopt.latents.lattice.corrections import correction_bits, encode_corrections
 from latentopt.latents.lattice.packing import Part
 from latentopt.latents.lattice.tables import Tables
@@ -50,6 +51,8 @@ class Latent(Crossed):
     prior: Prior
     groups: Sequence[Group]
     corrections: NDArray[np.int32] | None = None
+    adapted: bool | None = None
+    """Whether entropy parameters were adapted to a context; None: the channel has none."""
 
     @cached_property
     def by_table(self) -> dict[tuple[str, int], list[tuple[NDArray[np.int64], Ints]]]:
@@ -105,15 +108,24 @@ class Latent(Crossed):
         return cost
 
     def bits_ahead(self) -> Floats:
-        """(n,) each element's share of the cost of its channel's correction."""
-        if self.corrections is None:
-            return super().bits_ahead()
-        plane = len(self.prior.levels) // len(self.corrections)
-        return np.repeat(correction_bits(self.corrections) / plane, plane)
+        """(n,) each element's share of what says whether there is a context, and of the cost of
+        its channel's correction."""
+        ahead = super().bits_ahead()
+        if self.adapted is not None:
+            ahead += 1 / len(ahead)
+        if self.corrections is not None:
+            plane = len(ahead) // len(self.corrections)
+            ahead += np.repeat(correction_bits(self.corrections) / plane, plane)
+        return ahead
 
     def string(self) -> bytes:
-        """Corrections, then each group's symbols, level by level, and what escaped of them."""
+        """Whether there is a context, corrections, then each group's symbols, level by level.
+
+        What escaped of a group follows its symbols.
+        """
         encoder = SymbolEncoder()
+        if self.adapted is not None:
+            encode_switch(encoder, self.adapted)
         if self.corrections is not None:
             encode_corrections(encoder, self.corrections)
         coded = {key: self._encoded(key, pieces) for key, pieces in self.by_table.items()}

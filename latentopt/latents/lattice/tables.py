@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from latentopt.densities import Density, Floats
 from latentopt.errors import InputError
@@ -49,12 +50,35 @@ class Tables:
         return self._tables[key]
 
     def _build(self, density: Density, rule: Rule, pmf: str) -> None:
+        if len(density.parts) > 1:
+            return self._join([Tables(part, rule, pmf, None) for part in density.parts])
         scalar = LATTICES["int"]
         self.lattices = [rule.lattice(spread) for spread in density.spreads]
         for level, chosen in enumerate(self.lattices):
             if chosen is not scalar:
                 self._tables[scalar.name, level] = build_table(density, level, scalar)
             self._tables[chosen.name, level] = _BUILDERS[pmf](density, level, chosen)
+
+    def _join(self, parts: "Sequence[Tables]") -> None:
+        """Take the tables of densities whose levels follow each other."""
+        self.lattices = [lattice for part in parts for lattice in part.lattices]
+        first = 0
+        for part in parts:
+            for (name, level), table in part._tables.items():
+                self._tables[name, first + level] = table
+            first += len(part.lattices)
+
+    def magnitudes(self, unit: int) -> NDArray[np.int64]:
+        """(levels,) mean magnitude of integers at each level, times ``unit``, of their counts."""
+        means = []
+        for level in range(len(self.lattices)):
+            table = self["int", level]
+            assert isinstance(table, ProductTable)  # as those of one dimension are
+            [axis] = table.axes.values()
+            counts = axis.counts.counts[:-1].astype(np.int64)
+            k = np.abs(axis.first + np.arange(len(counts)))
+            means.append(int((k * counts).sum()) * unit // int(counts.sum()))
+        return np.array(means)
 
     @cached_property
     def least_bits(self) -> Floats:
