@@ -3,7 +3,7 @@
 from latentopt.latents.dither.channel import DitherChannel
 from latentopt.latents.dither.dithered import DitheredLatent
 from latentopt.latents.dither.philox import PLACES, philox, places
-from latentopt.latents.dither.switch import DITHERED, LATENTS, Dither, at_depth
+from latentopt.latents.dither.which import DITHERED, LATENTS, Dither, at_depth
 
 __all__ = [
     "DITHERED",
