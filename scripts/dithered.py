@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from time import process_time
 
@@ -54,13 +54,13 @@ def model(name: str) -> CompressionModel:
     return zoo.load(name, 2) if name in EMBEDDED else untrained(RANDOM[name])
 
 
-@cache
+@lru_cache(maxsize=1)
 def kept(name: str, quant: str) -> Codec:
-    """A codec that keeps the tables, which all seeds share."""
+    """A codec that keeps the tables, which all seeds share: for trips that follow each other."""
     return latentopt.wrap(model(name), quant=quant, dither=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Case:
     """One trip."""
 
@@ -91,8 +91,7 @@ class Case:
 def encode(folder: Path, count: int) -> None:
     random = np.random.default_rng(0)
     photographs = [read_image(path) for path in resolve("sample").paths]
-    for i in range(count):
-        case = Case.drawn(random)
+    for i, case in enumerate(sorted(Case.drawn(random) for _ in range(count))):
         x = photographs[i % len(photographs)][..., : case.size[0], : case.size[1]]
         codec = case.codec
         coded = [one for [one] in codec.encode(x).values()]
@@ -100,7 +99,7 @@ def encode(folder: Path, count: int) -> None:
         strings = [[one.string] for one in coded]
         x_hat = codec.decompress(strings, case.size)["x_hat"]
         written = {"case": asdict(case), "strings": strings, "hats": hats, "x_hat": x_hat}
-        torch.save(written, folder / str(i))
+        torch.save(written, folder / f"{i:06}")
 
 
 def decode(folder: Path) -> int:
