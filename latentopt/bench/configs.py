@@ -7,6 +7,7 @@ part     = lattice (at most one, first; else it is "int") | "shift" | "grid" (se
            as the paper does) | "sign" or "split" (shift direction) | "scales" (corrected)
            | "adaptive" (prior of the side latent) | "context" (adapted to what has crossed)
            | "rdo" (rate and distortion) | "refine" (tens of steps) | "paper" (the paper's tables)
+           | "dither" (all latents, with the seed 0)
 lattice  = "int" | "hex" | "oct" | "d4" | "e8" | "auto"
 """
 
@@ -39,6 +40,7 @@ _OPTIONS: dict[str, Words] = {
     "rdo": {"effort": _RDO},
     "refine": {"effort": _REFINE},
     "paper": {"pmf": "paper"},
+    "dither": {"dither": 0},
 }
 """In the order of the canonical spelling; what comes later says more than what comes before."""
 

@@ -1,17 +1,19 @@
 """A stream of symbols as bytes: constriction's ANS coder, and plain integers for what escapes."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import constriction
 import numpy as np
 from numpy.typing import NDArray
 
+from latentopt.densities import Floats
 from latentopt.errors import BitstreamError
 from latentopt.pmf.counts import Counts
 from latentopt.pmf.tables import Ints, Run
 
 MAX_INTEGER_BITS = 32
 _CHUNK_BITS = 16  # a uniform alphabet that the coder represents exactly
+_ROWS = constriction.stream.model.Categorical(perfect=False)  # an alphabet for each symbol
 _NEVER_SHORTER, _SLACK = 1.01, 64.0
 """What rounding within the coder, and its last state, may save of the bits that symbols cost."""
 _BOTTOM = np.array([1], dtype=np.uint32)
@@ -34,12 +36,19 @@ class SymbolEncoder:
     """
 
     def __init__(self) -> None:
-        self._runs: list[tuple[object, Ints]] = []
+        self._runs: list[tuple[object, Ints, Callable[[], Floats] | None]] = []
 
     def run(self, counts: Counts, symbols: Ints) -> None:
         """Symbols (n,) of one alphabet; one that has a single symbol says nothing."""
         if len(counts.counts) > 1:
-            self._runs.append((counts.model, symbols))
+            self._runs.append((counts.model, symbols, None))
+
+    def rows(self, weights: Callable[[], Floats], symbols: Ints) -> None:
+        """Symbols (n,), each of an alphabet of its own: ``weights()`` are counts (n, k) less one.
+
+        They are asked for when it is their turn, so that no more are held than these.
+        """
+        self._runs.append((_ROWS, symbols, weights))
 
     def runs(self, runs: Iterable[Run]) -> None:
         for counts, symbols in runs:
@@ -55,13 +64,15 @@ class SymbolEncoder:
                 self._uniform((zigzag[where] >> offset) & ((1 << bits) - 1), 1 << bits)
 
     def _uniform(self, symbols: NDArray[np.int64], size: int) -> None:
-        self._runs.append((constriction.stream.model.Uniform(size), symbols.astype(np.int32)))
+        model = constriction.stream.model.Uniform(size)
+        self._runs.append((model, symbols.astype(np.int32), None))
 
     def finish(self) -> bytes:
         coder = constriction.stream.stack.AnsCoder(_BOTTOM)
-        for model, symbols in reversed(self._runs):
+        for model, symbols, weights in reversed(self._runs):
             if len(symbols):
-                coder.encode_reverse(np.ascontiguousarray(symbols, dtype=np.int32), model)
+                own = () if weights is None else (np.ascontiguousarray(weights()),)
+                coder.encode_reverse(np.ascontiguousarray(symbols, dtype=np.int32), model, *own)
         # The last word is the head of the stack and never zero; its leading zero bytes say nothing.
         return coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
 
@@ -92,6 +103,14 @@ class SymbolDecoder:
         if len(counts.counts) == 1:
             return np.zeros(n, dtype=np.int32)
         return self._decode(counts.model, n)
+
+    def rows(self, weights: Floats) -> Ints:
+        """Symbols (n,) of the alphabets ``weights`` (n, k), see :meth:`SymbolEncoder.rows`."""
+        if not len(weights):
+            return np.zeros(0, dtype=np.int32)
+        return self._coder.decode(
+            _ROWS, np.ascontiguousarray(weights)
+        )  # which it takes for granted
 
     def integers(self, n: int) -> NDArray[np.int64]:
         lengths = self._uniform(n, MAX_INTEGER_BITS + 1)

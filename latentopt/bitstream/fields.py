@@ -5,6 +5,7 @@
     1         LEB128 length; the channel of each part, names with commas between them
     2         LEB128 length; quality and metric as LEB128, and the codec's name (see Origin)
     3         LEB128 length; the step, a float of 2, 4 or 8 bytes
+    4         LEB128 length; for each part, its dither's seed and 1 as LEB128, 0 where it has none
     0x80      1 byte codec, 1 byte quality and metric
     0x81      nothing: the image is grey; not in videos
     0x82      1 byte, of which bit i says whether part i has a context
@@ -25,8 +26,8 @@ from latentopt.errors import BitstreamError, InputError
 LONGEST_FIELDS = 1 << 12
 """Bytes of fields that a reader accepts."""
 
-_TAGS = (1, 2, 3, 0x80, 0x81, 0x82, 0x83)
-_CHANNELS, _NAMED, _STEP, _NUMBERED, _GREY, _CONTEXTS, _ADAPTIVE = _TAGS
+_TAGS = (1, 2, 3, 4, 0x80, 0x81, 0x82, 0x83)
+_CHANNELS, _NAMED, _STEP, _SEEDS, _NUMBERED, _GREY, _CONTEXTS, _ADAPTIVE = _TAGS
 _SIZES = {_NUMBERED: 2, _GREY: 0, _CONTEXTS: 1, _ADAPTIVE: 1}  # whose length is not written
 _CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
@@ -74,6 +75,8 @@ def _values(
         yield _NAMED, origin.names()
     if origin and origin.step != 1:
         yield _STEP, origin.step_bytes()
+    if any(settings.seed is not None for settings in parts):
+        yield _SEEDS, b"".join(_seed(settings.seed) for settings in parts)
     if origin and origin.is_short:
         yield _NUMBERED, origin.names()
     if is_grey:
@@ -82,6 +85,10 @@ def _values(
         yield _CONTEXTS, bytes([contexts])
     if adaptive := sum(settings.adaptive << i for i, settings in enumerate(parts)):
         yield _ADAPTIVE, bytes([adaptive])
+
+
+def _seed(seed: int | None) -> bytes:
+    return leb128(0 if seed is None else seed + 1)
 
 
 def _field(tag: int, value: bytes) -> bytes:
@@ -152,10 +159,21 @@ def _channels(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[S
 
 def _settings(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[Settings, ...]:
     """The parts' settings with what the fields say of them."""
+    seeds = _seeds(values, len(parts))
     contexts = _of_parts(values, _CONTEXTS, len(parts))
     adaptive = _of_parts(values, _ADAPTIVE, len(parts))
-    said = zip(_channels(values, parts), contexts, adaptive)
-    return tuple(replace(part, context=c, adaptive=a) for part, c, a in said)
+    said = zip(_channels(values, parts), seeds, contexts, adaptive)
+    return tuple(replace(part, seed=s, context=c, adaptive=a) for part, s, c, a in said)
+
+
+def _seeds(values: Mapping[int, bytes], count: int) -> list[int | None]:
+    """That of each part, None where it has none."""
+    data, position = values.get(_SEEDS, bytes(count)), 0
+    seeds = list[int | None]()
+    for _ in range(count):
+        value, position = read_leb128(data, position)
+        seeds.append(value - 1 if value else None)
+    return seeds
 
 
 def _of_parts(values: Mapping[int, bytes], tag: int, count: int) -> list[bool]:

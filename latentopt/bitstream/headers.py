@@ -31,6 +31,8 @@ class Settings:
     """Whether priors of side latents learn from what was decoded; not in version 1."""
     context: bool = False
     """Whether main latents may be adapted to what has crossed of them; not in version 1, either."""
+    seed: int | None = None
+    """Of the dither, where the channel has one."""
 
     @property
     def version(self) -> int:

@@ -52,6 +52,13 @@ def pixels(text: str) -> int:
     return int(text)
 
 
+def seed(text: str) -> int:
+    """A seed of 32 bits."""
+    if not (text.isdecimal() and text.isascii() and int(text) < 1 << 32):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 4294967295")
+    return int(text)
+
+
 def positive(text: str) -> float:
     """A positive finite number."""
     try:

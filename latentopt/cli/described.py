@@ -139,8 +139,9 @@ def _part(name: str, settings: "Settings") -> Described:
     return {
         "name": name,
         "channel": settings.channel,
-        "lattice": settings.quant if of_points else None,
+        "lattice": settings.quant if of_points or settings.seed is not None else None,
         "pmf": settings.pmf if of_points else None,
+        "seed": settings.seed,
         "direction": settings.direction,
         "portable": settings.portable,
         "scales_corrected": settings.scales,

@@ -80,8 +80,9 @@ def _codec_lines(codec: Described | None) -> Iterator[tuple[str, object]]:
 
 
 def _setting_lines(part: Described) -> Iterator[tuple[str, object]]:
-    for name in ("lattice", "pmf") if part["lattice"] else ("channel",):
-        yield name, part[name]
+    for name in ("lattice", "pmf") if part["pmf"] else ("channel", "lattice", "seed"):
+        if part[name] is not None:
+            yield name, part[name]
     yield "direction", part["direction"]
     yield "portable", "yes" if part["portable"] else "no"
     yield "scales", "corrected" if part["scales_corrected"] else "the model's"

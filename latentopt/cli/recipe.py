@@ -16,6 +16,7 @@ QUANTS = ("int", "hex", "oct", "d4", "e8", "auto")
 SHIFTS = ("secant", "grid", "none")
 DIRECTIONS = ("density", "sign", "split")
 PMFS = ("exact", "paper")
+DITHERED = ("all", "main", "side")
 PRESETS = ("paper", "plain", "fast", "default", "slow", "best")
 NATIVE_PRESETS = PRESETS[2:]
 
@@ -43,6 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--adaptive", action=argparse.BooleanOptionalAction, help=adaptive)
     context = "learn from the part of the image that is decoded already: fewer bytes"
     add("--context", action=argparse.BooleanOptionalAction, help=context)
+    dither = "move that grid by noise drawn from this seed, which the decoder draws, too"
+    add("--dither", type=arguments.seed, metavar="SEED", help=dither)
+    dithered = "which latents that is for (default: all)"
+    add("--dithered", choices=DITHERED, help=dithered)
     pmf = "probabilities: exact, or as the paper computes them, for comparisons (default: exact)"
     add("--pmf", choices=PMFS, help=pmf)
     portable = "faster, but the file decodes only on a machine like this one"
@@ -76,6 +81,8 @@ def check(args: argparse.Namespace) -> None:
     if native.is_native(args) and args.preset not in (None, *NATIVE_PRESETS):
         known = ", ".join(NATIVE_PRESETS)
         raise InputError(f"--preset {args.preset} is not for --format {args.format}: use {known}")
+    if args.dithered and args.dither is None:
+        raise InputError("--dithered says which latents --dither is for: give a seed")
     said = {**_words(args), "ahead": args.ahead, "gop": args.gop}
     check_fixed(args.format, {word: value for word, value in said.items() if value})
 
@@ -89,6 +96,7 @@ def _words(args: argparse.Namespace) -> "Words":
         "adaptive": args.adaptive,
         "context": args.context,
         "pmf": args.pmf,
+        "dither": args.dither,
     }
 
 
@@ -96,8 +104,11 @@ def recipe(args: argparse.Namespace) -> "Recipe":
     """What the options say, on top of their preset."""
     from latentopt.codec.recipe import get_preset, preset_for
     from latentopt.encoder import Ahead
+    from latentopt.latents.dither import Dither
 
     words: Words = {**_words(args), "ahead": Ahead() if args.ahead else None}
+    if args.dither is not None:
+        words["dither"] = Dither(args.dither, args.dithered or "all")
     is_native = native.is_native(args)
     base = get_preset(args.preset or ("default" if is_native else preset_for(words)), args.format)
     if args.preset in _SLOW and sys.stderr.isatty():

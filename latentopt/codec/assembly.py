@@ -15,6 +15,7 @@ from latentopt.codec.seal import Seal
 from latentopt.encoder import CdfPrices, Prices
 from latentopt.errors import InputError
 from latentopt.latents import Channel, make_channel
+from latentopt.latents.dither import at_depth
 from latentopt.pmf.tables import Ints
 
 OFFSETS = "split"
@@ -71,6 +72,7 @@ class Assembly:
             return Assembly._native(adapter, recipe, seal)
         side = replace(settings, quant="int", pmf="exact", scales=False, context=False)
         each = [replace(settings, adaptive=False), *[side] * (len(adapter.densities) - 1)]
+        each = [at_depth(own, depth) for depth, own in enumerate(each)]
         tables: Sequence[Ints | None] = dumped or [None] * len(each)
         channels = tuple(map(make_channel, adapter.densities, each, tables))
         digests = b"".join(channel.digest() for channel in channels)

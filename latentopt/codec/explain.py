@@ -212,6 +212,8 @@ def _settings(settings: Settings) -> str:
     if settings.channel == LATTICE:
         channel = f"lattice {settings.quant}, pmf {settings.pmf}"
     context = ", context" if settings.context else ""
+    if settings.seed is not None:
+        channel += f", lattice {settings.quant}, seed {settings.seed}"
     return f"{channel}, direction {settings.direction}, {portable}{scales}{adaptive}{context}"
 
 

@@ -27,6 +27,7 @@ FIXED: Mapping[str, Mapping[str, object]] = {
         "portable": False,
         "channel": LATTICE,
         "context": False,
+        "dither": None,
         "gop": None,
         "ahead": None,
     },

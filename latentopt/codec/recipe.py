@@ -12,6 +12,7 @@ from latentopt.encoder import Ahead, Effort, Schedule, Secant, StepSearch, get_s
 from latentopt.encoder.search import Grid
 from latentopt.errors import BitstreamError, InputError
 from latentopt.latents import CHANNELS
+from latentopt.latents.dither import DITHERED, Dither
 from latentopt.lattices import RULES
 
 Shift = bool | str | StepSearch
@@ -39,6 +40,7 @@ class MoreWords(TypedDict, total=False):
     ahead: Ahead | None
     channel: str | None
     context: bool | None
+    dither: int | Dither | None
     format: str | None
 
 
@@ -96,6 +98,9 @@ class Recipe:
     context: bool = False
     """Adapt the entropy parameters of the main latent to what has crossed of it; for codecs that
     know all of them at once."""
+    dither: Dither | None = None
+    """Move the lattice by noise that both sides draw from a seed: what arrives then has the noise
+    that codecs are trained with (docs/guide/dither.md)."""
     format: str = OWN
     """What is written: ``latentopt``, or ``compressai``: the model's own strings, which its own
     ``decompress`` reads. Of such a recipe only the effort and lambda are free."""
@@ -114,6 +119,7 @@ class Recipe:
         _check_kind("shift", self.shift, StepSearch, "a StepSearch; wrap and but() know the words")
         _check_kind("effort", self.effort, Effort, "an Effort; presets are names of recipes")
         _check_kind("ahead", self.ahead, Ahead, "an Ahead")
+        _check_kind("dither", self.dither, Dither, "a Dither; wrap and but() take a seed, too")
         for name in ("scales", "adaptive", "context", "portable"):
             if getattr(self, name) not in (True, False):
                 raise InputError(f"{name} {getattr(self, name)!r}: it is True or False")
@@ -134,13 +140,28 @@ class Recipe:
                 f"channel {self.channel!r} has no points to choose, no scales to correct, no prior "
                 "to adapt"
             )
+        self._check_dither()
+
+    def _check_dither(self) -> None:
+        if self.channel in DITHERED:
+            raise InputError(f"channel {self.channel!r} goes by its seed: dither=SEED")
+        if self.dither is None:
+            return
+        if self.channel != LATTICE:
+            raise InputError(f"dither and channel {self.channel!r} exclude each other")
+        excluded = self.effort, self.scales, self.adaptive, self.context, self.pmf == "paper"
+        if any(excluded):
+            raise InputError(
+                "dither excludes an encoder that chooses points, corrects scales or adapts priors, "
+                "and pmf='paper': use the preset plain"
+            )
 
     def _check_alternative(self, which: str, other: "Recipe") -> None:
         """What is not for some codecs alone must be the same for them."""
         _check_kind(which, other, Recipe, "a Recipe")
         if other.alternatives:
             raise InputError(f"{which}: the recipe for such codecs has another in it")
-        for name in ("format", "portable", "channel", "parts", "gop", "ahead"):
+        for name in ("format", "portable", "channel", "dither", "parts", "gop", "ahead"):
             if getattr(other, name) != getattr(self, name):
                 raise InputError(f"{which}: its {name} must be that of the recipe itself")
 
@@ -152,8 +173,10 @@ class Recipe:
     @property
     def settings(self) -> Settings:
         """What of it the decoder must know."""
-        words = (self.quant, self.pmf, self.direction, self.portable, self.scales, self.channel)
-        return Settings(*words, adaptive=self.adaptive, context=self.context)
+        words = self.quant, self.pmf, self.direction, self.portable, self.scales
+        if self.dither:
+            return Settings(*words, channel=self.dither.channel, seed=self.dither.seed)
+        return Settings(*words, channel=self.channel, adaptive=self.adaptive, context=self.context)
 
     @property
     def summary(self) -> str:
@@ -173,6 +196,7 @@ class Recipe:
             "context": self.context,
             f"{self.effort and self.effort.schedule.steps} steps": self.effort,
             "tables of the paper": self.pmf == "paper",
+            "dither": self.dither,
         }
         lattice = self.quant if self.channel == LATTICE else self.channel
         return "+".join([lattice, *(word for word, holds in said.items() if holds)])
@@ -180,7 +204,7 @@ class Recipe:
     def _does_as(self, other: "Recipe") -> bool:
         """Whether both choose the same points and shifts, given one and the same model."""
         effort = self.effort and replace(self.effort, progress=False)
-        names = ("quant", "shift", "direction", "scales", "pmf", "channel", "context")
+        names = ("quant", "shift", "direction", "scales", "pmf", "channel", "context", "dither")
         same = all(getattr(self, name) == getattr(other, name) for name in names)
         return same and effort == other.effort
 
@@ -200,8 +224,9 @@ class Recipe:
                 adaptive=settings.adaptive,
                 pmf=settings.pmf,
                 portable=settings.portable,
-                channel=settings.channel,
+                channel=LATTICE if settings.channel in DITHERED else settings.channel,
                 context=settings.context,
+                dither=Dither.of(settings),
             )
         except InputError as error:
             raise BitstreamError(
@@ -215,6 +240,8 @@ class Recipe:
             return self._in(changes.pop("format")).but(**changes)
         if "shift" in changes:
             changes["shift"] = _search(changes["shift"])
+        if isinstance(changes.get("dither"), int):
+            changes["dither"] = Dither(changes["dither"])
         if "parts" in changes:
             named = changes["parts"]
             changes["parts"] = named if isinstance(named, str) else tuple(named)

@@ -22,6 +22,7 @@ from latentopt.codec.video import VideoCodec
 from latentopt.densities import FactorizedDensity
 from latentopt.encoder import Ahead, Effort
 from latentopt.errors import BitstreamError, InputError
+from latentopt.latents.dither import Dither
 
 MakeAdapter = Callable[[nn.Module, bool], Adapter]
 MakeVideoAdapter = Callable[[nn.Module, bool], VideoAdapter]
@@ -85,6 +86,7 @@ def wrap(
     ahead: Ahead | None = None,
     channel: str | None = None,
     context: bool | None = None,
+    dither: int | Dither | None = None,
     format: str | None = None,
 ) -> Codec | VideoCodec:
     """Make a trained codec compress better; the model itself is copied and left untouched.
@@ -111,6 +113,8 @@ def wrap(
         recipe: the same as a value of your own.
         direction, scales, adaptive, context, effort, lmbda, pmf, portable: see :class:`Recipe`.
         parts, gop, ahead, channel: likewise.
+        dither: a seed, 0 to 2^32 - 1, or a :class:`Dither` that also says which latents: move the
+            lattice by noise that both sides draw (docs/guide/dither.md).
         format: ``"compressai"``: write the model's own strings, which its own ``decompress`` reads
             without latentopt (docs/guide/deployed-decoders.md); with it go preset, effort, lmbda
             and parts, and nothing else.
@@ -146,6 +150,7 @@ def wrap(
         "ahead": ahead,
         "channel": channel,
         "context": context,
+        "dither": dither,
     }
     named = preset or ("default" if format == NATIVE else preset_for(words))
     made = (recipe or get_preset(named, format or OWN)).but(**words)
@@ -276,6 +281,7 @@ def _video(
         lmbda=recipe.lmbda,
         portable=recipe.portable,
         channel=recipe.channel,
+        dither=recipe.dither,
         format=recipe.format,
     )
     codecs = {

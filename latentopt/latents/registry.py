@@ -8,6 +8,7 @@ from latentopt.densities import Density, FactorizedDensity
 from latentopt.errors import InputError
 from latentopt.latents.adaptive import AdaptiveChannel
 from latentopt.latents.channel import Channel
+from latentopt.latents.dither import DITHERED, DitherChannel
 from latentopt.latents.lattice import LatticeChannel
 from latentopt.lattices import RULES
 from latentopt.pmf.tables import Ints
@@ -43,4 +44,10 @@ def _lattice(density: Density, settings: Settings, dumped: Ints | None) -> Chann
     return LatticeChannel(density, rule, settings.pmf, dumped, settings.scales, settings.context)
 
 
-CHANNELS: dict[str, MakeChannel] = {LATTICE: _lattice}
+def _dither(density: Density, settings: Settings, dumped: Ints | None) -> DitherChannel:
+    if settings.seed is None:
+        raise InputError(f"channel {settings.channel!r} needs a seed: wrap(model, dither=SEED)")
+    return DitherChannel(density, RULES[settings.quant], settings.seed)
+
+
+CHANNELS: dict[str, MakeChannel] = {LATTICE: _lattice, **dict.fromkeys(DITHERED, _dither)}

@@ -35,6 +35,19 @@ class Counts:
         counts[np.argmax(counts)] += TOTAL - counts.sum()
         return Counts(counts.astype(np.int32))
 
+    @staticmethod
+    def rows(p: Floats, lift: float = 1.0) -> Floats:
+        """Counts (n, k) of n alphabets (n, k) at once, as :meth:`from_probabilities` has them.
+
+        Sums go from the first to the last: equal ``p`` give equal counts on every machine.
+        """
+        spare = TOTAL - p.shape[1]
+        share = spare / np.cumsum(p, axis=1)[:, -1:]
+        counts: Floats = 1 + np.floor(p * share * lift)
+        left = TOTAL - counts.sum(axis=1)  # of integers: exact in any order
+        counts[np.arange(len(p)), counts.argmax(axis=1)] += left
+        return counts
+
     @cached_property
     def bits(self) -> Floats:
         """(n,) cost of each symbol."""

@@ -18,6 +18,7 @@ from latentopt import BitstreamError, Codec, InputError, VideoCodec
 from latentopt.adapters import adapter_class, at_rate
 from latentopt.adapters.dcvc_net import video
 from latentopt.latents import CHANNELS
+from latentopt.latents.dither import Dither
 
 X = photo(70, 100, batch=2)
 
@@ -36,8 +37,11 @@ WAYS: dict[str, dict[str, Any]] = {
     "adaptive": {"quant": "int", "adaptive": True},
     "context": {"quant": "int", "context": True},
     "raw": {"channel": "raw"},
+    **{f"{quant} dithered": {"quant": quant, "dither": 7} for quant in ("int", "oct", "d4", "e8")},
+    "main latent dithered": {"quant": "d4", "dither": Dither(2**32 - 1, "main")},
+    "side latents dithered": {"quant": "int", "dither": Dither(0, "side")},
 }
-OFTEN = ("hex", "corrected", "adaptive", "raw")
+OFTEN = ("hex", "corrected", "adaptive", "raw", "e8 dithered")
 """The ways that every family takes; the others differ in their tables only."""
 
 PAIRS = [
@@ -127,7 +131,7 @@ def test_explanations_know_other_channels(tmp_path: Path) -> None:
 
 
 def test_a_channel_that_there_is_not() -> None:
-    with pytest.raises(InputError, match="unknown channel 'rwa': choose lattice, raw"):
+    with pytest.raises(InputError, match=r"unknown channel 'rwa': choose lattice, .*raw"):
         latentopt.wrap(tiny(FAMILIES["mbt2018-mean"]), channel="rwa")
     with pytest.raises(InputError, match="no points to choose"):
         latentopt.wrap(tiny(FAMILIES["mbt2018-mean"]), channel="raw", scales=True)

@@ -11,6 +11,7 @@ import context_rate
 import dcvc_check
 import demo
 import directions
+import dithered
 import drift
 import effort
 import exactness
@@ -148,6 +149,17 @@ def test_roundtrips(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roundtrips, "EMBEDDED", ())
     assert roundtrips.main(["--count", "2"]) == 0
     assert output() == "2 combinations, 0 not identical\n"
+
+
+def test_dithered(image: str, output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dithered, "LATTICES", ("int", "e8"))
+    dithered.main(codec(image))
+    rows = [[float(n) for n in row[2:]] for row in cells(output())[1:]]
+    assert len(rows) == 4 and all(rows[i][0] < rows[i + 1][0] for i in (0, 2))  # noise has a rate
+    monkeypatch.setattr(dithered, "RANDOM", {"mean": dithered.RANDOM["mean"]})
+    monkeypatch.setattr(dithered, "EMBEDDED", ())
+    assert dithered.main(["--trips", "3"]) == 0
+    assert output() == "3 combinations, 0 not identical\n"
 
 
 def test_fuzz(output: Output) -> None:

@@ -5,6 +5,7 @@ import torch
 
 from latentopt.densities import Density
 from latentopt.encoder.prices import CoordinateBits, Prices
+from latentopt.latents.dither import tables as dither
 from latentopt.latents.lattice import Tables
 from latentopt.lattices import Lattice, Rule
 from latentopt.pmf.tables import Ints
@@ -28,6 +29,11 @@ def integrate_once(patch: pytest.MonkeyPatch) -> None:
             built[key] = tables.dump()
 
     patch.setattr(Tables, "_build", once)
+
+
+def keep_dithers(patch: pytest.MonkeyPatch) -> None:
+    """Those of dithers are shared by channels that live at the same time: here, by all."""
+    patch.setattr(dither, "_SHARED", {})
 
 
 def price_once(patch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import doctest
 import json
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -133,7 +134,10 @@ def test_rows_of_another_run_are_not_kept_twice(request_: Request) -> None:
     assert (asked.committed / FILE).read_text() == "".join([whole[0], *whole[6:]])
 
 
-def test_processes_share_the_work(request_: Request, tmp_path: Path) -> None:
+def test_processes_share_the_work(
+    request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figure2, "measure", partial(figure2.measure, 24_000))
     argv = ["table1", "figure2", "table5", "--data", str(tmp_path), "--codecs", CODEC, "--quiet"]
     argv += ["--configs", "hex", "--limit", "2", "--out", str(tmp_path / "out")]
     argv += ["--committed", str(tmp_path / "none")]

@@ -1,0 +1,18 @@
+"""The dithered channel: lattice points moved by noise that both sides draw from a seed."""
+
+from latentopt.latents.dither.channel import DitherChannel
+from latentopt.latents.dither.dithered import DitheredLatent
+from latentopt.latents.dither.philox import PLACES, philox, places
+from latentopt.latents.dither.which import DITHERED, LATENTS, Dither, at_depth
+
+__all__ = [
+    "DITHERED",
+    "LATENTS",
+    "PLACES",
+    "Dither",
+    "DitherChannel",
+    "DitheredLatent",
+    "at_depth",
+    "philox",
+    "places",
+]

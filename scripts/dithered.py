@@ -1,0 +1,180 @@
+"""The dithered channel: round trips in a fresh process, or bytes and PSNR against rounding.
+
+Run: python scripts/dithered.py --trips 1000
+     python scripts/dithered.py --codec tiny-mbt2018-mean --quality 2 --data kodak --limit 4
+
+Trips are of random (codec, size, lattice, latents, seed): files are written here with one thread
+and read in a second process with two. Decoded latents must be equal to the last bit; pixels may
+differ by 1e-5, as synthesis adds up in an order that depends on the number of threads.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from time import process_time
+
+import numpy as np
+import torch
+from common import run, untrained
+from compressai.models import (
+    CompressionModel,
+    FactorizedPrior,
+    JointAutoregressiveHierarchicalPriors,
+    MeanScaleHyperprior,
+    ScaleHyperprior,
+)
+from torch import Tensor
+
+import latentopt
+from latentopt import zoo
+from latentopt.bench.datasets import resolve
+from latentopt.codec.image import Codec
+from latentopt.latents.dither import LATENTS, Dither
+from latentopt.lattices import LATTICES
+from latentopt.media.images import read_image
+
+RANDOM: dict[str, Callable[[], CompressionModel]] = {
+    "factorized": lambda: FactorizedPrior(8, 12),
+    "hyperprior": lambda: ScaleHyperprior(8, 12),
+    "mean": lambda: MeanScaleHyperprior(8, 12),
+    "autoregressive": lambda: JointAutoregressiveHierarchicalPriors(8, 12),
+}
+EMBEDDED = ("tiny-bmshj2018-factorized", "tiny-mbt2018-mean", "tiny-mbt2018")
+TOLERANCE = 1e-5
+
+
+@cache
+def model(name: str) -> CompressionModel:
+    """The same weights in every process."""
+    return zoo.load(name, 2) if name in EMBEDDED else untrained(RANDOM[name])
+
+
+@lru_cache(maxsize=1)
+def kept(name: str, quant: str) -> Codec:
+    """A codec that keeps the tables, which all seeds share: for trips that follow each other."""
+    return latentopt.wrap(model(name), quant=quant, dither=0)
+
+
+@dataclass(frozen=True, order=True)
+class Case:
+    """One trip."""
+
+    name: str
+    quant: str
+    latents: str
+    seed: int
+    size: tuple[int, int]  # (H, W)
+
+    @staticmethod
+    def drawn(random: np.random.Generator) -> "Case":
+        height, width = (int(side) for side in random.integers([1, 1], [130, 130]))
+        return Case(
+            name=str(random.choice([*RANDOM, *EMBEDDED])),
+            quant=str(random.choice(list(LATTICES))),
+            latents=str(random.choice(list(LATENTS))),
+            seed=int(random.integers(1 << 32)),
+            size=(height, width),
+        )
+
+    @property
+    def codec(self) -> Codec:
+        kept(self.name, self.quant)
+        dither = Dither(self.seed, self.latents)
+        return latentopt.wrap(model(self.name), quant=self.quant, shift=False, dither=dither)
+
+
+def encode(folder: Path, count: int) -> None:
+    random = np.random.default_rng(0)
+    photographs = [read_image(path) for path in resolve("sample").paths]
+    for i, case in enumerate(sorted(Case.drawn(random) for _ in range(count))):
+        x = photographs[i % len(photographs)][..., : case.size[0], : case.size[1]]
+        codec = case.codec
+        coded = [one for [one] in codec.encode(x).values()]
+        hats = [torch.from_numpy(one.latent.hat) for one in coded]
+        strings = [[one.string] for one in coded]
+        x_hat = codec.decompress(strings, case.size)["x_hat"]
+        written = {"case": asdict(case), "strings": strings, "hats": hats, "x_hat": x_hat}
+        torch.save(written, folder / f"{i:06}")
+
+
+def decode(folder: Path) -> int:
+    """Number of files that decode to something else."""
+    torch.set_num_threads(2)
+    differing = 0
+    for path in sorted(folder.iterdir()):
+        written = torch.load(path, weights_only=True)
+        case = Case(**written["case"])
+        codec = case.codec
+        found = codec.decode([string for [string] in written["strings"]], case.size)
+        hats = [torch.from_numpy(one.latent.hat) for one in found]
+        same = all(torch.equal(a, b) for a, b in zip(hats, written["hats"], strict=True))
+        x_hat = codec.decompress(written["strings"], case.size)["x_hat"]
+        if not same or float((x_hat - written["x_hat"]).abs().max()) > TOLERANCE:
+            differing += 1
+            print(case)
+    return differing
+
+
+def trips(count: int) -> int:
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        encode(Path(folder), count)
+        fresh = [sys.executable, __file__, "--decode", folder]
+        failed = subprocess.run(fresh, check=False).returncode
+    print(f"{count} combinations, {failed} not identical")
+    return min(failed, 1)
+
+
+def measure(codec: str, quality: int | None, weights: Path | None, paths: Sequence[Path]) -> None:
+    """Bytes, PSNR and seconds (of the second of two runs), dithered and not, as a table."""
+    torch.set_num_threads(1)
+    trained = zoo.load(codec, quality, weights)
+    images = [read_image(path) for path in paths]
+    print("| lattice | dither | bpp | PSNR, dB | encode, s | decode, s |")
+    print("|" + " --- |" * 6)
+    for quant in LATTICES:
+        for seed in (None, 0):
+            own = latentopt.wrap(trained, quant=quant, shift=False, dither=seed)
+            own.decompress(**own.compress(images[0]))
+            rows = np.array([_measured(own, x) for x in images])
+            bpp, _, *seconds = rows.mean(axis=0)
+            psnr = -10 * np.log10(rows[:, 1]).mean()
+            cells = [quant, "no" if seed is None else "yes", f"{bpp:.4f}", f"{psnr:.3f}"]
+            print("| " + " | ".join([*cells, *(f"{s:.2f}" for s in seconds)]) + " |", flush=True)
+
+
+def _measured(codec: Codec, x: Tensor) -> tuple[float, float, float, float]:
+    start = process_time()
+    out = codec.compress(x)
+    middle = process_time()
+    x_hat = codec.decompress(**out)["x_hat"]
+    seconds = middle - start, process_time() - middle
+    size = sum(len(string) for [string] in out["strings"])
+    return 8 * size / x[0, 0].numel(), float((x_hat - x).square().mean()), *seconds
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trips", type=int)
+    parser.add_argument("--decode", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--codec", default="tiny-mbt2018-mean")
+    parser.add_argument("--quality", type=int)
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--data", default="sample")
+    parser.add_argument("--limit", type=int)
+    args = parser.parse_args(argv)
+    if args.decode:
+        return min(decode(args.decode), 100)
+    if args.trips:
+        return trips(args.trips)
+    measure(args.codec, args.quality, args.weights, resolve(args.data).paths[: args.limit])
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)
