@@ -43,7 +43,8 @@ tables: $(READY)
 figures: $(READY)
 	$(PY) -m tables figures
 
-$(READY): pyproject.toml
+# Its name says what is in it: a newer file of the same content is no reason to install again.
+$(READY):
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
 	$(PY) -m pip install --quiet --editable '.[dev]'

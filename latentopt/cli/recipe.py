@@ -3,7 +3,7 @@
 import argparse
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from latentopt.cli import arguments, native
 from latentopt.errors import InputError
@@ -133,5 +133,5 @@ def codec_of(args: argparse.Namespace) -> dict[str, object]:
 def _with_bar(quiet: "Recipe") -> "Recipe":
     """The same, with a progress bar; for all kinds of codecs."""
     effort = quiet.effort and replace(quiet.effort, progress=True)
-    others = {name: _with_bar(other) for name, other in quiet.alternatives.items()}
+    others: dict[str, Any] = {name: _with_bar(other) for name, other in quiet.alternatives.items()}
     return replace(quiet, effort=effort, **others)

@@ -260,11 +260,11 @@ class Recipe:
     def _with(self, changes: dict[str, Any]) -> "Recipe":
         """The same, changed, and its alternatives alike."""
         others = {name: replace(other, **changes) for name, other in self.alternatives.items()}
-        return replace(self, **others, **changes)
+        return replace(self, **(changes | others))
 
     def fitting(self, contextual: bool, factorized: bool = False) -> "Recipe":
         """What it means for codecs with a context model, with a factorized prior, or neither."""
-        found = contextual and self.contextual or factorized and self.factorized
+        found = (contextual and self.contextual) or (factorized and self.factorized)
         return found or self
 
 
