@@ -100,7 +100,7 @@ class Seek:
             return other, self._entry(other, position - (other - index) * _SPACING)
         wanted = [position, _halfway(points, self._window.aim)]
         if _is_creeping(points, self._window.aim):
-            wanted.reverse()
+            wanted.insert(0, _further(points, self._window.aim))
         tried = {p for p, _ in points}
         places = (dial.snap(dial.reach.clip(place)) for place in wanted)
         return next(((index, place) for place in places if place not in tried), None)
@@ -183,6 +183,15 @@ def _is_creeping(points: Sequence[Point], aim: float) -> bool:
         return False
     before, last = (value - aim for _, value in points[-2:])
     return before * last > 0 and abs(last) > abs(before) / 2
+
+
+def _further(points: Sequence[Point], aim: float) -> float:
+    """Past where a secant leads: the farther value's gap counts half (the Illinois method)."""
+    bracket = _bracket(points, aim)
+    assert bracket  # secants creep between two values
+    (low, below), (high, above) = ((place, abs(value - aim)) for place, value in bracket)
+    below, above = (below / 2, above) if below > above else (below, above / 2)
+    return low + (high - low) * below / (below + above)
 
 
 def _halfway(points: Sequence[Point], aim: float) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from tables.common.harness import BASELINE, against_published
+from tables.common.harness import BASELINE, against_published, summarise
 from tables.common.places import MEASURED
 from tables.common.rows import recorded
 from tables.figures.rows import (
@@ -69,6 +69,21 @@ of CompressAI's time."""
 def _span(lines: Sequence[pd.Series], column: str, to: str = "–") -> str:
     values = [float(line[column]) for line in lines]
     return f"{ratio(min(values))}{to}{ratio(max(values))}"
+
+
+def learning() -> str:
+    """Presets since priors learn from what was decoded, and as they were before."""
+    lines = []
+    for codec in (TINY[0], MEAN, STEPS):
+        rows = run("learning", codec)
+        earlier = run("presets", codec)
+        earlier = summarise(earlier[earlier["image"].isin(rows["image"])]).set_index("config")
+        for preset in ("fast", "default"):
+            before, now = earlier.loc[preset], gains("learning", codec).loc[preset]
+            times = [f"{ratio(now[way])}×" for way in ("encode_ratio", "decode_ratio")]
+            name = f"{NAMES.get(codec, codec)}, {rows['image'].nunique()} images"
+            lines.append([name, f"`{preset}`", both(before, " %"), both(now, " %"), *times])
+    return table(["codec", "preset", "before", "now", "encode", "decode"], lines)
 
 
 def lattices() -> str:
@@ -150,6 +165,7 @@ def clic() -> str:
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "readme-gains": readme,
+    "learning": learning,
     "lattices": lattices,
     "lattices-embedded": embedded,
     "presets": presets,

@@ -25,8 +25,7 @@ CODEC = ["--codec", "tiny-bmshj2018-factorized", "--quality", "3"]
 # A process whose command prints, as `info` does; no PyTorch, so that it is quick.
 PRINTER = """
     import sys
-    from latentopt.bench.datasets import cache_root
-from latentopt.cli.door import guarded
+    from latentopt.cli.door import guarded
 
     def work() -> int:
         for _ in range(int(sys.argv[1])):
@@ -120,7 +119,7 @@ def test_names_that_are_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[st
     [
         ("encode x.png -o o.lo CODEC --step 1e-300", "step 1e-300"),
         ("encode x.png -o /dev/stdout CODEC", "device or pipe"),
-        ("decode x.lov -o o.png CODEC", "x.lov: format version"),
+        ("decode x.lov -o o.mkv CODEC", "x.lov: format version"),
         ("bdrate --data x.png CODEC2 --qualities inf", "whole numbers"),
         ("bdrate --data x.png CODEC2 --threads 99999999", "must be from 1 to"),
         ("bdrate --data x.png CODEC2 --device foo", "device 'foo'"),

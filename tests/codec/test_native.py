@@ -291,12 +291,13 @@ def test_words_of_our_own_format_are_refused_by_name(tiny_mean: nn.Module, word:
         wrap(tiny_mean, preset="fast", format=NATIVE, **{word: WORDS[word]})
 
 
-def test_what_the_decoder_lacks_is_refused(tiny_mean: nn.Module) -> None:
+def test_what_the_decoder_lacks_is_refused(tiny_mean: nn.Module, tmp_path: Path) -> None:
     codec, x = native(tiny_mean), photo(64, 64)
+    (tmp_path / "photo.bin").write_bytes(b"of whatever kind")
     with pytest.raises(InputError, match="offsets"):
         calibrate(codec, [x])
     with pytest.raises(InputError, match="explain"):
-        codec.explain("photo.bin")
+        codec.explain(tmp_path / "photo.bin")
     with pytest.raises(InputError, match="decompress"):
         codec.decode([b""], (64, 64))
 
