@@ -16,6 +16,8 @@ TABLES = f"{CODED}/tables"
 """The run that `python -m tables` adds to."""
 TIMES = f"{CODED}/times"
 """Rows of Table 6, which are timed alone."""
+LATER = "later"
+"""Rows of presets that gained something since `coded` was measured, apart: their bytes differ."""
 PROBES = "probes"
 """Rows of measurements inside a codec. Below it, a folder for each probe."""
 

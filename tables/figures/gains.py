@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import pandas as pd
 
 from tables.common.harness import BASELINE, against_published, summarise
-from tables.common.places import MEASURED
-from tables.common.rows import recorded
+from tables.common.places import LATER, MEASURED, rows_file
+from tables.common.rows import read_run, recorded
 from tables.figures.rows import (
     LAB,
     MEAN,
@@ -74,15 +74,13 @@ def _span(lines: Sequence[pd.Series], column: str, to: str = "–") -> str:
 def learning() -> str:
     """Presets since priors learn from what was decoded, and as they were before."""
     lines = []
-    for codec in (TINY[0], MEAN, STEPS):
-        rows = run("learning", codec)
-        earlier = run("presets", codec)
-        earlier = summarise(earlier[earlier["image"].isin(rows["image"])]).set_index("config")
+    for codec in (TINY[0], MEAN):
+        now = summarise(read_run(rows_file(MEASURED, LATER, "kodak", codec))).set_index("config")
+        before = gains("presets", codec)
         for preset in ("fast", "default"):
-            before, now = earlier.loc[preset], gains("learning", codec).loc[preset]
-            times = [f"{ratio(now[way])}×" for way in ("encode_ratio", "decode_ratio")]
-            name = f"{NAMES.get(codec, codec)}, {rows['image'].nunique()} images"
-            lines.append([name, f"`{preset}`", both(before, " %"), both(now, " %"), *times])
+            times = [f"{ratio(now.loc[preset, way])}×" for way in ("encode_ratio", "decode_ratio")]
+            both_of = [both(summary.loc[preset], " %") for summary in (before, now)]
+            lines.append([codec, f"`{preset}`", *both_of, *times])
     return table(["codec", "preset", "before", "now", "encode", "decode"], lines)
 
 
