@@ -17,7 +17,7 @@ TABLES = f"{CODED}/tables"
 TIMES = f"{CODED}/times"
 """Rows of Table 6, which are timed alone."""
 LATER = "later"
-"""Rows of presets that gained something since `coded` was measured, apart: their bytes differ."""
+"""As `coded`, of presets that have gained something since: apart, as their bytes differ."""
 PROBES = "probes"
 """Rows of measurements inside a codec. Below it, a folder for each probe."""
 

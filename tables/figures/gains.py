@@ -75,7 +75,9 @@ def learning() -> str:
     """Presets since priors learn from what was decoded, and as they were before."""
     lines = []
     for codec in (TINY[0], MEAN):
-        now = summarise(read_run(rows_file(MEASURED, LATER, "kodak", codec))).set_index("config")
+        now = summarise(
+            read_run(rows_file(MEASURED, f"{LATER}/presets", "kodak", codec))
+        ).set_index("config")
         before = gains("presets", codec)
         for preset in ("fast", "default"):
             times = [f"{ratio(now.loc[preset, way])}×" for way in ("encode_ratio", "decode_ratio")]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from latentopt.errors import InputError
-from tables.common.places import CODED, MEASURED, PROBES, ROOT
+from tables.common.places import CODED, LATER, MEASURED, PROBES, ROOT
 from tables.figures import blocks, documents, rows, worst
 
 
@@ -52,7 +52,7 @@ def test_blocks_are_replaced_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_naming_scheme() -> None:
     """measured/KIND/WHICH/DATA/CODEC.csv, and nothing besides."""
     files = [p.relative_to(MEASURED) for p in MEASURED.rglob("*.csv")]
-    assert files and {p.parts[0] for p in files} == {CODED, PROBES}
+    assert files and {p.parts[0] for p in files} == {CODED, LATER, PROBES}
     assert {len(p.parts) for p in files} == {4}
 
 
