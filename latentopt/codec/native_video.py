@@ -178,7 +178,7 @@ class NativeVideoCodec(VideoCodec):
         frames: Iterable[Tensor],
         rate: Fraction,
         done: Callable[[int], object],
-        watch: Watch,
+        watch: Watch | None,
     ) -> tuple[int, int]:
         """As :class:`VideoCodec` has it, but such a file has no room for the ``rate``.
 
@@ -190,7 +190,8 @@ class NativeVideoCodec(VideoCodec):
         for x, out, image in self._coded(clip, clamped=True):
             bodies.append(_body_bytes(out))
             done(len(bodies[-1]))
-            watch(unframed(x, clip.size), unframed(image, clip.size))
+            if watch:
+                watch(unframed(x, clip.size), unframed(image, clip.size))
         head = label.head(clip.size).to_bytes()
         size = sum(file.write(data) for data in (head, count_bytes(len(bodies)), *bodies))
         return size, len(bodies)

@@ -172,7 +172,7 @@ class VideoCodec(Checked):
         frames: Iterable[Tensor],
         rate: Fraction | int = 25,
         done: Callable[[int], object] = lambda size: None,
-        watch: Watch = lambda x, x_hat: None,
+        watch: Watch | None = None,
     ) -> tuple[int, int]:
         """Compress a clip to a file, frame by frame.
 
@@ -195,7 +195,7 @@ class VideoCodec(Checked):
     def save_bytes(self, frames: Iterable[Tensor], rate: Fraction | int = 25) -> bytes:
         """:meth:`save` to a file's content."""
         file = BytesIO()
-        self._write(file, frames, Fraction(rate), lambda size: None, lambda x, x_hat: None)
+        self._write(file, frames, Fraction(rate), lambda size: None, None)
         return file.getvalue()
 
     def _write(
@@ -204,7 +204,7 @@ class VideoCodec(Checked):
         frames: Iterable[Tensor],
         rate: Fraction,
         done: Callable[[int], object],
-        watch: Watch,
+        watch: Watch | None,
     ) -> tuple[int, int]:
         count = size = 0
         for x, frame, image in self.frames.encode(self._checked(frames)):
@@ -215,7 +215,8 @@ class VideoCodec(Checked):
             written = file.write(frame_record(count, kind, flat))
             count, size = count + 1, size + written
             done(written)
-            watch(x, pictures([image], x.shape[-2:]))
+            if watch:
+                watch(x, pictures([image], x.shape[-2:]))
         if not count:
             raise InputError("there is no frame to code")
         return size + file.write(end_record(count)), count
