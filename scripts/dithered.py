@@ -32,6 +32,7 @@ from torch import Tensor
 
 import latentopt
 from latentopt import zoo
+from latentopt.bench.codecs import coded_bytes
 from latentopt.bench.datasets import resolve
 from latentopt.codec.image import Codec
 from latentopt.latents.dither import LATENTS, Dither
@@ -154,8 +155,8 @@ def _measured(codec: Codec, x: Tensor) -> tuple[float, float, float, float]:
     middle = process_time()
     x_hat = codec.decompress(**out)["x_hat"]
     seconds = middle - start, process_time() - middle
-    size = sum(len(string) for [string] in out["strings"])
-    return 8 * size / x[0, 0].numel(), float((x_hat - x).square().mean()), *seconds
+    bpp = 8 * coded_bytes(out["strings"], 0) / x[0, 0].numel()
+    return bpp, float((x_hat - x).square().mean()), *seconds
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -108,9 +108,8 @@ class SymbolDecoder:
         """Symbols (n,) of the alphabets ``weights`` (n, k), see :meth:`SymbolEncoder.rows`."""
         if not len(weights):
             return np.zeros(0, dtype=np.int32)
-        return self._coder.decode(
-            _ROWS, np.ascontiguousarray(weights)
-        )  # which it takes for granted
+        rows = np.ascontiguousarray(weights)  # as the coder takes for granted
+        return self._coder.decode(_ROWS, rows)
 
     def integers(self, n: int) -> NDArray[np.int64]:
         lengths = self._uniform(n, MAX_INTEGER_BITS + 1)

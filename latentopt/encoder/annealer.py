@@ -141,7 +141,7 @@ class _Fields:
             self.corrections = own.fitted(prior, mean)
         if self.corrections is not None:
             prior = prior.corrected(channel.density, self.corrections)
-        if channel.context and not own.adapter.contextual:
+        if channel.context:
             prior = channel.context.adapted(prior, prior.values(np.rint(prior.residual(mean))))
         lattices = channel.tables.lattices
         if own.adapter.contextual:  # a walk packs other vectors than the estimate

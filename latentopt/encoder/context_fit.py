@@ -16,7 +16,7 @@ from latentopt.encoder.prices import Prices
 from latentopt.encoder.sensitivity import gradients
 from latentopt.latents import Prior
 from latentopt.latents.lattice import LatticeChannel
-from latentopt.latents.lattice.context import FRACTION, UNIT, Context, Features, Network
+from latentopt.latents.lattice.context import FRACTION, UNIT, Features, Network
 from latentopt.latents.lattice.context.network import INPUTS, LARGEST_WEIGHT, OUTPUTS, SHAPES, TOP
 from latentopt.latents.lattice.context.surroundings import OCTAVE, OF_PLACES
 from latentopt.lattices import LATTICES
@@ -68,9 +68,8 @@ class _Recorder:
 
 def examples_of(channel: LatticeChannel, prior: Prior, residual: NDArray[np.floating]) -> Examples:
     """Of one latent that has crossed, given its entropy parameters before any context."""
-    recorder = _Recorder()
-    expected, ladder = channel.tables.magnitudes(UNIT), channel.density.ladder
-    context, order = Context(recorder, expected, ladder), list[NDArray[np.int64]]()
+    recorder, order = _Recorder(), list[NDArray[np.int64]]()
+    context = channel.context_of(recorder)
 
     def carry(index: NDArray[np.int64], own: Prior) -> NDArray[np.floating]:
         order.append(index)
@@ -79,7 +78,7 @@ def examples_of(channel: LatticeChannel, prior: Prior, residual: NDArray[np.floa
     context.cross(prior, carry)
     adapted = np.concatenate(order)[-sum(map(len, recorder.seen)) :]  # quiet channels come first
     k = np.clip(np.rint(residual[adapted]), -_REACH, _REACH).astype(np.int16)
-    base = context.base(prior.levels[adapted]) - ladder.start
+    base = context.base(prior.levels[adapted]) - channel.density.ladder.start
     return Examples(np.concatenate(recorder.seen), base, k)
 
 

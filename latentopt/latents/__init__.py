@@ -4,7 +4,7 @@ from latentopt.latents.adaptive import AdaptiveChannel
 from latentopt.latents.channel import SPLITS, Channel, Coded, Crossed, Point
 from latentopt.latents.prior import Ledger, Prior
 from latentopt.latents.registry import CHANNELS, MakeChannel, make_channel
-from latentopt.latents.walk import AtOnce, Carry, OfChannels, Walk
+from latentopt.latents.walk import AtOnce, Carry, OfChannels, Walk, take_across
 
 __all__ = [
     "CHANNELS",
@@ -22,4 +22,5 @@ __all__ = [
     "Prior",
     "Walk",
     "make_channel",
+    "take_across",
 ]

@@ -24,8 +24,8 @@ from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder, integer_bits
 from latentopt.densities import Density, Floats
 from latentopt.latents.channel import Crossed, Kinds, Point
 from latentopt.latents.lattice import LatticeChannel
-from latentopt.latents.prior import Ledger, Prior
-from latentopt.latents.walk import Walk
+from latentopt.latents.prior import Prior
+from latentopt.latents.walk import Walk, take_across
 from latentopt.lattices import RULES
 from latentopt.pmf import PRECISION, TOTAL, Counts, ProductTable
 from latentopt.pmf.tables import AxisTable, Ints, Mask
@@ -215,7 +215,8 @@ class AdaptiveChannel:
         trust = TRUSTS[decoder.run(_TRUST, 1)[0]]
         m = _read(decoder, self._alphabets, trust, int(np.prod(walk.shape[1:])))
         decoder.finish()
-        return self._latent(_delivered(walk, m), m, trust)
+        prior = take_across(walk, lambda index, _: m.ravel()[index])
+        return self._latent(prior, m, trust)
 
     def _latent(self, prior: Prior, m: Ints, trust: int | None) -> AdaptiveLatent:
         return AdaptiveLatent(self.density, prior, self._alphabets, m, trust)
@@ -242,22 +243,3 @@ def _read(decoder: SymbolDecoder, alphabets: Alphabets, trust: int | None, plane
         learner.learn(symbols)
     m[escaped] = decoder.integers(int(escaped.sum()))
     return m
-
-
-def _delivered(walk: Walk, m: Ints) -> Prior:
-    """Take decoded integers (M, h * w) along a walk; returns its entropy parameters."""
-    ledger, residual = Ledger(walk.shape), m.ravel()
-
-    def carry(
-        index: NDArray[np.int64],
-        levels: NDArray[np.int16],
-        centres: NDArray[np.floating],
-        steps: NDArray[np.floating] | None = None,
-        /,
-    ) -> NDArray[np.floating]:
-        prior = Prior((len(index),), levels, centres, steps)
-        ledger.note(index, prior)
-        return prior.values(residual[index].astype(centres.dtype))
-
-    walk.go(carry)
-    return ledger.prior

@@ -1,5 +1,6 @@
 """The order in which a latent's elements cross: encoder and decoder go through the same one."""
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Protocol
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentopt.densities import FactorizedDensity
-from latentopt.latents.prior import Prior
+from latentopt.latents.prior import Ledger, Prior
 
 
 class Carry(Protocol):
@@ -45,6 +46,29 @@ class Walk(Protocol):
 
         For the encoder's choices: only :meth:`go` is the same on both sides.
         """
+
+
+ResidualOf = Callable[[NDArray[np.int64], Prior], NDArray[np.floating] | NDArray[np.integer]]
+"""One side of a channel: the residual (k,) of a group, given its places (k,) and its prior."""
+
+
+def take_across(walk: Walk, residual_of: ResidualOf) -> Prior:
+    """Go along a walk, group by group; returns the entropy parameters that it showed."""
+    ledger = Ledger(walk.shape)
+
+    def carry(
+        index: NDArray[np.int64],
+        levels: NDArray[np.int16],
+        centres: NDArray[np.floating],
+        steps: NDArray[np.floating] | None = None,
+        /,
+    ) -> NDArray[np.floating]:
+        prior = Prior((len(index),), levels, centres, steps)
+        ledger.note(index, prior)
+        return prior.values(residual_of(index, prior).astype(centres.dtype, copy=False))
+
+    walk.go(carry)
+    return ledger.prior
 
 
 class AtOnce:

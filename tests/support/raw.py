@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from latentopt import BitstreamError
 from latentopt.bitstream import Settings
 from latentopt.densities import Density, Floats
-from latentopt.latents import Crossed, Ledger, Point, Prior, Walk
+from latentopt.latents import Crossed, Point, Prior, Walk, take_across
 from latentopt.pmf.tables import Ints
 
 
@@ -61,20 +61,15 @@ class RawChannel:
         return self._cross(walk, numbers)
 
     def _cross(self, walk: Walk, numbers) -> RawLatent:
-        ledger, crossed, places = Ledger(walk.shape), [], []
+        crossed, places = [], []
 
-        def carry(index, levels, centres, steps=None, /):
-            prior = Prior((len(index),), levels, centres, steps)
-            own = numbers(index, prior)
-            ledger.note(index, prior)
-            crossed.append(own)
+        def residual_of(index, prior):
+            crossed.append(numbers(index, prior))
             places.append(index)
-            return prior.values(own.astype(centres.dtype))
+            return crossed[-1]
 
-        walk.go(carry)
-        return RawLatent(
-            self.density, ledger.prior, np.concatenate(crossed), np.concatenate(places)
-        )
+        prior = take_across(walk, residual_of)
+        return RawLatent(self.density, prior, np.concatenate(crossed), np.concatenate(places))
 
     def dump(self) -> Ints:
         return np.zeros(0, np.int32)

@@ -11,24 +11,20 @@ import hashlib
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from latentopt.bitstream.ans import SymbolDecoder
 from latentopt.densities import Density
-from latentopt.errors import InputError
 from latentopt.latents.channel import Point
 from latentopt.latents.dither.dithered import DitheredLatent, Vectors, spacing
 from latentopt.latents.dither.philox import PLACES, places
 from latentopt.latents.dither.tables import DitherTables
-from latentopt.latents.lattice.channel import MAX_COORDINATE
+from latentopt.latents.lattice.channel import MANY, nearest_points
 from latentopt.latents.lattice.packing import Part, pack
-from latentopt.latents.prior import Ledger, Prior
-from latentopt.latents.walk import Walk
+from latentopt.latents.prior import Prior
+from latentopt.latents.walk import Walk, take_across
 from latentopt.lattices import Rule
 from latentopt.pmf.tables import Ints
-
-_MANY = 1 << 20  # elements whose memory is worth a look at whether the string can hold them
 
 Cross = Callable[[Part, NDArray[np.uint8], Prior, NDArray[np.int64]], Vectors]
 """One side: the vectors of a part, given their dither and their group's prior and places."""
@@ -73,7 +69,7 @@ class DitherChannel:
         def read(
             part: Part, dither: NDArray[np.uint8], prior: Prior, index: NDArray[np.int64]
         ) -> Vectors:
-            if part.index.size > _MANY:
+            if part.index.size > MANY:
                 decoder.expect(self._least_bits(part))
             return Vectors.decode(self.tables, decoder, part, dither)
 
@@ -83,28 +79,19 @@ class DitherChannel:
 
     def _cross(self, walk: Walk, cross: Cross) -> DitheredLatent:
         """Take each group across: the vectors of its parts, in the order that both sides share."""
-        ledger, crossed = Ledger(walk.shape), list[Vectors]()
-        dither = places(self.seed, walk.shape)
+        dither, crossed = places(self.seed, walk.shape), list[Vectors]()
 
-        def carry(
-            index: NDArray[np.int64],
-            levels: NDArray[np.int16],
-            centres: NDArray[np.floating],
-            steps: NDArray[np.floating] | None = None,
-            /,
-        ) -> NDArray[np.floating]:
-            prior = Prior((len(index),), levels, centres, steps)
-            ledger.note(index, prior)
-            residual = np.empty_like(centres)
-            for part in pack(levels, self.tables.lattices):
+        def residual_of(index: NDArray[np.int64], prior: Prior) -> NDArray[np.floating]:
+            residual = np.empty_like(prior.centres)
+            for part in pack(prior.levels, self.tables.lattices):
                 vectors = cross(part, dither[index][part.index], prior, index)
                 residual[part.index] = vectors.values
                 placed = Part(part.lattice, index[part.index], part.runs)
                 crossed.append(Vectors(placed, vectors.dither, vectors.i))
-            return prior.values(residual)
+            return residual
 
-        walk.go(carry)
-        return DitheredLatent(self.density, self.tables, ledger.prior, crossed)
+        prior = take_across(walk, residual_of)
+        return DitheredLatent(self.density, self.tables, prior, crossed)
 
     def _least_bits(self, part: Part) -> float:
         """What the coordinates of a part cost at least."""
@@ -129,8 +116,5 @@ class DitherChannel:
 
 def _nearest(part: Part, dither: NDArray[np.uint8], residual: NDArray[np.float64]) -> Vectors:
     lattice = part.lattice
-    x = residual[part.index] - dither * spacing(lattice)
-    if not np.abs(x).max() < MAX_COORDINATE * min(lattice.units):  # true for NaN, too
-        raise InputError("the latent is NaN, infinite or beyond 2^30: check input and weights")
-    m = lattice.nearest(torch.from_numpy(x)).numpy()
+    m = nearest_points(lattice, residual[part.index] - dither * spacing(lattice)).astype(np.int64)
     return Vectors(part, dither, m * (PLACES // lattice.modulus) + dither)

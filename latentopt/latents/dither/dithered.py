@@ -12,13 +12,13 @@ from latentopt.densities import Density, Floats
 from latentopt.latents.channel import Crossed, Kinds
 from latentopt.latents.dither.philox import PLACES
 from latentopt.latents.dither.tables import DitherTables, residues
+from latentopt.latents.lattice.latent import lattice_kinds
 from latentopt.latents.lattice.packing import Part
 from latentopt.latents.prior import Prior
-from latentopt.lattices import LATTICES, Lattice
+from latentopt.lattices import Lattice
 from latentopt.pmf.counts import PRECISION
 from latentopt.pmf.tables import AxisTable, Ints
 
-_NAMES = tuple(LATTICES)
 _ROWS = 1 << 12  # vectors whose cosets are weighed at once
 
 Places = NDArray[np.int64]
@@ -153,10 +153,7 @@ class DitheredLatent(Crossed):
     @property
     def kinds(self) -> Kinds:
         """The lattice of each element."""
-        number = np.empty(len(self.prior.levels), dtype=np.int64)
-        for vectors in self.vectors:
-            number[vectors.part.index] = _NAMES.index(vectors.lattice.name)
-        return Kinds(_NAMES, tuple(lattice.dim for lattice in LATTICES.values()), number)
+        return lattice_kinds(len(self.prior.levels), (vectors.part for vectors in self.vectors))
 
     def escaped(self) -> int:
         """Coordinates that are coded as plain integers."""

@@ -22,7 +22,14 @@ from latentopt.bitstream.ans import SymbolDecoder
 from latentopt.densities import Density
 from latentopt.errors import InputError
 from latentopt.latents.channel import Point
-from latentopt.latents.lattice.context import UNIT, Context, Network, decode_switch, split_dump
+from latentopt.latents.lattice.context import (
+    UNIT,
+    Context,
+    Network,
+    Predictor,
+    decode_switch,
+    split_dump,
+)
 from latentopt.latents.lattice.corrections import decode_corrections
 from latentopt.latents.lattice.latent import Group, Latent
 from latentopt.latents.lattice.packing import Part, pack
@@ -37,7 +44,8 @@ MAX_COORDINATE = 2**30
 """Largest lattice coordinate that can be coded; a latent beyond it is a broken one."""
 
 
-_MANY = 1 << 20  # elements whose memory is worth a thought
+MANY = 1 << 20
+"""Elements whose memory is worth a thought."""
 
 
 class Chooser(Protocol):
@@ -83,7 +91,7 @@ class LatticeChannel:
             network, dumped = split_dump(density, dumped)
         self.tables = Tables(density, rule, pmf, dumped)
         if network:
-            self.context = Context(network, self.tables.magnitudes(UNIT), density.ladder)
+            self.context = self.context_of(network)
 
     def send(
         self,
@@ -138,9 +146,9 @@ class LatticeChannel:
         return [self._nearest(part, residual) for part in parts]
 
     def _nearest(self, part: Part, residual: NDArray[np.floating]) -> Ints:
-        rows = max(1, _MANY // part.lattice.dim)
+        rows = max(1, MANY // part.lattice.dim)
         pieces = [part.index[start : start + rows] for start in range(0, len(part.index), rows)]
-        m = np.concatenate([_nearest(part.lattice, residual[index]) for index in pieces])
+        m = np.concatenate([nearest_points(part.lattice, residual[index]) for index in pieces])
         for level, start, stop in part.runs:
             table = self.tables[part.lattice.name, level]
             if isinstance(table, JointTable) and table.fallback is None:
@@ -157,8 +165,12 @@ class LatticeChannel:
     def with_network(self, network: Network) -> "LatticeChannel":
         """The same with another network for its context."""
         other = copy(self)
-        other.context = Context(network, self.tables.magnitudes(UNIT), self.density.ladder)
+        other.context = self.context_of(network)
         return other
+
+    def context_of(self, predictor: Predictor) -> Context:
+        """What a network, or what stands for one, is for the levels of these tables."""
+        return Context(predictor, self.tables.magnitudes(UNIT), self.density.ladder)
 
     def dump(self) -> Ints:
         """The network of its context, and its tables: see :meth:`Tables.dump`."""
@@ -258,7 +270,7 @@ class _Receiver(_Side):
 
     def _points(self, parts: Sequence[Part], index: NDArray[np.int64], prior: Prior) -> list[Ints]:
         chosen, masks = [], []
-        if len(index) > _MANY:
+        if len(index) > MANY:
             counts = np.bincount(prior.levels, minlength=len(self._channel.tables.lattices))
             self._decoder.expect(float(counts @ self._channel.tables.least_bits))
         for part in parts:
@@ -281,8 +293,12 @@ def cheapest(latents: Sequence[Latent]) -> Latent:
     return min(latents, key=lambda latent: float(latent.bits().sum()))
 
 
-def _nearest(lattice: Lattice, x: NDArray[np.floating]) -> Ints:
-    """Coordinates (n, v) of the points that are nearest to residuals (n, v)."""
+def nearest_points(lattice: Lattice, x: NDArray[np.floating]) -> Ints:
+    """Coordinates (n, v) of the points that are nearest to residuals (n, v).
+
+    Raises:
+        InputError: a residual is NaN, infinite or absurdly large.
+    """
     if not np.abs(x).max() < MAX_COORDINATE * min(lattice.units):  # true for NaN, too
         raise InputError("the latent is NaN, infinite or beyond 2^30: check input and weights")
     return lattice.nearest(torch.from_numpy(x)).numpy().astype(np.int32)

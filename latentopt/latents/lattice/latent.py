@@ -1,7 +1,7 @@
 """A latent on its lattice: the points that encoder and decoder share, and what they cost."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,6 +42,14 @@ class Group:
         return Group(parts, self.m)
 
 
+def lattice_kinds(size: int, parts: Iterable[Part]) -> Kinds:
+    """The lattice of each of so many elements, of the parts that hold them."""
+    number = np.empty(size, dtype=np.int64)
+    for part in parts:
+        number[part.index] = _NAMES.index(part.lattice.name)
+    return Kinds(_NAMES, tuple(lattice.dim for lattice in LATTICES.values()), number)
+
+
 @dataclass(frozen=True)
 class Latent(Crossed):
     """One latent of one image on its lattice, in groups, in the order of coding."""
@@ -66,11 +74,7 @@ class Latent(Crossed):
     @property
     def kinds(self) -> Kinds:
         """The lattice of each element."""
-        number = np.empty(len(self.prior.levels), dtype=np.int64)
-        for (name, _), pieces in self.by_table.items():
-            for index, _ in pieces:
-                number[index] = _NAMES.index(name)
-        return Kinds(_NAMES, tuple(lattice.dim for lattice in LATTICES.values()), number)
+        return lattice_kinds(len(self.prior.levels), (part for part, _ in self._vectors()))
 
     def escaped(self) -> int:
         """Coordinates that are coded as plain integers."""
