@@ -86,3 +86,6 @@ def _setting_lines(part: Described) -> Iterator[tuple[str, object]]:
     yield "direction", part["direction"]
     yield "portable", "yes" if part["portable"] else "no"
     yield "scales", "corrected" if part["scales_corrected"] else "the model's"
+    for name, word in (("context", "context"), ("side latent", "side_adaptive")):
+        if part[word]:
+            yield name, "adapts"

@@ -152,8 +152,8 @@ class Recipe:
         excluded = self.effort, self.scales, self.adaptive, self.context, self.pmf == "paper"
         if any(excluded):
             raise InputError(
-                "dither excludes an encoder that chooses points, corrects scales or adapts priors, "
-                "and pmf='paper': use the preset plain"
+                "dither excludes effort, scales, adaptive, context and pmf='paper': leave them out, or "
+                "use the preset plain in place of one that has them"
             )
 
     def _check_alternative(self, which: str, other: "Recipe") -> None:
@@ -245,6 +245,8 @@ class Recipe:
         if "parts" in changes:
             named = changes["parts"]
             changes["parts"] = named if isinstance(named, str) else tuple(named)
+        if changes.get("quant", "int") != "int":  # what presets do for factorized priors is for int
+            return replace(self, factorized=None)._with(changes)
         return self._with(changes)
 
     def _in(self, name: str) -> "Recipe":

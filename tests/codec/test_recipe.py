@@ -196,13 +196,21 @@ def test_parts_become_a_tuple() -> None:
 @pytest.mark.parametrize("name", ["fast", "default", "slow", "best"])
 def test_but_reaches_what_is_meant_for_some_kinds_of_codecs(name: str) -> None:
     before = PRESETS[name]
-    after = before.but(quant="hex", shift="grid", lmbda=0.1)
+    after = before.but(quant="int", shift="grid", lmbda=0.1)
     pairs = [(getattr(after, kind), getattr(before, kind)) for kind in ALTERNATIVES]
     for recipe, was in ((after, before), *pairs):
         assert recipe is not None and was is not None
-        assert (recipe.quant, recipe.shift, recipe.lmbda) == ("hex", Grid(), 0.1)
+        assert (recipe.quant, recipe.shift, recipe.lmbda) == ("int", Grid(), 0.1)
         assert recipe.effort == was.effort and recipe.scales == was.scales
     assert PRESETS[name] is before and before.contextual != after.contextual
+
+
+@pytest.mark.parametrize("name", ["fast", "default", "slow", "best"])
+def test_another_lattice_is_without_the_context_that_is_for_integers(name: str) -> None:
+    after = PRESETS[name].but(quant="hex")
+    assert after.factorized is None and after.contextual and after.contextual.quant == "hex"
+    codec = latentopt.wrap(tiny(FAMILIES["bmshj2018-factorized"]), preset=name, quant="hex")
+    assert codec.settings.quant == "hex" and not codec.settings.context
 
 
 # -- what a header keeps ---------------------------------------------------------------------------
