@@ -59,6 +59,14 @@ def seed(text: str) -> int:
     return int(text)
 
 
+def alpha(text: str) -> float:
+    """How sharp soft rounding is."""
+    value = positive(text)
+    if value > 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 0 to 64")
+    return value
+
+
 def positive(text: str) -> float:
     """A positive finite number."""
     try:

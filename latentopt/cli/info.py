@@ -79,13 +79,18 @@ def _codec_lines(codec: Described | None) -> Iterator[tuple[str, object]]:
     yield "step", f"{codec['step']:g}"
 
 
+_OF_NOISE = ("channel", "lattice", "seed", "alpha", "sigma")
+
+
 def _setting_lines(part: Described) -> Iterator[tuple[str, object]]:
-    for name in ("lattice", "pmf") if part["pmf"] else ("channel", "lattice", "seed"):
+    for name in ("lattice", "pmf") if part["pmf"] else _OF_NOISE:
         if part[name] is not None:
             yield name, part[name]
     yield "direction", part["direction"]
     yield "portable", "yes" if part["portable"] else "no"
     yield "scales", "corrected" if part["scales_corrected"] else "the model's"
+    if part["mean"]:
+        yield "decoded", "means of what may have been sent"
     for name, word in (("context", "context"), ("side latent", "side_adaptive")):
         if part[word]:
             yield name, "adapts"

@@ -214,6 +214,9 @@ def _settings(settings: Settings) -> str:
     context = ", context" if settings.context else ""
     if settings.seed is not None:
         channel += f", lattice {settings.quant}, seed {settings.seed}"
+        channel += f", alpha {settings.alpha:g}" if settings.alpha else ""
+        channel += f", sigma {settings.sigma:g}" if settings.sigma else ""
+        channel += ", means" if settings.mean else ""
     return f"{channel}, direction {settings.direction}, {portable}{scales}{adaptive}{context}"
 
 

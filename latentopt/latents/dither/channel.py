@@ -3,6 +3,7 @@
     encode  residual - U ──► nearest points K ──► symbols, given U ──► ANS ──► string
     decode  residual ◄── + U ◄── points K ◄── symbols, given U ◄── ANS ◄── string
 
+With soft rounding s_alpha comes before it all, and r_alpha after it (UQ + SR).
 Universally quantized (Ziv 1985; Agustsson and Theis 2020): what arrives has the noise that codecs
 are trained with, uniform on the lattice's cell whatever y is, at the rate of that noisy channel.
 """
@@ -14,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentopt.bitstream.ans import SymbolDecoder
-from latentopt.densities import Density
+from latentopt.densities import Density, Floats
 from latentopt.latents.channel import Point
-from latentopt.latents.dither.dithered import DitheredLatent, Vectors, spacing
+from latentopt.latents.dither.dithered import DitheredLatent, Vectors
 from latentopt.latents.dither.philox import PLACES, places
+from latentopt.latents.dither.reconstruction import Reconstruction
+from latentopt.latents.dither.soft import soft_targets
+from latentopt.latents.dither.spacing import spacing
 from latentopt.latents.dither.tables import DitherTables
 from latentopt.latents.lattice.channel import MANY, nearest_points
 from latentopt.latents.lattice.packing import Part, pack
@@ -37,11 +41,16 @@ class DitherChannel:
         density: of the residual, per level.
         rule: which lattice the vectors of a level use; narrow levels use `int`.
         seed: of the dither, 0 to 2^32 - 1.
+        alpha: of soft rounding, 0 (none) to 64, with the rule ``int``.
+        mean: whether what is decoded is E[y | z] of a point z, see :class:`Reconstruction`.
     """
 
-    def __init__(self, density: Density, rule: Rule, seed: int):
-        self.density, self.seed, self._rule = density, seed, rule
-        self.tables = DitherTables.of(density, rule)
+    def __init__(
+        self, density: Density, rule: Rule, seed: int, alpha: float = 0.0, mean: bool = False
+    ):
+        self.density, self.seed, self._rule, self._alpha = density, seed, rule, alpha
+        self.tables = DitherTables.of(density, rule, alpha)
+        self._reconstruct = Reconstruction(density, alpha, mean)
 
     def send(self, walk: Walk, target: Point, /) -> DitheredLatent:
         """The dithered points nearest to the target.
@@ -54,7 +63,7 @@ class DitherChannel:
             part: Part, dither: NDArray[np.uint8], prior: Prior, index: NDArray[np.int64]
         ) -> Vectors:
             residual = prior.residual(target.values[index]).astype(np.float64)
-            return _nearest(part, dither, residual)
+            return _nearest(part, dither, soft_targets(residual, self._alpha))
 
         return self._cross(walk, nearest)
 
@@ -79,19 +88,21 @@ class DitherChannel:
 
     def _cross(self, walk: Walk, cross: Cross) -> DitheredLatent:
         """Take each group across: the vectors of its parts, in the order that both sides share."""
-        dither, crossed = places(self.seed, walk.shape), list[Vectors]()
+        dither = places(self.seed, walk.shape)
+        crossed, arrived = list[Vectors](), list[Floats]()
 
         def residual_of(index: NDArray[np.int64], prior: Prior) -> NDArray[np.floating]:
             residual = np.empty_like(prior.centres)
             for part in pack(prior.levels, self.tables.lattices):
                 vectors = cross(part, dither[index][part.index], prior, index)
-                residual[part.index] = vectors.values
+                arrived.append(self._reconstruct(part, vectors.i))
+                residual[part.index] = arrived[-1]
                 placed = Part(part.lattice, index[part.index], part.runs)
                 crossed.append(Vectors(placed, vectors.dither, vectors.i))
             return residual
 
         prior = take_across(walk, residual_of)
-        return DitheredLatent(self.density, self.tables, prior, crossed)
+        return DitheredLatent(self.density, self.tables, prior, crossed, arrived)
 
     def _least_bits(self, part: Part) -> float:
         """What the coordinates of a part cost at least."""

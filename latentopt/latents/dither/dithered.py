@@ -11,6 +11,7 @@ from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder, integer_bits
 from latentopt.densities import Density, Floats
 from latentopt.latents.channel import Crossed, Kinds
 from latentopt.latents.dither.philox import PLACES
+from latentopt.latents.dither.spacing import spacing
 from latentopt.latents.dither.tables import DitherTables, residues
 from latentopt.latents.lattice.latent import lattice_kinds
 from latentopt.latents.lattice.packing import Part
@@ -22,11 +23,6 @@ from latentopt.pmf.tables import AxisTable, Ints
 _ROWS = 1 << 12  # vectors whose cosets are weighed at once
 
 Places = NDArray[np.int64]
-
-
-def spacing(lattice: Lattice) -> Floats:
-    """(v,) the distance between two places on each axis, in latent units."""
-    return np.array(lattice.units) * lattice.modulus / PLACES
 
 
 @dataclass(frozen=True)
@@ -141,13 +137,15 @@ class DitheredLatent(Crossed):
     tables: DitherTables
     prior: Prior
     vectors: Sequence[Vectors]
+    arrived: Sequence[Floats]
+    """(n, v) of each of the vectors: what is taken for its points."""
 
     @cached_property
     def residual(self) -> NDArray[np.floating]:
-        """(n,) the dithered points, each element at its own place."""
+        """(n,) what is taken for the dithered points, each element at its own place."""
         flat = np.empty_like(self.prior.centres)
-        for vectors in self.vectors:
-            flat[vectors.part.index] = vectors.values
+        for vectors, values in zip(self.vectors, self.arrived):
+            flat[vectors.part.index] = values
         return flat
 
     @property

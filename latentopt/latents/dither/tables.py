@@ -8,6 +8,7 @@ are i = 64 k + r. In the product form such points have the probability
 
 with q the density smoothed by the cell, and P(coset | u) in proportion to prod_j Q(r_j), as a coset
 and a dither say what r is. So there are 64 tables per level and axis, whatever the lattice is.
+With soft rounding q is the density of s_alpha(y) + u, at the same places.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from latentopt.densities import RARE, Density, Floats
 from latentopt.latents.dither.philox import PLACES
+from latentopt.latents.dither.soft import soft_places
 from latentopt.lattices import LATTICES, Lattice, Rule
 from latentopt.pmf import Counts
 from latentopt.pmf.tables import AxisTable, Ints
@@ -37,12 +39,14 @@ class PlacedAxis:
     mass: Ints  # (64,) counts
 
     @staticmethod
-    def of(density: Density, level: int, lattice: Lattice, axis_class: int) -> "PlacedAxis":
+    def of(
+        density: Density, level: int, lattice: Lattice, axis_class: int, alpha: float
+    ) -> "PlacedAxis":
         """Integrates a level's density over cells in all places of an axis."""
         period = lattice.distinct_units[axis_class] * lattice.modulus
         low, high = density.support(level)
         k = np.arange(np.floor(low / period) - 2, np.ceil(high / period) + 3)
-        t = period * (k + np.arange(PLACES)[:, None] / PLACES)  # (64, k)
+        t = period * soft_places((PLACES * k + np.arange(PLACES)[:, None]).astype(np.int64), alpha)
         q = np.maximum(_smoothed(density, level, lattice, t), 0.0)
         mass = q.sum(axis=1)
         seen = np.flatnonzero((q >= RARE * mass[:, None]).any(axis=0))
@@ -70,8 +74,8 @@ class DitherTables:
     of room comes out alike when it is made again.
     """
 
-    def __init__(self, density: Density, rule: Rule):
-        self.density = density
+    def __init__(self, density: Density, rule: Rule, alpha: float = 0.0):
+        self.density, self._alpha = density, alpha
         self.lattices = [
             rule.lattice(spread) if _width(density, level) >= LEAST_WIDTH else LATTICES["int"]
             for level, spread in enumerate(density.spreads)
@@ -80,10 +84,10 @@ class DitherTables:
         self._axes: dict[tuple[str, int, int], PlacedAxis] = {}
 
     @staticmethod
-    def of(density: Density, rule: Rule) -> "DitherTables":
+    def of(density: Density, rule: Rule, alpha: float = 0.0) -> "DitherTables":
         """Those that some channel of an equal density has, or new ones."""
-        key = density.fingerprint, rule.name
-        return _SHARED.setdefault(key, _SHARED.get(key) or DitherTables(density, rule))
+        key = density.fingerprint, rule.name, alpha
+        return _SHARED.setdefault(key, _SHARED.get(key) or DitherTables(density, rule, alpha))
 
     def __getstate__(self) -> dict[str, object]:
         return {**vars(self), "_axes": {}}  # made anew where it is needed
@@ -93,7 +97,7 @@ class DitherTables:
         key = lattice.name, level, axis_class
         found = self._axes.get(key)
         if found is None:
-            found = PlacedAxis.of(self.density, level, lattice, axis_class)
+            found = PlacedAxis.of(self.density, level, lattice, axis_class, self._alpha)
             if sum(axis.entries for axis in list(self._axes.values())) > MOST_ENTRIES:
                 self._axes = {}
             self._axes[key] = found
@@ -120,7 +124,7 @@ class DitherTables:
         return Counts.rows(_products(masses, np.array(lattice.cosets))) - 1.0
 
 
-_SHARED = WeakValueDictionary[tuple[str, str], DitherTables]()
+_SHARED = WeakValueDictionary[tuple[str, str, float], DitherTables]()
 
 
 def residues(
