@@ -3,9 +3,10 @@
 Run: python scripts/dithered.py --trips 1000
      python scripts/dithered.py --codec tiny-mbt2018-mean --quality 2 --data kodak --limit 4
 
-Trips are of random (codec, size, lattice, latents, seed): files are written here with one thread
-and read in a second process with two. Decoded latents must be equal to the last bit; pixels may
-differ by 1e-5, as synthesis adds up in an order that depends on the number of threads.
+Trips are of random (codec, size, lattice, soft rounding, means, latents, seed): files are written
+here with one thread and read in a second process with two. Decoded latents must be equal to the
+last bit; pixels may differ by 1e-5, as synthesis adds up in an order that depends on the number of
+threads.
 """
 
 import argparse
@@ -56,9 +57,9 @@ def model(name: str) -> CompressionModel:
 
 
 @lru_cache(maxsize=1)
-def kept(name: str, quant: str) -> Codec:
+def kept(name: str, quant: str, alpha: float) -> Codec:
     """A codec that keeps the tables, which all seeds share: for trips that follow each other."""
-    return latentopt.wrap(model(name), quant=quant, dither=0)
+    return latentopt.wrap(model(name), quant=quant, dither=Dither(0, alpha=alpha))
 
 
 @dataclass(frozen=True, order=True)
@@ -67,6 +68,8 @@ class Case:
 
     name: str
     quant: str
+    alpha: float
+    mean: bool
     latents: str
     seed: int
     size: tuple[int, int]  # (H, W)
@@ -74,9 +77,12 @@ class Case:
     @staticmethod
     def drawn(random: np.random.Generator) -> "Case":
         height, width = (int(side) for side in random.integers([1, 1], [130, 130]))
+        quant = str(random.choice(list(LATTICES)))
         return Case(
             name=str(random.choice([*RANDOM, *EMBEDDED])),
-            quant=str(random.choice(list(LATTICES))),
+            quant=quant,
+            alpha=float(random.choice([0.0, 4.5])) if quant == "int" else 0.0,
+            mean=bool(random.integers(2)),
             latents=str(random.choice(list(LATENTS))),
             seed=int(random.integers(1 << 32)),
             size=(height, width),
@@ -84,8 +90,8 @@ class Case:
 
     @property
     def codec(self) -> Codec:
-        kept(self.name, self.quant)
-        dither = Dither(self.seed, self.latents)
+        kept(self.name, self.quant, self.alpha)
+        dither = Dither(self.seed, self.latents, self.alpha, mean=self.mean)
         return latentopt.wrap(model(self.name), quant=self.quant, shift=False, dither=dither)
 
 

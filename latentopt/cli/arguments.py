@@ -67,6 +67,14 @@ def alpha(text: str) -> float:
     return value
 
 
+def sigma(text: str) -> float:
+    """Deviation of Gaussian noise."""
+    value = positive(text)
+    if not 0.1 <= value <= 16:
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 0.1 to 16")
+    return value
+
+
 def positive(text: str) -> float:
     """A positive finite number."""
     try:

@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     alpha = "round softly before that, as the model was trained to: 1 is soft, 16 sharp (int only)"
     add("--alpha", type=arguments.alpha, metavar="A", help=alpha)
     sigma = "let the noise be Gaussian, of this deviation (int only)"
-    add("--sigma", type=arguments.positive, metavar="S", help=sigma)
+    add("--sigma", type=arguments.sigma, metavar="S", help=sigma)
     mean = "decode the mean of what may have been sent"
     add("--mean", action="store_true", help=mean)
     pmf = "probabilities: exact, or as the paper computes them, for comparisons (default: exact)"

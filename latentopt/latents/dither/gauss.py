@@ -3,8 +3,8 @@
     y / S ──► dithered integers ──► times S:  y + S U,  of the distribution of y + N(0, sigma^2)
 
 With S = 2 sigma sqrt(G), G ~ Gamma(3/2, 1/2), and U uniform on [-1/2, 1/2), S U is Gaussian
-(Agustsson and Theis 2020). Both sides draw S from 16 widths, each for a 16th of G's distribution: what
-arrives is a mixture of 16 uniform ones, no more than 0.002 away from the Gaussian's distribution.
+(Agustsson and Theis 2020). Both sides draw S from 16 widths, each for a 16th of G's distribution:
+what arrives is a mixture of 16 uniform ones, whose distribution is within 0.002 of the Gaussian's.
 """
 
 import hashlib
