@@ -40,6 +40,8 @@ WAYS: dict[str, dict[str, Any]] = {
     **{f"{quant} dithered": {"quant": quant, "dither": 7} for quant in ("int", "oct", "d4", "e8")},
     "main latent dithered": {"quant": "d4", "dither": Dither(2**32 - 1, "main")},
     "side latents dithered": {"quant": "int", "dither": Dither(0, "side")},
+    "softly": {"quant": "int", "dither": Dither(3, alpha=4.0, mean=True)},
+    "means": {"quant": "e8", "dither": Dither(3, mean=True)},
 }
 OFTEN = ("hex", "corrected", "adaptive", "raw", "e8 dithered")
 """The ways that every family takes; the others differ in their tables only."""

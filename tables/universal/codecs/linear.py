@@ -45,11 +45,13 @@ class LinearCodec(FactorizedPrior):
         model = cls()
         forward = _STARTS[at]() * 255 / step  # (192, 192), from samples to channels
         backward = torch.linalg.inv(forward).T
-        with torch.no_grad():
-            model.g_a.weight.copy_(forward.reshape(model.g_a.weight.shape))
-            model.g_a.bias.copy_(-forward.sum(dim=1) / 2)
-            model.g_s.weight.copy_(backward.reshape(model.g_s.weight.shape))
-            model.g_s.bias.fill_(0.5)
+        weights = {
+            "g_a.weight": forward.reshape(model.g_a.weight.shape),
+            "g_a.bias": -forward.sum(dim=1) / 2,
+            "g_s.weight": backward.reshape(model.g_s.weight.shape),
+            "g_s.bias": torch.full((3,), 0.5),
+        }
+        model.load_state_dict(weights, strict=False)
         return model
 
 

@@ -108,11 +108,10 @@ class Curve:
 
 def linear_adam(model: nn.Module, step: float) -> torch.optim.Optimizer:
     """Adam, whose learning rate is that of orthonormal transforms, whatever the step is."""
-    gain, own = 255 / step, [*model.g_a.parameters(), *model.g_s.parameters()]
-    densities = parameter_groups(model)[1]
+    gain, densities = 255 / step, parameter_groups(model)[1]
     groups = [
-        {"params": own[:2], "factor": gain},
-        {"params": own[2:], "factor": 1 / gain},
+        {"params": list(model.get_submodule("g_a").parameters()), "factor": gain},
+        {"params": list(model.get_submodule("g_s").parameters()), "factor": 1 / gain},
         densities,
     ]
     return torch.optim.Adam(groups, betas=(0.9, 0.99))
