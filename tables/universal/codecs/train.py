@@ -40,6 +40,9 @@ from tables.universal.codecs.linear import LinearCodec, high_rate_step
 FOLDER = Path(__file__).parent
 RUNS = Path("runs")
 
+DENSITY_FACTOR = 20.0
+"""Of the learning rate of the linear model's densities."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -108,7 +111,7 @@ class Curve:
 
 def linear_adam(model: nn.Module, step: float) -> torch.optim.Optimizer:
     """Adam, whose learning rate is that of orthonormal transforms, whatever the step is."""
-    gain, densities = 255 / step, parameter_groups(model)[1]
+    gain, densities = 255 / step, {**parameter_groups(model)[1], "factor": DENSITY_FACTOR}
     groups = [
         {"params": list(model.get_submodule("g_a").parameters()), "factor": gain},
         {"params": list(model.get_submodule("g_s").parameters()), "factor": 1 / gain},
