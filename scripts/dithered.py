@@ -2,11 +2,12 @@
 
 Run: python scripts/dithered.py --trips 1000
      python scripts/dithered.py --codec tiny-mbt2018-mean --quality 2 --data kodak --limit 4
+     python scripts/dithered.py --quality 1 --data kodim12.png --picture docs/img/dither.png
 
 Trips are of random (codec, size, lattice, soft rounding, means, latents, seed): files are written
 here with one thread and read in a second process with two. Decoded latents must be equal to the
 last bit; pixels may differ by 1e-5, as synthesis adds up in an order that depends on the number of
-threads.
+threads. A picture shows a part of the first image: as it is, rounded, dithered, and with means.
 """
 
 import argparse
@@ -38,7 +39,7 @@ from latentopt.bench.datasets import resolve
 from latentopt.codec.image import Codec
 from latentopt.latents.dither import LATENTS, Dither
 from latentopt.lattices import LATTICES
-from latentopt.media.images import read_image
+from latentopt.media.images import read_image, write_png
 
 RANDOM: dict[str, Callable[[], CompressionModel]] = {
     "factorized": lambda: FactorizedPrior(8, 12),
@@ -48,6 +49,8 @@ RANDOM: dict[str, Callable[[], CompressionModel]] = {
 }
 EMBEDDED = ("tiny-bmshj2018-factorized", "tiny-mbt2018-mean", "tiny-mbt2018")
 TOLERANCE = 1e-5
+PART = slice(52, 196), slice(8, 168)
+"""Of a picture, rows and columns."""
 
 
 @cache
@@ -155,6 +158,16 @@ def measure(codec: str, quality: int | None, weights: Path | None, paths: Sequen
             print("| " + " | ".join([*cells, *(f"{s:.2f}" for s in seconds)]) + " |", flush=True)
 
 
+def picture(codec: str, quality: int | None, weights: Path | None, image: Path, out: Path) -> None:
+    """Parts of an image side by side: as it is, rounded, dithered, dithered and with means."""
+    trained, x = zoo.load(codec, quality, weights), read_image(image)
+    shown = [x]
+    for dither in (None, Dither(0), Dither(0, mean=True)):
+        own = latentopt.wrap(trained, quant="int", shift=False, dither=dither)
+        shown.append(own(x)["x_hat"])
+    write_png(out, torch.cat([one[(..., *PART)] for one in shown], dim=-1).clamp(0, 1))
+
+
 def _measured(codec: Codec, x: Tensor) -> tuple[float, float, float, float]:
     start = process_time()
     out = codec.compress(x)
@@ -174,12 +187,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--data", default="sample")
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--picture", type=Path, help="PNG to write, in place of measuring")
     args = parser.parse_args(argv)
     if args.decode:
         return min(decode(args.decode), 100)
     if args.trips:
         return trips(args.trips)
-    measure(args.codec, args.quality, args.weights, resolve(args.data).paths[: args.limit])
+    paths = resolve(args.data).paths[: args.limit]
+    if args.picture:
+        picture(args.codec, args.quality, args.weights, paths[0], args.picture)
+    else:
+        measure(args.codec, args.quality, args.weights, paths)
     return 0
 
 

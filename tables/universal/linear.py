@@ -25,6 +25,7 @@ WAYS = {
     "UN + UQ + means": ("linear-un", "dither+mean"),
     "UN + UQ + SR": ("linear-sr", "dither+soft"),
     "UN + SR, rounded": ("linear-sr", "int"),
+    "UN + UQ + SR + means": ("linear-sr", "dither+soft+mean"),
     "α annealed, gradients drawn": ("linear-sr-no-eg", "dither+soft"),
     "α 16, gradients expected": ("linear-sr16", "dither+soft"),
     "α 16, gradients drawn": ("linear-sr16-no-eg", "dither+soft"),
