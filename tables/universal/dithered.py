@@ -49,7 +49,9 @@ class Dithered(CodecExperiment):
     columns = MappingProxyType({"bpp": "", "psnr_db": "dB", "encode_s": "", "decode_s": ""})
 
     def cells(self, request: Request) -> Iterator[Cell]:
-        yield from super().cells(replace(request, subjects=subjects()))
+        yield from super().cells(
+            replace(request, subjects=[own.shown_in(request) for own in subjects()])
+        )
 
     def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
         rows = rows_of(subject, CONFIGS, request)

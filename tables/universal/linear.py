@@ -67,7 +67,8 @@ def measured(request: Request) -> dict[str, pd.DataFrame]:
     configs: dict[str, list[str]] = {}
     for curve, config in WAYS.values():
         configs.setdefault(curve, []).append(config)
-    rows = {curve: rows_of(subject_of(curve), own, asked) for curve, own in configs.items()}
+    subjects = {curve: subject_of(curve).shown_in(request) for curve in configs}
+    rows = {curve: rows_of(subjects[curve], own, asked) for curve, own in configs.items()}
     found = {way: rows[c][rows[c]["config"] == config] for way, (c, config) in WAYS.items()}
     return {way: own for way, own in found.items() if len(own)}
 
