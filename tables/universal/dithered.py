@@ -46,7 +46,7 @@ class Dithered(CodecExperiment):
         "Bytes written. `+mean`: what is decoded is E[y | z] of the point z that arrived, with the "
         "codec's own density.",
     )
-    columns = MappingProxyType({"bpp": "", "psnr_db": "dB", "encode_s": "", "decode_s": ""})
+    columns = MappingProxyType({"bpp": "", "psnr_db": "", "encode_s": "", "decode_s": ""})
 
     def cells(self, request: Request) -> Iterator[Cell]:
         yield from super().cells(

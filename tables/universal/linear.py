@@ -92,7 +92,7 @@ class Linear(Experiment):
             yield Cell("linear", "bpp", note="python -m tables.universal.codecs.train linear-un")
         for way, rows in found.items():
             for _, point in means(rows).sort_values("bpp").iterrows():
-                for column, unit in (("bpp", ""), ("psnr_db", "dB"), ("ms_ssim", "")):
+                for column, unit in (("bpp", ""), ("psnr_db", ""), ("ms_ssim", "")):
                     yield Cell(f"{way}, {point['point']}", column, point[column], unit=unit)
         yield from _differences(found)
         yield from _pages(found)
@@ -132,7 +132,7 @@ def _pages(found: dict[str, pd.DataFrame]) -> Iterator[Cell]:
             if len(own):
                 nearest = own.loc[(own["bpp"] - bpp).abs().idxmin()]
                 yield Cell(f"{image}, {way}", "bpp", nearest["bpp"], bpp, "")
-                yield Cell(f"{image}, {way}", "psnr_db", nearest["psnr_db"], psnr, "dB")
+                yield Cell(f"{image}, {way}", "psnr_db", nearest["psnr_db"], psnr, "")
 
 
 EXPERIMENT = Linear()

@@ -13,8 +13,8 @@ import latentopt
 from latentopt import BitstreamError, InputError
 from latentopt.bench.configs import parse
 from latentopt.bitstream import Container, Settings
-from latentopt.densities import GaussianDensity, LaplaceDensity
-from latentopt.latents import AtOnce, Point, Prior
+from latentopt.densities import FactorizedDensity, GaussianDensity, LaplaceDensity
+from latentopt.latents import AtOnce, OfChannels, Point, Prior
 from latentopt.latents.dither import PLACES, Dither, DitherChannel, GaussChannel
 from latentopt.latents.dither.gauss import widths
 from latentopt.latents.dither.soft import soft_places
@@ -221,3 +221,18 @@ def test_names_of_configurations() -> None:
     assert found.recipe.dither == Dither(0, alpha=16.0, mean=True)
     with pytest.raises(InputError, match="qualify"):
         parse("int+soft")
+
+
+@pytest.mark.parametrize("dither", [None, Dither(1)])
+def test_the_cheapest_latents_of_many_elements_are_read(
+    dither: Dither | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nearly all that is written is what must at least be: it must not be asked for twice."""
+    for room in ("lattice", "dither"):
+        monkeypatch.setattr(f"latentopt.latents.{room}.channel.MANY", 100)
+    model = tiny(FAMILIES["bmshj2018-factorized"])
+    [own] = latentopt.wrap(model, "int", dither=dither).assembly.channels
+    assert isinstance(own.density, FactorizedDensity)
+    walk = OfChannels(own.density, (40, 40))
+    latent = own.send(walk, Point(walk.prior.centres))
+    np.testing.assert_array_equal(own.receive(walk, latent.string()).hat, latent.hat)
