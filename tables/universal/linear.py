@@ -80,10 +80,9 @@ class Linear(Experiment):
     title = "the linear model: rounding, dither, soft rounding"
     source = f"{PAPER}, Figures 5 to 9"
     notes = (
-        "Bytes written, of the three images of the paper's pages. BD-rates are against UN + Q. Rows "
-        "of single images are the trained point whose rate is nearest to the published one. The "
-        "paper's models were trained for much longer on other photographs: only the order of the "
-        "ways is comparable.",
+        "Bytes written, of the three images of the paper's pages. BD-rates are against UN + Q. "
+        "Rows of images are the trained point whose rate is nearest to the published one. The "
+        "paper's models were trained for much longer, on other photographs.",
     )
 
     def cells(self, request: Request) -> Iterator[Cell]:
