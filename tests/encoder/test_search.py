@@ -111,9 +111,7 @@ def test_the_band_is_the_middle_of_the_same_image() -> None:
 @pytest.mark.parametrize("name", ["secant", "grid"])
 def test_tiles_find_what_the_whole_finds(name: str) -> None:
     whole = several([[0.05, -0.04, 0.02], [-0.3, 0.1, 0.0]], height=241)
-    tiles = replace(
-        whole, tiles=lambda y: Tiling(1, PIXELS, margin=1, side=3).tiles(*y.shape[-2:])
-    )
+    tiles = replace(whole, tiles=lambda y: Tiling(1, PIXELS, margin=1, side=3).tiles(*y.shape[-2:]))
     assert len(list(tiles.tiles(whole.y_hat))) == 12
     codes = get_search(name).main(tiles)
     assert codes == get_search(name).main(whole)
