@@ -10,7 +10,7 @@ from torch import Tensor
 from latentopt.adapters import Adapter, Tiled
 from latentopt.adapters.tiles import WHOLE, Tile
 
-_SIDE = 32
+DRAFT_SIDE = 32
 """Blocks a side of a tile: gradients hold all that the networks computed of it."""
 
 
@@ -31,7 +31,7 @@ class Draft:
         tiling = Tiled(self._adapter).tiling(self._as_the_model(y_hat))
         if tiling is None:
             return iter([WHOLE])
-        return replace(tiling, side=_SIDE).tiles(*y_hat.shape[-2:])
+        return replace(tiling, side=DRAFT_SIDE).tiles(*y_hat.shape[-2:])
 
     def _as_the_model(self, y_hat: Tensor) -> Tensor:
         """Of its type and on its device."""
