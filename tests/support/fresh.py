@@ -24,5 +24,5 @@ def _server() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["latentopt.zoo", "latentopt.cli.decode"])
+    server.set_forkserver_preload(["latentopt.codec.wrap", "compressai.models", "compressai.zoo"])
     return server

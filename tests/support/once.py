@@ -1,4 +1,4 @@
-"""What follows from weights or densities is computed once: tests wrap the same few models all over."""
+"""What follows from a density or a model is computed once: tests wrap the same few all over."""
 
 import copy
 from collections.abc import Callable, Hashable
