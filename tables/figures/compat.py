@@ -1,6 +1,6 @@
 """What the format `compressai` saves where decoders stay as they are."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import pandas as pd
 
@@ -23,11 +23,10 @@ _GROUPS = (
 )
 """Presets, and their configurations, that are measured on the same images."""
 
-_HEAD = ["codec", *(cell for group in _GROUPS for cell in ("images", *(f"`{p}`" for p in group)))]
 _CODECS = (TINY[0], MEAN)
 
 
-def _cells(codec: str, configs: Iterable[str]) -> list[str]:
+def _cells(codec: str, configs: Collection[str]) -> list[str]:
     """How many images a group of presets was measured on; then what each gains, and its time."""
     rows = run("compat", codec)
     known = [config for config in configs if config in set(rows["config"])]
@@ -41,12 +40,14 @@ def _cell(line: pd.Series) -> str:
     return f"{signed(rate, 1)} % ({ratio(times)}×)"
 
 
-def _table(codecs: Iterable[str]) -> str:
-    cells = {
-        codec: [cell for group in _GROUPS for cell in _cells(codec, group.values())]
-        for codec in codecs
-    }
-    return table(_HEAD, [[NAMES.get(codec, codec), *own] for codec, own in cells.items()])
+def _table(codecs: Sequence[str]) -> str:
+    head, columns = ["codec"], [[NAMES.get(codec, codec) for codec in codecs]]
+    for group in _GROUPS:
+        cells = [_cells(codec, group.values()) for codec in codecs]
+        if any(images for images, *_ in cells):
+            head += ["images", *(f"`{preset}`" for preset in group)]
+            columns += zip(*cells)
+    return table(head, zip(*columns))
 
 
 def readme() -> str:
