@@ -46,7 +46,7 @@ def _table(codecs: Sequence[str]) -> str:
         cells = [_cells(codec, group.values()) for codec in codecs]
         if any(images for images, *_ in cells):
             head += ["images", *(f"`{preset}`" for preset in group)]
-            columns += zip(*cells)
+            columns += map(list, zip(*cells))
     return table(head, zip(*columns))
 
 
