@@ -325,7 +325,9 @@ ROUNDING = Recipe("int", None)
 _ONE = Effort(Schedule(1, (0.3, 0.3), (0.4, 0.4), caution=4), verify=False)
 _SIDE_FIVE = Schedule(5, (0.5, 0.1), (0.5, 0.4), caution=2.5, momentum=0.4)
 _SIDE_TEN = Schedule(10, (1.0, 0.1), (0.3, 0.3), caution=2, momentum=0.4)
-_TWO = Effort(Schedule(2, (1.0, 0.5), (0.3, 0.3), caution=2), side=_SIDE_FIVE)
+_THREE = Effort(
+    Schedule(3, (1.5, 0.4), (0.3, 0.3), caution=2, momentum=0.3), side=_SIDE_FIVE
+)
 _TEN = Effort(Schedule(10, (2.0, 0.3), (0.25, 0.1)), side=_SIDE_FIVE)
 _TENS = Effort(Schedule(30, (2.0, 0.3), (0.25, 0.05)), side=_SIDE_TEN, refits=1)
 _SIXTY = Effort(Schedule(60, (2.0, 0.1), (0.2, 0.03)), side=_SIDE_TEN, refits=2, draft=False)
@@ -360,7 +362,7 @@ PRESETS = {
     "default": _factorized(
         replace(
             _PLAIN,
-            effort=_TWO,
+            effort=_THREE,
             contextual=replace(_PLAIN, quant="int", effort=_probed(_TEN)),
         )
     ),
@@ -376,7 +378,7 @@ PRESETS = {
 
 # Integers at fixed scales leave all of the gain to the search, so that each step is worth more; and
 # the model's own coder takes its time whatever the search does.
-_NATIVE_TWO = replace(_TWO, side=None, verify=False)
+_NATIVE_TWO = Effort(Schedule(2, (1.0, 0.5), (0.3, 0.3), caution=2), verify=False)
 _NATIVE_FOUR = Effort(Schedule(4, (1.5, 0.3), (0.3, 0.2), caution=2), side=_SIDE_FIVE)
 _NATIVE_TENS, _NATIVE_SIXTY = replace(_TENS, refits=0), replace(_SIXTY, refits=0)
 
