@@ -19,7 +19,7 @@ from latentopt.encoder.prices import Prices
 from latentopt.encoder.refine import Field, Objective, refine
 from latentopt.encoder.sensitivity import Sensitivity, probe, sensitivity_of
 from latentopt.latents import Prior, Walk
-from latentopt.latents.lattice import LatticeChannel
+from latentopt.latents.lattice import LatticeChannel, pack
 from latentopt.lattices import LATTICES
 
 _LEAST_WEIGHT = 0.5
@@ -141,13 +141,13 @@ class _Fields:
             self.corrections = own.fitted(prior, mean)
         if self.corrections is not None:
             prior = prior.corrected(channel.density, self.corrections)
-        if channel.context:
-            prior = channel.context.adapted(prior, prior.values(np.rint(prior.residual(mean))))
-        lattices = channel.tables.lattices
         if own.adapter.contextual:  # a walk packs other vectors than the estimate
-            lattices = [LATTICES["int"]] * len(lattices)
+            parts = pack(prior.levels, [LATTICES["int"]] * channel.density.levels)
+        else:
+            rounded = prior.values(np.rint(prior.residual(mean)))
+            prior, parts = channel.packed(prior, rounded)
         spreads = channel.density.spreads
-        return Field(spreads, own.prices, lattices, prior, self._y, self._weight)
+        return Field(spreads, own.prices, parts, prior, self._y, self._weight)
 
 
 def _middle(y: Tensor) -> Tensor:
