@@ -18,7 +18,7 @@ from latentopt.bench.plots import plot_rd
 from latentopt.bench.published import RdCurve, published_curve
 from latentopt.bench.sequences import per_sequence, sequence_report
 from latentopt.bench.sweep import evaluate
-from latentopt.bench.task import Plan, RatePoint, checkpoint_points, quality_points
+from latentopt.bench.task import Plan, asked_points
 from latentopt.errors import InputError, LatentoptError
 
 
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     medium = _medium(args, codec, steps)
     configs = parse_all(options.names(args.configs))
-    points = _points(args, codec)
+    points = asked_points(args)
     data = args.data or ("video" if zoo.is_video(codec) else "kodak")
     whole = medium.resolve(data)
     dataset = whole if args.limit is None else whole.first(args.limit)
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         medium=medium,
     )
     label = medium.label(data)
-    out = args.out or Path("results") / f"{codec}-{_slug(label)}"
+    out = args.out or Path("results") / f"{codec}-{slug(label)}"
     exchange.keep(args.imported, out / exchange.IMPORTED)
     export = out / exchange.EXPORTED if args.export else None
     title = f"{codec} on {label}{_part(len(dataset.paths), len(whole.paths))}"
@@ -111,18 +111,7 @@ def _medium(args: argparse.Namespace, codec: str, steps: Sequence[float]) -> Med
     )
 
 
-def _points(args: argparse.Namespace, codec: str) -> list[RatePoint]:
-    if args.weights:
-        return checkpoint_points(codec, args.weights)
-    if args.qualities:
-        return quality_points(codec, options.qualities(args), args.metric)
-    qualities = zoo.qualities(codec, args.metric)
-    if not qualities:
-        raise InputError(f"there are no weights of {codec} for {args.metric}: give --weights FILE")
-    return quality_points(codec, qualities, args.metric)
-
-
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
     """A folder name for a data set given as a path or glob."""
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-") or "data"
 

@@ -12,15 +12,15 @@ from latentopt.bench.summary import against_published, left_out, means, summaris
 def report(rows: pd.DataFrame, title: str, sections: Sequence[str] = ()) -> str:
     """All tables as Markdown, ``sections`` among them, and what a reader must know of them."""
     measured, missing = rows["image"].nunique(), left_out(rows)
-    parts = [f"# {title}", "## Against the baseline", _table(summarise(rows))]
+    parts = [f"# {title}", "## Against the baseline", table(summarise(rows))]
     parts += sections
     published = against_published(rows)
     if not published.empty:
         read = published["rate_vs_published_percent"].notna().any()
         reasons = "Not read: " + "; ".join(published["reason"].unique()) + "."
         parts += ["## Against the published curve, step 1"]
-        parts += [_table(published) if read else reasons]
-    parts += ["## Means", _table(means(rows)), _NOTE]
+        parts += [table(published) if read else reasons]
+    parts += ["## Means", table(means(rows)), _NOTE]
     if missing:
         parts.append(
             f"{len(missing)} of {measured} images were not measured everywhere: left out "
@@ -57,10 +57,15 @@ def write_summary(
     return text
 
 
-_DIGITS = {"bpp": 4, "ms_ssim": 4, "encode_s": 2, "decode_s": 2, "step": 2}
+_DIGITS = {
+    **dict.fromkeys(("bpp", "ms_ssim"), 4),
+    **dict.fromkeys(("encode_s", "decode_s", "step"), 2),
+    **dict.fromkeys(("zeros", "bits", "discrete_1", "discrete_2", "wasserstein"), 4),
+    **dict.fromkeys(("kl_bits", "kl_levels_bits"), 4),
+}
 
 
-def _table(frame: pd.DataFrame) -> str:
+def table(frame: pd.DataFrame) -> str:
     """A Markdown table; columns that hold nothing are left out."""
     if frame.empty:
         return "(none)"

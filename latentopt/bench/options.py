@@ -21,29 +21,34 @@ _VIDEO_OPTIONS = ("gop", "frames", "ahead", "parts")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that `run` reads."""
+    """Declare the options that `latentopt bdrate` reads."""
+    data = (
+        f"{', '.join(IMAGE_SETS)}, a folder, a file or a glob (default: kodak); of a "
+        f"video codec {', '.join(CLIP_SETS)}, a clip, a folder or a glob (default: video)"
+    )
+    add_subject(parser, data)
     add = parser.add_argument
-    add("--codec", required=True, help="one that `latentopt zoo list` shows")
-    add(
-        "--data",
-        help=f"{', '.join(IMAGE_SETS)}, a folder, a file or a glob (default: kodak); of a "
-        f"video codec {', '.join(CLIP_SETS)}, a clip, a folder or a glob (default: video)",
-    )
-    add("--weights", nargs="+", metavar="FILE", help="checkpoints, folders of them, or globs")
-    add("--qualities", metavar="Q,Q", help="which of the codec's weights (default: all)")
-    add(
-        "--metric", default="mse", choices=catalog.METRICS, help="what the weights were trained for"
-    )
     add("--steps", default="1", metavar="S,S", help="quantization step multipliers (default: 1)")
     add("--configs", default=DEFAULT_CONFIGS, help=f"comma-separated (default: {DEFAULT_CONFIGS})")
     add("--device", default="cpu", help="cpu (default) or cuda")
     add("--batch-size", type=int, default=1, help="images of equal size coded together")
-    add("--limit", type=int, metavar="N", help="only the first N images or clips")
-    add("--threads", type=int, help="CPU threads (default: PyTorch's choice)")
     add("--out", type=Path, help="output folder (default: results/CODEC-DATA)")
-    add("--quiet", action="store_true", help="no progress bar")
     _add_exchange(parser)
     _add_clips(parser)
+
+
+def add_subject(parser: argparse.ArgumentParser, data: str) -> None:
+    """Declare what names weights and images; ``data`` says of which the latter can be."""
+    add = parser.add_argument
+    add("--codec", required=True, help="one that `latentopt zoo list` shows")
+    add("--data", help=data)
+    add("--weights", nargs="+", metavar="FILE", help="checkpoints, folders of them, or globs")
+    add("--qualities", metavar="Q,Q", help="which of the codec's weights (default: all)")
+    trained = "what the weights were trained for"
+    add("--metric", default="mse", choices=catalog.METRICS, help=trained)
+    add("--limit", type=int, metavar="N", help="only the first N images or clips")
+    add("--threads", type=int, help="CPU threads (default: PyTorch's choice)")
+    add("--quiet", action="store_true", help="no progress bar")
 
 
 def _add_exchange(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +79,21 @@ def _add_clips(parser: argparse.ArgumentParser) -> None:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Refuse what is wrong whatever the data and the weights are.
+    """Refuse what is wrong with the options of `bdrate`, whatever the data and the weights are.
+
+    Raises:
+        InputError: the message names the option.
+    """
+    check_subject(args)
+    _check_counts(args, "batch_size")
+    numbers(args.steps, "--steps")
+    given = [name for name in _VIDEO_OPTIONS if getattr(args, name) is not None]
+    if given and not catalog.is_video(codec := catalog.canonical(args.codec)):
+        raise InputError(f"--{given[0]} is for video codecs, and {codec} codes images")
+
+
+def check_subject(args: argparse.Namespace) -> None:
+    """The same of what :func:`add_subject` declares.
 
     Raises:
         InputError: the message names the option.
@@ -82,18 +101,17 @@ def check(args: argparse.Namespace) -> None:
     codec = catalog.canonical(args.codec)
     if args.threads is not None and not 1 <= args.threads <= _MOST_THREADS:
         raise InputError(f"--threads {args.threads}: must be from 1 to {_MOST_THREADS}")
-    for name in ("limit", "batch_size"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise InputError(f"--{name.replace('_', '-')} {value}: must be at least 1")
-    numbers(args.steps, "--steps")
+    _check_counts(args, "limit")
     if args.weights and args.qualities:
         raise InputError("--weights and --qualities exclude each other: give one")
     for quality in qualities(args):
         catalog.check_quality(codec, quality, args.metric)
-    given = [name for name in _VIDEO_OPTIONS if getattr(args, name) is not None]
-    if given and not catalog.is_video(codec):
-        raise InputError(f"--{given[0]} is for video codecs, and {codec} codes images")
+
+
+def _check_counts(args: argparse.Namespace, name: str) -> None:
+    value = getattr(args, name)
+    if value is not None and value < 1:
+        raise InputError(f"--{name.replace('_', '-')} {value}: must be at least 1")
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def plot_rd(
         title="lower is better",
     )
     left.legend()
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_gains(rows: pd.DataFrame, path: Path, title: str) -> None:
@@ -72,12 +72,12 @@ def plot_gains(rows: pd.DataFrame, path: Path, title: str) -> None:
     gains.loc[rows["codec"].unique(), list(in_order)].plot.bar(ax=right, rot=12)
     right.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     right.set(xlabel="", ylabel="BD-rate, in %", title="against the codec itself; lower is better")
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_effort(points: Sequence[tuple[str, float, float]], path: Path, title: str) -> None:
     """Save a PNG of what encode time buys: (label, encode time ratio, cost in %) of each point."""
-    figure = _figure(width=8)
+    figure = drawing(width=8)
     axes = figure.subplots()
     ratios, costs = zip(*((ratio, cost) for _, ratio, cost in points))
     axes.plot(ratios, costs, marker=".")
@@ -89,7 +89,7 @@ def plot_effort(points: Sequence[tuple[str, float, float]], path: Path, title: s
         ylabel="cost against rounding, in % of the rate",
         title=title,
     )
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_bits(explanation: Explanation, x_hat: Tensor, path: Path) -> None:
@@ -98,7 +98,7 @@ def plot_bits(explanation: Explanation, x_hat: Tensor, path: Path) -> None:
     Left: the decoded image (1, 3, H, W). Middle: bits per pixel of each position of its latents.
     Right: bits of the channels of its main latent, those with the most on top.
     """
-    figure = _figure(width=16)
+    figure = drawing(width=16)
     image, places, bars = figure.subplots(1, 3)
     image.imshow(to_uint8(x_hat).permute(1, 2, 0).cpu().numpy())
     image.set_title("decoded")
@@ -116,19 +116,21 @@ def plot_bits(explanation: Explanation, x_hat: Tensor, path: Path) -> None:
 
 def _panels(width: float) -> tuple[Figure, Axes, Axes]:
     """A figure of two panels, the right one of differences to zero."""
-    figure = _figure(width)
+    figure = drawing(width)
     left, right = figure.subplots(1, 2)
     right.axhline(0.0, color="grey", linewidth=0.8)
     return figure, left, right
 
 
-def _figure(width: float) -> Figure:
-    figure = Figure(figsize=(width, 5), layout="constrained")
-    FigureCanvasAgg(figure)  # no global pyplot state, no display
-    return figure
+def drawing(width: float) -> Figure:
+    """An empty one, so many inches wide."""
+    made = Figure(figsize=(width, 5), layout="constrained")
+    FigureCanvasAgg(made)  # no global pyplot state, no display
+    return made
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """As a PNG with a grid, whole or not at all; its folder is made where there is none."""
     for axes in figure.axes:
         axes.grid(alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)

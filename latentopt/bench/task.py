@@ -1,5 +1,6 @@
 """What is to be measured: rate points, and a plan that falls into tasks."""
 
+import argparse
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from latentopt import __version__, zoo
+from latentopt.bench import options
 from latentopt.bench.configs import Configuration
 from latentopt.bench.datasets import Dataset
 from latentopt.bench.items import Images, Item, Medium
@@ -52,6 +54,23 @@ def checkpoint_points(codec: str, paths: Iterable[str | Path]) -> list[RatePoint
     stems = [Path(f.name.removesuffix(".tar")).stem for f in files]
     names = [s if stems.count(s) == 1 else str(f) for s, f in zip(stems, files)]
     return [RatePoint(name, _Load(codec, weights=file)) for name, file in zip(names, files)]
+
+
+def asked_points(args: argparse.Namespace) -> list[RatePoint]:
+    """Rate points that `options.add_subject` names: checkpoints, or some of a codec's weights.
+
+    Raises:
+        InputError: there are none.
+    """
+    codec = zoo.canonical(args.codec)
+    if args.weights:
+        return checkpoint_points(codec, args.weights)
+    if args.qualities:
+        return quality_points(codec, options.qualities(args), args.metric)
+    qualities = zoo.qualities(codec, args.metric)
+    if not qualities:
+        raise InputError(f"there are no weights of {codec} for {args.metric}: give --weights FILE")
+    return quality_points(codec, qualities, args.metric)
 
 
 @dataclass(frozen=True)

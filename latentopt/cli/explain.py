@@ -70,7 +70,9 @@ def _own(job: Job) -> bytes:
     """The content, unless it is for another decoder, of whose choices nothing is known."""
     data = job.data()
     if native.is_foreign(data):
-        raise InputError(f"{job.name}: is for CompressAI's own decoder, and explains nothing")
+        raise InputError(
+            f"{job.name}: is for CompressAI's own decoder, whose strings explain nothing: use info"
+        )
     return data
 
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "explain": "show where the bits of a file went",
     "compare": "measure how far a decoded image is from its original",
     "bdrate": "measure rate savings on a data set",
+    "gaps": "measure how far a codec's latent is from what is coded of it",
     "report": "make one HTML page of what bdrate measured",
     "zoo": "list, fetch and add codecs",
 }

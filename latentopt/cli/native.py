@@ -15,7 +15,7 @@ from latentopt.cli.arguments import refuse
 from latentopt.cli.coded import naming
 from latentopt.cli.progress import Stage, frames, progress
 from latentopt.cli.sources import Kind, content
-from latentopt.errors import InputError
+from latentopt.errors import InputError, WeightsError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -191,7 +191,14 @@ def codec(args: argparse.Namespace, stage: Stage, wrap: Callable[..., T]) -> T:
     from latentopt.codec.formats import NATIVE
     from latentopt.codec.recipe import get_preset
 
-    made = wrap(model.model(args, stage), get_preset("fast", NATIVE))
+    try:
+        loaded = model.model(args, stage)
+    except WeightsError as error:
+        raise WeightsError(
+            f"{error}; CompressAI's files name an architecture and no weights: where others wrote "
+            f"this one, name them, such as --codec tiny-{args.codec}"
+        ) from error
+    made = wrap(loaded, get_preset("fast", NATIVE))
     if not args.weights:  # whose quality no header knows
         put_label(args, made)
     return made

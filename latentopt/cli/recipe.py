@@ -102,7 +102,7 @@ def _words(args: argparse.Namespace) -> "Words":
 
 def recipe(args: argparse.Namespace) -> "Recipe":
     """What the options say, on top of their preset."""
-    from latentopt.codec.recipe import get_preset, preset_for
+    from latentopt.codec.recipe import get_preset
     from latentopt.encoder import Ahead
     from latentopt.latents.dither import Dither
 
@@ -110,7 +110,7 @@ def recipe(args: argparse.Namespace) -> "Recipe":
     if args.dither is not None:
         words["dither"] = Dither(args.dither, args.dithered or "all")
     is_native = native.is_native(args)
-    base = get_preset(args.preset or ("default" if is_native else preset_for(words)), args.format)
+    base = get_preset(preset(args), args.format)
     if args.preset in _SLOW and sys.stderr.isatty():
         base = _with_bar(base)
     portable = None if is_native else args.portable  # it is the model's own arithmetic
@@ -118,14 +118,22 @@ def recipe(args: argparse.Namespace) -> "Recipe":
     return made.but(lmbda=args.lmbda)
 
 
+def preset(args: argparse.Namespace) -> str:
+    """The one that is named, or that options without one are said on top of."""
+    from latentopt.codec.recipe import preset_for
+
+    unnamed: Words = {} if native.is_native(args) else {**_words(args), "ahead": args.ahead or None}
+    return args.preset or preset_for(unnamed)
+
+
 def codec_of(args: argparse.Namespace) -> dict[str, object]:
-    """With what is coded, in the words of the options; without those that were not given."""
+    """With what is coded, in the words of the options; without what does not apply."""
     weights = args.weights.name if args.weights else None
     named = {
         "codec": args.codec,
         "weights": weights,
         "quality": args.quality,
-        "preset": args.preset,
+        "preset": preset(args),
     }
     return {name: value for name, value in named.items() if value is not None}
 

@@ -152,8 +152,8 @@ class Recipe:
         excluded = self.effort, self.scales, self.adaptive, self.context, self.pmf == "paper"
         if any(excluded):
             raise InputError(
-                "dither excludes effort, scales, adaptive, context and pmf='paper': leave them out, or "
-                "use the preset plain in place of one that has them"
+                "dither excludes effort, scales, adaptive, context and pmf='paper': leave them "
+                "out, or use the preset plain in place of one that has them"
             )
 
     def _check_alternative(self, which: str, other: "Recipe") -> None:

@@ -30,6 +30,8 @@ for line in sys.argv[1:]:
 """
 
 REFUSED = {
+    "gaps --codec tiny-ssf2020": "gaps are of image codecs",
+    "gaps --codec tiny-mbt2018 --limit 0": "--limit 0: must be at least 1",
     "encode x.png --quality 9": "has no quality 9: there are 1, 2, 3, 4",
     "encode x.png --codec mbt2018-mean --weights absent.pt": "absent.pt: no such file",
     "encode x.png --codec mbt2018-mean --weights x.png --quality 2": "not allowed with",

@@ -167,7 +167,7 @@ def test_real_factorized_codec(
     psnr = 10 * torch.log10(255**2 / mse)
     assert psnr > 25 and size < 128 * 96
     quality = rf"{size} bytes, {size * 8 / (128 * 96):.4f} bpp, {psnr:.2f} dB, \d+\.\d s"
-    how = "bmshj2018_factorized bmshj2018-factorized-q2.pt"
+    how = "bmshj2018_factorized bmshj2018-factorized-q2.pt plain"
     assert re.fullmatch(rf"{quality}, {how}: {re.escape(str(coded))}\n", printed.out)
     assert printed.err == ""
 

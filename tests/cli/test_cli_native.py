@@ -54,7 +54,9 @@ def test_info(coded: Path, capsys: Printed) -> None:
 
 def test_refused(coded: Path, tmp_path: Path, capsys: Printed) -> None:
     refused = Refused(tmp_path, capsys)
-    refused("is for CompressAI's own decoder, and explains nothing", "explain", coded)
+    refused(
+        "is for CompressAI's own decoder, whose strings explain nothing: use info", "explain", coded
+    )
     decode = ("decode", coded, "-o", tmp_path / "y.png", *CODEC)
     refused("not a latentopt file", *decode, "--format", "latentopt")
     coded.write_bytes(coded.read_bytes() + b"x")
@@ -75,3 +77,15 @@ def test_clips(tmp_path: Path, capsys: Printed) -> None:
     assert run("decode", path, "-o", tmp_path / "d.y4m", "--codec", "tiny-ssf2020") == 0
     with open_clip(tmp_path / "d.y4m") as decoded:
         assert [to_uint8(x).shape for x in decoded] == [(3, 64, 64)] * 3
+
+
+def test_weights_that_the_header_cannot_name(
+    coded: Path, tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latentopt.media.download.fetch", _no_network)
+    hint = "name them, such as --codec tiny-mbt2018-mean"
+    Refused(tmp_path, capsys)(hint, "decode", coded, "-o", tmp_path / "y.png")
+
+
+def _no_network(*_: object) -> None:
+    raise OSError("no network")
