@@ -325,9 +325,7 @@ ROUNDING = Recipe("int", None)
 _ONE = Effort(Schedule(1, (0.3, 0.3), (0.4, 0.4), caution=4), verify=False)
 _SIDE_FIVE = Schedule(5, (0.5, 0.1), (0.5, 0.4), caution=2.5, momentum=0.4)
 _SIDE_TEN = Schedule(10, (1.0, 0.1), (0.3, 0.3), caution=2, momentum=0.4)
-_THREE = Effort(
-    Schedule(3, (1.5, 0.4), (0.3, 0.3), caution=2, momentum=0.3), side=_SIDE_FIVE
-)
+_THREE = Effort(Schedule(3, (1.5, 0.4), (0.3, 0.3), caution=2, momentum=0.3), side=_SIDE_FIVE)
 _TEN = Effort(Schedule(10, (2.0, 0.3), (0.25, 0.1)), side=_SIDE_FIVE)
 _TENS = Effort(Schedule(30, (2.0, 0.3), (0.25, 0.05)), side=_SIDE_TEN, refits=1)
 _SIXTY = Effort(Schedule(60, (2.0, 0.1), (0.2, 0.03)), side=_SIDE_TEN, refits=2, draft=False)
@@ -344,12 +342,14 @@ def _probed(effort: Effort) -> Effort:
 _PLAIN = Recipe("auto", None, scales=True, adaptive=True)
 _SPLIT = replace(_PLAIN, shift=Secant(), direction="split")
 _SEARCHED = replace(_SPLIT, quant="int")
+# Vectors with a context take time to decode: a tenth of a second for a small photograph.
+_SEEING = replace(_SPLIT, context=True)
 
 
 def _factorized(preset: Recipe) -> Recipe:
     """The preset with what a factorized prior, which knows nothing of an image, gains most from.
 
-    Integers: levels that are adapted would repack the vectors of other lattices.
+    Integers, with which a context costs least time to decode.
     """
     own = replace(preset, quant="int", context=True, contextual=None)
     return replace(preset, factorized=own)
@@ -367,10 +367,10 @@ PRESETS = {
         )
     ),
     "slow": _factorized(
-        replace(_SPLIT, effort=_TENS, contextual=replace(_SEARCHED, effort=_probed(_TENS)))
+        replace(_SEEING, effort=_TENS, contextual=replace(_SEARCHED, effort=_probed(_TENS)))
     ),
     "best": _factorized(
-        replace(_SPLIT, effort=_SIXTY, contextual=replace(_SEARCHED, effort=_probed(_SIXTY)))
+        replace(_SEEING, effort=_SIXTY, contextual=replace(_SEARCHED, effort=_probed(_SIXTY)))
     ),
 }
 """By name, from the cheapest encoder but `paper` on; docs/measurements.md has times and gains."""

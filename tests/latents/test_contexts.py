@@ -181,7 +181,9 @@ def test_a_search_keeps_the_vectors_that_it_chose_for() -> None:
     values, prior = waves((6, 9, 11))
     for name, on in (("int", False), ("e8", True)):
         own = narrowed(CHANNELS[name])
-        latent = own.send(InGroups(prior, [np.arange(len(values))]), Point(values), None, own.nearest)
+        latent = own.send(
+            InGroups(prior, [np.arange(len(values))]), Point(values), None, own.nearest
+        )
         assert latent.adapted is on
 
 

@@ -8,8 +8,6 @@ docs/reference/format.md has it to the last bit.
 import numpy as np
 from numpy.typing import NDArray
 
-from latentopt.latents.lattice.placed import PLACES
-
 _ROUNDS = 10
 _FACTORS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _BUMPS = 0x9E3779B9, 0xBB67AE85

@@ -189,17 +189,13 @@ class LatticeChannel:
         fixed = np.array([not lattice.has_whole_units for lattice in self.tables.lattices])
         return Context(predictor, self.tables.magnitudes(UNIT), self.density.ladder, fixed)
 
-    def packed(
-        self, prior: Prior, values: NDArray[np.floating]
-    ) -> tuple[Prior, Sequence[Part]]:
+    def packed(self, prior: Prior, values: NDArray[np.floating]) -> tuple[Prior, Sequence[Part]]:
         """The prior and the vectors of a whole latent ``values`` (n,), whose context is itself."""
         if not self.context:
             return prior, pack(prior.levels, self.tables.lattices)
         levels, centres, crossed = prior.levels.copy(), prior.centres.copy(), list[Part]()
 
-        def carry(
-            index: NDArray[np.int64], own: Prior, base: Base | None
-        ) -> NDArray[np.floating]:
+        def carry(index: NDArray[np.int64], own: Prior, base: Base | None) -> NDArray[np.floating]:
             levels[index], centres[index] = own.levels, own.centres
             crossed.extend(part.placed(index) for part in self.parts(own, base))
             return own.residual(values[index])
@@ -336,7 +332,6 @@ class _Receiver(_Side):
         if escapes:
             _put_escaped(chosen, masks, self._decoder.integers(escapes))
         return chosen
-
 
     def _least_bits(self, part: Part) -> float:
         """What the vectors of a part cost at least; nothing is known of those that were moved."""

@@ -1,7 +1,7 @@
-"""Cosets in two steps: what the first coordinates of a point are modulo the lattice's, then the rest.
+"""Cosets in two steps: the residues of a point's first coordinates, then those of the others.
 
-E8 has 256 cosets, but 32 such halves, each of which 8 may follow: alphabets that cost a sixth of the
-time where each vector has its own.
+E8 has 256 cosets, but 32 such halves, each of which 8 may follow: where each vector has alphabets
+of its own, these take a sixth of the time.
 """
 
 from dataclasses import dataclass
@@ -62,7 +62,8 @@ def _halves(name: str) -> Halves:
     first, a = np.unique(cosets[:, :cut], axis=0, return_inverse=True)
     second, b = np.unique(cosets[:, cut:], axis=0, return_inverse=True)
     a, b = a.reshape(-1), b.reshape(-1)
-    each = np.array([np.sort(b[a == k]) for k in range(len(first))])  # as many for each: it is a group
+    # As many follow each, as cosets are a group.
+    each = np.array([np.sort(b[a == k]) for k in range(len(first))])
     following, kind = np.unique(each, axis=0, return_inverse=True)
     position = np.array([np.searchsorted(each[i], j) for i, j in zip(a, b)])
     coset = np.empty(each.shape, np.int32)
