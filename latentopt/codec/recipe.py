@@ -245,8 +245,9 @@ class Recipe:
         if "parts" in changes:
             named = changes["parts"]
             changes["parts"] = named if isinstance(named, str) else tuple(named)
-        if changes.get("quant", "int") != "int":  # what presets do for factorized priors is for int
-            return replace(self, factorized=None)._with(changes)
+        if self.factorized and changes.get("quant", "int") != "int":
+            # Presets have their contexts on the lattices that they chose.
+            return replace(self, factorized=None, context=False)._with(changes)
         return self._with(changes)
 
     def _in(self, name: str) -> "Recipe":

@@ -1,7 +1,7 @@
 """The refinement of one codec's main latents: what :func:`refine` needs, from the codec's parts."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from latentopt.encoder.prices import Prices
 from latentopt.encoder.refine import Field, Objective, refine
 from latentopt.encoder.sensitivity import Sensitivity, probe, sensitivity_of
 from latentopt.latents import Prior, Walk
-from latentopt.latents.lattice import LatticeChannel, pack
+from latentopt.latents.lattice import LatticeChannel, Part, pack
 from latentopt.lattices import LATTICES
 
 _LEAST_WEIGHT = 0.5
@@ -142,7 +142,7 @@ class _Fields:
         if self.corrections is not None:
             prior = prior.corrected(channel.density, self.corrections)
         if own.adapter.contextual:  # a walk packs other vectors than the estimate
-            parts = pack(prior.levels, [LATTICES["int"]] * channel.density.levels)
+            parts: Sequence[Part] = pack(prior.levels, [LATTICES["int"]] * channel.density.levels)
         else:
             rounded = prior.values(np.rint(prior.residual(mean)))
             prior, parts = channel.packed(prior, rounded)

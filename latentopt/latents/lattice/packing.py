@@ -3,11 +3,14 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latentopt.lattices import LATTICES, Lattice
+
+Runs = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class Part:
 
     lattice: Lattice
     index: NDArray[np.int64]  # (n, v) places in the flattened latent
-    runs: tuple[tuple[int, int, int], ...]  # (level, start, stop) of the rows of each level
+    runs: Runs  # (level, start, stop) of the rows of each level
 
     @property
     def levels(self) -> NDArray[np.int64]:
@@ -31,16 +34,26 @@ class Part:
         """(n, 1) level of each coordinate, or (n, v) where they differ."""
         return self.levels[:, None]
 
-    def placed(self, index: NDArray[np.int64]) -> "Part":
+    def placed(self, index: NDArray[np.int64]) -> Self:
         """The same where its elements have the places ``index`` (k,)."""
         return replace(self, index=index[self.index])
 
-    def select(self, rows: NDArray[np.bool_]) -> "Part":
+    @property
+    def columns(self) -> dict[str, NDArray[np.int64]]:
+        """What it knows of each vector, (n, v) each, by name."""
+        names = (field.name for field in fields(self) if field.name not in ("lattice", "runs"))
+        return {name: getattr(self, name) for name in names}
+
+    def select(self, rows: NDArray[np.bool_]) -> Self:
         """Some of the vectors."""
         ends = np.concatenate([[0], np.cumsum(rows)])
         runs = ((level, int(ends[a]), int(ends[b])) for level, a, b in self.runs)
         kept = tuple(run for run in runs if run[1] < run[2])
-        return replace(self, index=self.index[rows], runs=kept)
+        return self.having(kept, {name: column[rows] for name, column in self.columns.items()})
+
+    def having(self, runs: Runs, columns: dict[str, NDArray[np.int64]]) -> Self:
+        """Other vectors of the same lattice."""
+        return type(self)(lattice=self.lattice, runs=runs, **columns)
 
 
 @dataclass(frozen=True)
@@ -54,9 +67,6 @@ class Moved(Part):
     @property
     def own_levels(self) -> NDArray[np.int64]:
         return self.own
-
-    def select(self, rows: NDArray[np.bool_]) -> "Moved":
-        return replace(super().select(rows), own=self.own[rows], moves=self.moves[rows])
 
 
 def joined(parts: Sequence[Part]) -> list[Part]:
@@ -74,12 +84,12 @@ def _joined(several: Sequence[Part]) -> Part:
         for start, part in zip(starts, several)
         for level, a, b in part.runs
     )
-    arrays = {f.name for f in fields(several[0])} - {"lattice", "runs"}
-    columns = {name: np.concatenate([getattr(p, name) for p in several]) for name in arrays}
-    return replace(several[0], runs=runs, **columns)
+    each = [part.columns for part in several]
+    columns = {name: np.concatenate([own[name] for own in each]) for name in each[0]}
+    return several[0].having(runs, columns)
 
 
-def pack(levels: NDArray[np.int16], lattices: Sequence[Lattice]) -> list[Part]:
+def pack(levels: NDArray[np.integer], lattices: Sequence[Lattice]) -> list[Part]:
     """Cut the elements of a latent, given their levels (n,), into vectors.
 
     Elements are sorted by level (stably, on integers, so that encoder and decoder agree) and each
