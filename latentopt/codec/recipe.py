@@ -378,10 +378,16 @@ PRESETS = {
 
 
 # Integers at fixed scales leave all of the gain to the search, so that each step is worth more; and
-# the model's own coder takes its time whatever the search does.
+# the model's own coder takes its time whatever the search does. From four steps on momentum pays,
+# and from thirty on it pays to ask how sensitive this image is, rather than random latents.
+_FOUR = Schedule(4, (1.5, 0.3), (0.3, 0.2), caution=2, momentum=0.4)
+_THIRTY = Schedule(30, (2.0, 0.2), (0.25, 0.1), momentum=0.7)
 _NATIVE_TWO = Effort(Schedule(2, (1.0, 0.5), (0.3, 0.3), caution=2), verify=False)
-_NATIVE_FOUR = Effort(Schedule(4, (1.5, 0.3), (0.3, 0.2), caution=2), side=_SIDE_FIVE)
-_NATIVE_TENS, _NATIVE_SIXTY = replace(_TENS, refits=0), replace(_SIXTY, refits=0)
+_NATIVE_FOUR = Effort(_FOUR, side=_SIDE_FIVE)
+_NATIVE_TENS = Effort(_THIRTY, side=_SIDE_TEN, probes=2)
+_NATIVE_SIXTY = Effort(
+    Schedule(60, (2.0, 0.1), (0.2, 0.1), momentum=0.8), side=_SIDE_TEN, probes=2, draft=False
+)
 
 
 def _native(effort: Effort, contextual: Effort) -> Recipe:
