@@ -17,8 +17,8 @@ from latentopt.densities import FactorizedDensity, GaussianDensity, LaplaceDensi
 from latentopt.latents import AtOnce, OfChannels, Point, Prior
 from latentopt.latents.dither import PLACES, Dither, DitherChannel, GaussChannel
 from latentopt.latents.dither.gauss import widths
-from latentopt.latents.dither.soft import soft_places
-from latentopt.latents.dither.tables import PlacedAxis
+from latentopt.latents.dither.soft import SoftDensity, soft_places
+from latentopt.latents.lattice.placed.tables import PlacedAxis
 from latentopt.lattices import LATTICES, RULES
 from latentopt.quantizers import soft_reconstruction, soft_round, soft_round_inverse
 
@@ -68,7 +68,7 @@ def test_the_rate_of_soft_rounding_is_that_of_its_density(density: type, alpha: 
     ends = [soft_round_inverse(z + d, alpha).numpy() for d in (0.5, -0.5)]
     p = np.maximum(own.cdf(0, ends[0]) - own.cdf(0, ends[1]), 1e-300)
     expected = -(p * np.log2(p)).sum() * float(z[1] - z[0])
-    tables = PlacedAxis.of(own, 0, INT, 0, alpha)
+    tables = PlacedAxis.of(SoftDensity(own, alpha), 0, INT, 0)
     entropies = [(c.counts.counts / 2**24) @ c.counts.bits for c in tables.tables]
     weights = tables.mass / tables.mass.sum()
     entropy = weights @ entropies - weights @ np.log2(weights * 64)

@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 from latentopt.bitstream.ans import SymbolDecoder
 from latentopt.densities import Density, Floats
 from latentopt.latents.channel import Point
-from latentopt.latents.dither.dithered import DitheredLatent, Vectors
-from latentopt.latents.dither.philox import PLACES, places
+from latentopt.latents.dither.dithered import DitheredLatent
+from latentopt.latents.dither.philox import places
 from latentopt.latents.dither.reconstruction import Reconstruction
-from latentopt.latents.dither.soft import soft_targets
-from latentopt.latents.dither.spacing import spacing
+from latentopt.latents.dither.soft import SoftDensity, soft_targets
 from latentopt.latents.dither.tables import DitherTables
 from latentopt.latents.lattice.channel import MANY, nearest_points
 from latentopt.latents.lattice.packing import Part, pack
+from latentopt.latents.lattice.placed import PLACES, Placed, spacing
 from latentopt.latents.prior import Prior
 from latentopt.latents.walk import Walk, take_across
 from latentopt.lattices import Rule
 from latentopt.pmf.tables import Ints
 
-Cross = Callable[[Part, NDArray[np.uint8], Prior, NDArray[np.int64]], Vectors]
+Cross = Callable[[Part, NDArray[np.uint8], Prior, NDArray[np.int64]], Placed]
 """One side: the vectors of a part, given their dither and their group's prior and places."""
 
 
@@ -49,7 +49,7 @@ class DitherChannel:
         self, density: Density, rule: Rule, seed: int, alpha: float = 0.0, mean: bool = False
     ):
         self.density, self.seed, self._rule, self._alpha = density, seed, rule, alpha
-        self.tables = DitherTables.of(density, rule, alpha)
+        self.tables = DitherTables.ruled(SoftDensity(density, alpha) if alpha else density, rule)
         self._reconstruct = Reconstruction(density, alpha, mean)
 
     def send(self, walk: Walk, target: Point, /) -> DitheredLatent:
@@ -61,7 +61,7 @@ class DitherChannel:
 
         def nearest(
             part: Part, dither: NDArray[np.uint8], prior: Prior, index: NDArray[np.int64]
-        ) -> Vectors:
+        ) -> Placed:
             residual = prior.residual(target.values[index]).astype(np.float64)
             return _nearest(part, dither, soft_targets(residual, self._alpha))
 
@@ -77,10 +77,10 @@ class DitherChannel:
 
         def read(
             part: Part, dither: NDArray[np.uint8], prior: Prior, index: NDArray[np.int64]
-        ) -> Vectors:
+        ) -> Placed:
             if part.index.size > MANY:
                 decoder.expect(self._least_bits(part))
-            return Vectors.decode(self.tables, decoder, part, dither)
+            return Placed.decode(self.tables, decoder, part, dither)
 
         latent = self._cross(walk, read)
         decoder.finish()
@@ -89,16 +89,15 @@ class DitherChannel:
     def _cross(self, walk: Walk, cross: Cross) -> DitheredLatent:
         """Take each group across: the vectors of its parts, in the order that both sides share."""
         dither = places(self.seed, walk.shape)
-        crossed, arrived = list[Vectors](), list[Floats]()
+        crossed, arrived = list[Placed](), list[Floats]()
 
         def residual_of(index: NDArray[np.int64], prior: Prior) -> NDArray[np.floating]:
             residual = np.empty_like(prior.centres)
             for part in pack(prior.levels, self.tables.lattices):
-                vectors = cross(part, dither[index][part.index], prior, index)
-                arrived.append(self._reconstruct(part, vectors.i))
+                placed = cross(part, dither[index][part.index], prior, index)
+                arrived.append(self._reconstruct(part, placed.i))
                 residual[part.index] = arrived[-1]
-                placed = Part(part.lattice, index[part.index], part.runs)
-                crossed.append(Vectors(placed, vectors.dither, vectors.i))
+                crossed.append(Placed(part.placed(index), placed.moves, placed.i))
             return residual
 
         prior = take_across(walk, residual_of)
@@ -125,7 +124,7 @@ class DitherChannel:
         ).digest()
 
 
-def _nearest(part: Part, dither: NDArray[np.uint8], residual: NDArray[np.float64]) -> Vectors:
+def _nearest(part: Part, dither: NDArray[np.uint8], residual: NDArray[np.float64]) -> Placed:
     lattice = part.lattice
     m = nearest_points(lattice, residual[part.index] - dither * spacing(lattice)).astype(np.int64)
-    return Vectors(part, dither, m * (PLACES // lattice.modulus) + dither)
+    return Placed(part, dither, m * (PLACES // lattice.modulus) + dither)

@@ -17,7 +17,8 @@ from latentopt.densities import Density, Floats, RescaledDensity
 from latentopt.latents.channel import Point
 from latentopt.latents.dither.channel import DitherChannel
 from latentopt.latents.dither.dithered import DitheredLatent
-from latentopt.latents.dither.philox import PLACES, places
+from latentopt.latents.dither.philox import places
+from latentopt.latents.lattice.placed import PLACES
 from latentopt.latents.prior import Prior
 from latentopt.latents.walk import Carry, Walk
 from latentopt.lattices import RULES

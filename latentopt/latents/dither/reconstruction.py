@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from latentopt.densities import Density, Floats
 from latentopt.latents.dither.soft import soft_places
-from latentopt.latents.dither.spacing import spacing
 from latentopt.latents.lattice.packing import Part
+from latentopt.latents.lattice.placed import spacing
 from latentopt.lattices import LATTICES, Lattice
 
 _NODES = 32  # of the integral over a cell of integers

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentopt.densities import Floats
+from latentopt.densities import Density, Floats, RescaledDensity
+from latentopt.densities.base import fingerprint
 from latentopt.errors import InputError
-from latentopt.latents.dither.philox import PLACES
+from latentopt.latents.lattice.placed import PLACES
 
 _IDENTITY = 1e-3
 """Below it soft rounding is the identity but for what float32 has no digits for."""
@@ -77,11 +78,7 @@ def soft_targets(y: Floats, alpha: float) -> Floats:
 
 
 def soft_places(i: NDArray[np.integer], alpha: float) -> Floats:
-    """:func:`soft_reconstruction` of points ``i`` (any shape), in 64ths: what follows the dither.
-
-    Also where the density of s_alpha(y) + u is to be read off: that of y, smoothed by the cell,
-    there has it (eq. 22, as r_alpha(z) + 1/2 is the inverse of z + 1/2, and likewise below).
-    """
+    """:func:`soft_reconstruction` of points ``i`` (any shape), in 64ths: what follows the dither."""
     if not alpha:
         return i / PLACES
     whole, place = np.divmod(i, PLACES)
@@ -89,3 +86,18 @@ def soft_places(i: NDArray[np.integer], alpha: float) -> Floats:
     within = (soft_reconstruction(z, alpha).numpy() * _DIGITS).round() / _DIGITS
     found: Floats = whole + within[place]
     return found
+
+
+class SoftDensity(RescaledDensity):
+    """Of s_alpha(y), of which a cell has what y has between the inverses of its ends (eq. 22)."""
+
+    def __init__(self, density: Density, alpha: float):
+        super().__init__(density, ())
+        self._alpha = alpha
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(f"soft {super().fingerprint} {self._alpha}".encode())
+
+    def cdf(self, level: int, t: Floats) -> Floats:
+        return super().cdf(level, soft_round_inverse(torch.from_numpy(t), self._alpha).numpy())
