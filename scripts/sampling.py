@@ -133,7 +133,7 @@ def image(codec: Codec, x: Tensor, spread: float | None) -> tuple[float, ...]:
     kl = float("nan")
     if spread:
         adapter, [main] = codec.assembly.adapter, codec.encode(x)["y"]
-        y = adapter.analysis(codec.padded(x)).flatten().numpy()
+        y = adapter.analysis(codec.padded(x)).flatten().detach().numpy()
         kl = divergence(adapter.densities[0], main.latent.prior, y, spread) / pixels
     bpp, main_bpp = (
         8 * coded_bytes(out["strings"], 0) / pixels,

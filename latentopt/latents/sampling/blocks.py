@@ -37,8 +37,10 @@ BLOCK = 6.0
 _BATCH = 4
 _FINEST = 64.0
 _LIKELY = 16  # times the largest weight is how many candidates suffice, but for e^-16
-_EXPONENTS = (4.9, 4.5, 4.15, 3.8, 3.5, 3.2, 2.97, 2.75, 2.53, 2.33)
-_EXPONENTS += (2.15, 1.98, 1.78, 1.7, 1.5, 1.31, 1.15, 0.97, 0.8)
+_EXPONENTS = (
+    *(4.9, 4.5, 4.15, 3.8, 3.5, 3.2, 2.97, 2.75, 2.53, 2.33),
+    *(2.15, 1.98, 1.78, 1.7, 1.5, 1.31, 1.15, 0.97, 0.8),
+)
 """Of Zipf's law for the indices of each rank, fitted to those of Gaussian latents by
 scripts/sampling.py --exponents; higher ranks have the last."""
 _NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
@@ -156,11 +158,7 @@ class BlockCoder:
         return np.maximum(np.ceil(bits * _FINEST), 1) / _FINEST
 
     def send(self, levels: Levels, places: Ints64, mean: Floats, drawn: Drawn) -> Blocked:
-        """A sample of each element's posterior around ``mean`` (n,).
-
-        Raises:
-            InputError: a mean is not finite, or absurdly far.
-        """
+        """A sample of each element's posterior around ``mean`` (n,)."""
         cut = Cut.of(self._information[levels], self.kind.block)
         posterior = Posterior(self._steps, levels, mean, self._spread)
         can = posterior.is_within_reach(cut, self.kind)

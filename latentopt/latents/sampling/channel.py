@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder
 from latentopt.densities import Density, Floats
+from latentopt.errors import BitstreamError, InputError
 from latentopt.latents.channel import Crossed, Kinds, Point
 from latentopt.latents.prior import Prior
 from latentopt.latents.sampling.blocks import KINDS, BlockCoder
@@ -33,6 +34,7 @@ from latentopt.latents.sampling.layers import (
 from latentopt.latents.sampling.steps import Levels
 from latentopt.latents.sampling.which import Sampling
 from latentopt.latents.walk import Walk, take_across
+from latentopt.pmf import Counts
 from latentopt.pmf.tables import Ints
 
 
@@ -57,7 +59,7 @@ class Sampler(Protocol):
     """A coder of samples: one law, :meth:`receive` gives what :meth:`send` gave, bit for bit."""
 
     def send(self, levels: Levels, places: Ints64, mean: Floats, drawn: Drawn) -> Sampled:
-        """Samples of the posteriors around ``mean`` (n,); InputError where it is not finite."""
+        """Samples of the posteriors around ``mean`` (n,)."""
 
     def receive(
         self, levels: Levels, places: Ints64, decoder: SymbolDecoder, drawn: Drawn
@@ -71,6 +73,12 @@ MAKERS: Mapping[str, Callable[[Density, float], Sampler]] = {
     **{kind.name: partial(BlockCoder, kind) for kind in KINDS},
 }
 """By the names that :data:`latentopt.bitstream.headers.SAMPLERS` has."""
+
+_END, _LAST = Counts.from_probabilities(np.ones(256)), np.array([255], np.int32)
+"""What follows all symbols. A decoder that ran out of data reads the first symbol of any alphabet
+for ever, and where that is a likely one it would end as if all were well: this it cannot read."""
+
+_LARGEST = 2.0**22  # of a residual: the narrowest layers, of 1/256, count it in 30 bits
 
 Cross = Callable[[Levels, Ints64, Prior], Sampled]
 """One side: a group's samples, given its levels, its places and its prior."""
@@ -93,7 +101,8 @@ class SampledLatent(Crossed):
 
     def bits(self) -> Floats:
         """(n,) cost of each element."""
-        return self._placed(lambda sampled: sampled.bits(), np.empty(len(self.prior.levels)))
+        n = len(self.prior.levels)
+        return self._placed(lambda sampled: sampled.bits() + _END.bits[0] / n, np.empty(n))
 
     def _placed(
         self, of: Callable[[Sampled], Floats], into: NDArray[np.floating]
@@ -116,6 +125,7 @@ class SampledLatent(Crossed):
         encoder = SymbolEncoder()
         for _, sampled in self.groups:
             sampled.encode(encoder)
+        encoder.run(_END, _LAST)
         return encoder.finish()
 
 
@@ -141,6 +151,8 @@ class SampleChannel:
 
         def sample(levels: Levels, index: Ints64, prior: Prior) -> Sampled:
             mean = prior.residual(target.values[index]).astype(np.float64)
+            if not np.all(np.abs(mean) < _LARGEST):  # also where it is NaN
+                raise InputError("the latent is NaN, infinite or beyond what can be sampled")
             return self._sampler.send(levels, index, mean, drawn)
 
         return self._cross(walk, sample)
@@ -157,6 +169,8 @@ class SampleChannel:
             return self._sampler.receive(levels, index, decoder, drawn)
 
         latent = self._cross(walk, read)
+        if not np.array_equal(decoder.run(_END, 1), _LAST):
+            raise BitstreamError("corrupt: the samples do not end where the string does")
         decoder.finish()
         return latent
 

@@ -22,7 +22,7 @@ from scipy.special import gammainc, gammaincinv
 
 from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder, integer_bits
 from latentopt.densities import Density, Floats
-from latentopt.errors import BitstreamError, InputError
+from latentopt.errors import BitstreamError
 from latentopt.latents.dither.philox import Words
 from latentopt.latents.sampling.drawn import Drawn
 from latentopt.latents.sampling.steps import Levels, Steps
@@ -32,7 +32,6 @@ LAYERS = 256
 _GRID = 4096.0  # widths are multiples of 1 / this, in spreads: last bits do not reach them
 _MOST = 64  # cells that an alphabet has room for; beyond, low bits are coded as they are
 _ROWS = 1 << 14
-_LARGEST = 1 << 30
 
 Ints64 = NDArray[np.int64]
 
@@ -73,15 +72,8 @@ class Cells:
         return Cells(steps, levels, width, dither, shift, first, size)
 
     def nearest(self, mean: Floats) -> Ints64:
-        """(n,) the integers of the points nearest to ``mean``.
-
-        Raises:
-            InputError: it is not finite, or absurdly far.
-        """
-        k = np.floor(mean / self.width - self.dither + 0.5)
-        if not np.all(np.abs(k) < _LARGEST):  # also where it is NaN
-            raise InputError("the latent is NaN, infinite or beyond what can be sampled")
-        return k.astype(np.int64)
+        """(n,) the integers of the points nearest to ``mean``."""
+        return np.floor(mean / self.width - self.dither + 0.5).astype(np.int64)
 
     def points(self, k: Ints64) -> Floats:
         """(n,) of these integers."""
@@ -188,11 +180,7 @@ class LayerCoder:
         return Steps(self._density, noise=0.0)
 
     def send(self, levels: Levels, places: Ints64, mean: Floats, drawn: Drawn) -> Layered:
-        """A sample of each element's posterior around ``mean`` (n,).
-
-        Raises:
-            InputError: a mean is not finite, or absurdly far.
-        """
+        """A sample of each element's posterior around ``mean`` (n,)."""
         cells = self._cells(levels, places, drawn)
         return Layered(cells, cells.nearest(mean))
 
