@@ -9,7 +9,7 @@ import torch
 from compressai.models import MeanScaleHyperprior
 from laboratory import use_laboratory_data
 from support.models import FAMILIES, tiny
-from support.once import integrate_once, keep_dithers, price_once
+from support.once import integrate_once, keep_dithers, measure_once, price_once
 from torch import Tensor, nn
 
 from latentopt import zoo
@@ -26,6 +26,7 @@ def densities_are_worked_out_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         integrate_once(patch)
         price_once(patch)
+        measure_once(patch)
         keep_dithers(patch)
         yield
 

@@ -9,16 +9,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from latentopt.densities import Density, Floats
+from latentopt.densities import TAIL, Density, Floats
 from latentopt.latents.lattice import CdfTables, Tables
 from latentopt.lattices import Lattice
 from latentopt.pmf.cells import cell_probabilities
 
 _MAX_REACH = 2048  # in lattice units; beyond it a coordinate costs what it costs there
 _CPU = torch.device("cpu")
-_RAREST = 2.0**-30  # about what an escaped coordinate pays
+_RAREST = TAIL  # about what an escaped coordinate pays
+_MARGIN = 3.0  # past a support, cells and the noise of the product form no longer reach into it
 
 
 class CoordinateBits:
@@ -36,11 +38,10 @@ class CoordinateBits:
         m = np.arange(-reach, reach + 1)
         rows = []
         for unit in lattice.distinct_units:
-            for level in range(density.levels):
-                if lattice.dim == 1:
-                    mass = cell_probabilities(density, level, lattice, m[:, None])
-                else:
-                    mass = unit * density.smoothed(level, m * unit, lattice.second_moment)
+            for level, (low, high) in enumerate(supports):
+                near = (m * unit > low - _MARGIN) & (m * unit < high + _MARGIN)
+                mass = np.full(len(m), _RAREST)
+                mass[near] = _masses(density, level, lattice, unit, m[near])
                 rows.append(-np.log2(np.maximum(mass, _RAREST)))
         self._keep(rows, density.levels, lattice, device)
 
@@ -57,6 +58,15 @@ class CoordinateBits:
         rows = levels + self._levels * self._classes[:, None]  # (v, n)
         column = m.clamp(-self._reach, self._reach).to(torch.int64) + self._reach
         return self._bits[rows * (2 * self._reach + 1) + column]
+
+
+def _masses(
+    density: Density, level: int, lattice: Lattice, unit: float, m: NDArray[np.int64]
+) -> Floats:
+    """(n,) mass of the coordinates ``m`` (n,) of an axis, as the product form has it."""
+    if lattice.dim == 1:
+        return cell_probabilities(density, level, lattice, m[:, None])
+    return unit * density.smoothed(level, m * unit, lattice.second_moment)
 
 
 class CdfBits(CoordinateBits):

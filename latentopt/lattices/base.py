@@ -67,6 +67,12 @@ class Lattice:
         return tuple(dict.fromkeys(self.units))
 
     @cached_property
+    def axis_keys(self) -> tuple[tuple[int, int], ...]:
+        """Each pair of an axis' class and a residue that it takes, in order."""
+        found = {(c, s) for coset in self.cosets for c, s in zip(self.axis_class, coset)}
+        return tuple(sorted(found))
+
+    @cached_property
     def coset_index(self) -> np.ndarray:
         """(modulus**v,) index of a coset by its pattern read as a number; -1: none."""
         index = np.full(self.modulus**self.dim, -1, dtype=np.int32)

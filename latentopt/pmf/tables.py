@@ -141,7 +141,7 @@ class ProductTable:
     @staticmethod
     def from_arrays(lattice: Lattice, cosets: Ints, *axes: Ints) -> "ProductTable":
         tables = [AxisTable(int(f[0]), Counts(c)) for f, c in zip(axes[::2], axes[1::2])]
-        return ProductTable.of(lattice, Counts(cosets), dict(zip(_axis_keys(lattice), tables)))
+        return ProductTable.of(lattice, Counts(cosets), dict(zip(lattice.axis_keys, tables)))
 
 
 @dataclass(frozen=True)
@@ -323,7 +323,7 @@ def _product(density: Density, level: int, lattice: Lattice) -> ProductTable:
     low, high = density.support(level)
     mass: dict[tuple[int, int], float] = {}
     axes: dict[tuple[int, int], AxisTable] = {}
-    for c, s in _axis_keys(lattice):
+    for c, s in lattice.axis_keys:
         unit = lattice.distinct_units[c]
         step = unit * lattice.modulus
         k = np.arange(np.floor(low / step) - 2, np.ceil(high / step) + 3)
@@ -353,8 +353,3 @@ def _smoothed(density: Density, level: int, lattice: Lattice, m: NDArray[np.int6
         q = density.smoothed(level, distinct * unit, lattice.second_moment)
         columns.append(q[inverse])
     return np.stack(columns, axis=1)
-
-
-def _axis_keys(lattice: Lattice) -> list[tuple[int, int]]:
-    """(axis class, shift) of the one-dimensional tables, in the order in which they are coded."""
-    return sorted({(c, s) for t in lattice.cosets for c, s in zip(lattice.axis_class, t)})

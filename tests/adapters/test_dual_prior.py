@@ -1,7 +1,5 @@
 """DCVC's intra codecs, on small models of the same structure: passes, steps, rates, recognition."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from support.dcvc_models import MAIN, SIDE, BitEstimator, DualPrior, FourPart, lively
+from support.fresh import elsewhere
 from support.models import photo
 from torch import Tensor, nn
 
@@ -206,6 +205,13 @@ def test_batch_and_draft_agree_with_one_image(kind: str) -> None:
         assert [strings[i] for strings in both] == [string for [string] in alone]
 
 
+def decode_all(folder: Path) -> None:
+    torch.set_num_threads(2)
+    for kind, family in FAMILIES.items():
+        codec = latentopt.wrap(lively(family), "e8", shift=False)
+        torch.save(codec.load(folder / f"{kind}.lo"), folder / f"{kind}.pt")
+
+
 def test_files_decode_in_a_fresh_process(tmp_path: Path) -> None:
     """Which shares nothing with this one but the code."""
     paths = {}
@@ -213,16 +219,7 @@ def test_files_decode_in_a_fresh_process(tmp_path: Path) -> None:
         codec = latentopt.wrap(lively(family), "e8")
         codec.save(tmp_path / f"{kind}.lo", X)
         paths[kind] = codec.load(tmp_path / f"{kind}.lo")
-    script = (
-        "import sys, torch, latentopt; sys.path.insert(0, 'tests')\n"
-        "import support.dcvc_models as m\n"
-        "torch.set_num_threads(2)\n"
-        "for kind, family in (('dual', m.DualPrior), ('four', m.FourPart)):\n"
-        "    codec = latentopt.wrap(m.lively(family), 'e8', shift=False)\n"
-        "    torch.save(codec.load(f'{sys.argv[1]}/{kind}.lo'), f'{sys.argv[1]}/{kind}.pt')\n"
-    )
-    command = [sys.executable, "-W", "ignore", "-c", script, str(tmp_path)]
-    subprocess.run(command, check=True)
+    elsewhere(decode_all, tmp_path)
     for kind, expected in paths.items():
         found = torch.load(tmp_path / f"{kind}.pt", weights_only=True)
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)

@@ -1,8 +1,6 @@
 """Files that say what they were coded with: the command line needs nothing else."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import torch
 from compressai.models import MeanScaleHyperprior
 from compressai.models.vbr import MeanScaleHyperpriorVbr
 from support.commands import Refused, pixels, run
+from support.fresh import elsewhere
 from support.models import moving, photo, tiny, tiny_flow
 
 import latentopt
@@ -193,6 +192,5 @@ def test_a_file_decodes_in_a_process_that_knows_nothing_else(image: Path, tmp_pa
     path = coded(image, "--shift", "none")
     (tmp_path / "sent").mkdir()
     alone = path.rename(tmp_path / "sent" / "photo.lo")
-    argv = ["-m", "latentopt", "decode", alone, "-o", tmp_path / "y.png"]
-    subprocess.run([sys.executable, *map(str, argv)], check=True)
+    assert elsewhere(run, "decode", alone, "-o", tmp_path / "y.png") == 0
     assert pixels(tmp_path / "y.png").shape == (3, 50, 70)

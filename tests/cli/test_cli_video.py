@@ -1,14 +1,13 @@
 """The command line on clips: what it writes and prints, what is left of a file that ends early."""
 
 import re
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import torch
 from compressai.models import MeanScaleHyperprior
+from support.fresh import elsewhere
 from support.models import moving, photo, tiny, tiny_flow
 
 from latentopt import wrap
@@ -72,7 +71,7 @@ def test_a_clip_goes_through(clip: Path, weights: Path, capsys: pytest.CaptureFi
 
 def test_a_fresh_process_decodes(coded: Path, weights: Path, tmp_path: Path) -> None:
     argv = ["decode", coded, "-o", tmp_path / "out.y4m", *CODEC, weights]
-    subprocess.run([sys.executable, "-m", "latentopt", *map(str, argv)], check=True)
+    assert elsewhere(run, *argv) == 0
     assert run("decode", coded, "-o", tmp_path / "again.y4m", *CODEC, weights) == 0
     with open_clip(tmp_path / "out.y4m") as found:
         assert found.format == Format(70, 50, Fraction(30)) and len(found) == 3

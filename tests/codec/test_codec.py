@@ -4,8 +4,6 @@ import copy
 import io
 import math
 import pickle
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from compressai.models import (
 from compressai.zoo.image import model_architectures
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.fresh import elsewhere
 from support.models import FAMILIES, photo, tiny
 from torch import nn
 
@@ -263,7 +262,7 @@ def test_shift_never_costs_distortion(real_mean, kodak, search: str, direction: 
     codec = latentopt.wrap(real_mean, "int", shift=search, direction=direction)
     steps = DIRECTIONS[direction]
     for path in kodak[: 3 if steps == 1 else 1]:
-        x = read_image(path)[..., :192, :192]
+        x = read_image(path)[..., :128, :128]
         outs = [c.compress(x) for c in (plain, codec)]
         shown = [c.decompress(**out)["x_hat"] for c, out in zip((plain, codec), outs)]
         error = [float((x_hat - x).square().mean()) for x_hat in shown]
@@ -378,31 +377,30 @@ def test_strings_of_the_wrong_form(tiny_mean: nn.Module) -> None:
 # -- files -----------------------------------------------------------------------------------------
 
 
+def decode_all(folder: Path) -> None:
+    for family, kind in FAMILIES.items():
+        codec = latentopt.wrap(tiny(kind), "oct", shift=False)
+        torch.save(codec.load(folder / f"{family}.lo"), folder / f"{family}.pt")
+
+
 @pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def decoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a file of each family, and what a process that knows no more made of it."""
     folder = tmp_path_factory.mktemp("elsewhere")
     for family, kind in FAMILIES.items():
         codec = latentopt.wrap(tiny(kind), "oct", shift="grid")
         codec.save(folder / f"{family}.lo", photo(77, 99))
-    program = (
-        "import sys; sys.path.insert(0, 'tests'); import torch, latentopt\n"
-        "from support import models\n"
-        "for family, kind in models.FAMILIES.items():\n"
-        "    codec = latentopt.wrap(models.tiny(kind), 'oct', shift=False)\n"
-        "    torch.save(codec.load(f'{sys.argv[1]}/{family}.lo'), f'{sys.argv[1]}/{family}.pt')\n"
-    )
-    subprocess.run([sys.executable, "-W", "ignore", "-c", program, folder], check=True)
+    elsewhere(decode_all, folder)
     return folder
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_fresh_process_decodes_a_file(family: str, elsewhere: Path) -> None:
+def test_a_fresh_process_decodes_a_file(family: str, decoded: Path) -> None:
     codec, x = latentopt.wrap(tiny(FAMILIES[family]), "oct", shift="grid"), photo(77, 99)
-    written = (elsewhere / f"{family}.lo").read_bytes()
+    written = (decoded / f"{family}.lo").read_bytes()
     assert written == codec.save_bytes(x)
     assert len(written) <= size(codec.compress(x)) + 24
-    x_hat = torch.load(elsewhere / f"{family}.pt", weights_only=True)
+    x_hat = torch.load(decoded / f"{family}.pt", weights_only=True)
     torch.testing.assert_close(x_hat, codec(x)["x_hat"], atol=1e-4, rtol=0)
 
 

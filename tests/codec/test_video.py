@@ -1,8 +1,6 @@
 """The wrapped video codec as its users meet it: CompressAI's interface, files, no drift, errors."""
 
 import io
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import torch
 from compressai.models import MeanScaleHyperprior
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.fresh import elsewhere
 from support.models import moving, photo, tiny, tiny_flow
 from torch import nn
 
@@ -183,18 +182,14 @@ def test_files_hold_the_same(oct_codec: VideoCodec, coded: Path) -> None:
     assert overhead <= 40 + 5 * 14 + 10
 
 
+def decode(coded: Path, decoded: Path) -> None:
+    torch.set_num_threads(2)
+    codec = wrap_for(tiny_flow(), read_header(coded))
+    torch.save(list(codec.load(coded)), decoded)
+
+
 def test_a_fresh_process_decodes(coded: Path, oct_codec: VideoCodec, tmp_path: Path) -> None:
-    script = f"""
-import sys; sys.path.insert(0, "tests")
-import torch
-from support.models import tiny_flow
-from latentopt.bitstream import read_header
-from latentopt.codec.wrap import wrap_for
-torch.set_num_threads(2)
-codec = wrap_for(tiny_flow(), read_header({str(coded)!r}))
-torch.save(list(codec.load({str(coded)!r})), {str(tmp_path / "frames.pt")!r})
-"""
-    subprocess.run([sys.executable, "-c", script], check=True)
+    elsewhere(decode, coded, tmp_path / "frames.pt")
     for ours, theirs in zip(oct_codec.load(coded), torch.load(tmp_path / "frames.pt"), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
 

@@ -66,8 +66,8 @@ COMMANDS = {
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A reader's folder, which is the working directory."""
     (tmp_path / "photos").mkdir()
-    for name in ("photo.png", "photos/one.png"):
-        write_png(tmp_path / name, photo(176, 200))
+    write_png(tmp_path / "photo.png", photo(176, 200))
+    write_png(tmp_path / "photos" / "one.png", photo(161, 176))  # MS-SSIM needs as much
     write_clip(tmp_path / "clip.mp4", moving(3, 48, 64), Format(64, 48, Fraction(25)))
     monkeypatch.setenv("LATENTOPT_HOME", str(tmp_path / "registered"))
     monkeypatch.chdir(tmp_path)

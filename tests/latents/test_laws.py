@@ -20,7 +20,7 @@ from latentopt.adapters.dcvc_net import video
 from latentopt.latents import CHANNELS
 from latentopt.latents.dither import Dither
 
-X = photo(70, 100, batch=2)
+X = photo(70, 60, batch=2)
 
 IMAGES: dict[str, Callable[[], nn.Module]] = {
     **{name: lambda family=family: tiny(family) for name, family in FAMILIES.items()},
@@ -72,7 +72,7 @@ def test_the_decoder_gets_what_the_encoder_said(family: str, way: str) -> None:
     coded = codec.encode(X)
     strings = [[one.string for one in latents] for latents in coded.values()]
     for i in range(len(X)):
-        decoded = codec.decode([string[i] for string in strings], (70, 100))
+        decoded = codec.decode([string[i] for string in strings], (70, 60))
         for there, here in zip(decoded, (latents[i] for latents in coded.values())):
             np.testing.assert_array_equal(there.latent.hat, here.latent.hat)
             np.testing.assert_array_equal(there.latent.prior.levels, here.latent.prior.levels)

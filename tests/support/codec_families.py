@@ -11,6 +11,7 @@ from latentopt.adapters import adapter_class
 from latentopt.adapters.dcvc_net import video
 from support.dcvc_models import DualPrior, FourPart, Predicted, lively
 from support.models import FAMILIES, tiny, tiny_flow
+from support.once import made_once
 from support.trees import Inverting
 from support.trees import lively as lively_tree
 
@@ -32,6 +33,7 @@ def checkerboard(seed: int) -> nn.Module:
     return model
 
 
+@made_once
 def inverting(seed: int) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(seed)

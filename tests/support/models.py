@@ -11,8 +11,10 @@ from compressai.models import (
 from torch import Tensor, nn
 
 from latentopt.zoo.flow import SmallScaleSpaceFlow
+from support.once import made_once
 
 
+@made_once
 def tiny(family: type[nn.Module], seed: int = 0, gain: float = 8.0) -> nn.Module:
     """A small codec whose weights are the same everywhere (NumPy's generator, not torch's).
 
@@ -39,6 +41,7 @@ def tiny(family: type[nn.Module], seed: int = 0, gain: float = 8.0) -> nn.Module
     return model.eval()
 
 
+@made_once
 def tiny_flow(seed: int = 0) -> nn.Module:
     """A small scale-space-flow codec, as above."""
     model = SmallScaleSpaceFlow(hidden=6, latent=9, motion=8, hyper=7)

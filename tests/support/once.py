@@ -1,14 +1,37 @@
-"""What follows from a density alone is computed once: tests wrap the same few models all over."""
+"""What follows from a density or a model is computed once: tests wrap the same few all over."""
+
+import copy
+from collections.abc import Callable, Hashable
+from functools import cache, wraps
+from typing import ParamSpec, TypeVar
 
 import pytest
 import torch
+from torch import nn
 
+from latentopt.adapters import Adapter
+from latentopt.codec.seal import Seal
 from latentopt.densities import Density
+from latentopt.encoder import Sensitivity, sensitivity
 from latentopt.encoder.prices import CoordinateBits, Prices
 from latentopt.latents.dither import tables as dither
 from latentopt.latents.lattice import Tables
 from latentopt.lattices import Lattice, Rule
 from latentopt.pmf.tables import Ints
+
+P = ParamSpec("P")
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def made_once(make: Callable[P, Model]) -> Callable[P, Model]:
+    """Copies of the models that ``make`` makes: its CompressAI takes longer over their tables."""
+    kept = cache(make)
+
+    @wraps(make)
+    def copied(*args: P.args, **words: P.kwargs) -> Model:
+        return copy.deepcopy(kept(*args, **words))
+
+    return copied
 
 
 def integrate_once(patch: pytest.MonkeyPatch) -> None:
@@ -48,3 +71,22 @@ def price_once(patch: pytest.MonkeyPatch) -> None:
         return priced[key]
 
     patch.setattr(Prices, "_of", once)
+
+
+def measure_once(patch: pytest.MonkeyPatch) -> None:
+    """The same of what errors cost, which the model says, and what an adapter was told."""
+    measured: dict[tuple[object, ...], Sensitivity] = {}
+    measure = sensitivity.measure
+
+    def once(adapter: Adapter) -> Sensitivity:
+        told = [item for item in vars(adapter).items() if item[0] not in ("model", "_kept")]
+        model = repr(adapter.model), Seal.of(adapter.model).checksum
+        like = next(adapter.model.parameters())
+        key = type(adapter), *told, *model, like.dtype, like.device
+        if not all(isinstance(value, Hashable) for _, value in told):
+            return measure(adapter)
+        if key not in measured:
+            measured[key] = measure(adapter)
+        return measured[key]
+
+    patch.setattr(sensitivity, "measure", once)

@@ -25,6 +25,7 @@ from compressai.models.sensetime import Elic2022Chandelier, Elic2022Official
 from torch import nn
 
 from support.models import photo
+from support.once import made_once
 
 NEXT_LAYOUT = "h_a" in signature(HyperpriorLatentCodec).parameters
 """Whether this CompressAI is one after 1.2.8, see :class:`latentopt.adapters.tree.Root`."""
@@ -97,6 +98,7 @@ MODELS = {
 }
 
 
+@made_once
 def lively(name: str) -> nn.Module:
     """A seeded model whose latent spreads over many levels."""
     with torch.random.fork_rng():

@@ -11,6 +11,7 @@ from compressai.models.vbr import (
 from torch import nn
 
 from support.models import photo
+from support.once import made_once
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "bmshj2018-hyperprior-vbr": lambda: ScaleHyperpriorVbr(8, 12, vr_entbttlnck=True),
@@ -20,6 +21,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
+@made_once
 def lively(name: str) -> nn.Module:
     """A seeded model whose latent, at its highest gain, spreads over several levels."""
     with torch.random.fork_rng():

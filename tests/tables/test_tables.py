@@ -2,6 +2,7 @@
 
 import doctest
 import json
+import shutil
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -42,21 +43,40 @@ FILE = f"{places.TABLES}/toy/{CODEC}.csv"
 ANOTHER_RUN = f"{places.CODED}/lattices/toy/{CODEC}.csv"
 
 
-@pytest.fixture
-def request_(tmp_path: Path) -> Request:
+def toy(folder: Path) -> Request:
     """Two small images, one embedded codec, nothing measured yet."""
     paths = []
     for seed in range(2):
-        paths.append(tmp_path / f"{seed}.png")
+        paths.append(folder / f"{seed}.png")
         write_png(paths[-1], photo(161, 176, seed=seed))
     dataset = Dataset("toy", tuple(paths))
-    rows, committed = tmp_path / "rows", tmp_path / "committed"
+    rows, committed = folder / "rows", folder / "committed"
     committed.mkdir()
     return Request("toy", dataset, resolve([CODEC]), rows, committed, seeds=3, progress=False)
 
 
+@pytest.fixture
+def request_(tmp_path: Path) -> Request:
+    return toy(tmp_path)
+
+
 def by_place(experiment: Experiment, request: Request) -> dict[tuple[str, str], Cell]:
     return {(c.row, c.column): c for c in experiment.cells(request)}
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rows that table 1 measures of hex, which several tests start from."""
+    folder = tmp_path_factory.mktemp("measured")
+    by_place(table1.EXPERIMENT, replace(toy(folder), configs=("hex",)))
+    return folder / "rows"
+
+
+@pytest.fixture
+def hex_only(request_: Request, measured: Path) -> Request:
+    """Of which all rows are there."""
+    shutil.copytree(measured, request_.rows)
+    return replace(request_, configs=("hex",))
 
 
 def test_table1_measures_resumes_and_reuses_what_is_committed(request_: Request) -> None:
@@ -77,8 +97,8 @@ def test_table1_measures_resumes_and_reuses_what_is_committed(request_: Request)
     assert read_rows(elsewhere.rows / FILE).equals(read_rows(file))
 
 
-def test_without_weights_the_committed_rows_are_shown(request_: Request) -> None:
-    asked = replace(request_, configs=("hex",))
+def test_without_weights_the_committed_rows_are_shown(hex_only: Request) -> None:
+    asked = hex_only
     cells = by_place(table1.EXPERIMENT, asked)
     keep(asked.rows, asked.committed)
     there = replace(asked, subjects=[s.recorded() for s in asked.subjects])
@@ -94,9 +114,8 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def test_rows_of_other_weights_or_settings_are_not_reused(request_: Request) -> None:
-    asked = replace(request_, configs=("hex",))
-    by_place(table1.EXPERIMENT, asked)
+def test_rows_of_other_weights_or_settings_are_not_reused(hex_only: Request) -> None:
+    asked = hex_only
     rows = pd.read_csv(asked.rows / FILE)
     rows.loc[rows["point"] == "q1", "weights"] = "0" * 12
     rows.loc[rows["point"] == "q2", "threads"] = 7
@@ -106,9 +125,8 @@ def test_rows_of_other_weights_or_settings_are_not_reused(request_: Request) -> 
     assert set(read_rows(elsewhere.rows / FILE)["point"]) == {"q3", "q4"}
 
 
-def test_what_was_measured_is_kept_once(request_: Request) -> None:
-    asked = replace(request_, configs=("hex",))
-    by_place(table1.EXPERIMENT, asked)
+def test_what_was_measured_is_kept_once(hex_only: Request) -> None:
+    asked = hex_only
     probe, times = "probes/lattices/toy/a.csv", f"{places.TIMES}/toy/{CODEC}.csv"
     write(asked.rows / probe, "codec\na\n")
     write(asked.rows / "probes/lattices/toy/b.csv", "codec\n")  # nothing measured yet
@@ -125,9 +143,8 @@ def test_what_was_measured_is_kept_once(request_: Request) -> None:
     assert (asked.committed / probe).read_text() == "codec\na\nb\n"
 
 
-def test_rows_of_another_run_are_not_kept_twice(request_: Request) -> None:
-    asked = replace(request_, configs=("hex",))
-    by_place(table1.EXPERIMENT, asked)
+def test_rows_of_another_run_are_not_kept_twice(hex_only: Request) -> None:
+    asked = hex_only
     whole = (asked.rows / FILE).read_text().splitlines(keepends=True)
     write(asked.committed / ANOTHER_RUN, "".join(whole[:6]))
     assert keep(asked.rows, asked.committed) == [asked.committed / FILE]
@@ -142,9 +159,12 @@ def test_processes_share_the_work(
     argv += ["--configs", "hex", "--limit", "2", "--out", str(tmp_path / "out")]
     argv += ["--committed", str(tmp_path / "none")]
     together, alone = tmp_path / "together", tmp_path / "alone"
-    assert command.main([*argv, "--rows", str(together), "--jobs", "3"]) == 0  # of two images
-    shares = [list((together / f"share-{k}").rglob("*.csv")) for k in (1, 2, 3)]
-    assert [len(files) for files in shares] == [2, 2, 0]
+    assert command.main([*argv, "--rows", str(together), "--jobs", "2"]) == 0
+    shares = [list((together / f"share-{k}").rglob("*.csv")) for k in (1, 2)]
+    assert [len(files) for files in shares] == [2, 2]
+    none = tmp_path / "no-image"
+    assert command.main([*argv, "--rows", str(none), "--share", "3/3"]) == 0  # of two images
+    assert not list(none.rglob("*.csv"))
     assert command.main([*argv, "--rows", str(alone)]) == 0
     for path in alone.rglob("*.csv"):
         name = path.relative_to(alone)
