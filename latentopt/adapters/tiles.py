@@ -83,6 +83,11 @@ class Tiling:
         return taken, core, slice((start - first) * self.after, (stop - first) * self.after)
 
 
+def is_large(x: Tensor) -> bool:
+    """Whether images (B, 3, H, W) are so large that their transforms are cut."""
+    return x.shape[-2] * x.shape[-1] > _LARGE
+
+
 class Tiled:
     """An adapter's transforms, in tiles where the image is large and the networks allow it."""
 

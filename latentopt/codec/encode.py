@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentopt.adapters import Tiled
+from latentopt.adapters.tiles import is_large
 from latentopt.bitstream import DIRECTIONS, NO_SHIFT, decode_step
 from latentopt.codec.assembly import Assembly
 from latentopt.codec.synthesis import Synthesis, padded
@@ -138,19 +139,30 @@ class Encoder:
         direction, search = self._recipe.direction, self._recipe.shift
         if search is None:
             return [Coded(latent, [NO_SHIFT] * DIRECTIONS[direction]) for latent in latents]
-        codes = search.main(self.shift_problem(latents, x, direction))
-        return [Coded(*pair) for pair in zip(latents, codes)]
+        together = 1 if is_large(x) else len(latents)
+        coded = list[Coded]()
+        for start in range(0, len(latents), together):
+            some = latents[start : start + together]
+            problem = self.shift_problem(some, x[start : start + together], direction)
+            coded += [Coded(*pair) for pair in zip(some, search.main(problem))]
+        return coded
 
     def shift_problem(self, latents: Sequence[Crossed], x: Tensor, direction: str) -> ShiftProblem:
         """What a search of step sizes solves for main latents of images ``x`` (B, 3, H, W)."""
         x = x.to(self._assembly.device, self._assembly.dtype)
         directions = self._synthesis.directions(latents, direction)
-        synthesis = Draft(self._adapter) if self._recipe.effort else self._synthesis.trial
+        draft = Draft(self._adapter)
+        synthesis = draft if self._recipe.effort else self._synthesis.trial
         rows = latents[0].prior.shape[1]
         whole = padded(x, self._adapter.stride).shape[-2]
         pixels = whole // rows if self._adapter.local else 0
         return ShiftProblem(
-            synthesis, self._synthesis.resting(latents), directions, x.float(), pixels
+            synthesis,
+            self._synthesis.resting(latents),
+            directions,
+            x.float(),
+            pixels,
+            draft.tiles,
         )
 
 

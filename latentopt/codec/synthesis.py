@@ -4,7 +4,7 @@ main latents ─► + offsets ─► + shift ─► moved ─► synthesis ─�
                    └► resting
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -77,12 +77,13 @@ class Synthesis:
 
     def directions(self, latents: Sequence[Crossed], name: str) -> Tensor:
         """Where shifts may go, (B, K, M, h, w)."""
-        rows = [row for latent in latents for row in latent.directions(name)]
+        rows = (row for latent in latents for row in latent.directions(name))
         return self._stack(rows, latents[0]).unflatten(0, (len(latents), -1))
 
-    def _stack(self, rows: list[NDArray], latent: Crossed) -> Tensor:
+    def _stack(self, rows: Iterable[NDArray], latent: Crossed) -> Tensor:
         """Flattened latents as one float32 tensor (B, M, h, w) on the model's device."""
-        stacked = np.stack(rows).astype(np.float32).reshape(-1, *latent.prior.shape)
+        narrow = [row.astype(np.float32, copy=False) for row in rows]
+        stacked = np.stack(narrow).reshape(-1, *latent.prior.shape)
         return torch.from_numpy(stacked).to(self._assembly.device)
 
 

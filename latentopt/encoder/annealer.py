@@ -11,9 +11,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from latentopt.adapters import Adapter
-from latentopt.adapters.tiles import SIDE, Tile
+from latentopt.adapters.tiles import Tile, is_large
 from latentopt.encoder.correction import fit_corrections
-from latentopt.encoder.draft import Draft
+from latentopt.encoder.draft import DRAFT_SIDE, Draft
 from latentopt.encoder.effort import Effort
 from latentopt.encoder.prices import Prices
 from latentopt.encoder.refine import Field, Objective, refine
@@ -22,6 +22,7 @@ from latentopt.latents import Prior, Walk
 from latentopt.latents.lattice import LatticeChannel
 from latentopt.lattices import LATTICES
 
+_PROBED = 128  # elements a side whose sensitivity is probed, at most
 _LEAST_WEIGHT = 0.5
 """Bits per squared unit: what elements are worth at least that seem to change nothing."""
 
@@ -106,7 +107,8 @@ class Annealer:
         squared = self.sensitivity.squared
         if effort.probes:
             y = torch.from_numpy(aim.y)[None].to(aim.x.device)
-            squared = probe(self._draft, _middle(y), effort.probes, np.random.default_rng(0))
+            middle = _middle(y, DRAFT_SIDE if is_large(aim.x) else _PROBED)
+            squared = probe(self._draft, middle, effort.probes, np.random.default_rng(0))
         plane = aim.y.shape[1] * aim.y.shape[2]
         trade = self.sensitivity.trade
         worth = np.maximum(effort.schedule.caution * trade * squared, _LEAST_WEIGHT)
@@ -150,10 +152,10 @@ class _Fields:
         return Field(spreads, own.prices, lattices, prior, self._y, self._weight)
 
 
-def _middle(y: Tensor) -> Tensor:
-    """At most a tile of main latents (1, M, h, w): enough to see how sensitive an image is."""
-    top, left = (max(0, (side - 2 * SIDE) // 2) for side in y.shape[-2:])
-    return y[..., top : top + 2 * SIDE, left : left + 2 * SIDE]
+def _middle(y: Tensor, most: int) -> Tensor:
+    """The middle of main latents (1, M, h, w): enough to see how sensitive an image is."""
+    top, left = (max(0, (side - most) // 2) for side in y.shape[-2:])
+    return y[..., top : top + most, left : left + most]
 
 
 class _Clock:

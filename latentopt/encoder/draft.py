@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from latentopt.adapters import Adapter, Tiled
 from latentopt.adapters.tiles import WHOLE, Tile
+
+DRAFT_SIDE = 32
+"""Blocks a side of a tile: gradients hold all that the networks computed of it."""
 
 
 class Draft:
@@ -25,7 +29,9 @@ class Draft:
     def tiles(self, y_hat: Tensor) -> Iterator[Tile]:
         """Parts of main latents that can be synthesized one after the other, to save memory."""
         tiling = Tiled(self._adapter).tiling(self._as_the_model(y_hat))
-        return tiling.tiles(*y_hat.shape[-2:]) if tiling else iter([WHOLE])
+        if tiling is None:
+            return iter([WHOLE])
+        return replace(tiling, side=DRAFT_SIDE).tiles(*y_hat.shape[-2:])
 
     def _as_the_model(self, y_hat: Tensor) -> Tensor:
         """Of its type and on its device."""

@@ -1,15 +1,17 @@
 """Step sizes: how far to move a decoded latent along directions that the decoder knows."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from latentopt.adapters.tiles import WHOLE, Tile
 from latentopt.bitstream.steps import NO_SHIFT, decode_step, encode_step
 from latentopt.encoder.side import SideProblem
 from latentopt.errors import InputError
@@ -36,6 +38,8 @@ class ShiftProblem:
     x: Tensor  # (B, 3, H, W)
     pixels: int
     """Rows of the synthesized image per row of the latent; 0 if rows cannot be cut out."""
+    tiles: Callable[[Tensor], Iterable[Tile]] = lambda y_hat: [WHOLE]
+    """Parts of a latent (B, M, h, w) to synthesize one after the other."""
 
     @property
     def nothing(self) -> Codes:
@@ -43,11 +47,16 @@ class ShiftProblem:
         batch, count = self.directions.shape[:2]
         return [[NO_SHIFT] * count for _ in range(batch)]
 
-    def image(self, codes: Codes) -> Tensor:
-        """The reconstruction with those step sizes; one decode."""
+    def image(self, codes: Codes, tile: Tile = WHOLE) -> Tensor:
+        """The core of a tile of the reconstruction with those step sizes; one decode of it."""
+        part, x = (..., *tile.taken), self.original(tile)
         rho = [[decode_step(code) for code in row] for row in codes]
-        image = self.synthesis(shifted(self.y_hat, self.directions, rho))
-        return image[..., : self.x.shape[-2], : self.x.shape[-1]]
+        image = self.synthesis(shifted(self.y_hat[part], self.directions[part], rho))
+        return image[(..., *tile.within)][..., : x.shape[-2], : x.shape[-1]]
+
+    def original(self, tile: Tile) -> Tensor:
+        """What the core of a tile should be."""
+        return self.x[(..., *tile.core)]
 
     def band(self, share: float) -> "ShiftProblem":
         """The same problem on the middle rows of the image, about this share of them."""
@@ -64,17 +73,27 @@ class ShiftProblem:
             x=self.x[..., image, :],
         )
 
-    def distortion(self, image: Tensor) -> list[float]:
-        """Mean squared error of each image."""
-        return (image - self.x).square().mean(dim=(1, 2, 3), dtype=torch.float64).tolist()
+    def distortion(self, codes: Codes) -> list[float]:
+        """Mean squared error of each image with those step sizes; one decode."""
+        errors = torch.stack([self._error(codes, tile) for tile in self.tiles(self.y_hat)])
+        return (errors.sum(dim=0) / self.x[0].numel()).tolist()
+
+    def _error(self, codes: Codes, tile: Tile) -> Tensor:
+        """(B,) squared error of a tile's core."""
+        error = self.image(codes, tile) - self.original(tile)
+        return error.square().sum(dim=(1, 2, 3), dtype=torch.float64)
 
     @cached_property
     def scale(self) -> list[list[float]]:
         """The steps that move by a root mean square of 1 what moves at all."""
-        energy = self.directions.double().square().sum(dim=(2, 3, 4))
-        moving = (self.directions != 0).sum(dim=(2, 3, 4))
-        rms = torch.sqrt(energy / moving.clamp(min=1))
-        return torch.where(rms > 0, 1 / rms, 0.0).tolist()
+        return [[_unit_step(direction) for direction in row] for row in self.directions]
+
+
+def _unit_step(direction: Tensor) -> float:
+    """What makes a direction (M, h, w) one of root mean square 1, where it is not 0."""
+    moving = max(int(direction.count_nonzero()), 1)
+    rms = (float(direction.double().square().sum()) / moving) ** 0.5
+    return 1 / rms if rms > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -144,7 +163,7 @@ class Grid(StepSearch):
 
     def main(self, problem: ShiftProblem) -> Codes:
         best = problem.nothing
-        lowest = problem.distortion(problem.image(best))
+        lowest = problem.distortion(best)
         for k in range(problem.directions.shape[1]):
             before = [list(row) for row in best]
             for candidate in self.candidates:
@@ -152,7 +171,7 @@ class Grid(StepSearch):
                     [*row[:k], encode_step(candidate * scale[k]), *row[k + 1 :]]
                     for row, scale in zip(before, problem.scale)
                 ]
-                found = problem.distortion(problem.image(codes))
+                found = problem.distortion(codes)
                 for i, row in enumerate(codes):
                     if found[i] < lowest[i]:
                         best[i], lowest[i] = row, found[i]
@@ -188,24 +207,15 @@ class Secant(StepSearch):
         reach = self.trust * self.probe * np.array(problem.scale)
         if (np.abs(found) <= reach).all():
             return codes
-        before = problem.distortion(problem.image(nothing))
-        after = problem.distortion(problem.image(codes))
+        before, after = problem.distortion(nothing), problem.distortion(codes)
         return [c if a < b else z for c, a, b, z in zip(codes, after, before, nothing)]
 
     def fits(self, problem: ShiftProblem) -> list["Fit"]:
         """The linear equations of each image; one decode, and one for each direction."""
-        band, nothing = problem.band(self.share), problem.nothing
+        band = problem.band(self.share)
         probes = [[encode_step(self.probe * s) for s in scale] for scale in problem.scale]
-        plain = band.image(nothing)
-        slopes = []
-        for k in range(problem.directions.shape[1]):
-            alone = [[*z[:k], row[k], *z[k + 1 :]] for z, row in zip(nothing, probes)]
-            slopes.append(band.image(alone) - plain)
-        errors = band.x - plain
-        return [
-            Fit.of(error, [slope[i] for slope in slopes], probes[i])
-            for i, error in enumerate(errors)
-        ]
+        of_tiles = [_fits(band, tile, probes) for tile in band.tiles(band.y_hat)]
+        return [reduce(add, fits) for fits in zip(*of_tiles)]
 
     def side(self, problem: SideProblem) -> int:
         """The same idea for the rate: entropy parameters are nearly linear along the direction."""
@@ -215,6 +225,20 @@ class Secant(StepSearch):
         best = min(cost, key=lambda code: cost[code])
         gain = cost[NO_SHIFT] - cost[best]
         return best if gain > self.side_worthwhile * cost[NO_SHIFT] else NO_SHIFT
+
+
+def _fits(problem: ShiftProblem, tile: Tile, probes: Codes) -> list[Fit]:
+    """The linear equations of one tile of each image."""
+    nothing = problem.nothing
+    plain = problem.image(nothing, tile)
+    slopes = []
+    for k in range(problem.directions.shape[1]):
+        alone = [[*z[:k], row[k], *z[k + 1 :]] for z, row in zip(nothing, probes)]
+        slopes.append(problem.image(alone, tile) - plain)
+    errors = problem.original(tile) - plain
+    return [
+        Fit.of(error, [slope[i] for slope in slopes], probes[i]) for i, error in enumerate(errors)
+    ]
 
 
 SEARCHES: dict[str, StepSearch] = {"secant": Secant(), "grid": Grid()}

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from latentopt.errors import LatentoptWarning
+from latentopt.media.rgb import as_mode
 
 _ROUNDING = 1  # levels by which a conversion from sRGB to itself may be off
 _STEPS = 9  # of a grid of colours, a side
@@ -20,7 +21,7 @@ def to_srgb(image: Image.Image, path: Path) -> Image.Image:
     that cannot be read or are not of such an image, are told by a `LatentoptWarning`.
     """
     data = image.info.get("icc_profile")
-    plain = image.convert("RGB")
+    plain = as_mode(image, "RGB")
     if not data:
         return plain
     try:

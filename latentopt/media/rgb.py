@@ -39,8 +39,8 @@ def read_rgb(
         DataError: it is no image, or none whose samples 8 bits of RGB hold.
     """
     with _opened(path, content) as image:
-        opaque = _opaque(ImageOps.exif_transpose(image), path)
-        return np.array(to_rgb(opaque, path), dtype=np.uint8)
+        ImageOps.exif_transpose(image, in_place=True)  # no copy: four bytes a pixel each
+        return np.array(to_rgb(_opaque(image, path), path), dtype=np.uint8)
 
 
 def image_size(path: str | Path, content: bytes | None = None) -> tuple[int, int]:
@@ -101,11 +101,16 @@ def _sixteen_bit(image: Image.Image) -> bool:
 def _opaque(image: Image.Image, path: Path) -> Image.Image:
     """Without alpha, palette or single bits: of mode RGB or L."""
     if image.mode in _ALPHA or "transparency" in image.info:
-        rgba = image.convert("RGBA")
+        rgba = as_mode(image, "RGBA")
         if np.asarray(rgba.getchannel("A")).min() < 255:
             raise DataError(
                 f"{path}: has transparent pixels, which the codec cannot represent; "
                 "flatten it onto a background first"
             )
         return rgba.convert("L" if image.mode in ("L", "LA") else "RGB")
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+    return as_mode(image, "L" if image.mode in ("1", "L") else "RGB")
+
+
+def as_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Converted, without PIL's copy where it is of that mode already."""
+    return image if image.mode == mode else image.convert(mode)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from support.models import FAMILIES, photo, tiny
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 import latentopt
 from latentopt.adapters import MeanScaleAdapter, Tiled, tiles
 from latentopt.adapters.tiles import Tile, Tiling, tiling_of
-from latentopt.encoder import Objective
+from latentopt.encoder import Effort, Fit, Objective, Schedule, Secant, annealer, draft
 
 
 def test_tiles_cover_each_element_once() -> None:
@@ -73,6 +74,8 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, pixels in (("_LARGE", 1 << 14), ("_MANY", 1 << 6), ("_MANY_SIDE", 1 << 2)):
         monkeypatch.setattr(tiles, name, pixels)
     monkeypatch.setattr(tiles, "_SIDE_OF_SIDE", 2)
+    for module in (draft, annealer):
+        monkeypatch.setattr(module, "DRAFT_SIDE", 5)
     monkeypatch.setattr(tiles, "tiling_of", lambda *args: replace(tiling_of(*args), side=5))
 
 
@@ -115,3 +118,40 @@ def test_a_large_image_is_decoded_as_it_was_encoded(
     out = codec.compress(x)
     decoded = codec.decompress(out["strings"], out["shape"])["x_hat"]
     assert torch.equal(decoded, codec(x)["x_hat"])
+
+
+def fit_of_steps(family: str, x: Tensor) -> Fit:
+    codec = latentopt.wrap(tiny(FAMILIES[family]), "int", shift=True, direction="split")
+    latents = [coded.latent for coded in codec.encode(x)["y"]]
+    [fit] = Secant().fits(codec.shift_problem(latents, x, "split"))
+    return fit
+
+
+@pytest.mark.parametrize("family", ["bmshj2018-factorized", "mbt2018-mean", "mbt2018"])
+@torch.no_grad()
+def test_steps_of_a_large_image_are_those_of_the_whole(
+    family: str, request: pytest.FixtureRequest
+) -> None:
+    x = photo(190, 250)
+    whole = fit_of_steps(family, x)
+    request.getfixturevalue("small_tiles")
+    cut = fit_of_steps(family, x)
+    assert np.diag(whole.gram).any() and cut.energy == pytest.approx(whole.energy, rel=1e-5)
+    for name in ("gram", "along"):
+        one, other = getattr(cut, name), getattr(whole, name)
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * np.abs(other).max())
+
+
+@pytest.mark.parametrize("family", ["mbt2018-mean", "mbt2018"])
+def test_no_large_image_is_synthesized_at_once(family: str, small_tiles: None) -> None:
+    effort = Effort(Schedule(1, (1.0, 1.0), (0.3, 0.3)), probes=1)
+    codec = latentopt.wrap(tiny(FAMILIES[family]), preset="slow", effort=effort)
+    tiling = Tiled(codec.assembly.adapter).tiling(torch.zeros(1, 12, 12, 16))
+    codec.compress(photo(64, 64))  # what is known of the model once and for all is found by now
+    planes = list[int]()
+    codec.model.g_s.register_forward_pre_hook(
+        lambda _, given: planes.append(given[0].shape[-2] * given[0].shape[-1])
+    )
+    out = codec.compress(photo(190, 250))
+    codec.decompress(out["strings"], out["shape"])
+    assert tiling and max(planes) <= (5 + 2 * tiling.margin) ** 2 < 12 * 16

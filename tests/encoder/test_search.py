@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from latentopt.adapters.tiles import Tiling
 from latentopt.bitstream import NO_SHIFT, decode_step, encode_step
 from latentopt.encoder import ShiftProblem, get_search, shifted
 from latentopt.errors import InputError
@@ -75,9 +76,9 @@ def test_secant_leaves_out_directions_that_do_not_help() -> None:
 @pytest.mark.parametrize("name", ["secant", "grid"])
 def test_more_directions_never_cost_distortion(name: str) -> None:
     whole = several([[0.05, -0.04, 0.02], [0.0, 0.0, 0.0]])
-    before = whole.distortion(whole.image(whole.nothing))
+    before = whole.distortion(whole.nothing)
     codes = get_search(name).main(whole)
-    after = whole.distortion(whole.image(codes))
+    after = whole.distortion(codes)
     assert after[0] < before[0] and after[1] <= before[1]
     assert codes[1] == [NO_SHIFT] * 3
 
@@ -95,7 +96,7 @@ def test_equal_directions_share_the_step() -> None:
     one = problem(0.05, 200)
     twice = replace(one, directions=one.directions.expand(-1, 2, -1, -1, -1))
     codes = get_search("secant").main(twice)
-    before, after = (twice.distortion(twice.image(c)) for c in (twice.nothing, codes))
+    before, after = (twice.distortion(c) for c in (twice.nothing, codes))
     assert all(a < b / 10 for a, b in zip(after, before))
 
 
@@ -105,6 +106,16 @@ def test_the_band_is_the_middle_of_the_same_image() -> None:
     band = whole.band(0.8)
     assert band.y_hat.shape[-2] == 14 and band.x.shape[-2] == 200 - PIXELS
     torch.testing.assert_close(band.image([[code]] * 2), band.x)
+
+
+@pytest.mark.parametrize("name", ["secant", "grid"])
+def test_tiles_find_what_the_whole_finds(name: str) -> None:
+    whole = several([[0.05, -0.04, 0.02], [-0.3, 0.1, 0.0]], height=241)
+    tiles = replace(whole, tiles=lambda y: Tiling(1, PIXELS, margin=1, side=3).tiles(*y.shape[-2:]))
+    assert len(list(tiles.tiles(whole.y_hat))) == 12
+    codes = get_search(name).main(tiles)
+    assert codes == get_search(name).main(whole)
+    assert tiles.distortion(codes) == pytest.approx(whole.distortion(codes), rel=1e-6)
 
 
 def test_unknown_search() -> None:

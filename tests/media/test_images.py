@@ -1,5 +1,8 @@
 """Which images are read, which are refused and with what words, and atomic writing."""
 
+import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +144,33 @@ def test_write_png_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
         write_png(tmp_path / "nan.png", good * float("nan"))
     with pytest.raises(InputError, match="shape"):
         write_png(tmp_path / "two.png", torch.zeros(2, 3, 4, 4))
+
+
+COST = """
+import sys
+from pathlib import Path
+from latentopt.errors import DataError
+from latentopt.media.rgb import read_rgb
+
+def peak():
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+
+before = peak()
+try:
+    read_rgb(Path(sys.argv[1]), None, lambda image, path: image)
+except DataError as error:
+    print(error, file=sys.stderr)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
+def test_a_small_file_that_declares_many_pixels_costs_no_copies(tmp_path: Path) -> None:
+    """PIL believes what a TIFF says of its size: four bytes a pixel, and one more for alpha."""
+    path, rows = saved(tmp_path, Image.new("RGBA", (11, 9)), "x.tif"), 3_000_000
+    height = struct.Struct("<HHII")  # tag, type, count, value
+    data = path.read_bytes().replace(height.pack(257, 4, 1, 9), height.pack(257, 4, 1, rows))
+    path.write_bytes(data)
+    out = subprocess.run([sys.executable, "-c", COST, path], capture_output=True, text=True)
+    assert len(data) < 1000 and "transparent pixels" in out.stderr
+    assert 4 < int(out.stdout) * 1024 / (11 * rows) < 7

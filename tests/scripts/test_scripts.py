@@ -1,5 +1,6 @@
 """Each script runs on the least it can run on, and what it prints is what it should be."""
 
+import itertools
 import re
 import shutil
 from collections.abc import Callable
@@ -26,6 +27,7 @@ import pytest
 import roundtrips
 import sampling
 import ship_tables
+import threads
 import timing
 import torch
 import video_report
@@ -38,6 +40,7 @@ from torch import Tensor
 from latentopt import zoo
 from latentopt.adapters import intra
 from latentopt.bench.datasets import Dataset
+from latentopt.errors import InputError
 from latentopt.latents.lattice import shipped
 from latentopt.media.images import read_image, write_png
 from latentopt.zoo.embedded import EMBEDDED
@@ -317,6 +320,22 @@ def test_video_report(clip: Path, output: Output, monkeypatch: pytest.MonkeyPatc
 def test_drift(clip: Path, output: Output) -> None:
     drift.main([str(clip), "--quality", "1", "--frames", "4"])
     assert re.match(r"4 frames, 1 thread\(s\): largest difference 0; PSNR \d\d", output())
+
+
+def test_threads(image: str, output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_TURNS", 1)
+    monkeypatch.setattr(threads, "_KINDS", [(CODEC, "plain"), ("tiny-ssf2020", "plain")])
+    threads.main(["--threads", "3", "--repeats", "3", "--size", "64", "64", "--data", image])
+    [_, *rows] = cells(output())
+    assert [row[0] for row in rows] == [CODEC, "tiny-ssf2020"]
+    for _, _, alone, together, ratio in rows:
+        assert float(together) / float(alone) == pytest.approx(float(ratio), rel=0.1)
+
+
+def test_threads_that_make_other_strings_are_told() -> None:
+    counter = itertools.count()
+    with pytest.raises(InputError, match="1 threads make other strings"):
+        threads.rates(lambda: bytes(next(counter)), 2, 2)
 
 
 def test_video_timing(clip: Path, output: Output) -> None:
