@@ -108,7 +108,7 @@ def images(
     row(["spread", "sampler", "bpp", "KL, bpp", "main, bpp", "PSNR, dB", "encode, s", "decode, s"])
     row(["---"] * 8)
     plain = latentopt.wrap(trained, "int", False)
-    row(["", "rounding", *image_cells([image(plain, x, None) for x in each])])
+    row(["none", "rounding", *image_cells([image(plain, x, None) for x in each])])
     for spread in SPREADS:
         for name in samplers:
             own = latentopt.wrap(trained, shift=False, spread=Sampling(spread, name))

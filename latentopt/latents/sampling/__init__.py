@@ -2,8 +2,8 @@
 
 from latentopt.latents.sampling.channel import MAKERS, SampleChannel, SampledLatent, Sampler
 from latentopt.latents.sampling.drawn import Drawn
-from latentopt.latents.sampling.steps import Steps
-from latentopt.latents.sampling.which import Sampling, above
+from latentopt.latents.sampling.spread import Sampling, above
+from latentopt.latents.sampling.staircase import Steps
 
 __all__ = [
     "MAKERS",

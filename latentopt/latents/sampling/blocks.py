@@ -28,7 +28,7 @@ from latentopt.densities import Density, Floats
 from latentopt.latents.dither.philox import Words
 from latentopt.latents.sampling.drawn import Drawn
 from latentopt.latents.sampling.layers import Ints64, LayerCoder, Layered, gaussian_widths
-from latentopt.latents.sampling.steps import Levels, Steps
+from latentopt.latents.sampling.staircase import Levels, Steps
 from latentopt.pmf import Counts
 
 CANDIDATES = 1024

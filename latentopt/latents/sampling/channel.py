@@ -31,8 +31,8 @@ from latentopt.latents.sampling.layers import (
     gaussian_widths,
     uniform_widths,
 )
-from latentopt.latents.sampling.steps import Levels
-from latentopt.latents.sampling.which import Sampling
+from latentopt.latents.sampling.spread import Sampling
+from latentopt.latents.sampling.staircase import Levels
 from latentopt.latents.walk import Walk, take_across
 from latentopt.pmf import Counts
 from latentopt.pmf.tables import Ints

@@ -25,7 +25,7 @@ from latentopt.densities import Density, Floats
 from latentopt.errors import BitstreamError
 from latentopt.latents.dither.philox import Words
 from latentopt.latents.sampling.drawn import Drawn
-from latentopt.latents.sampling.steps import Levels, Steps
+from latentopt.latents.sampling.staircase import Levels, Steps
 from latentopt.pmf import PRECISION, Counts
 
 LAYERS = 256
