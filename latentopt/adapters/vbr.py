@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from latentopt.adapters.base import Places, Scale, cpu_copy, derived, scale_table
 from latentopt.adapters.context import ContextAdapter
 from latentopt.adapters.hyperprior import MeanScaleAdapter, ScaleAdapter
+from latentopt.adapters.scales import standard_scales
 from latentopt.adapters.side import Describe, Leaf, Parameters
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 from latentopt.errors import InputError, UnsupportedModelError
@@ -76,7 +77,10 @@ class FixedRate(CompressionModel):
         return self.model.decompress(strings, shape, inputscale=self.gain)
 
     def update(self, scale_table: Tensor | None = None, force: bool = False, **_: object) -> bool:
-        """CompressAI's tables of this gain."""
+        """CompressAI's tables of this gain, and of the scales that the model has."""
+        own: Tensor = self.model.gaussian_conditional.scale_table
+        if scale_table is None:
+            scale_table = own if own.numel() else standard_scales()
         with torch.no_grad():
             return self.model.update(scale_table, force=force, scale=self.gain)
 

@@ -264,8 +264,9 @@ class Recipe:
         if "parts" in changes:
             named = changes["parts"]
             changes["parts"] = named if isinstance(named, str) else tuple(named)
-        if changes.get("quant", "int") != "int":  # what presets do for factorized priors is for int
-            return replace(self, factorized=None)._with(changes)
+        if self.factorized and changes.get("quant", "int") != "int":
+            # Presets have their contexts on the lattices that they chose.
+            return replace(self, factorized=None, context=False)._with(changes)
         return self._with(changes)
 
     def _in(self, name: str) -> "Recipe":
@@ -344,7 +345,7 @@ ROUNDING = Recipe("int", None)
 _ONE = Effort(Schedule(1, (0.3, 0.3), (0.4, 0.4), caution=4), verify=False)
 _SIDE_FIVE = Schedule(5, (0.5, 0.1), (0.5, 0.4), caution=2.5, momentum=0.4)
 _SIDE_TEN = Schedule(10, (1.0, 0.1), (0.3, 0.3), caution=2, momentum=0.4)
-_TWO = Effort(Schedule(2, (1.0, 0.5), (0.3, 0.3), caution=2), side=_SIDE_FIVE)
+_THREE = Effort(Schedule(3, (1.5, 0.4), (0.3, 0.3), caution=2, momentum=0.3), side=_SIDE_FIVE)
 _TEN = Effort(Schedule(10, (2.0, 0.3), (0.25, 0.1)), side=_SIDE_FIVE)
 _TENS = Effort(Schedule(30, (2.0, 0.3), (0.25, 0.05)), side=_SIDE_TEN, refits=1)
 _SIXTY = Effort(Schedule(60, (2.0, 0.1), (0.2, 0.03)), side=_SIDE_TEN, refits=2, draft=False)
@@ -361,12 +362,14 @@ def _probed(effort: Effort) -> Effort:
 _PLAIN = Recipe("auto", None, scales=True, adaptive=True)
 _SPLIT = replace(_PLAIN, shift=Secant(), direction="split")
 _SEARCHED = replace(_SPLIT, quant="int")
+# Vectors with a context take time to decode: a tenth of a second for a small photograph.
+_SEEING = replace(_SPLIT, context=True)
 
 
 def _factorized(preset: Recipe) -> Recipe:
     """The preset with what a factorized prior, which knows nothing of an image, gains most from.
 
-    Integers: levels that are adapted would repack the vectors of other lattices.
+    Integers, with which a context costs least time to decode.
     """
     own = replace(preset, quant="int", context=True, contextual=None)
     return replace(preset, factorized=own)
@@ -379,25 +382,31 @@ PRESETS = {
     "default": _factorized(
         replace(
             _PLAIN,
-            effort=_TWO,
+            effort=_THREE,
             contextual=replace(_PLAIN, quant="int", effort=_probed(_TEN)),
         )
     ),
     "slow": _factorized(
-        replace(_SPLIT, effort=_TENS, contextual=replace(_SEARCHED, effort=_probed(_TENS)))
+        replace(_SEEING, effort=_TENS, contextual=replace(_SEARCHED, effort=_probed(_TENS)))
     ),
     "best": _factorized(
-        replace(_SPLIT, effort=_SIXTY, contextual=replace(_SEARCHED, effort=_probed(_SIXTY)))
+        replace(_SEEING, effort=_SIXTY, contextual=replace(_SEARCHED, effort=_probed(_SIXTY)))
     ),
 }
 """By name, from the cheapest encoder but `paper` on; docs/measurements.md has times and gains."""
 
 
 # Integers at fixed scales leave all of the gain to the search, so that each step is worth more; and
-# the model's own coder takes its time whatever the search does.
-_NATIVE_TWO = replace(_TWO, side=None, verify=False)
-_NATIVE_FOUR = Effort(Schedule(4, (1.5, 0.3), (0.3, 0.2), caution=2), side=_SIDE_FIVE)
-_NATIVE_TENS, _NATIVE_SIXTY = replace(_TENS, refits=0), replace(_SIXTY, refits=0)
+# the model's own coder takes its time whatever the search does. From four steps on momentum pays,
+# and from thirty on it pays to ask how sensitive this image is, rather than random latents.
+_FOUR = Schedule(4, (1.5, 0.3), (0.3, 0.2), caution=2, momentum=0.4)
+_THIRTY = Schedule(30, (2.0, 0.2), (0.25, 0.1), momentum=0.7)
+_NATIVE_TWO = Effort(Schedule(2, (1.0, 0.5), (0.3, 0.3), caution=2), verify=False)
+_NATIVE_FOUR = Effort(_FOUR, side=_SIDE_FIVE)
+_NATIVE_TENS = Effort(_THIRTY, side=_SIDE_TEN, probes=2)
+_NATIVE_SIXTY = Effort(
+    Schedule(60, (2.0, 0.1), (0.2, 0.1), momentum=0.8), side=_SIDE_TEN, probes=2, draft=False
+)
 
 
 def _native(effort: Effort, contextual: Effort) -> Recipe:

@@ -1,7 +1,7 @@
 """The refinement of one codec's main latents: what :func:`refine` needs, from the codec's parts."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from latentopt.encoder.prices import Prices
 from latentopt.encoder.refine import Field, Objective, refine
 from latentopt.encoder.sensitivity import Sensitivity, probe, sensitivity_of
 from latentopt.latents import Prior, Walk
-from latentopt.latents.lattice import LatticeChannel
+from latentopt.latents.lattice import LatticeChannel, Part, pack
 from latentopt.lattices import LATTICES
 
 _PROBED = 128  # elements a side whose sensitivity is probed, at most
@@ -143,13 +143,13 @@ class _Fields:
             self.corrections = own.fitted(prior, mean)
         if self.corrections is not None:
             prior = prior.corrected(channel.density, self.corrections)
-        if channel.context:
-            prior = channel.context.adapted(prior, prior.values(np.rint(prior.residual(mean))))
-        lattices = channel.tables.lattices
         if own.adapter.contextual:  # a walk packs other vectors than the estimate
-            lattices = [LATTICES["int"]] * len(lattices)
+            parts: Sequence[Part] = pack(prior.levels, [LATTICES["int"]] * channel.density.levels)
+        else:
+            rounded = prior.values(np.rint(prior.residual(mean)))
+            prior, parts = channel.packed(prior, rounded)
         spreads = channel.density.spreads
-        return Field(spreads, own.prices, lattices, prior, self._y, self._weight)
+        return Field(spreads, own.prices, parts, prior, self._y, self._weight)
 
 
 def _middle(y: Tensor, most: int) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from latentopt.encoder.prices import CoordinateBits, Prices
 from latentopt.latents import Prior
-from latentopt.latents.lattice import Part
+from latentopt.latents.lattice import Moved, Part
 from latentopt.lattices import Lattice
 from latentopt.pmf.tables import Ints
 
@@ -31,14 +31,21 @@ class Vectors:
 
     lattice: Lattice
     bits: CoordinateBits
-    levels: Tensor  # (n,)
+    levels: Tensor  # (n,), or (n, v) where each coordinate has its own
     weight: Tensor  # (n, v) bits per squared latent unit
+    moves: Tensor | None = None
+    """(n, v) by how many units of the lattice each centre was moved; targets and coordinates are
+    counted from there."""
 
     @staticmethod
     def of(part: Part, prices: Prices, weight: Tensor) -> "Vectors":
         """Those of a part; ``weight`` (n, v)."""
+        bits = prices.of(part.lattice, weight.device)
+        if isinstance(part, Moved):
+            own, moves = (torch.from_numpy(a).to(weight.device) for a in (part.own, part.moves))
+            return Vectors(part.lattice, bits, own, weight, moves)
         levels = torch.from_numpy(part.levels).to(weight.device)
-        return Vectors(part.lattice, prices.of(part.lattice, weight.device), levels, weight)
+        return Vectors(part.lattice, bits, levels, weight)
 
     def cheapest(self, target: Tensor) -> Tensor:
         """Coordinates (n, v) of the points that cost least, for targets (n, v)."""
@@ -53,8 +60,12 @@ class Vectors:
         rows = _CHUNK // self.lattice.dim
         if len(target) <= rows:
             return choose(self, target)
-        chunks = zip(*(rows_of.split(rows) for rows_of in (self.levels, self.weight, target)))
-        return torch.cat([choose(replace(self, levels=k, weight=w), t) for k, w, t in chunks])
+        cuts = (slice(start, start + rows) for start in range(0, len(target), rows))
+        return torch.cat([choose(self._some(cut), target[cut]) for cut in cuts])
+
+    def _some(self, rows: slice) -> "Vectors":
+        moves = None if self.moves is None else self.moves[rows]
+        return replace(self, levels=self.levels[rows], weight=self.weight[rows], moves=moves)
 
     def _cheapest(self, target: Tensor) -> Tensor:
         m, cost = self._candidates(target)
@@ -84,6 +95,8 @@ class Vectors:
         """
         modulus, u = self.lattice.modulus, target.T.contiguous()
         residues = torch.arange(modulus, device=u.device)[:, None, None]
+        if self.moves is not None:  # a point of the lattice has the residue, not what is left of it
+            residues = residues - self.moves.T
         place = (u / self._units - residues) / modulus  # (r, v, n)
         if modulus * min(self.lattice.units) < _NEAR:
             whole = torch.stack([torch.round(place) + k for k in (-1, 0, 1)])
@@ -91,7 +104,7 @@ class Vectors:
             whole = torch.stack([torch.floor(place) + k for k in (0, 1)])
         m = whole * modulus + residues
         error = u - m * self._units
-        return m, self.weight.T * error**2 + self.bits(self.levels, m)
+        return m, self.weight.T * error**2 + self.bits(self.levels.T, m)
 
 
 class Cheapest:

@@ -16,7 +16,7 @@ from latentopt.encoder.prices import Prices
 from latentopt.encoder.sensitivity import gradients
 from latentopt.latents import Prior
 from latentopt.latents.lattice import LatticeChannel
-from latentopt.latents.lattice.context import FRACTION, UNIT, Features, Network
+from latentopt.latents.lattice.context import FRACTION, UNIT, Base, Features, Network
 from latentopt.latents.lattice.context.network import INPUTS, LARGEST_WEIGHT, OUTPUTS, SHAPES, TOP
 from latentopt.latents.lattice.context.surroundings import OCTAVE, OF_PLACES
 from latentopt.lattices import LATTICES
@@ -71,7 +71,7 @@ def examples_of(channel: LatticeChannel, prior: Prior, residual: NDArray[np.floa
     recorder, order = _Recorder(), list[NDArray[np.int64]]()
     context = channel.context_of(recorder)
 
-    def carry(index: NDArray[np.int64], own: Prior) -> NDArray[np.floating]:
+    def carry(index: NDArray[np.int64], own: Prior, base: Base | None) -> NDArray[np.floating]:
         order.append(index)
         return residual[index]
 

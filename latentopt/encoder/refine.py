@@ -17,7 +17,7 @@ Annealing of integers by stochastic gradients (Yang, Bamler and Mandt 2020) need
 steps for the same gain: it learns from samples what is summed here.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,8 +32,7 @@ from latentopt.encoder.effort import Schedule
 from latentopt.encoder.prices import Prices
 from latentopt.encoder.sensitivity import gradients
 from latentopt.latents import Prior
-from latentopt.latents.lattice import pack
-from latentopt.lattices import Lattice
+from latentopt.latents.lattice import Part
 
 _QUIET = 0.2  # spread below which a vector without outliers is all zero
 _OUTLIER = 0.4
@@ -93,7 +92,7 @@ class Field:
     Args:
         spreads: (levels,) of the latent's density.
         prices: what its coordinates cost.
-        lattices: (levels,) on which its points lie.
+        parts: its vectors.
         prior: its levels and centres.
         values: (n,) the latent, which says where outliers are.
         weight: (n,) see :class:`Objective`.
@@ -103,7 +102,7 @@ class Field:
         self,
         spreads: Floats,
         prices: Prices,
-        lattices: Sequence[Lattice],
+        parts: Iterable[Part],
         prior: Prior,
         values: Tensor,
         weight: Tensor,
@@ -116,8 +115,9 @@ class Field:
         if self._steps is not None:
             weight = weight * self._steps**2
         self._vectors = []
-        for part in pack(prior.levels, lattices):
-            active = wide[part.levels] | (np.abs(residual[part.index]) > _OUTLIER).any(axis=1)
+        for part in parts:
+            active = wide[part.own_levels] | (np.abs(residual[part.index]) > _OUTLIER)
+            active = active.any(axis=1)
             chosen = part.select(active)
             index = torch.from_numpy(chosen.index).to(device)
             self._vectors.append((index, Vectors.of(chosen, prices, weight[index])))

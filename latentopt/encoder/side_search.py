@@ -26,7 +26,7 @@ from latentopt.encoder.prices import Prices, RowPrices, integer_rows
 from latentopt.encoder.refine import Field, refine, within_reach
 from latentopt.encoder.sensitivity import gradients
 from latentopt.latents import AdaptiveChannel, Channel, Prior
-from latentopt.latents.lattice import LatticeChannel
+from latentopt.latents.lattice import LatticeChannel, pack
 from latentopt.lattices import LATTICES
 
 _INT = LATTICES["int"]
@@ -118,8 +118,8 @@ class SideSearch:
         start = torch.from_numpy(z.ravel()).to(bits.y.device)
         weight = self._schedule.caution * bits.weight(start)
         # Channels that hardly ever move are few elements, too: none is left out.
-        wide, lattices = np.full(len(z), np.inf), [_INT] * len(z)
-        field = Field(wide, prices, lattices, prior, start, weight)
+        wide, parts = np.full(len(z), np.inf), pack(prior.levels, [_INT] * len(z))
+        field = Field(wide, prices, parts, prior, start, weight)
         objective = SideObjective(bits, weight)
         mean = refine(objective, start, z.shape, lambda *_: field, self._schedule)
         return mean.cpu().numpy().reshape(z.shape)

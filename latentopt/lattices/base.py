@@ -57,6 +57,11 @@ class Lattice:
         """Dimension v of a vector."""
         return len(self.units)
 
+    @property
+    def has_whole_units(self) -> bool:
+        """Whether coordinates can be moved by 1 latent unit: by so many of their own units."""
+        return all((1 / unit).is_integer() for unit in self.units)
+
     @cached_property
     def axis_class(self) -> tuple[int, ...]:
         """For each axis, the index of its unit among the distinct units."""

@@ -13,7 +13,7 @@ from latentopt.adapters.scales import standard_scales
 from latentopt.errors import WeightsError
 from latentopt.zoo import variable
 from latentopt.zoo.architectures import CLASSES
-from latentopt.zoo.fit import check_scale_table, check_values, differences
+from latentopt.zoo.fit import check_scale_table, check_values, differences, with_tables
 from latentopt.zoo.precision import restored
 from latentopt.zoo.state import first_line, read_state_dict
 
@@ -65,7 +65,7 @@ def load_checkpoint(path: Path, family: str) -> CompressionModel:
 def _made(state: dict[str, Tensor], family: str) -> CompressionModel:
     """The architecture with these tensors; WeightsError, which says what differs, else."""
     try:
-        return _make(family, state)
+        return _make(family, with_tables(state, family))
     except Exception as error:  # whatever CompressAI's classes make of tensors that are not theirs
         what = differences(state, family) or first_line(error)
         raise WeightsError(
@@ -97,6 +97,11 @@ def _scale_table(state: Mapping[str, Tensor]) -> Tensor:
 
 def _looks_like(state: Mapping[str, Tensor]) -> str | None:
     """Codec name whose parameter names and shapes these are, as far as they tell."""
+    name = _at_one_rate(state)
+    return f"{name}-vbr" if name and "Gain" in state else name
+
+
+def _at_one_rate(state: Mapping[str, Tensor]) -> str | None:
     if "motion_encoder.0.weight" in state:
         return "ssf2020"
     if "g_a.0.weight" not in state or "g_a.6.weight" not in state:

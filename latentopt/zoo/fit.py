@@ -5,15 +5,15 @@ from collections.abc import Collection, Mapping
 from functools import cache
 
 import torch
-from compressai.entropy_models import EntropyBottleneck, EntropyModel
+from compressai.entropy_models import EntropyBottleneck, EntropyBottleneckVbr, EntropyModel
 from compressai.models import CompressionModel
 from torch import Tensor
 
 from latentopt.errors import WeightsError
 from latentopt.zoo.architectures import CLASSES
-from latentopt.zoo.variable import VARIABLE
 
 _NAMED = 3  # entries that a message names of a kind
+_TABLES = ("_quantized_cdf", "_offset", "_cdf_length", "scale_table")
 _MOST_LEVELS = 1024
 _LARGEST_SCALE = 4096.0  # CompressAI's own tables end at 256
 _WIDEST = 1 << 16  # levels from a bottleneck's median to the end of its table
@@ -29,9 +29,25 @@ def differences(state: Mapping[str, Tensor], family: str) -> str:
 @cache
 def _entries(family: str) -> frozenset[str]:
     """Names in the state dict of an architecture; its widths, which are free, are no part of it."""
-    make = (CLASSES | VARIABLE)[family]
+    make = CLASSES[family]
     widths = {name: 8 for name in inspect.signature(make).parameters if name in ("N", "M")}
     return frozenset(make(**widths).state_dict())
+
+
+def with_tables(state: Mapping[str, Tensor], family: str) -> dict[str, Tensor]:
+    """The tensors, with the empty tables of a model never updated where there are no tables.
+
+    They follow from the weights, and whoever keeps only those (a moving average of parameters) has
+    lost nothing.
+    """
+    if any(_is_table(name) for name in state):
+        return dict(state)
+    tables = {name: torch.IntTensor() for name in _entries(family) if _is_table(name)}
+    return dict(state) | tables
+
+
+def _is_table(name: str) -> bool:
+    return name.rpartition(".")[2] in _TABLES
 
 
 def _listed(names: Collection[str]) -> str:
@@ -59,7 +75,7 @@ def check_values(model: CompressionModel) -> None:
         if not torch.isfinite(value).all():
             raise WeightsError(f"weight {name} holds NaN or infinity")
     for name, module in model.named_modules():
-        if isinstance(module, EntropyBottleneck):
+        if isinstance(module, EntropyBottleneck | EntropyBottleneckVbr):
             _check_quantiles(name, module.quantiles)
         if isinstance(module, EntropyModel):
             _check_tables(name, module)

@@ -1,38 +1,67 @@
 """What the format `compressai` saves where decoders stay as they are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from tables.figures.rows import LAB, MEAN, NAMES, STEPS, TINY, gains, ratio, run, signed, table
+import pandas as pd
 
-_PRESETS = {"fast": "compat:fast", "default": "compat"}
+from tables.figures.rows import (
+    LAB,
+    MEAN,
+    NAMES,
+    STEPS,
+    TINY,
+    on_common_images,
+    ratio,
+    run,
+    signed,
+    table,
+)
+
+_GROUPS = (
+    {"fast": "compat:fast", "default": "compat"},
+    {"slow": "compat:slow", "best": "compat:best"},
+)
+"""Presets, and their configurations, that are measured on the same images."""
+
 _CODECS = (TINY[0], MEAN)
 
 
-def _cells(codec: str) -> list[str]:
-    """Of each preset the gain, and the time that its encoder takes."""
-    lines = [gains("compat", codec).loc[config] for config in _PRESETS.values()]
-    rates = (signed(line["bd_rate_pchip_percent"], 1) for line in lines)
-    return [f"{r} % ({ratio(line['encode_ratio'])}×)" for r, line in zip(rates, lines)]
+def _cells(codec: str, configs: Collection[str]) -> list[str]:
+    """How many images a group of presets was measured on; then what each gains, and its time."""
+    rows = run("compat", codec)
+    known = [config for config in configs if config in set(rows["config"])]
+    lines = on_common_images(rows, known) if known else pd.DataFrame()
+    cells = [_cell(lines.loc[config]) if config in known else "" for config in configs]
+    return [str(lines["images"].iloc[0]) if known else "", *cells]
+
+
+def _cell(line: pd.Series) -> str:
+    rate, times = line["bd_rate_pchip_percent"], line["encode_ratio"]
+    return f"{signed(rate, 1)} % ({ratio(times)}×)"
+
+
+def _table(codecs: Sequence[str]) -> str:
+    head, columns = ["codec"], [[NAMES.get(codec, codec) for codec in codecs]]
+    for group in _GROUPS:
+        cells = [_cells(codec, group.values()) for codec in codecs]
+        if any(images for images, *_ in cells):
+            head += ["images", *(f"`{preset}`" for preset in group)]
+            columns += map(list, zip(*cells))
+    return table(head, zip(*columns))
 
 
 def readme() -> str:
-    """Presets by codec."""
-    cells = zip(*map(_cells, _CODECS))
-    lines = [[f"`{preset}`", *of_preset] for preset, of_preset in zip(_PRESETS, cells)]
+    """What one needs no checkpoint for."""
     return f"""\
-BD-rate in bytes that CompressAI's own decoder reads, against CompressAI's own encoder, on the 24
-Kodak images, four qualities each; in brackets the time to encode, on a CPU without bfloat16:
+BD-rate in bytes that CompressAI's own decoder reads, against CompressAI's own encoder, on the first
+so many Kodak images, four qualities each; in brackets the time to encode, without bfloat16:
 
-{table(["preset", *_CODECS], lines)}"""
+{_table(_CODECS)}"""
 
 
 def guide() -> str:
-    """Codecs by preset, with the number of images that each was measured on."""
-    lines = [
-        [NAMES.get(codec, codec), str(run("compat", codec)["image"].nunique()), *_cells(codec)]
-        for codec in (*_CODECS, LAB, STEPS)
-    ]
-    return table(["codec", "Kodak images", *(f"`{preset}`" for preset in _PRESETS)], lines)
+    """All codecs that were measured."""
+    return _table((*_CODECS, LAB, STEPS))
 
 
 BLOCKS: Mapping[str, Callable[[], str]] = {"readme-compat": readme, "guide-compat": guide}

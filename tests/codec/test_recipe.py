@@ -247,7 +247,8 @@ def test_presets_give_factorized_priors_a_context() -> None:
     for name in ("fast", "default", "slow", "best"):
         settings = latentopt.wrap(tiny(FAMILIES["bmshj2018-factorized"]), preset=name).settings
         assert settings.context and settings.quant == "int"
-        assert not latentopt.wrap(tiny(FAMILIES["mbt2018-mean"]), preset=name).settings.context
+        settings = latentopt.wrap(tiny(FAMILIES["mbt2018-mean"]), preset=name).settings
+        assert settings.context is (name in ("slow", "best")) and settings.quant == "auto"
 
 
 def test_a_codec_takes_the_recipe_of_its_kind() -> None:

@@ -337,7 +337,7 @@ def test_a_fields_mean_leaves_quiet_vectors_at_their_centres(name: str, scalar: 
     lattices = CHANNELS[name].tables.lattices
     if scalar:  # as where a walk will pack other vectors
         lattices = [LATTICES["int"]] * len(lattices)
-    field = Field(DENSITY.spreads, PRICES, lattices, prior, y, weight)
+    field = Field(DENSITY.spreads, PRICES, pack(prior.levels, lattices), prior, y, weight)
     mean = field.mean(y, 0.5)
     assert mean.shape == y.shape and torch.isfinite(mean).all()
     torch.testing.assert_close(mean[:66], torch.from_numpy(prior.centres[:66]))
@@ -353,7 +353,9 @@ def test_a_fields_mean_moves_outliers_of_quiet_channels(name: str) -> None:
     values[7] += 3
     y, weight = torch.from_numpy(values), torch.full((len(values),), 200.0)
     lattices = CHANNELS[name].tables.lattices
-    mean = Field(DENSITY.spreads, PRICES, lattices, prior, y, weight).mean(y, 0.5)
+    mean = Field(DENSITY.spreads, PRICES, pack(prior.levels, lattices), prior, y, weight).mean(
+        y, 0.5
+    )
     moved = (mean - torch.from_numpy(prior.centres))[:66]
     assert float(moved[7]) == pytest.approx(3, abs=0.5)
     assert int((moved != 0).sum()) <= 8  # the outlier's own vector

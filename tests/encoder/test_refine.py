@@ -10,7 +10,7 @@ from torch import Tensor
 from latentopt.densities import GaussianDensity
 from latentopt.encoder import Cheapest, Field, Objective, Prices, Schedule, refine
 from latentopt.latents import Prior
-from latentopt.latents.lattice import Latent, LatticeChannel
+from latentopt.latents.lattice import Latent, LatticeChannel, pack
 from latentopt.lattices import RULES
 
 SHAPE = (3, 16, 16)
@@ -63,7 +63,7 @@ def quantized(name: str, values: NDArray, prior: Prior, weight: NDArray | None =
 
 def field_of(name: str, objective: Objective, y: Tensor, prior: Prior) -> Field:
     lattices = CHANNELS[name].tables.lattices
-    return Field(DENSITY.spreads, PRICES, lattices, prior, y, objective.weight)
+    return Field(DENSITY.spreads, PRICES, pack(prior.levels, lattices), prior, y, objective.weight)
 
 
 def refined(

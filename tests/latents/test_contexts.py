@@ -17,10 +17,17 @@ from torch import nn
 import latentopt
 from latentopt import BitstreamError, InputError, WeightsError
 from latentopt.densities import ConditionalDensity, FactorizedDensity, GaussianDensity
-from latentopt.latents import Prior
-from latentopt.latents.lattice import Latent, LatticeChannel, Tables, channel
-from latentopt.latents.lattice.context import UNIT, Context, Network, Surroundings, schedule
-from latentopt.latents.lattice.context.network import SHAPES, TOP
+from latentopt.latents import Point, Prior
+from latentopt.latents.lattice import Latent, LatticeChannel, Moved, Tables, channel
+from latentopt.latents.lattice.context import (
+    FRACTION,
+    UNIT,
+    Context,
+    Network,
+    Surroundings,
+    schedule,
+)
+from latentopt.latents.lattice.context.network import SHAPES, SHIFTS, TOP
 from latentopt.latents.lattice.context.surroundings import OF_ELEMENTS, OF_PLACES, Features
 from latentopt.lattices import RULES
 
@@ -57,6 +64,13 @@ def with_network(own: LatticeChannel, seed: int, size: int = 300) -> LatticeChan
     return own.with_network(Network(layers))
 
 
+def narrowed(own: LatticeChannel) -> LatticeChannel:
+    """The same channel with a network that takes all for far narrower than it is."""
+    layers = [np.zeros(shape, np.int32) for shape in SHAPES]
+    layers[-1][-1, 0] = -24 * FRACTION << SHIFTS[-1]
+    return own.with_network(Network(layers))
+
+
 # -- the channel -----------------------------------------------------------------------------------
 
 
@@ -81,7 +95,7 @@ def test_latents_round_trip_whatever_the_network_says(
 
 @pytest.mark.parametrize("name", RULES)
 def test_where_it_loses_it_is_off_and_costs_a_bit(name: str) -> None:
-    own, off = with_network(CHANNELS[name], 1), CHANNELS[name].without_context()
+    own, off = narrowed(CHANNELS[name]), CHANNELS[name].without_context()
     values, prior = waves((6, 9, 11))
     latent, plain = sent(own, values, prior), sent(off, values, prior)
     assert latent.adapted is False and plain.adapted is None
@@ -114,10 +128,63 @@ def test_an_estimate_of_decoded_values_is_what_was_used() -> None:
     own = with_network(CHANNELS["int"], 2)
     values, prior = waves((6, 9, 11))
     latent = sent(own, values, prior)
-    assert own.context
-    found = own.context.adapted(prior, plain_points(values, prior))
+    found, _ = own.packed(prior, plain_points(values, prior))
     np.testing.assert_array_equal(found.levels, latent.prior.levels)
     np.testing.assert_allclose(found.centres, latent.prior.centres, atol=1e-5)
+
+
+VECTORS = [name for name, rule in RULES.items() if rule.wide.dim > 1]
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("name", VECTORS)
+def test_vectors_are_those_of_the_levels_before(name: str) -> None:
+    own, other = (with_network(CHANNELS[name], seed) for seed in (0, 1))
+    values, prior = waves((30, 9, 11))
+    _, parts = own.packed(prior, values)
+    _, same = other.packed(prior, np.zeros_like(values))
+    moved = [part for part in parts if isinstance(part, Moved)]
+    assert moved and sum(part.index.size for part in moved) > 0.9 * len(values)
+    for part, again in zip(moved, (part for part in same if isinstance(part, Moved))):
+        np.testing.assert_array_equal(part.index, again.index)
+        assert (part.own != again.own).any()
+        assert (prior.levels[part.index] == part.levels[:, None]).all()
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("name", VECTORS)
+def test_points_stay_on_their_lattice(name: str) -> None:
+    own = with_network(CHANNELS[name], 0)
+    values, prior = waves((30, 9, 11))
+    latent = sent(own, values, prior)
+    assert (latent.prior.centres != prior.centres).any() == RULES[name].wide.has_whole_units
+    for group in latent.groups:
+        for part, m in zip(group.parts, group.m):
+            if isinstance(part, Moved):
+                assert part.lattice.contains(m + part.moves).all()
+                x = torch.from_numpy((values - prior.centres)[part.index])
+                at = (latent.hat - prior.centres)[part.index] / np.array(part.lattice.units)
+                nearest = part.lattice.nearest(x).numpy()
+                np.testing.assert_allclose(at, nearest, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["e8", "oct"])
+def test_moved_vectors_pay_where_neighbours_are_alike(name: str) -> None:
+    own = CHANNELS[name]
+    values, prior = waves((30, 24, 36))
+    latent, plain = sent(own, values, prior), sent(own.without_context(), values, prior)
+    assert latent.adapted
+    assert latent.bits().sum() < 0.95 * plain.bits().sum()
+
+
+def test_a_search_keeps_the_vectors_that_it_chose_for() -> None:
+    values, prior = waves((6, 9, 11))
+    for name, on in (("int", False), ("e8", True)):
+        own = narrowed(CHANNELS[name])
+        latent = own.send(
+            InGroups(prior, [np.arange(len(values))]), Point(values), None, own.nearest
+        )
+        assert latent.adapted is on
 
 
 def plain_points(values: NDArray, prior: Prior) -> NDArray:

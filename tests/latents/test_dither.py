@@ -239,7 +239,7 @@ def test_broken_latents_are_refused(bad: float) -> None:
 def test_tables_that_were_forgotten_come_out_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     values, prior = random_latent(2000)
     string = sent(channel("d4"), values, prior).string()
-    monkeypatch.setattr("latentopt.latents.dither.tables.MOST_ENTRIES", 0)
+    monkeypatch.setattr("latentopt.latents.lattice.placed.tables.MOST_ENTRIES", 0)
     own = channel("d4")
     own.tables = DitherTables(DENSITY, RULES["d4"])
     assert sent(own, values, prior).string() == string

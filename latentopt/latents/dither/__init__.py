@@ -2,8 +2,9 @@
 
 from latentopt.latents.dither.channel import DitherChannel
 from latentopt.latents.dither.dithered import DitheredLatent
-from latentopt.latents.dither.philox import PLACES, philox, places
+from latentopt.latents.dither.philox import philox, places
 from latentopt.latents.dither.which import DITHERED, LATENTS, Dither, at_depth
+from latentopt.latents.lattice.placed import PLACES
 
 __all__ = [
     "DITHERED",

@@ -16,17 +16,18 @@ from numpy.typing import NDArray
 from latentopt.bitstream.ans import SymbolDecoder
 from latentopt.densities import Density
 from latentopt.latents.channel import Point
-from latentopt.latents.dither.dithered import DitheredLatent, Vectors, spacing
-from latentopt.latents.dither.philox import PLACES, places
+from latentopt.latents.dither.dithered import DitheredLatent
+from latentopt.latents.dither.philox import places
 from latentopt.latents.dither.tables import DitherTables
 from latentopt.latents.lattice.channel import MANY, nearest_points
 from latentopt.latents.lattice.packing import Part, pack
+from latentopt.latents.lattice.placed import PLACES, Placed, spacing
 from latentopt.latents.prior import Prior
 from latentopt.latents.walk import Walk, take_across
 from latentopt.lattices import Rule
 from latentopt.pmf.tables import Ints
 
-Cross = Callable[[Part, NDArray[np.uint8], Prior, NDArray[np.int64]], Vectors]
+Cross = Callable[[Part, NDArray[np.uint8], Prior, NDArray[np.int64]], Placed]
 """One side: the vectors of a part, given their dither and their group's prior and places."""
 
 
@@ -41,7 +42,7 @@ class DitherChannel:
 
     def __init__(self, density: Density, rule: Rule, seed: int):
         self.density, self.seed, self._rule = density, seed, rule
-        self.tables = DitherTables.of(density, rule)
+        self.tables = DitherTables.ruled(density, rule)
 
     def send(self, walk: Walk, target: Point, /) -> DitheredLatent:
         """The dithered points nearest to the target.
@@ -52,7 +53,7 @@ class DitherChannel:
 
         def nearest(
             part: Part, dither: NDArray[np.uint8], prior: Prior, index: NDArray[np.int64]
-        ) -> Vectors:
+        ) -> Placed:
             residual = prior.residual(target.values[index]).astype(np.float64)
             return _nearest(part, dither, residual)
 
@@ -68,10 +69,10 @@ class DitherChannel:
 
         def read(
             part: Part, dither: NDArray[np.uint8], prior: Prior, index: NDArray[np.int64]
-        ) -> Vectors:
+        ) -> Placed:
             if part.index.size > MANY:
                 decoder.expect(self._least_bits(part))
-            return Vectors.decode(self.tables, decoder, part, dither)
+            return Placed.decode(self.tables, decoder, part, dither)
 
         latent = self._cross(walk, read)
         decoder.finish()
@@ -79,15 +80,14 @@ class DitherChannel:
 
     def _cross(self, walk: Walk, cross: Cross) -> DitheredLatent:
         """Take each group across: the vectors of its parts, in the order that both sides share."""
-        dither, crossed = places(self.seed, walk.shape), list[Vectors]()
+        dither, crossed = places(self.seed, walk.shape), list[Placed]()
 
         def residual_of(index: NDArray[np.int64], prior: Prior) -> NDArray[np.floating]:
             residual = np.empty_like(prior.centres)
             for part in pack(prior.levels, self.tables.lattices):
-                vectors = cross(part, dither[index][part.index], prior, index)
-                residual[part.index] = vectors.values
-                placed = Part(part.lattice, index[part.index], part.runs)
-                crossed.append(Vectors(placed, vectors.dither, vectors.i))
+                placed = cross(part, dither[index][part.index], prior, index)
+                residual[part.index] = placed.values
+                crossed.append(Placed(part.placed(index), placed.moves, placed.i))
             return residual
 
         prior = take_across(walk, residual_of)
@@ -114,7 +114,7 @@ class DitherChannel:
         ).digest()
 
 
-def _nearest(part: Part, dither: NDArray[np.uint8], residual: NDArray[np.float64]) -> Vectors:
+def _nearest(part: Part, dither: NDArray[np.uint8], residual: NDArray[np.float64]) -> Placed:
     lattice = part.lattice
     m = nearest_points(lattice, residual[part.index] - dither * spacing(lattice)).astype(np.int64)
-    return Vectors(part, dither, m * (PLACES // lattice.modulus) + dither)
+    return Placed(part, dither, m * (PLACES // lattice.modulus) + dither)

@@ -8,9 +8,6 @@ docs/reference/format.md has it to the last bit.
 import numpy as np
 from numpy.typing import NDArray
 
-PLACES = 64
-"""How many places there are on an axis of a lattice's period: they are drawn from as a dither."""
-
 _ROUNDS = 10
 _FACTORS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _BUMPS = 0x9E3779B9, 0xBB67AE85

@@ -8,7 +8,7 @@ from latentopt.latents.lattice.corrections import (
     correction_bits,
 )
 from latentopt.latents.lattice.latent import Group, Latent
-from latentopt.latents.lattice.packing import Part, pack
+from latentopt.latents.lattice.packing import Moved, Part, pack
 from latentopt.latents.lattice.shipped import ship_tables
 from latentopt.latents.lattice.tables import Tables
 
@@ -23,6 +23,7 @@ __all__ = [
     "Group",
     "Latent",
     "LatticeChannel",
+    "Moved",
     "Part",
     "Tables",
     "correction_bits",

@@ -24,6 +24,7 @@ from latentopt.errors import InputError
 from latentopt.latents.channel import Point
 from latentopt.latents.lattice.context import (
     UNIT,
+    Base,
     Context,
     Network,
     Predictor,
@@ -32,7 +33,8 @@ from latentopt.latents.lattice.context import (
 )
 from latentopt.latents.lattice.corrections import decode_corrections
 from latentopt.latents.lattice.latent import Group, Latent
-from latentopt.latents.lattice.packing import Part, pack
+from latentopt.latents.lattice.packing import Moved, Part, joined, pack, pack_moved
+from latentopt.latents.lattice.placed import MovedPoints
 from latentopt.latents.lattice.tables import Tables
 from latentopt.latents.prior import Ledger, Prior
 from latentopt.latents.walk import OfChannels, Walk
@@ -103,7 +105,8 @@ class LatticeChannel:
     ) -> Latent:
         """The points nearest to the target, or those that a chooser takes for it.
 
-        A context is used where it makes them cheaper.
+        A context is used where it makes them cheaper; and always where points were chosen for the
+        vectors that there are with it.
 
         Raises:
             InputError: a value is NaN, infinite or absurdly large.
@@ -111,11 +114,21 @@ class LatticeChannel:
         if self.corrected and corrections is None:
             corrections = np.zeros(walk.shape[0], np.int32)
         sent = []
-        for context in (None, self.context) if self.context else (None,):
+        for context in self._contexts(choose):
             sender = _Sender(self, walk.shape, corrections, context, target, choose or self.nearest)
             walk.go(sender)
             sent.append(sender.latent())
         return cheapest(sent)
+
+    def _contexts(self, choose: Chooser | None) -> Sequence[Context | None]:
+        """With which to try what a chooser, or none, takes."""
+        if not self.context:
+            return [None]
+        return [self.context] if choose and self._has_vectors else [None, self.context]
+
+    @property
+    def _has_vectors(self) -> bool:
+        return any(lattice.dim > 1 for lattice in self.tables.lattices)
 
     def receive(self, walk: Walk, string: bytes, /) -> Latent:
         """The mirror of :meth:`send` and :meth:`Latent.string`.
@@ -148,6 +161,9 @@ class LatticeChannel:
     def _nearest(self, part: Part, residual: NDArray[np.floating]) -> Ints:
         rows = max(1, MANY // part.lattice.dim)
         pieces = [part.index[start : start + rows] for start in range(0, len(part.index), rows)]
+        if isinstance(part, Moved):
+            x = residual[part.index] + part.moves * np.array(part.lattice.units)
+            return nearest_points(part.lattice, x) - part.moves.astype(np.int32)
         m = np.concatenate([nearest_points(part.lattice, residual[index]) for index in pieces])
         for level, start, stop in part.runs:
             table = self.tables[part.lattice.name, level]
@@ -170,7 +186,28 @@ class LatticeChannel:
 
     def context_of(self, predictor: Predictor) -> Context:
         """What a network, or what stands for one, is for the levels of these tables."""
-        return Context(predictor, self.tables.magnitudes(UNIT), self.density.ladder)
+        fixed = np.array([not lattice.has_whole_units for lattice in self.tables.lattices])
+        return Context(predictor, self.tables.magnitudes(UNIT), self.density.ladder, fixed)
+
+    def packed(self, prior: Prior, values: NDArray[np.floating]) -> tuple[Prior, Sequence[Part]]:
+        """The prior and the vectors of a whole latent ``values`` (n,), whose context is itself."""
+        if not self.context:
+            return prior, pack(prior.levels, self.tables.lattices)
+        levels, centres, crossed = prior.levels.copy(), prior.centres.copy(), list[Part]()
+
+        def carry(index: NDArray[np.int64], own: Prior, base: Base | None) -> NDArray[np.floating]:
+            levels[index], centres[index] = own.levels, own.centres
+            crossed.extend(part.placed(index) for part in self.parts(own, base))
+            return own.residual(values[index])
+
+        self.context.cross(prior, carry)
+        return replace(prior, levels=levels, centres=centres), joined(crossed)
+
+    def parts(self, prior: Prior, base: Base | None) -> Sequence[Part]:
+        """The vectors of elements that cross at once, and from where they were moved, if any."""
+        if base is None:
+            return pack(prior.levels, self.tables.lattices)
+        return pack_moved(prior.levels, base.levels, base.shift, self.tables.lattices)
 
     def dump(self) -> Ints:
         """The network of its context, and its tables: see :meth:`Tables.dump`."""
@@ -180,7 +217,10 @@ class LatticeChannel:
     def digest(self) -> bytes:
         """Of its tables, see :meth:`Tables.digest`, and of the network of its context."""
         own = self.tables.digest()
-        return sha256(own + self.context.digest()).digest() if self.context else own
+        if not self.context:
+            return own
+        moved = f"moved 1 {self.density.fingerprint}".encode() if self._has_vectors else b""
+        return sha256(own + self.context.digest() + moved).digest()
 
 
 class _Side(ABC):
@@ -214,9 +254,11 @@ class _Side(ABC):
             return prior.values(self._cross(index, prior))
         return self._context.cross(replace(prior, shape=self._shape), self._cross)
 
-    def _cross(self, index: NDArray[np.int64], prior: Prior) -> NDArray[np.floating]:
+    def _cross(
+        self, index: NDArray[np.int64], prior: Prior, base: Base | None = None
+    ) -> NDArray[np.floating]:
         """Take elements (k,) across whose tables are known; returns their residual."""
-        parts = pack(prior.levels, self._channel.tables.lattices)
+        parts = self._channel.parts(prior, base)
         group = Group(parts, self._points(parts, index, prior))
         self._ledger.note(index, prior)
         self._groups.append(group.placed(index))
@@ -271,9 +313,13 @@ class _Receiver(_Side):
     def _points(self, parts: Sequence[Part], index: NDArray[np.int64], prior: Prior) -> list[Ints]:
         chosen, masks = [], []
         if len(index) > MANY:
-            counts = np.bincount(prior.levels, minlength=len(self._channel.tables.lattices))
-            self._decoder.expect(float(counts @ self._channel.tables.least_bits))
+            self._decoder.expect(sum(map(self._least_bits, parts)))
         for part in parts:
+            if isinstance(part, Moved):
+                placed = self._channel.tables.placed
+                chosen.append(MovedPoints.read(placed, self._decoder, part))
+                masks.append(np.zeros(part.index.shape, bool))
+                continue
             pieces = [
                 self._channel.tables[part.lattice.name, level].decode(
                     self._decoder.run, stop - start
@@ -286,6 +332,13 @@ class _Receiver(_Side):
         if escapes:
             _put_escaped(chosen, masks, self._decoder.integers(escapes))
         return chosen
+
+    def _least_bits(self, part: Part) -> float:
+        """What the vectors of a part cost at least; nothing is known of those that were moved."""
+        if isinstance(part, Moved):
+            return 0.0
+        least, dim = self._channel.tables.least_bits, part.lattice.dim
+        return sum(dim * (stop - start) * least[level] for level, start, stop in part.runs)
 
 
 def cheapest(latents: Sequence[Latent]) -> Latent:

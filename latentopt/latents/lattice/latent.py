@@ -13,7 +13,8 @@ from latentopt.densities import Density, Floats
 from latentopt.latents.channel import Crossed, Kinds
 from latentopt.latents.lattice.context.switch import encode_switch
 from latentopt.latents.lattice.corrections import correction_bits, encode_corrections
-from latentopt.latents.lattice.packing import Part
+from latentopt.latents.lattice.packing import Moved, Part
+from latentopt.latents.lattice.placed import MovedPoints
 from latentopt.latents.lattice.tables import Tables
 from latentopt.latents.prior import Prior
 from latentopt.lattices import LATTICES
@@ -38,8 +39,7 @@ class Group:
 
     def placed(self, index: NDArray[np.int64]) -> "Group":
         """The same where its elements have the places ``index`` (k,)."""
-        parts = [Part(part.lattice, index[part.index], part.runs) for part in self.parts]
-        return Group(parts, self.m)
+        return Group([part.placed(index) for part in self.parts], self.m)
 
 
 def lattice_kinds(size: int, parts: Iterable[Part]) -> Kinds:
@@ -67,6 +67,8 @@ class Latent(Crossed):
         """For each (lattice, level), the places and coordinates (n, v) it codes, group by group."""
         found = defaultdict(list)
         for part, m in self._vectors():
+            if isinstance(part, Moved):
+                continue  # they have tables of their own
             for level, start, stop in part.runs:
                 found[part.lattice.name, level].append((part.index[start:stop], m[start:stop]))
         return found
@@ -79,7 +81,14 @@ class Latent(Crossed):
     def escaped(self) -> int:
         """Coordinates that are coded as plain integers."""
         coded = ((self.tables[key], m) for key, pieces in self.by_table.items() for _, m in pieces)
-        return sum(int(table.bits(m)[1].sum()) for table, m in coded)
+        alone = sum(int(table.bits(m)[1].sum()) for table, m in coded)
+        return alone + sum(placed.escapes(self.tables.placed) for placed in self._moved())
+
+    def _moved(self) -> Iterator[MovedPoints]:
+        """The vectors that a context has moved."""
+        for part, m in self._vectors():
+            if isinstance(part, Moved):
+                yield MovedPoints.of(part, m)
 
     def _vectors(self) -> Iterator[tuple[Part, Ints]]:
         for group in self.groups:
@@ -109,6 +118,8 @@ class Latent(Crossed):
                 plain[escaped] = integer_bits(m[escaped])
                 bits = bits + plain.sum(axis=1)
             cost[index] += bits[:, None] / m.shape[1]
+        for placed in self._moved():
+            cost[placed.part.index] += placed.bits(self.tables.placed)[:, None] / placed.lattice.dim
         return cost
 
     def bits_ahead(self) -> Floats:
@@ -125,7 +136,7 @@ class Latent(Crossed):
     def string(self) -> bytes:
         """Whether there is a context, corrections, then each group's symbols, level by level.
 
-        What escaped of a group follows its symbols.
+        What escaped of a group follows its symbols; vectors that a context has moved come first.
         """
         encoder = SymbolEncoder()
         if self.adapted is not None:
@@ -136,6 +147,9 @@ class Latent(Crossed):
         for group in self.groups:
             escaped = []
             for part, m in zip(group.parts, group.m):
+                if isinstance(part, Moved):
+                    MovedPoints.of(part, m).encode(self.tables.placed, encoder)
+                    continue
                 for level, start, stop in part.runs:
                     runs, mask = next(coded[part.lattice.name, level])
                     encoder.runs(runs)

@@ -1,12 +1,16 @@
 """Which elements of a latent form a vector: those of one level, in raster order."""
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latentopt.lattices import LATTICES, Lattice
+
+Runs = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,7 @@ class Part:
 
     lattice: Lattice
     index: NDArray[np.int64]  # (n, v) places in the flattened latent
-    runs: tuple[tuple[int, int, int], ...]  # (level, start, stop) of the rows of each level
+    runs: Runs  # (level, start, stop) of the rows of each level
 
     @property
     def levels(self) -> NDArray[np.int64]:
@@ -25,15 +29,67 @@ class Part:
             levels[start:stop] = level
         return levels
 
-    def select(self, rows: NDArray[np.bool_]) -> "Part":
+    @property
+    def own_levels(self) -> NDArray[np.int64]:
+        """(n, 1) level of each coordinate, or (n, v) where they differ."""
+        return self.levels[:, None]
+
+    def placed(self, index: NDArray[np.int64]) -> Self:
+        """The same where its elements have the places ``index`` (k,)."""
+        return replace(self, index=index[self.index])
+
+    @property
+    def columns(self) -> dict[str, NDArray[np.int64]]:
+        """What it knows of each vector, (n, v) each, by name."""
+        names = (field.name for field in fields(self) if field.name not in ("lattice", "runs"))
+        return {name: getattr(self, name) for name in names}
+
+    def select(self, rows: NDArray[np.bool_]) -> Self:
         """Some of the vectors."""
         ends = np.concatenate([[0], np.cumsum(rows)])
         runs = ((level, int(ends[a]), int(ends[b])) for level, a, b in self.runs)
         kept = tuple(run for run in runs if run[1] < run[2])
-        return Part(self.lattice, self.index[rows], kept)
+        return self.having(kept, {name: column[rows] for name, column in self.columns.items()})
+
+    def having(self, runs: Runs, columns: dict[str, NDArray[np.int64]]) -> Self:
+        """Other vectors of the same lattice."""
+        return type(self)(lattice=self.lattice, runs=runs, **columns)
 
 
-def pack(levels: NDArray[np.int16], lattices: Sequence[Lattice]) -> list[Part]:
+@dataclass(frozen=True)
+class Moved(Part):
+    """Vectors of one lattice that a context has moved: each coordinate has a level of its own, and
+    a centre; the runs say from which levels they were moved."""
+
+    own: NDArray[np.int64]  # (n, v) level of each coordinate
+    moves: NDArray[np.int64]  # (n, v) how far its centre was moved, in units of the lattice
+
+    @property
+    def own_levels(self) -> NDArray[np.int64]:
+        return self.own
+
+
+def joined(parts: Sequence[Part]) -> list[Part]:
+    """The same vectors in as few parts as there are kinds."""
+    alike = defaultdict(list)
+    for part in parts:
+        alike[type(part), part.lattice.name].append(part)
+    return [_joined(several) for several in alike.values()]
+
+
+def _joined(several: Sequence[Part]) -> Part:
+    starts = np.cumsum([0, *(len(part.index) for part in several)]).tolist()
+    runs = tuple(
+        (level, start + a, start + b)
+        for start, part in zip(starts, several)
+        for level, a, b in part.runs
+    )
+    each = [part.columns for part in several]
+    columns = {name: np.concatenate([own[name] for own in each]) for name in each[0]}
+    return several[0].having(runs, columns)
+
+
+def pack(levels: NDArray[np.integer], lattices: Sequence[Lattice]) -> list[Part]:
     """Cut the elements of a latent, given their levels (n,), into vectors.
 
     Elements are sorted by level (stably, on integers, so that encoder and decoder agree) and each
@@ -46,7 +102,8 @@ def pack(levels: NDArray[np.int16], lattices: Sequence[Lattice]) -> list[Part]:
     names = [lattice.name for lattice in lattices]
     parts = []
     left = counts.copy()  # what is not in a vector yet, the last of each level
-    for lattice in dict.fromkeys(lattice for lattice in lattices if lattice.dim > 1):
+    wide = {lattice.name: lattice for lattice in lattices if lattice.dim > 1}
+    for lattice in wide.values():
         chosen = np.array([name == lattice.name for name in names])
         whole = np.where(chosen, counts // lattice.dim * lattice.dim, 0)
         parts.append(_part(lattice, _stretches(order, starts, whole), whole))
@@ -54,6 +111,30 @@ def pack(levels: NDArray[np.int16], lattices: Sequence[Lattice]) -> list[Part]:
     rest = _stretches(order, starts + counts - left, left)
     parts.append(_part(LATTICES["int"], rest, left))
     return [part for part in parts if len(part.index)]
+
+
+def pack_moved(
+    levels: NDArray[np.int16],
+    base: NDArray[np.integer],
+    shift: NDArray[np.integer],
+    lattices: Sequence[Lattice],
+) -> list[Part]:
+    """Cut elements that a context has moved to ``levels`` (n,) into vectors.
+
+    Those of one ``base`` level (n,), from which they were moved, form vectors, as in :func:`pack`:
+    so an encoder knows the vectors before anything has crossed. ``shift`` (n,) says by how many
+    whole units centres were moved. Scalars are sorted by the levels to which they were moved.
+    """
+    alone, parts = np.ones(len(levels), bool), list[Part]()
+    for part in pack(base, lattices):
+        if part.lattice.dim > 1:
+            moves = np.rint(shift[part.index] / np.array(part.lattice.units)).astype(np.int64)
+            own = levels[part.index].astype(np.int64)
+            parts.append(Moved(part.lattice, part.index, part.runs, own, moves))
+            alone[part.index] = False
+    rest = np.flatnonzero(alone)
+    scalars = pack(levels[rest], [LATTICES["int"]] * len(lattices))
+    return [*parts, *(part.placed(rest) for part in scalars)]
 
 
 def _stretches(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from latentopt.densities import Density, Floats
 from latentopt.errors import InputError
+from latentopt.latents.lattice.placed import PlacedTables
 from latentopt.latents.lattice.shipped import shipped_tables
 from latentopt.lattices import LATTICES, Lattice, Rule
 from latentopt.pmf import JointTable, ProductTable, Table, build_paper_table, build_table
@@ -38,6 +39,8 @@ class Tables:
         self.lattices: Sequence[Lattice] = []
         """Of each level."""
         self._tables: dict[tuple[str, int], Table] = {}
+        self.placed = PlacedTables.of(density)
+        """For vectors that a context has moved."""
         if dumped is None:
             dumped = shipped_tables(density.fingerprint, rule.name, pmf)
         if dumped is None:

@@ -4,12 +4,12 @@
            ▲                                                          │
            └───────────────── the pass crosses ◄── adapted prior ◄────┘
 
-Centres move by whole units, so points of the integer lattice stay such points: there a context
-changes what points cost, and nothing else.
+Centres move by whole units, where a lattice has those among its coordinates, and elements form the
+vectors that they would form without a context: it changes what points cost, and nothing else.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from latentopt.latents.lattice.context.passes import QUIET, schedule
 from latentopt.latents.lattice.context.surroundings import UNIT, Features, Surroundings
 from latentopt.latents.prior import Prior
-from latentopt.pmf.tables import Ints
+from latentopt.pmf.tables import Ints, Mask
 
 _FURTHEST = 24  # levels that an element may be moved
 FRACTION = 16
@@ -38,8 +38,17 @@ class Predictor(Protocol):
         """See :meth:`Network.digest`."""
 
 
-CarryPass = Callable[[NDArray[np.int64], Prior], NDArray[np.floating]]
-"""Takes the elements at places (n,) across, given their prior; returns the residual (n,)."""
+@dataclass(frozen=True)
+class Base:
+    """From where the elements of a pass were moved."""
+
+    levels: NDArray[np.int64]  # (n,)
+    shift: NDArray[np.int64]  # (n,) whole units by which their centres were
+
+
+CarryPass = Callable[[NDArray[np.int64], Prior, Base | None], NDArray[np.floating]]
+"""Takes the elements at places (n,) across, given their prior, and from where they were moved to
+it, if they were; returns the residual (n,)."""
 
 
 class Context:
@@ -49,11 +58,20 @@ class Context:
         predictor: the network.
         expected: (levels,) mean magnitude of each level, in units of ``UNIT``.
         ladder: the levels among which an element may move; they are ordered by width.
+        fixed: (levels,) whose centres stay, as whole units are none of their lattice's; None: all
+            may be moved.
     """
 
-    def __init__(self, predictor: Predictor, expected: NDArray[np.int64], ladder: range):
+    def __init__(
+        self,
+        predictor: Predictor,
+        expected: NDArray[np.int64],
+        ladder: range,
+        fixed: Mask | None = None,
+    ):
         self.predictor, self._expected = predictor, expected
         self._ladder = ladder
+        self._fixed = np.zeros(len(expected), bool) if fixed is None else fixed
         self._base = _nearest(expected, ladder)
 
     def dump(self) -> Ints:
@@ -76,27 +94,17 @@ class Context:
         quiet = int(QUIET * UNIT * height * width)
         for each in schedule(loudness, quiet, (height, width)):
             index = each.index
-            own, shift = prior.at(index), np.zeros(len(index))
+            own, base = prior.at(index), None
             if each.half is not None:
-                own, shift = self._adapted(own, around.features(each))
-            residual = carry(index, own)
+                own, base = self._adapted(own, around.features(each))
+            residual = carry(index, own, base)
             values[index] = own.values(residual)
-            around.note(each, residual + shift)
+            if base:
+                around.note(each, residual + base.shift)
         return values
 
-    def adapted(self, prior: Prior, values: NDArray[np.floating]) -> Prior:
-        """The prior of a whole latent ``values`` (n,), each pass given what came before it."""
-        levels, centres = prior.levels.copy(), prior.centres.copy()
-
-        def carry(index: NDArray[np.int64], own: Prior) -> NDArray[np.floating]:
-            levels[index], centres[index] = own.levels, own.centres
-            return own.residual(values[index])
-
-        self.cross(prior, carry)
-        return replace(prior, levels=levels, centres=centres)
-
-    def _adapted(self, prior: Prior, features: Features) -> tuple[Prior, NDArray[np.float64]]:
-        """The prior of a pass moved as its features say, and by how much its centres were."""
+    def _adapted(self, prior: Prior, features: Features) -> tuple[Prior, Base]:
+        """The prior of a pass moved as its features say."""
         offset, shift = self.predictor(features).astype(np.int64)
         offset = np.clip((offset + FRACTION // 2) // FRACTION, -_FURTHEST, _FURTHEST)
         low, high = self._ladder[0], self._ladder[-1]
@@ -104,9 +112,10 @@ class Context:
         levels = np.clip(base + offset, low, high).astype(np.int16)
         whole = FRACTION * UNIT
         moved = (shift * self._expected[base] + whole // 2) // whole
-        shift = moved.astype(np.float64)
-        centres = prior.centres + prior.scaled(shift).astype(prior.centres.dtype)
-        return replace(prior, levels=levels, centres=centres), shift
+        moved[self._fixed[base]] = 0
+        shift = prior.scaled(moved.astype(np.float64)).astype(prior.centres.dtype)
+        adapted = replace(prior, levels=levels, centres=prior.centres + shift)
+        return adapted, Base(base, moved)
 
 
 def _nearest(expected: NDArray[np.int64], ladder: range) -> NDArray[np.int64]:

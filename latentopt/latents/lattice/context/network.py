@@ -28,6 +28,8 @@ LARGEST_WEIGHT = 1023
 _LARGEST_BIAS = 1 << 22
 SHIFTS = (6, 8, 10)
 """By how many bits the sums of each layer are shifted down."""
+_BLOCK = 1 << 13
+"""Elements at a time: their activations stay within a processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -45,19 +47,37 @@ class Network:
 
     def __call__(self, features: Features) -> NDArray[np.float32]:
         """(OUTPUTS, c * n) integers, for the elements of a pass."""
-        (first, bias), second, last = self._arrays
+        (first, bias), *_ = self._arrays
         shared = first[:, :OF_PLACES] @ features.places + bias
-        own = first[:, OF_PLACES:] @ features.elements.reshape(OF_ELEMENTS, -1)
-        x = own.reshape(-1, *features.elements.shape[1:])
-        x += shared[:, None]
-        x = _activation(own, SHIFTS[0])
-        x = _activation(second[0] @ x + second[1], SHIFTS[1])
-        return np.floor((last[0] @ x + last[1]) * np.float32(2.0 ** -SHIFTS[2]))
+        channels, n = features.elements.shape[1:]
+        found = np.empty((OUTPUTS, channels, n), np.float32)
+        rows = max(1, _BLOCK // max(1, n))
+        for start in range(0, channels, rows):
+            some = slice(start, start + rows)
+            found[:, some] = self._of(features.elements[:, some], shared)
+        return found.reshape(OUTPUTS, -1)
+
+    def _of(
+        self, elements: NDArray[np.float32], shared: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """The outputs (OUTPUTS, c, n) for some channels, given what their places have in common."""
+        (first, _), (second, bias), (last, last_bias) = self._arrays
+        x = first[:, OF_PLACES:] @ elements.reshape(OF_ELEMENTS, -1)
+        planes = x.reshape(-1, *elements.shape[1:])
+        planes += shared[:, None]
+        x = second @ _activation(x)
+        x += bias
+        x = last @ _activation(x)
+        x += last_bias
+        return np.floor(x, out=x).reshape(OUTPUTS, *elements.shape[1:])
 
     @cached_property
     def _arrays(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """(outputs, inputs) and (outputs, 1) of each layer."""
-        turned = [np.ascontiguousarray(layer.T, np.float32) for layer in self.layers]
+        """(outputs, inputs) and (outputs, 1) of each layer, shifted down: powers of 2 are exact."""
+        turned = [
+            np.ascontiguousarray(layer.T, np.float32) * np.float32(2.0**-shift)
+            for layer, shift in zip(self.layers, SHIFTS)
+        ]
         return [(layer[:, :-1], layer[:, -1:]) for layer in turned]
 
     def dump(self) -> Ints:
@@ -77,9 +97,7 @@ class Network:
         return hashlib.sha256(self.dump().astype("<i4").tobytes()).digest()
 
 
-def _activation(x: NDArray[np.float32], shift: int) -> NDArray[np.float32]:
-    """Sums shifted down and kept within the range of activations, in place."""
-    x *= np.float32(2.0**-shift)
-    np.maximum(x, 0, out=x)
-    np.minimum(x, TOP, out=x)
+def _activation(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sums kept within the range of activations, as integers, in place."""
+    np.clip(x, 0, TOP, out=x)
     return np.floor(x, out=x)

@@ -6,6 +6,7 @@ squares of a chessboard, then the white ones, which have a black one on every si
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +29,15 @@ class Pass:
     half: int | None
     """0: the first of a band, 1: the second; None: of the quiet channels, which come first."""
 
-    @property
+    @cached_property
+    def flat(self) -> NDArray[np.int64]:
+        """(n,) the places in a flattened plane."""
+        return np.flatnonzero(self.places)
+
+    @cached_property
     def index(self) -> NDArray[np.int64]:
-        """(c * places,) in the flattened latent."""
-        places = np.flatnonzero(self.places)
-        return (self.channels[:, None] * self.places.size + places).ravel()
+        """(c * n,) in the flattened latent."""
+        return (self.channels[:, None] * self.places.size + self.flat).ravel()
 
 
 def schedule(loudness: NDArray[np.int64], quiet: int, grid: tuple[int, int]) -> Iterator[Pass]:

@@ -53,7 +53,7 @@ class Surroundings:
         self._grid = expected.shape[1:]
         self._expected = expected.reshape(len(expected), -1)
         # actual and expected sums over channels: of all that crossed, of the last band, of this one
-        self._sums = np.zeros((3, 2, *self._grid), np.int64)
+        self._sums = np.zeros((3, 2, self._expected.shape[1]), np.int64)
         self._first_half: Floats | None = None  # of this band: magnitudes, expected ones, values
 
     @property
@@ -75,21 +75,21 @@ class Surroundings:
     def _add(self, crossed: Pass, sums: NDArray[np.int64]) -> None:
         """Sums (2, n) of a pass over its channels."""
         everything, before, now = self._sums
-        everything[:, crossed.places] += sums
-        now[:, crossed.places] += sums
+        everything[:, crossed.flat] += sums
+        now[:, crossed.flat] += sums
         if crossed.half == 1:
             before[:], now[:] = now, 0
 
     def _of(self, some: Pass) -> Floats:
         """(c, n) what is expected of a pass."""
-        return self._expected[some.channels][:, some.places.ravel()].astype(np.float32)
+        return self._expected.ravel()[some.index].reshape(len(some.channels), -1).astype(np.float32)
 
     def features(self, coming: Pass) -> Features:
         """Of the elements of a pass that is to come."""
-        places = np.zeros((OF_PLACES, int(coming.places.sum())), np.float32)
+        places = np.zeros((OF_PLACES, len(coming.flat)), np.float32)
         ratios = _ratios(self._sums, coming)  # (radii, 3, n)
         places[:6] = ratios[:, :2].swapaxes(0, 1).reshape(6, -1)
-        places[6] = _octaves(self._sums[0, 1, coming.places] + 1, UNIT) - 3 * OCTAVE
+        places[6] = _octaves(self._sums[0, 1, coming.flat] + 1, UNIT) - 3 * OCTAVE
         places[7:9] = ratios[1:, 2]
         places[9] = OCTAVE * coming.half if coming.half else 0
         expected = self._of(coming)
@@ -110,7 +110,7 @@ class Surroundings:
             for down, right in steps:
                 top, left = _MARGIN + down, _MARGIN + right
                 total += known[:rows, :, top : top + height, left : left + width]
-            return total[..., coming.places]
+            return total.reshape(*total.shape[:2], -1).take(coming.flat, axis=-1)
 
         beside = sums(3, _NEXT)
         near = beside[:2] + sums(2, _NEAR)
@@ -136,7 +136,8 @@ def _ratios(sums: NDArray[np.int64], coming: Pass) -> NDArray[np.int32]:
     margin = max(_RADII)
     height, width = coming.places.shape
     integral = np.zeros((3, 2, height + 2 * margin + 1, width + 2 * margin + 1), np.int64)
-    integral[..., margin + 1 : margin + 1 + height, margin + 1 : margin + 1 + width] = sums
+    inside = integral[..., margin + 1 : margin + 1 + height, margin + 1 : margin + 1 + width]
+    inside[:] = sums.reshape(3, 2, height, width)
     np.cumsum(integral, axis=-2, out=integral)
     np.cumsum(integral, axis=-1, out=integral)
     found = []
@@ -145,8 +146,8 @@ def _ratios(sums: NDArray[np.int64], coming: Pass) -> NDArray[np.int32]:
         start = margin + radius + 1
         bottom, right = (slice(start, start + size) for size in (height, width))
         tall = integral[..., bottom, :] - integral[..., top, :]
-        box = (tall[..., right] - tall[..., left])[..., coming.places]
-        found.append(_ratio(box.swapaxes(0, 1)))
+        box = (tall[..., right] - tall[..., left]).reshape(3, 2, -1).swapaxes(0, 1)
+        found.append(_ratio(box.take(coming.flat, axis=-1)))
     return np.stack(found)
 
 
