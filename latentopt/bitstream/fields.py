@@ -5,7 +5,9 @@
     1         LEB128 length; the channel of each part, names with commas between them
     2         LEB128 length; quality and metric as LEB128, and the codec's name (see Origin)
     3         LEB128 length; the step, a float of 2, 4 or 8 bytes
-    4         LEB128 length; for each part, its dither's seed and 1 as LEB128, 0 where it has none
+    4         LEB128 length; for each part, its seed and 1 as LEB128, 0 where it has none
+    5         LEB128 length; for each part, 8 times the spread of its samples, in thousandths,
+              plus the number of their coder, as LEB128, 0 where it has none
     0x80      1 byte codec, 1 byte quality and metric
     0x81      nothing: the image is grey; not in videos
     0x82      1 byte, of which bit i says whether part i has a context
@@ -18,7 +20,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from latentopt.bitstream.headers import LATTICE, Settings
+from latentopt.bitstream.headers import LATTICE, SAMPLERS, Settings
 from latentopt.bitstream.origin import Origin, from_long, from_short, read_step
 from latentopt.bitstream.strings import leb128, read_leb128
 from latentopt.errors import BitstreamError, InputError
@@ -26,8 +28,8 @@ from latentopt.errors import BitstreamError, InputError
 LONGEST_FIELDS = 1 << 12
 """Bytes of fields that a reader accepts."""
 
-_TAGS = (1, 2, 3, 4, 0x80, 0x81, 0x82, 0x83)
-_CHANNELS, _NAMED, _STEP, _SEEDS, _NUMBERED, _GREY, _CONTEXTS, _ADAPTIVE = _TAGS
+_TAGS = (1, 2, 3, 4, 5, 0x80, 0x81, 0x82, 0x83)
+_CHANNELS, _NAMED, _STEP, _SEEDS, _SPREADS, _NUMBERED, _GREY, _CONTEXTS, _ADAPTIVE = _TAGS
 _SIZES = {_NUMBERED: 2, _GREY: 0, _CONTEXTS: 1, _ADAPTIVE: 1}  # whose length is not written
 _CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
@@ -77,6 +79,8 @@ def _values(
         yield _STEP, origin.step_bytes()
     if any(settings.seed is not None for settings in parts):
         yield _SEEDS, b"".join(_seed(settings.seed) for settings in parts)
+    if any(settings.spread is not None for settings in parts):
+        yield _SPREADS, b"".join(map(_spread, parts))
     if origin and origin.is_short:
         yield _NUMBERED, origin.names()
     if is_grey:
@@ -89,6 +93,12 @@ def _values(
 
 def _seed(seed: int | None) -> bytes:
     return leb128(0 if seed is None else seed + 1)
+
+
+def _spread(settings: Settings) -> bytes:
+    if settings.spread is None or settings.sampler is None:
+        return leb128(0)
+    return leb128(8 * settings.spread + SAMPLERS.index(settings.sampler))
 
 
 def _field(tag: int, value: bytes) -> bytes:
@@ -162,18 +172,33 @@ def _settings(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[S
     seeds = _seeds(values, len(parts))
     contexts = _of_parts(values, _CONTEXTS, len(parts))
     adaptive = _of_parts(values, _ADAPTIVE, len(parts))
-    said = zip(_channels(values, parts), seeds, contexts, adaptive)
+    said = zip(_sampled(values, _channels(values, parts)), seeds, contexts, adaptive)
     return tuple(replace(part, seed=s, context=c, adaptive=a) for part, s, c, a in said)
 
 
 def _seeds(values: Mapping[int, bytes], count: int) -> list[int | None]:
     """That of each part, None where it has none."""
-    data, position = values.get(_SEEDS, bytes(count)), 0
-    seeds = list[int | None]()
+    return [value - 1 if value else None for value in _numbers(values, _SEEDS, count)]
+
+
+def _sampled(values: Mapping[int, bytes], parts: Sequence[Settings]) -> Iterator[Settings]:
+    """The parts' settings with the spread and the coder of their samples."""
+    for settings, value in zip(parts, _numbers(values, _SPREADS, len(parts))):
+        spread, number = divmod(value, 8)
+        if number >= len(SAMPLERS):
+            raise _unknown(_SPREADS)
+        said = replace(settings, spread=spread, sampler=SAMPLERS[number])
+        yield said if spread else settings
+
+
+def _numbers(values: Mapping[int, bytes], tag: int, count: int) -> list[int]:
+    """One of each part, all of them 0 without the field."""
+    data, position = values.get(tag, bytes(count)), 0
+    numbers = list[int]()
     for _ in range(count):
         value, position = read_leb128(data, position)
-        seeds.append(value - 1 if value else None)
-    return seeds
+        numbers.append(value)
+    return numbers
 
 
 def _of_parts(values: Mapping[int, bytes], tag: int, count: int) -> list[bool]:

@@ -17,6 +17,7 @@ SHIFTS = ("secant", "grid", "none")
 DIRECTIONS = ("density", "sign", "split")
 PMFS = ("exact", "paper")
 DITHERED = ("all", "main", "side")
+SAMPLERS = ("layered", "uniform", "astar", "ordered", "importance")
 PRESETS = ("paper", "plain", "fast", "default", "slow", "best")
 NATIVE_PRESETS = PRESETS[2:]
 
@@ -48,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dither", type=arguments.seed, metavar="SEED", help=dither)
     dithered = "which latents that is for (default: all)"
     add("--dithered", choices=DITHERED, help=dithered)
+    spread = "send samples of this standard deviation, in steps, in place of points of a grid"
+    add("--spread", "--sample", type=float, metavar="TAU", help=spread)
+    sampler = "how these are coded (default: layered)"
+    add("--sampler", choices=SAMPLERS, help=sampler)
+    seed = "of what encoder and decoder draw for them (default: 0)"
+    add("--seed", type=arguments.seed, metavar="SEED", help=seed)
     pmf = "probabilities: exact, or as the paper computes them, for comparisons (default: exact)"
     add("--pmf", choices=PMFS, help=pmf)
     portable = "faster, but the file decodes only on a machine like this one"
@@ -83,6 +90,8 @@ def check(args: argparse.Namespace) -> None:
         raise InputError(f"--preset {args.preset} is not for --format {args.format}: use {known}")
     if args.dithered and args.dither is None:
         raise InputError("--dithered says which latents --dither is for: give a seed")
+    if args.spread is None and (args.sampler or args.seed is not None):
+        raise InputError("--sampler and --seed say how samples are sent: give their --spread")
     said = {**_words(args), "ahead": args.ahead, "gop": args.gop}
     check_fixed(args.format, {word: value for word, value in said.items() if value})
 
@@ -97,6 +106,7 @@ def _words(args: argparse.Namespace) -> "Words":
         "context": args.context,
         "pmf": args.pmf,
         "dither": args.dither,
+        "spread": args.spread,
     }
 
 
@@ -105,10 +115,13 @@ def recipe(args: argparse.Namespace) -> "Recipe":
     from latentopt.codec.recipe import get_preset
     from latentopt.encoder import Ahead
     from latentopt.latents.dither import Dither
+    from latentopt.latents.sampling import Sampling
 
     words: Words = {**_words(args), "ahead": Ahead() if args.ahead else None}
     if args.dither is not None:
         words["dither"] = Dither(args.dither, args.dithered or "all")
+    if args.spread is not None:
+        words["spread"] = Sampling(args.spread, args.sampler or "layered", args.seed or 0)
     is_native = native.is_native(args)
     base = get_preset(preset(args), args.format)
     if args.preset in _SLOW and sys.stderr.isatty():

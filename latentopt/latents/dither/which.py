@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from latentopt.bitstream import Settings
-from latentopt.bitstream.headers import LATTICE
+from latentopt.bitstream.headers import LATTICE, SAMPLE
 from latentopt.errors import InputError
 
 LATENTS = ("all", "main", "side")
@@ -43,9 +43,12 @@ class Dither:
     @staticmethod
     def of(settings: Settings) -> "Dither | None":
         """That of a header's settings; InputError where channel and seed do not go together."""
-        if (settings.channel in DITHERED) != (settings.seed is not None):
+        draws = settings.channel in DITHERED or settings.channel == SAMPLE
+        if draws != (settings.seed is not None):
             raise InputError(f"channel {settings.channel!r} with the seed {settings.seed}")
-        return None if settings.seed is None else Dither(settings.seed, DITHERED[settings.channel])
+        if settings.seed is None or settings.channel == SAMPLE:
+            return None
+        return Dither(settings.seed, DITHERED[settings.channel])
 
 
 def at_depth(settings: Settings, depth: int) -> Settings:
