@@ -5,8 +5,10 @@
     1         LEB128 length; the channel of each part, names with commas between them
     2         LEB128 length; quality and metric as LEB128, and the codec's name (see Origin)
     3         LEB128 length; the step, a float of 2, 4 or 8 bytes
-    4         LEB128 length; for each part, its dither's seed and 1 as LEB128, 0 where it has none
-    5, 6      LEB128 length; for each part, alpha of soft rounding, sigma of Gaussian noise: a byte
+    4         LEB128 length; for each part, its seed and 1 as LEB128, 0 where it has none
+    5         LEB128 length; for each part, 8 times the spread of its samples, in thousandths,
+              plus the number of their coder, as LEB128, 0 where it has none
+    6, 7      LEB128 length; for each part, alpha of soft rounding, sigma of Gaussian noise: a byte
               with the length of a float, 0 where there is none, then that float
     0x80      1 byte codec, 1 byte quality and metric
     0x81      nothing: the image is grey; not in videos
@@ -21,7 +23,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from latentopt.bitstream.headers import LATTICE, Settings
+from latentopt.bitstream.headers import LATTICE, SAMPLERS, Settings
 from latentopt.bitstream.origin import Origin, from_long, from_short, read_step
 from latentopt.bitstream.strings import float_bytes, leb128, read_float, read_leb128
 from latentopt.errors import BitstreamError, InputError
@@ -29,8 +31,8 @@ from latentopt.errors import BitstreamError, InputError
 LONGEST_FIELDS = 1 << 12
 """Bytes of fields that a reader accepts."""
 
-_TAGS = (1, 2, 3, 4, 5, 6, 0x80, 0x81, 0x82, 0x83, 0x84)
-_CHANNELS, _NAMED, _STEP, _SEEDS, _ALPHAS, _SIGMAS, _NUMBERED, _GREY, *_BITS = _TAGS
+_TAGS = (1, 2, 3, 4, 5, 6, 7, 0x80, 0x81, 0x82, 0x83, 0x84)
+_CHANNELS, _NAMED, _STEP, _SEEDS, _SPREADS, _ALPHAS, _SIGMAS, _NUMBERED, _GREY, *_BITS = _TAGS
 _CONTEXTS, _ADAPTIVE, _MEANS = _BITS
 _SIZES = {_NUMBERED: 2, _GREY: 0, **dict.fromkeys(_BITS, 1)}  # whose length is not written
 _CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,32}")
@@ -81,6 +83,8 @@ def _values(
         yield _STEP, origin.step_bytes()
     if any(settings.seed is not None for settings in parts):
         yield _SEEDS, b"".join(_seed(settings.seed) for settings in parts)
+    if any(settings.spread is not None for settings in parts):
+        yield _SPREADS, b"".join(map(_spread, parts))
     if any(settings.alpha for settings in parts):
         yield _ALPHAS, b"".join(_float(settings.alpha) for settings in parts)
     if any(settings.sigma for settings in parts):
@@ -104,6 +108,12 @@ def _float(value: float) -> bytes:
 
 def _seed(seed: int | None) -> bytes:
     return leb128(0 if seed is None else seed + 1)
+
+
+def _spread(settings: Settings) -> bytes:
+    if settings.spread is None or settings.sampler is None:
+        return leb128(0)
+    return leb128(8 * settings.spread + SAMPLERS.index(settings.sampler))
 
 
 def _field(tag: int, value: bytes) -> bytes:
@@ -181,19 +191,34 @@ def _settings(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[S
     return tuple(
         replace(part, seed=s, alpha=a, sigma=g, context=context, adaptive=adaptive, mean=mean)
         for part, (s, a, g), (context, adaptive, mean) in zip(
-            _channels(values, parts), numbers, bits
+            _sampled(values, _channels(values, parts)), numbers, bits
         )
     )
 
 
 def _seeds(values: Mapping[int, bytes], count: int) -> list[int | None]:
     """That of each part, None where it has none."""
-    data, position = values.get(_SEEDS, bytes(count)), 0
-    seeds = list[int | None]()
+    return [value - 1 if value else None for value in _numbers(values, _SEEDS, count)]
+
+
+def _sampled(values: Mapping[int, bytes], parts: Sequence[Settings]) -> Iterator[Settings]:
+    """The parts' settings with the spread and the coder of their samples."""
+    for settings, value in zip(parts, _numbers(values, _SPREADS, len(parts))):
+        spread, number = divmod(value, 8)
+        if number >= len(SAMPLERS):
+            raise _unknown(_SPREADS)
+        said = replace(settings, spread=spread, sampler=SAMPLERS[number])
+        yield said if spread else settings
+
+
+def _numbers(values: Mapping[int, bytes], tag: int, count: int) -> list[int]:
+    """One of each part, all of them 0 without the field."""
+    data, position = values.get(tag, bytes(count)), 0
+    numbers = list[int]()
     for _ in range(count):
         value, position = read_leb128(data, position)
-        seeds.append(value - 1 if value else None)
-    return seeds
+        numbers.append(value)
+    return numbers
 
 
 def _floats(values: Mapping[int, bytes], tag: int, count: int) -> list[float]:

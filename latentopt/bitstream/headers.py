@@ -11,6 +11,9 @@ QUANTS = ("int", "hex", "oct", "d4", "e8", "auto")
 _DIRECTIONS = list(DIRECTIONS)
 PMFS = ["exact", "paper"]
 LATTICE = "lattice"
+SAMPLE = "sample"
+SAMPLERS = ("layered", "uniform", "astar", "ordered", "importance")
+"""Coders of samples, in the order of their number in the bitstream."""
 VERSIONS = (1, 2)
 """Of the formats: what version 1 can say is written so, and read by all readers."""
 
@@ -32,9 +35,13 @@ class Settings:
     context: bool = False
     """Whether main latents may be adapted to what has crossed of them; not in version 1, either."""
     seed: int | None = None
-    """Of the dither, where the channel has one."""
+    """Of what both sides draw, where the channel has such: a dither, or samples."""
+    spread: int | None = None
+    """Of the samples, in thousandths, where the channel has some."""
+    sampler: str | None = None
+    """How these are coded."""
     alpha: float = 0.0
-    """Of the soft rounding before it."""
+    """Of the soft rounding before a dither."""
     sigma: float = 0.0
     """Of Gaussian noise in place of a uniform one."""
     mean: bool = False

@@ -139,9 +139,11 @@ def _part(name: str, settings: "Settings") -> Described:
     return {
         "name": name,
         "channel": settings.channel,
-        "lattice": settings.quant if of_points or settings.seed is not None else None,
+        "lattice": settings.quant if of_points or "dither" in settings.channel else None,
         "pmf": settings.pmf if of_points else None,
         "seed": settings.seed,
+        "spread": settings.spread and settings.spread / 1000,
+        "sampler": settings.sampler,
         "alpha": settings.alpha or None,
         "sigma": settings.sigma or None,
         "mean": settings.mean,

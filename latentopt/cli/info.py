@@ -79,11 +79,12 @@ def _codec_lines(codec: Described | None) -> Iterator[tuple[str, object]]:
     yield "step", f"{codec['step']:g}"
 
 
-_OF_NOISE = ("channel", "lattice", "seed", "alpha", "sigma")
+_DRAWN = ("channel", "lattice", "spread", "sampler", "seed", "alpha", "sigma")
+"""What is said of channels that are not of a lattice's points alone."""
 
 
 def _setting_lines(part: Described) -> Iterator[tuple[str, object]]:
-    for name in ("lattice", "pmf") if part["pmf"] else _OF_NOISE:
+    for name in ("lattice", "pmf") if part["pmf"] else _DRAWN:
         if part[name] is not None:
             yield name, part[name]
     yield "direction", part["direction"]

@@ -17,6 +17,7 @@ SHIFTS = ("secant", "grid", "none")
 DIRECTIONS = ("density", "sign", "split")
 PMFS = ("exact", "paper")
 DITHERED = ("all", "main", "side")
+SAMPLERS = ("layered", "uniform", "astar", "ordered", "importance")
 PRESETS = ("paper", "plain", "fast", "default", "slow", "best")
 NATIVE_PRESETS = PRESETS[2:]
 
@@ -54,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sigma", type=arguments.sigma, metavar="S", help=sigma)
     mean = "decode the mean of what may have been sent"
     add("--mean", action="store_true", help=mean)
+    spread = "send samples of this standard deviation, in steps, in place of points of a grid"
+    add("--spread", "--sample", type=float, metavar="TAU", help=spread)
+    sampler = "how these are coded (default: layered)"
+    add("--sampler", choices=SAMPLERS, help=sampler)
+    seed = "of what encoder and decoder draw for them (default: 0)"
+    add("--seed", type=arguments.seed, metavar="SEED", help=seed)
     pmf = "probabilities: exact, or as the paper computes them, for comparisons (default: exact)"
     add("--pmf", choices=PMFS, help=pmf)
     portable = "faster, but the file decodes only on a machine like this one"
@@ -87,6 +94,8 @@ def check(args: argparse.Namespace) -> None:
     if native.is_native(args) and args.preset not in (None, *NATIVE_PRESETS):
         known = ", ".join(NATIVE_PRESETS)
         raise InputError(f"--preset {args.preset} is not for --format {args.format}: use {known}")
+    if args.spread is None and (args.sampler or args.seed is not None):
+        raise InputError("--sampler and --seed say how samples are sent: give their --spread")
     said = {**_words(args), "ahead": args.ahead, "gop": args.gop}
     given = {word: v for word, v in said.items() if v is not None and v is not False}
     check_fixed(args.format, given)
@@ -121,6 +130,7 @@ def _words(args: argparse.Namespace) -> "Words":
         "context": args.context,
         "pmf": args.pmf,
         "dither": args.dither,
+        "spread": args.spread,
     }
 
 
@@ -129,11 +139,14 @@ def recipe(args: argparse.Namespace) -> "Recipe":
     from latentopt.codec.recipe import get_preset
     from latentopt.encoder import Ahead
     from latentopt.latents.dither import Dither
+    from latentopt.latents.sampling import Sampling
 
     words: Words = {**_words(args), "ahead": Ahead() if args.ahead else None}
     if args.dither is not None:
         own = args.alpha or 0.0, args.sigma or 0.0, args.mean
         words["dither"] = Dither(args.dither, args.dithered or "all", *own)
+    if args.spread is not None:
+        words["spread"] = Sampling(args.spread, args.sampler or "layered", args.seed or 0)
     is_native = native.is_native(args)
     base = get_preset(preset(args), args.format)
     if args.preset in _SLOW and sys.stderr.isatty():

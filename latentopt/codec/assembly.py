@@ -16,6 +16,7 @@ from latentopt.encoder import CdfPrices, Prices
 from latentopt.errors import InputError
 from latentopt.latents import Channel, make_channel
 from latentopt.latents.dither import at_depth
+from latentopt.latents.sampling import above
 from latentopt.pmf.tables import Ints
 
 OFFSETS = "split"
@@ -70,7 +71,7 @@ class Assembly:
         settings, seal = recipe.settings, Seal.of(adapter.model)
         if recipe.format == NATIVE:
             return Assembly._native(adapter, recipe, seal)
-        side = replace(settings, quant="int", pmf="exact", scales=False, context=False)
+        side = replace(above(settings), quant="int", pmf="exact", scales=False, context=False)
         each = [replace(settings, adaptive=False), *[side] * (len(adapter.densities) - 1)]
         each = [at_depth(own, depth) for depth, own in enumerate(each)]
         tables: Sequence[Ints | None] = dumped or [None] * len(each)

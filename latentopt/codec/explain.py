@@ -213,7 +213,10 @@ def _settings(settings: Settings) -> str:
         channel = f"lattice {settings.quant}, pmf {settings.pmf}"
     context = ", context" if settings.context else ""
     if settings.seed is not None:
-        channel += f", lattice {settings.quant}, seed {settings.seed}"
+        drawn_for = f"lattice {settings.quant}"
+        if settings.spread is not None:
+            drawn_for = f"{settings.sampler}, spread {settings.spread / 1000}"
+        channel += f", {drawn_for}, seed {settings.seed}"
         channel += f", alpha {settings.alpha:g}" if settings.alpha else ""
         channel += f", sigma {settings.sigma:g}" if settings.sigma else ""
         channel += ", means" if settings.mean else ""

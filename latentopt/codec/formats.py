@@ -28,6 +28,7 @@ FIXED: Mapping[str, Mapping[str, object]] = {
         "channel": LATTICE,
         "context": False,
         "dither": None,
+        "spread": None,
         "gop": None,
         "ahead": None,
     },

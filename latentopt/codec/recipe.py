@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any, TypedDict, Unpack
 
 from latentopt.bitstream import DIRECTIONS, Settings
-from latentopt.bitstream.headers import LATTICE, PMFS
+from latentopt.bitstream.headers import LATTICE, PMFS, SAMPLE
 from latentopt.codec.formats import FIXED, NATIVE, OWN, check_dither, check_fixed
 from latentopt.encoder import Ahead, Effort, Schedule, Secant, StepSearch, get_search
 from latentopt.encoder.search import Grid
 from latentopt.errors import BitstreamError, InputError
 from latentopt.latents import CHANNELS
 from latentopt.latents.dither import DITHERED, Dither
+from latentopt.latents.sampling import Sampling
 from latentopt.lattices import RULES
 
 Shift = bool | str | StepSearch
@@ -41,6 +42,7 @@ class MoreWords(TypedDict, total=False):
     channel: str | None
     context: bool | None
     dither: int | Dither | None
+    spread: float | Sampling | None
     format: str | None
 
 
@@ -101,6 +103,9 @@ class Recipe:
     dither: Dither | None = None
     """Move the lattice by noise that both sides draw from a seed: what arrives then has the noise
     that codecs are trained with (docs/guide/dither.md)."""
+    spread: Sampling | None = None
+    """Of the channel ``sample``: send a sample around each element of the main latent, in place of
+    a point (docs/guide/sampling.md)."""
     format: str = OWN
     """What is written: ``latentopt``, or ``compressai``: the model's own strings, which its own
     ``decompress`` reads. Of such a recipe only the effort and lambda are free."""
@@ -120,6 +125,9 @@ class Recipe:
         _check_kind("effort", self.effort, Effort, "an Effort; presets are names of recipes")
         _check_kind("ahead", self.ahead, Ahead, "an Ahead")
         _check_kind("dither", self.dither, Dither, "a Dither; wrap and but() take a seed, too")
+        _check_kind(
+            "spread", self.spread, Sampling, "a Sampling; wrap and but() take a number, too"
+        )
         for name in ("scales", "adaptive", "context", "portable"):
             if getattr(self, name) not in (True, False):
                 raise InputError(f"{name} {getattr(self, name)!r}: it is True or False")
@@ -140,6 +148,8 @@ class Recipe:
                 f"channel {self.channel!r} has no points to choose, no scales to correct, no prior "
                 "to adapt"
             )
+        if (self.channel == SAMPLE) != (self.spread is not None):
+            raise InputError(f"channel {self.channel!r} with the spread {self.spread}: give both")
         self._check_dither()
 
     def _check_dither(self) -> None:
@@ -157,7 +167,7 @@ class Recipe:
         _check_kind(which, other, Recipe, "a Recipe")
         if other.alternatives:
             raise InputError(f"{which}: the recipe for such codecs has another in it")
-        for name in ("format", "portable", "channel", "dither", "parts", "gop", "ahead"):
+        for name in ("format", "portable", "channel", "dither", "spread", "parts", "gop", "ahead"):
             if getattr(other, name) != getattr(self, name):
                 raise InputError(f"{which}: its {name} must be that of the recipe itself")
 
@@ -172,6 +182,8 @@ class Recipe:
         words = self.quant, self.pmf, self.direction, self.portable, self.scales
         if self.dither:
             return self.dither.said_in(Settings(*words))
+        if self.spread:
+            return self.spread.said_in(Settings(*words))
         return Settings(*words, channel=self.channel, adaptive=self.adaptive, context=self.context)
 
     @property
@@ -195,13 +207,15 @@ class Recipe:
             "dither": self.dither,
         }
         lattice = self.quant if self.channel == LATTICE else self.channel
+        if self.spread:
+            lattice += f" {self.spread.spread} {self.spread.sampler}"
         return "+".join([lattice, *(word for word, holds in said.items() if holds)])
 
     def _does_as(self, other: "Recipe") -> bool:
         """Whether both choose the same points and shifts, given one and the same model."""
         effort = self.effort and replace(self.effort, progress=False)
         names = ("quant", "shift", "direction", "scales", "pmf", "channel", "context", "dither")
-        same = all(getattr(self, name) == getattr(other, name) for name in names)
+        same = all(getattr(self, name) == getattr(other, name) for name in (*names, "spread"))
         return same and effort == other.effort
 
     @staticmethod
@@ -223,6 +237,7 @@ class Recipe:
                 channel=LATTICE if settings.channel in DITHERED else settings.channel,
                 context=settings.context,
                 dither=Dither.of(settings),
+                spread=Sampling.of(settings),
             )
         except InputError as error:
             raise BitstreamError(
@@ -238,6 +253,10 @@ class Recipe:
             changes["shift"] = _search(changes["shift"])
         if isinstance(changes.get("dither"), int):
             changes["dither"] = Dither(changes["dither"])
+        if "spread" in changes:
+            said = changes["spread"]
+            changes["spread"] = said if isinstance(said, Sampling) else Sampling(said)
+            changes = {"channel": SAMPLE, **changes}
         if "parts" in changes:
             named = changes["parts"]
             changes["parts"] = named if isinstance(named, str) else tuple(named)

@@ -23,6 +23,7 @@ from latentopt.densities import FactorizedDensity
 from latentopt.encoder import Ahead, Effort
 from latentopt.errors import BitstreamError, InputError
 from latentopt.latents.dither import Dither
+from latentopt.latents.sampling import Sampling
 
 MakeAdapter = Callable[[nn.Module, bool], Adapter]
 MakeVideoAdapter = Callable[[nn.Module, bool], VideoAdapter]
@@ -87,6 +88,7 @@ def wrap(
     channel: str | None = None,
     context: bool | None = None,
     dither: int | Dither | None = None,
+    spread: float | Sampling | None = None,
     format: str | None = None,
 ) -> Codec | VideoCodec:
     """Make a trained codec compress better; the model itself is copied and left untouched.
@@ -115,6 +117,9 @@ def wrap(
         parts, gop, ahead, channel: likewise.
         dither: a seed, 0 to 2^32 - 1, or a :class:`Dither` that also says which latents: move the
             lattice by noise that both sides draw (docs/guide/dither.md).
+        spread: a posterior's standard deviation, in steps of the codec, or a :class:`Sampling`
+            that also says coder and seed: send a sample around each element of the main latent in
+            place of a point (docs/guide/sampling.md). The same as with ``channel="sample"``.
         format: ``"compressai"``: write the model's own strings, which its own ``decompress`` reads
             without latentopt (docs/guide/deployed-decoders.md); with it go preset, effort, lmbda
             and parts, and nothing else.
@@ -151,6 +156,7 @@ def wrap(
         "channel": channel,
         "context": context,
         "dither": dither,
+        "spread": spread,
     }
     named = preset or ("default" if format == NATIVE else preset_for(words))
     made = (recipe or get_preset(named, format or OWN)).but(**words)
@@ -282,6 +288,7 @@ def _video(
         portable=recipe.portable,
         channel=recipe.channel,
         dither=recipe.dither,
+        spread=recipe.spread,
         format=recipe.format,
     )
     codecs = {

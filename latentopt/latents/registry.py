@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from latentopt.bitstream import Settings
-from latentopt.bitstream.headers import LATTICE
+from latentopt.bitstream.headers import LATTICE, SAMPLE
 from latentopt.densities import Density, FactorizedDensity
 from latentopt.errors import InputError
 from latentopt.latents.adaptive import AdaptiveChannel
 from latentopt.latents.channel import Channel
 from latentopt.latents.dither import DITHERED, DitherChannel, GaussChannel
 from latentopt.latents.lattice import LatticeChannel
+from latentopt.latents.sampling import SampleChannel, Sampling
 from latentopt.lattices import RULES
 from latentopt.pmf.tables import Ints
 
@@ -53,4 +54,15 @@ def _dither(density: Density, settings: Settings, dumped: Ints | None) -> Channe
     return DitherChannel(density, rule, settings.seed, settings.alpha, settings.mean)
 
 
-CHANNELS: dict[str, MakeChannel] = {LATTICE: _lattice, **dict.fromkeys(DITHERED, _dither)}
+def _sample(density: Density, settings: Settings, dumped: Ints | None) -> SampleChannel:
+    sampling = Sampling.of(settings)
+    if sampling is None:
+        raise InputError(f"channel {SAMPLE!r} needs a spread: wrap(model, spread=0.29)")
+    return SampleChannel(density, sampling)
+
+
+CHANNELS: dict[str, MakeChannel] = {
+    LATTICE: _lattice,
+    SAMPLE: _sample,
+    **dict.fromkeys(DITHERED, _dither),
+}

@@ -23,7 +23,7 @@ import latentopt
 from latentopt import wrap, zoo
 from latentopt.adapters import with_step
 from latentopt.bitstream import DIRECTIONS, Container, Settings
-from latentopt.bitstream.headers import PMFS, QUANTS, VERSIONS
+from latentopt.bitstream.headers import PMFS, QUANTS, SAMPLERS, VERSIONS
 from latentopt.cli import encode, recipe
 from latentopt.cli.main import COMMANDS, main
 from latentopt.codec.recipe import ALTERNATIVES, PRESETS
@@ -481,6 +481,7 @@ def test_choices_are_the_registries() -> None:
     assert tuple(DIRECTIONS) == recipe.DIRECTIONS
     assert tuple(PMFS) == recipe.PMFS
     assert tuple(PRESETS) == recipe.PRESETS
+    assert SAMPLERS == recipe.SAMPLERS
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

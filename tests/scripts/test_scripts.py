@@ -25,6 +25,7 @@ import pandas as pd
 import pmf_accuracy
 import pytest
 import roundtrips
+import sampling
 import ship_tables
 import threads
 import timing
@@ -163,6 +164,19 @@ def test_dithered(image: str, output: Output, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(dithered, "EMBEDDED", ())
     assert dithered.main(["--trips", "3"]) == 0
     assert output() == "3 combinations, 0 not identical\n"
+
+
+def test_sampling(image: str, output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "SPREADS", (0.5,))
+    sampling.main([*codec(image), "--samplers", "layered,uniform"])
+    rounding, layered, uniform = ([float(n) for n in row[2:]] for row in cells(output())[1:])
+    assert rounding[0] < uniform[0] < layered[0] and layered[1] < layered[2]  # KL is the least
+    monkeypatch.setattr(sampling, "SIGMAS", (0.6,))
+    monkeypatch.setattr(sampling, "COUNTS", dict.fromkeys(sampling.SAMPLERS, 200))
+    sampling.main(["--coders"])
+    assert len(cells(output())) == 1 + len(sampling.SAMPLERS)
+    sampling.exponents()
+    assert "astar: rank" in output()
 
 
 def test_fuzz(output: Output) -> None:

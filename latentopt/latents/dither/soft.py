@@ -78,7 +78,7 @@ def soft_targets(y: Floats, alpha: float) -> Floats:
 
 
 def soft_places(i: NDArray[np.integer], alpha: float) -> Floats:
-    """:func:`soft_reconstruction` of points ``i`` (any shape), in 64ths: what follows the dither."""
+    """:func:`soft_reconstruction` of points ``i`` (any shape), in 64ths: it follows the dither."""
     if not alpha:
         return i / PLACES
     whole, place = np.divmod(i, PLACES)

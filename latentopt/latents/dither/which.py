@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from latentopt.bitstream import Settings
-from latentopt.bitstream.headers import LATTICE
+from latentopt.bitstream.headers import LATTICE, SAMPLE
 from latentopt.errors import InputError
 from latentopt.latents.dither.soft import check_alpha
 
@@ -75,9 +75,10 @@ class Dither:
     def of(settings: Settings) -> "Dither | None":
         """That of a header's settings; InputError where channel and seed do not go together."""
         own = settings.alpha, settings.sigma, settings.mean
-        if (settings.channel in DITHERED) != (settings.seed is not None):
+        draws = settings.channel in DITHERED or settings.channel == SAMPLE
+        if draws != (settings.seed is not None):
             raise InputError(f"channel {settings.channel!r} with the seed {settings.seed}")
-        if settings.seed is None:
+        if settings.seed is None or settings.channel == SAMPLE:
             if any(own):
                 raise InputError(f"channel {settings.channel!r} with what goes with a dither")
             return None

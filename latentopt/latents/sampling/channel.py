@@ -1,0 +1,193 @@
+"""The sampled channel: a sample of N(y, spread^2) crosses, at about the cost of its information.
+
+    encode   y ─► posterior N(y, τ²) ─► sampler ─► symbols ─► ANS ─► string
+                                          ▲ draws
+    decode   sample ◄── sampler ◄── symbols ◄── ANS ◄── string
+                          ▲ the same draws
+
+Compression without quantization (Havasi et al. 2019; Flamich 2019): what a string costs is close to
+KL[q | p], however small the spread of q is compared with any step.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder
+from latentopt.densities import Density, Floats
+from latentopt.errors import BitstreamError, InputError
+from latentopt.latents.channel import Crossed, Kinds, Point
+from latentopt.latents.prior import Prior
+from latentopt.latents.sampling.blocks import KINDS, BlockCoder
+from latentopt.latents.sampling.drawn import Drawn
+from latentopt.latents.sampling.layers import (
+    Ints64,
+    LayerCoder,
+    gaussian_widths,
+    uniform_widths,
+)
+from latentopt.latents.sampling.spread import Sampling
+from latentopt.latents.sampling.staircase import Levels
+from latentopt.latents.walk import Walk, take_across
+from latentopt.pmf import Counts
+from latentopt.pmf.tables import Ints
+
+
+class Sampled(Protocol):
+    """Elements of a group that crossed as samples."""
+
+    @property
+    def values(self) -> Floats:
+        """(n,) the samples."""
+
+    def bits(self) -> Floats:
+        """(n,) cost of each."""
+
+    def escaped(self) -> int:
+        """How many symbols say that what they stand for follows."""
+
+    def encode(self, encoder: SymbolEncoder) -> None:
+        """Their symbols."""
+
+
+class Sampler(Protocol):
+    """A coder of samples: one law, :meth:`receive` gives what :meth:`send` gave, bit for bit."""
+
+    def send(self, levels: Levels, places: Ints64, mean: Floats, drawn: Drawn) -> Sampled:
+        """Samples of the posteriors around ``mean`` (n,)."""
+
+    def receive(
+        self, levels: Levels, places: Ints64, decoder: SymbolDecoder, drawn: Drawn
+    ) -> Sampled:
+        """The mirror of :meth:`send` and :meth:`Sampled.encode`."""
+
+
+MAKERS: Mapping[str, Callable[[Density, float], Sampler]] = {
+    "layered": lambda density, spread: LayerCoder(density, spread, gaussian_widths()),
+    "uniform": lambda density, spread: LayerCoder(density, spread, uniform_widths()),
+    **{kind.name: partial(BlockCoder, kind) for kind in KINDS},
+}
+"""By the names that :data:`latentopt.bitstream.headers.SAMPLERS` has."""
+
+_END, _LAST = Counts.from_probabilities(np.ones(256)), np.array([255], np.int32)
+"""What follows all symbols. A decoder that ran out of data reads the first symbol of any alphabet
+for ever, and where that is a likely one it would end as if all were well: this it cannot read."""
+
+_LARGEST = 2.0**22  # of a residual: the narrowest layers, of 1/256, count it in 30 bits
+
+Cross = Callable[[Levels, Ints64, Prior], Sampled]
+"""One side: a group's samples, given its levels, its places and its prior."""
+
+
+@dataclass(frozen=True)
+class SampledLatent(Crossed):
+    """One latent of one image, of which a sample crossed."""
+
+    density: Density
+    name: str
+    prior: Prior
+    groups: Sequence[tuple[Ints64, Sampled]] = field(repr=False)
+    """Places, and what crossed of them, in the order of coding."""
+
+    @property
+    def residual(self) -> NDArray[np.floating]:
+        """(n,) the samples, each at its own place."""
+        return self._placed(lambda sampled: sampled.values, np.empty_like(self.prior.centres))
+
+    def bits(self) -> Floats:
+        """(n,) cost of each element."""
+        n = len(self.prior.levels)
+        return self._placed(lambda sampled: sampled.bits() + _END.bits[0] / n, np.empty(n))
+
+    def _placed(
+        self, of: Callable[[Sampled], Floats], into: NDArray[np.floating]
+    ) -> NDArray[np.floating]:
+        for places, sampled in self.groups:
+            into[places] = of(sampled)
+        return into
+
+    @property
+    def kinds(self) -> Kinds:
+        """All by one sampler."""
+        return Kinds((self.name,), (1,), np.zeros(len(self.prior.levels), np.int64))
+
+    def escaped(self) -> int:
+        """See :meth:`Sampled.escaped`."""
+        return sum(sampled.escaped() for _, sampled in self.groups)
+
+    def string(self) -> bytes:
+        """Each group's symbols, one after the other."""
+        encoder = SymbolEncoder()
+        for _, sampled in self.groups:
+            sampled.encode(encoder)
+        encoder.run(_END, _LAST)
+        return encoder.finish()
+
+
+class SampleChannel:
+    """Samples of Gaussian posteriors around what is sent.
+
+    Args:
+        density: of the residual, per level; with the posterior's own noise it is the prior.
+        sampling: the posterior's spread, the coder, and the seed of what both sides draw.
+    """
+
+    def __init__(self, density: Density, sampling: Sampling):
+        self.density, self.sampling = density, sampling
+        self._sampler = MAKERS[sampling.sampler](density, sampling.spread)
+
+    def send(self, walk: Walk, target: Point, /) -> SampledLatent:
+        """A sample around the target.
+
+        Raises:
+            InputError: a value is NaN, infinite or absurdly large.
+        """
+        drawn = Drawn(self.sampling.seed, walk.shape)
+
+        def sample(levels: Levels, index: Ints64, prior: Prior) -> Sampled:
+            mean = prior.residual(target.values[index]).astype(np.float64)
+            if not np.all(np.abs(mean) < _LARGEST):  # also where it is NaN
+                raise InputError("the latent is NaN, infinite or beyond what can be sampled")
+            return self._sampler.send(levels, index, mean, drawn)
+
+        return self._cross(walk, sample)
+
+    def receive(self, walk: Walk, string: bytes, /) -> SampledLatent:
+        """The mirror of :meth:`send` and :meth:`SampledLatent.string`.
+
+        Raises:
+            BitstreamError: ``string`` does not fit the walk exactly.
+        """
+        decoder, drawn = SymbolDecoder(string), Drawn(self.sampling.seed, walk.shape)
+
+        def read(levels: Levels, index: Ints64, prior: Prior) -> Sampled:
+            return self._sampler.receive(levels, index, decoder, drawn)
+
+        latent = self._cross(walk, read)
+        if not np.array_equal(decoder.run(_END, 1), _LAST):
+            raise BitstreamError("corrupt: the samples do not end where the string does")
+        decoder.finish()
+        return latent
+
+    def _cross(self, walk: Walk, cross: Cross) -> SampledLatent:
+        groups = list[tuple[Ints64, Sampled]]()
+
+        def residual_of(index: Ints64, prior: Prior) -> Floats:
+            groups.append((index, cross(prior.levels.astype(np.int64), index, prior)))
+            return groups[-1][1].values
+
+        prior = take_across(walk, residual_of)
+        return SampledLatent(self.density, self.sampling.sampler, prior, groups)
+
+    def dump(self) -> Ints:
+        """Nothing besides the density: tables are made when they are first needed."""
+        return np.zeros(0, np.int32)
+
+    def digest(self) -> bytes:
+        """Of what the tables follow from; spread, coder and seed are in the header."""
+        return hashlib.sha256(f"sample 1 {self.density.fingerprint}".encode()).digest()
