@@ -2,10 +2,12 @@
 
 Run: python scripts/dithered.py --trips 1000
      python scripts/dithered.py --codec tiny-mbt2018-mean --quality 2 --data kodak --limit 4
+     python scripts/dithered.py --quality 1 --data kodim12.png --picture docs/img/dither.png
 
-Trips are of random (codec, size, lattice, latents, seed): files are written here with one thread
-and read in a second process with two. Decoded latents must be equal to the last bit; pixels may
-differ by 1e-5, as synthesis adds up in an order that depends on the number of threads.
+Trips are of random (codec, size, lattice, soft rounding, means, latents, seed): files are written
+here with one thread and read in a second process with two. Decoded latents must be equal to the
+last bit; pixels may differ by 1e-5, as synthesis adds up in an order that depends on the number of
+threads. A picture shows a part of the first image: as it is, rounded, dithered, and with means.
 """
 
 import argparse
@@ -37,7 +39,7 @@ from latentopt.bench.datasets import resolve
 from latentopt.codec.image import Codec
 from latentopt.latents.dither import LATENTS, Dither
 from latentopt.lattices import LATTICES
-from latentopt.media.images import read_image
+from latentopt.media.images import read_image, write_png
 
 RANDOM: dict[str, Callable[[], CompressionModel]] = {
     "factorized": lambda: FactorizedPrior(8, 12),
@@ -47,6 +49,8 @@ RANDOM: dict[str, Callable[[], CompressionModel]] = {
 }
 EMBEDDED = ("tiny-bmshj2018-factorized", "tiny-mbt2018-mean", "tiny-mbt2018")
 TOLERANCE = 1e-5
+PART = slice(52, 196), slice(8, 168)
+"""Of a picture, rows and columns."""
 
 
 @cache
@@ -56,9 +60,9 @@ def model(name: str) -> CompressionModel:
 
 
 @lru_cache(maxsize=1)
-def kept(name: str, quant: str) -> Codec:
+def kept(name: str, quant: str, alpha: float) -> Codec:
     """A codec that keeps the tables, which all seeds share: for trips that follow each other."""
-    return latentopt.wrap(model(name), quant=quant, dither=0)
+    return latentopt.wrap(model(name), quant=quant, dither=Dither(0, alpha=alpha))
 
 
 @dataclass(frozen=True, order=True)
@@ -67,6 +71,8 @@ class Case:
 
     name: str
     quant: str
+    alpha: float
+    mean: bool
     latents: str
     seed: int
     size: tuple[int, int]  # (H, W)
@@ -74,9 +80,12 @@ class Case:
     @staticmethod
     def drawn(random: np.random.Generator) -> "Case":
         height, width = (int(side) for side in random.integers([1, 1], [130, 130]))
+        quant = str(random.choice(list(LATTICES)))
         return Case(
             name=str(random.choice([*RANDOM, *EMBEDDED])),
-            quant=str(random.choice(list(LATTICES))),
+            quant=quant,
+            alpha=float(random.choice([0.0, 4.5])) if quant == "int" else 0.0,
+            mean=bool(random.integers(2)),
             latents=str(random.choice(list(LATENTS))),
             seed=int(random.integers(1 << 32)),
             size=(height, width),
@@ -84,8 +93,8 @@ class Case:
 
     @property
     def codec(self) -> Codec:
-        kept(self.name, self.quant)
-        dither = Dither(self.seed, self.latents)
+        kept(self.name, self.quant, self.alpha)
+        dither = Dither(self.seed, self.latents, self.alpha, mean=self.mean)
         return latentopt.wrap(model(self.name), quant=self.quant, shift=False, dither=dither)
 
 
@@ -149,6 +158,16 @@ def measure(codec: str, quality: int | None, weights: Path | None, paths: Sequen
             print("| " + " | ".join([*cells, *(f"{s:.2f}" for s in seconds)]) + " |", flush=True)
 
 
+def picture(codec: str, quality: int | None, weights: Path | None, image: Path, out: Path) -> None:
+    """Parts of an image side by side: as it is, rounded, dithered, dithered and with means."""
+    trained, x = zoo.load(codec, quality, weights), read_image(image)
+    shown = [x]
+    for dither in (None, Dither(0), Dither(0, mean=True)):
+        own = latentopt.wrap(trained, quant="int", shift=False, dither=dither)
+        shown.append(own(x)["x_hat"])
+    write_png(out, torch.cat([one[(..., *PART)] for one in shown], dim=-1).clamp(0, 1))
+
+
 def _measured(codec: Codec, x: Tensor) -> tuple[float, float, float, float]:
     start = process_time()
     out = codec.compress(x)
@@ -168,12 +187,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--data", default="sample")
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--picture", type=Path, help="PNG to write, in place of measuring")
     args = parser.parse_args(argv)
     if args.decode:
         return min(decode(args.decode), 100)
     if args.trips:
         return trips(args.trips)
-    measure(args.codec, args.quality, args.weights, resolve(args.data).paths[: args.limit])
+    paths = resolve(args.data).paths[: args.limit]
+    if args.picture:
+        picture(args.codec, args.quality, args.weights, paths[0], args.picture)
+    else:
+        measure(args.codec, args.quality, args.weights, paths)
     return 0
 
 

@@ -4,6 +4,7 @@
 
     common/        codecs, data, rows, reports: what all share
     latent_shift/  a paper: one small file per table or figure, called as on the command line
+    universal/     another
     figures/       what README and docs show of the rows
     measured/      the rows: one file per kind, data set and codec
 
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tables.common.experiment import Experiment
 
-PAPERS = ("latent_shift",)
+PAPERS = ("latent_shift", "universal")
 
 
 def files() -> dict[str, str]:
@@ -28,6 +29,7 @@ def files() -> dict[str, str]:
         file.name: f"{package.__name__}.{file.name}"
         for package in packages
         for file in iter_modules(package.__path__)
+        if not file.ispkg  # what its tables share
     }
 
 

@@ -7,7 +7,8 @@ part     = lattice (at most one, first; else it is "int") | "shift" | "grid" (se
            as the paper does) | "sign" or "split" (shift direction) | "scales" (corrected)
            | "adaptive" (prior of the side latent) | "context" (adapted to what has crossed)
            | "rdo" (rate and distortion) | "refine" (tens of steps) | "paper" (the paper's tables)
-           | "dither" (all latents, with the seed 0)
+           | "dither" (all latents, with the seed 0) | "soft" (with it: rounding of alpha 16 before
+           it) | "mean" (with it: what is decoded is E[y | what arrived])
 lattice  = "int" | "hex" | "oct" | "d4" | "e8" | "auto"
 """
 
@@ -19,6 +20,7 @@ from latentopt.codec.formats import NATIVE
 from latentopt.codec.recipe import PRESETS, Recipe, Words, get_preset
 from latentopt.encoder import Effort, Schedule
 from latentopt.errors import InputError
+from latentopt.latents.dither import Dither
 from latentopt.lattices import RULES
 
 BASELINE = "baseline"
@@ -26,6 +28,9 @@ BASELINE = "baseline"
 
 COMPAT, _COMPAT_PRESET = "compat", "default"
 """The model's own strings, searched as a preset says."""
+
+SOFT = 16.0
+"""Alpha of soft rounding, where it is in a name: that at which training ends."""
 
 _RDO = Effort(Schedule(0, (1, 1), (1, 1)), strengths=(0.1, 0.3, 0.6), draft=False)
 _REFINE = replace(cast(Effort, get_preset("slow").effort), refits=0)
@@ -41,6 +46,8 @@ _OPTIONS: dict[str, Words] = {
     "refine": {"effort": _REFINE},
     "paper": {"pmf": "paper"},
     "dither": {"dither": 0},
+    "soft": {},
+    "mean": {},
 }
 """In the order of the canonical spelling; what comes later says more than what comes before."""
 
@@ -102,6 +109,8 @@ def _parse(name: str) -> Configuration:
     words: Words = {}
     for option in options:
         words.update(_OPTIONS[option])
+    if "dither" in options:
+        words["dither"] = Dither(0, alpha=SOFT * ("soft" in options), mean="mean" in options)
     return Configuration(_spelling(lattice, options), Recipe(lattice, None).but(**words))
 
 
@@ -116,6 +125,8 @@ def _check(name: str, options: Sequence[str]) -> None:
         )
     if "shift" not in options and {"grid", "sign", "split"} & set(options):
         raise InputError(f"configuration {name!r}: grid, sign and split qualify +shift: add it")
+    if "dither" not in options and {"soft", "mean"} & set(options):
+        raise InputError(f"configuration {name!r}: soft and mean qualify +dither: add it")
     if {"sign", "split"} <= set(options) or {"rdo", "refine"} <= set(options):
         raise InputError(f"configuration {name!r}: two parts exclude each other")
 

@@ -93,8 +93,12 @@ class SymbolDecoder:
         Raises:
             BitstreamError: the data cannot hold as much, and what was expected before.
         """
+        self.check(bits)
         self._least += bits
-        if self._least > self._bits * _NEVER_SHORTER + _SLACK:
+
+    def check(self, bits: float) -> None:
+        """Raises BitstreamError unless there is room for so much, besides what is expected."""
+        if self._least + bits > self._bits * _NEVER_SHORTER + _SLACK:
             raise BitstreamError(
                 f"corrupt: {self._bits // 8} bytes are too few for a latent of this size"
             )

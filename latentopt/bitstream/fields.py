@@ -8,10 +8,13 @@
     4         LEB128 length; for each part, its seed and 1 as LEB128, 0 where it has none
     5         LEB128 length; for each part, 8 times the spread of its samples, in thousandths,
               plus the number of their coder, as LEB128, 0 where it has none
+    6, 7      LEB128 length; for each part, alpha of soft rounding, sigma of Gaussian noise: a byte
+              with the length of a float, 0 where there is none, then that float
     0x80      1 byte codec, 1 byte quality and metric
     0x81      nothing: the image is grey; not in videos
     0x82      1 byte, of which bit i says whether part i has a context
     0x83      1 byte, of which bit i says whether side latents of part i are adaptive
+    0x84      1 byte, of which bit i says whether part i takes means for dithered points
 
 A reader takes what a writer would write, and nothing else.
 """
@@ -22,15 +25,16 @@ from dataclasses import dataclass, replace
 
 from latentopt.bitstream.headers import LATTICE, SAMPLERS, Settings
 from latentopt.bitstream.origin import Origin, from_long, from_short, read_step
-from latentopt.bitstream.strings import leb128, read_leb128
+from latentopt.bitstream.strings import float_bytes, leb128, read_float, read_leb128
 from latentopt.errors import BitstreamError, InputError
 
 LONGEST_FIELDS = 1 << 12
 """Bytes of fields that a reader accepts."""
 
-_TAGS = (1, 2, 3, 4, 5, 0x80, 0x81, 0x82, 0x83)
-_CHANNELS, _NAMED, _STEP, _SEEDS, _SPREADS, _NUMBERED, _GREY, _CONTEXTS, _ADAPTIVE = _TAGS
-_SIZES = {_NUMBERED: 2, _GREY: 0, _CONTEXTS: 1, _ADAPTIVE: 1}  # whose length is not written
+_TAGS = (1, 2, 3, 4, 5, 6, 7, 0x80, 0x81, 0x82, 0x83, 0x84)
+_CHANNELS, _NAMED, _STEP, _SEEDS, _SPREADS, _ALPHAS, _SIGMAS, _NUMBERED, _GREY, *_BITS = _TAGS
+_CONTEXTS, _ADAPTIVE, _MEANS = _BITS
+_SIZES = {_NUMBERED: 2, _GREY: 0, **dict.fromkeys(_BITS, 1)}  # whose length is not written
 _CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
 
@@ -81,6 +85,10 @@ def _values(
         yield _SEEDS, b"".join(_seed(settings.seed) for settings in parts)
     if any(settings.spread is not None for settings in parts):
         yield _SPREADS, b"".join(map(_spread, parts))
+    if any(settings.alpha for settings in parts):
+        yield _ALPHAS, b"".join(_float(settings.alpha) for settings in parts)
+    if any(settings.sigma for settings in parts):
+        yield _SIGMAS, b"".join(_float(settings.sigma) for settings in parts)
     if origin and origin.is_short:
         yield _NUMBERED, origin.names()
     if is_grey:
@@ -89,6 +97,13 @@ def _values(
         yield _CONTEXTS, bytes([contexts])
     if adaptive := sum(settings.adaptive << i for i, settings in enumerate(parts)):
         yield _ADAPTIVE, bytes([adaptive])
+    if means := sum(settings.mean << i for i, settings in enumerate(parts)):
+        yield _MEANS, bytes([means])
+
+
+def _float(value: float) -> bytes:
+    own = float_bytes(value) if value else b""
+    return bytes([len(own)]) + own
 
 
 def _seed(seed: int | None) -> bytes:
@@ -170,10 +185,15 @@ def _channels(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[S
 def _settings(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[Settings, ...]:
     """The parts' settings with what the fields say of them."""
     seeds = _seeds(values, len(parts))
-    contexts = _of_parts(values, _CONTEXTS, len(parts))
-    adaptive = _of_parts(values, _ADAPTIVE, len(parts))
-    said = zip(_sampled(values, _channels(values, parts)), seeds, contexts, adaptive)
-    return tuple(replace(part, seed=s, context=c, adaptive=a) for part, s, c, a in said)
+    alphas, sigmas = (_floats(values, tag, len(parts)) for tag in (_ALPHAS, _SIGMAS))
+    bits = zip(*(_of_parts(values, tag, len(parts)) for tag in _BITS))
+    numbers = zip(seeds, alphas, sigmas)
+    return tuple(
+        replace(part, seed=s, alpha=a, sigma=g, context=context, adaptive=adaptive, mean=mean)
+        for part, (s, a, g), (context, adaptive, mean) in zip(
+            _sampled(values, _channels(values, parts)), numbers, bits
+        )
+    )
 
 
 def _seeds(values: Mapping[int, bytes], count: int) -> list[int | None]:
@@ -199,6 +219,16 @@ def _numbers(values: Mapping[int, bytes], tag: int, count: int) -> list[int]:
         value, position = read_leb128(data, position)
         numbers.append(value)
     return numbers
+
+
+def _floats(values: Mapping[int, bytes], tag: int, count: int) -> list[float]:
+    """That of each part, 0 where it has none."""
+    data, found = values.get(tag, bytes(count)), list[float]()
+    for _ in range(count):
+        length = data[0] if data else 0
+        found.append(read_float(data[1 : 1 + length]) if length else 0.0)
+        data = data[1 + length :]
+    return found
 
 
 def _of_parts(values: Mapping[int, bytes], tag: int, count: int) -> list[bool]:

@@ -40,12 +40,18 @@ class Settings:
     """Of the samples, in thousandths, where the channel has some."""
     sampler: str | None = None
     """How these are coded."""
+    alpha: float = 0.0
+    """Of the soft rounding before a dither."""
+    sigma: float = 0.0
+    """Of Gaussian noise in place of a uniform one."""
+    mean: bool = False
+    """Whether what arrives is taken for the mean of what may have been sent."""
 
     @property
     def version(self) -> int:
         """The oldest version of the formats that can say this."""
-        new = self.channel != LATTICE or self.adaptive or self.context
-        return 2 if new else 1
+        words = self.adaptive, self.context, self.alpha, self.sigma, self.mean
+        return 2 if self.channel != LATTICE or any(words) else 1
 
     def to_byte(self) -> int:
         fields = QUANTS.index(self.quant) | PMFS.index(self.pmf) << 3

@@ -2,11 +2,9 @@
 
 import math
 import re
-import struct
-from contextlib import suppress
 from dataclasses import dataclass
 
-from latentopt.bitstream.strings import leb128, read_leb128
+from latentopt.bitstream.strings import float_bytes, leb128, read_float, read_leb128
 from latentopt.errors import BitstreamError, InputError
 
 CODECS = (
@@ -33,7 +31,6 @@ METRICS = ("mse", "ms-ssim")
 """What weights were trained for, by their number in the bitstream."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
-_FLOATS = {2: "<e", 4: "<f", 8: "<d"}  # how steps are written, by the number of bytes
 _SHORT = 0x80  # qualities below it share their byte with the metric
 
 
@@ -76,12 +73,9 @@ class Origin:
         return self.codec in CODECS and (self.quality or 0) < _SHORT
 
     def step_bytes(self) -> bytes:
-        """The step, exactly, in the shortest of :data:`_FLOATS` that has it."""
-        for kind in _FLOATS.values():
-            with suppress(OverflowError):
-                value = struct.pack(kind, float(self.step))
-                if struct.unpack(kind, value) == (self.step,):
-                    return value
+        """The step, exactly, in few bytes."""
+        if found := float_bytes(self.step):
+            return found
         raise InputError(f"step {self.step}: it must be a positive number")
 
 
@@ -116,8 +110,7 @@ def read_step(value: bytes) -> float:
     Raises:
         BitstreamError: it is no positive number.
     """
-    kind = _FLOATS.get(len(value))
-    step: float = struct.unpack(kind, value)[0] if kind else math.nan
+    step = read_float(value)
     if not (math.isfinite(step) and step > 0):
         raise BitstreamError("corrupt: the step in the header is no positive number")
     return step

@@ -1,6 +1,12 @@
-"""Several strings as one, with their lengths; and LEB128, how lengths are written."""
+"""Several strings as one, with their lengths; and how numbers are written: LEB128, and floats."""
+
+import struct
+from contextlib import suppress
 
 from latentopt.errors import BitstreamError
+
+FLOATS = {2: "<e", 4: "<f", 8: "<d"}
+"""How floats are written, by the number of bytes."""
 
 
 def join_strings(strings: tuple[bytes, ...]) -> bytes:
@@ -42,3 +48,20 @@ def read_leb128(data: bytes, position: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, position
     raise BitstreamError("a string length in the header is too long")
+
+
+def float_bytes(value: float) -> bytes:
+    """A number, exactly, in the shortest of :data:`FLOATS` that has it; of NaN nothing."""
+    for kind in FLOATS.values():
+        with suppress(OverflowError):
+            found = struct.pack(kind, float(value))
+            if struct.unpack(kind, found) == (value,):
+                return found
+    return b""
+
+
+def read_float(data: bytes) -> float:
+    """The mirror of :func:`float_bytes`; NaN of bytes that it never gives."""
+    kind = FLOATS.get(len(data))
+    found: float = struct.unpack(kind, data)[0] if kind else float("nan")
+    return found

@@ -59,6 +59,22 @@ def seed(text: str) -> int:
     return int(text)
 
 
+def alpha(text: str) -> float:
+    """How sharp soft rounding is."""
+    value = positive(text)
+    if value > 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 0 to 64")
+    return value
+
+
+def sigma(text: str) -> float:
+    """Deviation of Gaussian noise."""
+    value = positive(text)
+    if not 0.1 <= value <= 16:
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 0.1 to 16")
+    return value
+
+
 def positive(text: str) -> float:
     """A positive finite number."""
     try:

@@ -79,7 +79,7 @@ def _codec_lines(codec: Described | None) -> Iterator[tuple[str, object]]:
     yield "step", f"{codec['step']:g}"
 
 
-_DRAWN = ("channel", "lattice", "spread", "sampler", "seed")
+_DRAWN = ("channel", "lattice", "spread", "sampler", "seed", "alpha", "sigma")
 """What is said of channels that are not of a lattice's points alone."""
 
 
@@ -90,6 +90,8 @@ def _setting_lines(part: Described) -> Iterator[tuple[str, object]]:
     yield "direction", part["direction"]
     yield "portable", "yes" if part["portable"] else "no"
     yield "scales", "corrected" if part["scales_corrected"] else "the model's"
+    if part["mean"]:
+        yield "decoded", "means of what may have been sent"
     for name, word in (("context", "context"), ("side latent", "side_adaptive")):
         if part[word]:
             yield name, "adapts"

@@ -49,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dither", type=arguments.seed, metavar="SEED", help=dither)
     dithered = "which latents that is for (default: all)"
     add("--dithered", choices=DITHERED, help=dithered)
+    alpha = "round softly before that, as the model was trained to: 1 is soft, 16 sharp (int only)"
+    add("--alpha", type=arguments.alpha, metavar="A", help=alpha)
+    sigma = "let the noise be Gaussian, of this deviation (int only)"
+    add("--sigma", type=arguments.sigma, metavar="S", help=sigma)
+    mean = "decode the mean of what may have been sent"
+    add("--mean", action="store_true", help=mean)
     spread = "send samples of this standard deviation, in steps, in place of points of a grid"
     add("--spread", "--sample", type=float, metavar="TAU", help=spread)
     sampler = "how these are coded (default: layered)"
@@ -88,12 +94,30 @@ def check(args: argparse.Namespace) -> None:
     if native.is_native(args) and args.preset not in (None, *NATIVE_PRESETS):
         known = ", ".join(NATIVE_PRESETS)
         raise InputError(f"--preset {args.preset} is not for --format {args.format}: use {known}")
-    if args.dithered and args.dither is None:
-        raise InputError("--dithered says which latents --dither is for: give a seed")
     if args.spread is None and (args.sampler or args.seed is not None):
         raise InputError("--sampler and --seed say how samples are sent: give their --spread")
     said = {**_words(args), "ahead": args.ahead, "gop": args.gop}
-    check_fixed(args.format, {word: value for word, value in said.items() if value})
+    given = {word: v for word, v in said.items() if v is not None and v is not False}
+    check_fixed(args.format, given)
+    _check_dither(args)
+
+
+def _check_dither(args: argparse.Namespace) -> None:
+    from latentopt.codec.formats import check_dither
+
+    if args.dither is None:
+        if args.dithered:
+            raise InputError("--dithered says which latents --dither is for: give a seed")
+        for name in ("alpha", "sigma", "mean"):
+            if getattr(args, name):
+                raise InputError(f"--{name} goes with --dither: give a seed")
+        return
+    check_dither({**_words(args), "effort": args.preset in NATIVE_PRESETS})
+    for name in ("alpha", "sigma"):
+        if getattr(args, name) and args.quant != "int":
+            raise InputError(f"--{name} is for integers: give --quant int")
+    if args.alpha and args.sigma:
+        raise InputError("--alpha and --sigma exclude each other")
 
 
 def _words(args: argparse.Namespace) -> "Words":
@@ -119,7 +143,8 @@ def recipe(args: argparse.Namespace) -> "Recipe":
 
     words: Words = {**_words(args), "ahead": Ahead() if args.ahead else None}
     if args.dither is not None:
-        words["dither"] = Dither(args.dither, args.dithered or "all")
+        own = args.alpha or 0.0, args.sigma or 0.0, args.mean
+        words["dither"] = Dither(args.dither, args.dithered or "all", *own)
     if args.spread is not None:
         words["spread"] = Sampling(args.spread, args.sampler or "layered", args.seed or 0)
     is_native = native.is_native(args)

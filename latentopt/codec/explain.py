@@ -217,6 +217,9 @@ def _settings(settings: Settings) -> str:
         if settings.spread is not None:
             drawn_for = f"{settings.sampler}, spread {settings.spread / 1000}"
         channel += f", {drawn_for}, seed {settings.seed}"
+        channel += f", alpha {settings.alpha:g}" if settings.alpha else ""
+        channel += f", sigma {settings.sigma:g}" if settings.sigma else ""
+        channel += ", means" if settings.mean else ""
     return f"{channel}, direction {settings.direction}, {portable}{scales}{adaptive}{context}"
 
 

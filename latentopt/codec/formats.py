@@ -36,6 +36,16 @@ FIXED: Mapping[str, Mapping[str, object]] = {
 """By format, what a recipe's fields must be."""
 
 
+def check_dither(words: Mapping[str, object]) -> None:
+    """Raises InputError where something is said that a dither excludes."""
+    excluded = ("effort", "scales", "adaptive", "context")
+    if any(map(words.get, excluded)) or words.get("pmf") == "paper":
+        raise InputError(
+            "dither excludes effort, scales, adaptive, context and pmf='paper': leave them out, or "
+            "use the preset plain in place of one that has them"
+        )
+
+
 def check_fixed(name: str, words: Mapping[str, object]) -> None:
     """Raises InputError, naming the word, unless what is said is what a format fixes."""
     for word, fixed in FIXED[name].items():

@@ -7,7 +7,7 @@ from typing import Any, TypedDict, Unpack
 
 from latentopt.bitstream import DIRECTIONS, Settings
 from latentopt.bitstream.headers import LATTICE, PMFS, SAMPLE
-from latentopt.codec.formats import FIXED, NATIVE, OWN, check_fixed
+from latentopt.codec.formats import FIXED, NATIVE, OWN, check_dither, check_fixed
 from latentopt.encoder import Ahead, Effort, Schedule, Secant, StepSearch, get_search
 from latentopt.encoder.search import Grid
 from latentopt.errors import BitstreamError, InputError
@@ -159,12 +159,8 @@ class Recipe:
             return
         if self.channel != LATTICE:
             raise InputError(f"dither and channel {self.channel!r} exclude each other")
-        excluded = self.effort, self.scales, self.adaptive, self.context, self.pmf == "paper"
-        if any(excluded):
-            raise InputError(
-                "dither excludes effort, scales, adaptive, context and pmf='paper': leave them "
-                "out, or use the preset plain in place of one that has them"
-            )
+        check_dither(vars(self))
+        self.dither.check_lattice(self.quant)
 
     def _check_alternative(self, which: str, other: "Recipe") -> None:
         """What is not for some codecs alone must be the same for them."""
@@ -185,7 +181,7 @@ class Recipe:
         """What of it the decoder must know."""
         words = self.quant, self.pmf, self.direction, self.portable, self.scales
         if self.dither:
-            return Settings(*words, channel=self.dither.channel, seed=self.dither.seed)
+            return self.dither.said_in(Settings(*words))
         if self.spread:
             return self.spread.said_in(Settings(*words))
         return Settings(*words, channel=self.channel, adaptive=self.adaptive, context=self.context)

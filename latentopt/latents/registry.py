@@ -8,7 +8,7 @@ from latentopt.densities import Density, FactorizedDensity
 from latentopt.errors import InputError
 from latentopt.latents.adaptive import AdaptiveChannel
 from latentopt.latents.channel import Channel
-from latentopt.latents.dither import DITHERED, DitherChannel
+from latentopt.latents.dither import DITHERED, DitherChannel, GaussChannel
 from latentopt.latents.lattice import LatticeChannel
 from latentopt.latents.sampling import SampleChannel, Sampling
 from latentopt.lattices import RULES
@@ -45,10 +45,13 @@ def _lattice(density: Density, settings: Settings, dumped: Ints | None) -> Chann
     return LatticeChannel(density, rule, settings.pmf, dumped, settings.scales, settings.context)
 
 
-def _dither(density: Density, settings: Settings, dumped: Ints | None) -> DitherChannel:
+def _dither(density: Density, settings: Settings, dumped: Ints | None) -> Channel:
     if settings.seed is None:
         raise InputError(f"channel {settings.channel!r} needs a seed: wrap(model, dither=SEED)")
-    return DitherChannel(density, RULES[settings.quant], settings.seed)
+    if settings.sigma:
+        return GaussChannel(density, settings.seed, settings.sigma, settings.mean)
+    rule = RULES[settings.quant]
+    return DitherChannel(density, rule, settings.seed, settings.alpha, settings.mean)
 
 
 def _sample(density: Density, settings: Settings, dumped: Ints | None) -> SampleChannel:

@@ -1,62 +1,20 @@
-"""Soft rounding (Agustsson and Theis 2020): between the identity and rounding, and undone again.
+"""Soft rounding as a quantizer (Agustsson and Theis 2020), noise included.
 
 Equations are those of *Universally Quantized Neural Compression*, NeurIPS 2020.
 """
 
-import math
-
 import torch
 from torch import Tensor
 
-from latentopt.errors import InputError
+from latentopt.latents.dither.soft import (
+    check_alpha,
+    soft_reconstruction,
+    soft_round,
+    soft_round_inverse,
+)
 from latentopt.quantizers.noise import Noise
 
-_IDENTITY = 1e-3
-"""Below it soft rounding is the identity but for what float32 has no digits for."""
-SHARPEST = 64.0
-
-
-def soft_round(y: Tensor, alpha: float) -> Tensor:
-    """s_alpha (eq. 10 and 11): the identity for 0, rounding towards infinity; in any shape.
-
-    Raises:
-        InputError: ``alpha`` is not from 0 to 64.
-    """
-    _check(alpha)
-    if alpha < _IDENTITY:
-        return y
-    cell = torch.floor(y)
-    r = y - cell - 0.5
-    return cell + 0.5 * torch.tanh(alpha * r) / math.tanh(alpha / 2) + 0.5
-
-
-def soft_round_inverse(z: Tensor, alpha: float) -> Tensor:
-    """The inverse of :func:`soft_round` (eq. 12).
-
-    Raises:
-        InputError: ``alpha`` is not from 0 to 64.
-    """
-    _check(alpha)
-    if alpha < _IDENTITY:
-        return z
-    cell = torch.floor(z)
-    r = z - cell - 0.5
-    x = 2 * math.tanh(alpha / 2) * r
-    if alpha < 1:
-        return cell + 0.5 + torch.atanh(x) / alpha
-    # atanh(|x|), with 1 - |x| from its two parts: where alpha is large the difference is lost.
-    size = r.abs()
-    rest = (1 - 2 * size) + 2 * size * (2 / (math.exp(alpha) + 1))
-    return cell + 0.5 + r.sign() * (torch.log1p(x.abs()) - rest.log()) / (2 * alpha)
-
-
-def soft_reconstruction(z: Tensor, alpha: float) -> Tensor:
-    """r_alpha (eq. 14), the mean of y given ``z`` = s_alpha(y) + u for a u uniform about 0.
-
-    Raises:
-        InputError: ``alpha`` is not from 0 to 64.
-    """
-    return soft_round_inverse(z - 0.5, alpha) + 0.5
+__all__ = ["SoftRound", "soft_reconstruction", "soft_round", "soft_round_inverse"]
 
 
 class SoftRound(Noise):
@@ -90,7 +48,7 @@ class SoftRound(Noise):
 
     @alpha.setter
     def alpha(self, alpha: float) -> None:
-        _check(alpha)
+        check_alpha(alpha)
         self._alpha = alpha
 
     def relaxed(self, y: Tensor, means: Tensor | None = None) -> Tensor:
@@ -101,8 +59,3 @@ class SoftRound(Noise):
         if self.expected:
             found = found + (z - z.detach())
         return found if means is None else found + means
-
-
-def _check(alpha: float) -> None:
-    if not 0 <= alpha <= SHARPEST:  # true for NaN, too
-        raise InputError(f"alpha {alpha}: soft rounding takes 0 to {SHARPEST:g}")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from latentopt import zoo
 from latentopt.errors import InputError
@@ -10,6 +11,9 @@ from latentopt.zoo.catalog import source_of
 from latentopt.zoo.embedded import EMBEDDED
 from tables.common.harness import MIN_POINTS, RatePoint, checkpoint_points, quality_points
 from tables.common.places import LAB
+
+if TYPE_CHECKING:
+    from tables.common.experiment import Request
 
 NEEDS_ZOO = "needs zoo weights"
 
@@ -33,6 +37,10 @@ class Subject:
     def lacking(self) -> str:
         """Why it has no rows."""
         return "not measured" if self.points or not self.needs else self.needs
+
+    def shown_in(self, request: "Request") -> "Subject":
+        """Itself, or where only committed rows are to be shown, without its weights."""
+        return self.recorded() if request.rows == request.committed else self
 
     def recorded(self) -> "Subject":
         """The same without its weights: what was measured of it, not what can be."""

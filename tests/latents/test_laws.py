@@ -41,6 +41,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "main latent dithered": {"quant": "d4", "dither": Dither(2**32 - 1, "main")},
     "sampled": {"spread": 0.29},
     "side latents dithered": {"quant": "int", "dither": Dither(0, "side")},
+    "softly": {"quant": "int", "dither": Dither(3, alpha=4.0, mean=True)},
+    "means": {"quant": "e8", "dither": Dither(3, mean=True)},
 }
 OFTEN = ("hex", "corrected", "adaptive", "raw", "e8 dithered", "sampled")
 """The ways that every family takes; the others differ in their tables only."""

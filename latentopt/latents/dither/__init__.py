@@ -2,6 +2,7 @@
 
 from latentopt.latents.dither.channel import DitherChannel
 from latentopt.latents.dither.dithered import DitheredLatent
+from latentopt.latents.dither.gauss import GaussChannel
 from latentopt.latents.dither.philox import philox, places
 from latentopt.latents.dither.which import DITHERED, LATENTS, Dither, at_depth
 from latentopt.latents.lattice.placed import PLACES
@@ -13,6 +14,7 @@ __all__ = [
     "Dither",
     "DitherChannel",
     "DitheredLatent",
+    "GaussChannel",
     "at_depth",
     "philox",
     "places",

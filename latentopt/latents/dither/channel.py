@@ -3,6 +3,7 @@
     encode  residual - U ──► nearest points K ──► symbols, given U ──► ANS ──► string
     decode  residual ◄── + U ◄── points K ◄── symbols, given U ◄── ANS ◄── string
 
+With soft rounding s_alpha comes before it all, and r_alpha after it (UQ + SR).
 Universally quantized (Ziv 1985; Agustsson and Theis 2020): what arrives has the noise that codecs
 are trained with, uniform on the lattice's cell whatever y is, at the rate of that noisy channel.
 """
@@ -14,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentopt.bitstream.ans import SymbolDecoder
-from latentopt.densities import Density
+from latentopt.densities import Density, Floats
 from latentopt.latents.channel import Point
 from latentopt.latents.dither.dithered import DitheredLatent
 from latentopt.latents.dither.philox import places
+from latentopt.latents.dither.reconstruction import Reconstruction
+from latentopt.latents.dither.soft import SoftDensity, soft_targets
 from latentopt.latents.dither.tables import DitherTables
 from latentopt.latents.lattice.channel import MANY, nearest_points
 from latentopt.latents.lattice.packing import Part, pack
@@ -38,11 +41,16 @@ class DitherChannel:
         density: of the residual, per level.
         rule: which lattice the vectors of a level use; narrow levels use `int`.
         seed: of the dither, 0 to 2^32 - 1.
+        alpha: of soft rounding, 0 (none) to 64, with the rule ``int``.
+        mean: whether what is decoded is E[y | z] of a point z, see :class:`Reconstruction`.
     """
 
-    def __init__(self, density: Density, rule: Rule, seed: int):
-        self.density, self.seed, self._rule = density, seed, rule
-        self.tables = DitherTables.ruled(density, rule)
+    def __init__(
+        self, density: Density, rule: Rule, seed: int, alpha: float = 0.0, mean: bool = False
+    ):
+        self.density, self.seed, self._rule, self._alpha = density, seed, rule, alpha
+        self.tables = DitherTables.ruled(SoftDensity(density, alpha) if alpha else density, rule)
+        self._reconstruct = Reconstruction(density, alpha, mean)
 
     def send(self, walk: Walk, target: Point, /) -> DitheredLatent:
         """The dithered points nearest to the target.
@@ -55,7 +63,7 @@ class DitherChannel:
             part: Part, dither: NDArray[np.uint8], prior: Prior, index: NDArray[np.int64]
         ) -> Placed:
             residual = prior.residual(target.values[index]).astype(np.float64)
-            return _nearest(part, dither, residual)
+            return _nearest(part, dither, soft_targets(residual, self._alpha))
 
         return self._cross(walk, nearest)
 
@@ -80,18 +88,20 @@ class DitherChannel:
 
     def _cross(self, walk: Walk, cross: Cross) -> DitheredLatent:
         """Take each group across: the vectors of its parts, in the order that both sides share."""
-        dither, crossed = places(self.seed, walk.shape), list[Placed]()
+        dither = places(self.seed, walk.shape)
+        crossed, arrived = list[Placed](), list[Floats]()
 
         def residual_of(index: NDArray[np.int64], prior: Prior) -> NDArray[np.floating]:
             residual = np.empty_like(prior.centres)
             for part in pack(prior.levels, self.tables.lattices):
                 placed = cross(part, dither[index][part.index], prior, index)
-                residual[part.index] = placed.values
+                arrived.append(self._reconstruct(part, placed.i))
+                residual[part.index] = arrived[-1]
                 crossed.append(Placed(part.placed(index), placed.moves, placed.i))
             return residual
 
         prior = take_across(walk, residual_of)
-        return DitheredLatent(self.density, self.tables, prior, crossed)
+        return DitheredLatent(self.density, self.tables, prior, crossed, arrived)
 
     def _least_bits(self, part: Part) -> float:
         """What the coordinates of a part cost at least."""

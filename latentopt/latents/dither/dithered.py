@@ -24,13 +24,15 @@ class DitheredLatent(Crossed):
     tables: DitherTables
     prior: Prior
     vectors: Sequence[Placed]
+    arrived: Sequence[Floats]
+    """(n, v) of each of the vectors: what is taken for its points."""
 
     @cached_property
     def residual(self) -> NDArray[np.floating]:
-        """(n,) the dithered points, each element at its own place."""
+        """(n,) what is taken for the dithered points, each element at its own place."""
         flat = np.empty_like(self.prior.centres)
-        for vectors in self.vectors:
-            flat[vectors.part.index] = vectors.values
+        for vectors, values in zip(self.vectors, self.arrived):
+            flat[vectors.part.index] = values
         return flat
 
     @property

@@ -28,10 +28,10 @@ def philox(counter: tuple[Words, Words, Words, Words], key: tuple[int, int]) -> 
     return np.stack([a, b, c, d])
 
 
-def places(seed: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """The places (n,), 0 to 63, of the elements of a latent (M, h, w)."""
+def places(seed: int, shape: tuple[int, ...], stream: int = 0) -> NDArray[np.uint8]:
+    """The places (n,), 0 to 63, of the elements of a latent (M, h, w); a seed has many streams."""
     n = int(np.prod(shape))
     blocks = np.arange(-(-n // 16), dtype=np.uint64)
     of_shape = (np.full_like(blocks, side) for side in shape)
-    words = philox((blocks, *of_shape), (seed, 0))  # type: ignore[arg-type]
+    words = philox((blocks, *of_shape), (seed, stream))  # type: ignore[arg-type]
     return (words.T.astype("<u4").ravel().view(np.uint8)[:n] >> 2).astype(np.uint8)

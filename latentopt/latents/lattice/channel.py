@@ -140,7 +140,7 @@ class LatticeChannel:
         context = self.context if self.context and decode_switch(decoder) else None
         if isinstance(walk, OfChannels) and not self.corrected and not context:
             least = self.tables.least_bits[: walk.shape[0]].sum()
-            decoder.expect(walk.plane * float(least))
+            decoder.check(walk.plane * float(least))  # of what each group will expect
         corrections = decode_corrections(decoder, walk.shape[0]) if self.corrected else None
         receiver = _Receiver(self, walk.shape, corrections, context, decoder)
         walk.go(receiver)

@@ -1,0 +1,180 @@
+"""Train a curve: `python -m tables.universal.codecs.train linear-sr`, or some of its lambdas.
+
+A curve is CURVE.toml beside this file. At every check the state goes to RUNS/CURVE-K.pt, K counting
+lambdas from 1, and a run that finds one goes on from it; RUNS/CURVE-K.best.pt has the weights with
+the lowest validation loss, which is that of rounding, and RUNS/CURVE-K.csv the log.
+"""
+
+import argparse
+import sys
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from compressai.models import CompressionModel
+from torch import Tensor, nn
+
+from latentopt import zoo
+from latentopt.errors import InputError, LatentoptError
+from latentopt.quantizers import Noise, Quantizer, SoftRound, install
+from latentopt.training import (
+    Coded,
+    Loop,
+    Options,
+    Photographs,
+    RateDistortion,
+    Task,
+    WarmCosine,
+    fit_quantiles,
+    parameter_groups,
+    soap,
+    split,
+    validation_images,
+)
+from tables.common.places import LAB
+from tables.universal.codecs.linear import LinearCodec, high_rate_step
+
+FOLDER = Path(__file__).parent
+RUNS = Path("runs")
+
+DENSITY_FACTOR = 20.0
+"""Of the learning rate of the linear model's densities."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One curve, as in its TOML file."""
+
+    start: str
+    """``orthogonal`` or ``jpeg``, of the linear model; or a codec of the zoo."""
+    lambdas: Sequence[float]
+    steps: int
+    learning_rate: float
+    warmup: int
+    crop: int
+    batch: int
+    seed: int
+    alpha: Sequence[float] = ()
+    """Of soft rounding, at the first step and at the last; empty: noise alone."""
+    expected: bool = False
+    """Whether gradients are those expected over the noise."""
+    qualities: Sequence[int] = ()
+    """Of the codec of the zoo, one for each lambda."""
+
+    @staticmethod
+    def named(name: str) -> "Curve":
+        """Of that name; InputError where there is none."""
+        path = FOLDER / f"{name}.toml"
+        if not path.is_file():
+            known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
+            raise InputError(f"unknown curve {name!r}: choose {known}")
+        return Curve(**tomllib.loads(path.read_text()))
+
+    @property
+    def is_linear(self) -> bool:
+        return not self.qualities
+
+    def optimizer(self, k: int) -> Callable[[nn.Module], torch.optim.Optimizer]:
+        """Of the lambda of that number."""
+        return (
+            partial(linear_adam, step=high_rate_step(self.lambdas[k - 1]))
+            if self.is_linear
+            else soap
+        )
+
+    def model(self, k: int) -> CompressionModel:
+        """As training for the lambda of that number, from 1, begins."""
+        if self.is_linear:
+            return LinearCodec.starting(self.start, high_rate_step(self.lambdas[k - 1]), self.seed)
+        return zoo.load(self.start, self.qualities[k - 1])
+
+    def quantizer(self) -> Quantizer:
+        """What stands for the channel in training."""
+        if self.alpha:
+            return SoftRound(torch.Generator(), self.alpha[0], self.expected)
+        return Noise(torch.Generator())
+
+    def anneal(self, quantizer: Quantizer) -> Callable[[int], None] | None:
+        """What is done before a step: alpha goes from its first to its last value evenly."""
+        if not isinstance(quantizer, SoftRound):
+            return None
+        first, last = self.alpha
+
+        def before_step(step: int) -> None:
+            quantizer.alpha = first + (last - first) * step / self.steps
+
+        return before_step
+
+
+def linear_adam(model: nn.Module, step: float) -> torch.optim.Optimizer:
+    """Adam, whose learning rate is that of orthonormal transforms, whatever the step is."""
+    gain, densities = 255 / step, {**parameter_groups(model)[1], "factor": DENSITY_FACTOR}
+    groups = [
+        {"params": list(model.get_submodule("g_a").parameters()), "factor": gain},
+        {"params": list(model.get_submodule("g_s").parameters()), "factor": 1 / gain},
+        densities,
+    ]
+    return torch.optim.Adam(groups, betas=(0.9, 0.99))
+
+
+def loop(name: str, k: int, data: Path, runs: Path) -> Loop[Coded, Tensor]:
+    """The training of a curve's point, begun or gone on with."""
+    own, lmbda = Curve.named(name), Curve.named(name).lambdas[k - 1]
+    files, kept = split(list(data.glob("*.png")))
+    model, quantizer = own.model(k), own.quantizer()
+    install(quantizer, model)
+    task = Task(
+        model=model,
+        loss=RateDistortion(lmbda),
+        data=Photographs(files, own.crop, own.batch, own.seed),
+        held_out=validation_images(kept),
+        optimizer=own.optimizer(k),
+        schedule=WarmCosine(own.learning_rate, own.warmup, own.steps),
+        before_step=own.anneal(quantizer),
+        before_check=fit_quantiles,
+    )
+    return Loop(task, runs / f"{name}-{k}.pt", Options(seed=own.seed, autocast=None))
+
+
+def trained(name: str, k: int, runs: Path = RUNS) -> CompressionModel:
+    """The best weights of a curve's point.
+
+    Raises:
+        InputError: it was not trained; the message has the command.
+    """
+    path = runs / f"{name}-{k}.best.pt"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; python -m tables.universal.codecs.train {name}")
+    own = Curve.named(name)
+    model = LinearCodec() if own.is_linear else own.model(k)
+    model.load_state_dict(torch.load(path, weights_only=True)["model"])
+    model.update(force=True)
+    model.lmbda = own.lambdas[k - 1]
+    return model.eval()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("curve", help="a file beside this one, without .toml")
+    parser.add_argument("points", nargs="*", type=int, help="numbers of lambdas (default: all)")
+    parser.add_argument("--data", type=Path, default=LAB / "data" / "clic")
+    parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument("--check-every", type=int, default=500, help="steps")
+    args = parser.parse_args(argv)
+    args.runs.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    try:
+        own = Curve.named(args.curve)
+        for k in args.points or range(1, len(own.lambdas) + 1):
+            loop(args.curve, k, args.data, args.runs).train(own.steps, args.check_every)
+    except LatentoptError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Dithered lattices on codecs that were trained before, with means and with a shift."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+from tables.common.experiment import Cell, CodecExperiment, Request
+from tables.common.harness import means, parse
+from tables.common.plots import bars
+from tables.common.rows import rows_of
+from tables.common.subjects import Subject, resolve
+from tables.universal import PAPER
+
+LATTICES = ("int", "hex", "e8")
+WAYS = ("", "+dither", "+dither+mean")
+CONFIGS = tuple(
+    parse(name).name
+    for name in (
+        *(lattice + way for lattice in LATTICES for way in WAYS),
+        "int+shift+dither",
+        "e8+shift+dither",
+        "e8+shift+dither+mean",
+    )
+)
+
+
+def subjects() -> list[Subject]:
+    """The published factorized checkpoint, and two embedded codecs, each at one quality."""
+    [factorized] = [s for s in resolve(["lab"]) if s.codec == "bmshj2018-factorized"]
+    found = [replace(factorized, label="factorized q2", steps=(1.0,))]
+    for codec in ("tiny-bmshj2018-factorized", "tiny-mbt2018-mean"):
+        [own] = resolve([codec])
+        points = tuple(point for point in own.points if point.name == "q2")
+        found.append(replace(own, label=f"{codec} q2", points=points))
+    return found
+
+
+class Dithered(CodecExperiment):
+    """Means over the images of each configuration, of codecs of this table's own."""
+
+    name = "dithered"
+    title = "dithered lattices on trained codecs"
+    source = f"{PAPER} has none of it: beyond the paper"
+    notes = (
+        "Bytes written. `+mean`: what is decoded is E[y | z] of the point z that arrived, with the "
+        "codec's own density.",
+    )
+    columns = MappingProxyType({"bpp": "", "psnr_db": "", "encode_s": "", "decode_s": ""})
+
+    def cells(self, request: Request) -> Iterator[Cell]:
+        yield from super().cells(
+            replace(request, subjects=[own.shown_in(request) for own in subjects()])
+        )
+
+    def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
+        rows = rows_of(subject, CONFIGS, request)
+        for _, row in means(rows).iterrows() if len(rows) else ():
+            for column, unit in self.columns.items():
+                yield Cell(f"{subject.label}: {row['config']}", column, row[column], unit=unit)
+
+    def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
+        bars([cell for cell in cells if cell.column == "psnr_db"], path, self.title)
+
+
+EXPERIMENT = Dithered()
