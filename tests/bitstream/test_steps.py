@@ -14,7 +14,7 @@ from support.toy import Toy
 from latentopt.densities import GaussianDensity
 from latentopt.encoder import Cheapest, Field, Prices, fit_corrections, measure
 from latentopt.latents import Point, Prior
-from latentopt.latents.lattice import LatticeChannel
+from latentopt.latents.lattice import LatticeChannel, pack
 from latentopt.lattices import RULES
 
 SCALES = np.array([0.15, 0.4, 0.8, 1.5, 6.0])
@@ -140,7 +140,7 @@ def test_expectations_are_in_latent_units(name: str) -> None:
         (bare, residual, torch.from_numpy(prior.scaled(weight.numpy(), 2)).float()),
     ):
         y = torch.from_numpy(v).float()
-        field = Field(DENSITY.spreads, PRICES, lattices, p, y, w)
+        field = Field(DENSITY.spreads, PRICES, pack(p.levels, lattices), p, y, w)
         means.append(field.mean(y, 0.5).numpy())
     np.testing.assert_allclose(means[0], prior.values(means[1]), atol=2e-4)
 
