@@ -343,7 +343,9 @@ _SIDE_FIVE = Schedule(5, (0.5, 0.1), (0.5, 0.4), caution=2.5, momentum=0.4)
 _SIDE_TEN = Schedule(10, (1.0, 0.1), (0.3, 0.3), caution=2, momentum=0.4)
 _THREE = Effort(Schedule(3, (1.5, 0.4), (0.3, 0.3), caution=2, momentum=0.3), side=_SIDE_FIVE)
 _TEN = Effort(Schedule(10, (2.0, 0.3), (0.25, 0.1)), side=_SIDE_FIVE)
-_TENS = Effort(Schedule(30, (2.0, 0.3), (0.25, 0.05)), side=_SIDE_TEN, refits=1)
+_THIRTY = Schedule(30, (2.0, 0.2), (0.25, 0.1), momentum=0.7)
+_STEADY = Schedule(30, (2.0, 0.3), (0.25, 0.05))  # for contexts, where momentum is not measured
+_TENS = Effort(_THIRTY, side=_SIDE_TEN, refits=1)
 _SIXTY = Effort(Schedule(60, (2.0, 0.1), (0.2, 0.03)), side=_SIDE_TEN, refits=2, draft=False)
 
 
@@ -383,7 +385,11 @@ PRESETS = {
         )
     ),
     "slow": _factorized(
-        replace(_SEEING, effort=_TENS, contextual=replace(_SEARCHED, effort=_probed(_TENS)))
+        replace(
+            _SEEING,
+            effort=_TENS,
+            contextual=replace(_SEARCHED, effort=_probed(replace(_TENS, schedule=_STEADY))),
+        )
     ),
     "best": _factorized(
         replace(_SEEING, effort=_SIXTY, contextual=replace(_SEARCHED, effort=_probed(_SIXTY)))
@@ -396,7 +402,6 @@ PRESETS = {
 # the model's own coder takes its time whatever the search does. From four steps on momentum pays,
 # and from thirty on it pays to ask how sensitive this image is, rather than random latents.
 _FOUR = Schedule(4, (1.5, 0.3), (0.3, 0.2), caution=2, momentum=0.4)
-_THIRTY = Schedule(30, (2.0, 0.2), (0.25, 0.1), momentum=0.7)
 _NATIVE_TWO = Effort(Schedule(2, (1.0, 0.5), (0.3, 0.3), caution=2), verify=False)
 _NATIVE_FOUR = Effort(_FOUR, side=_SIDE_FIVE)
 _NATIVE_TENS = Effort(_THIRTY, side=_SIDE_TEN, probes=2)
