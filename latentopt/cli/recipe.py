@@ -100,10 +100,11 @@ def check(args: argparse.Namespace) -> None:
     given = {word: v for word, v in said.items() if v is not None and v is not False}
     check_fixed(args.format, given)
     _check_dither(args)
+    _check_samples(args)
 
 
 def _check_dither(args: argparse.Namespace) -> None:
-    from latentopt.codec.formats import check_dither
+    from latentopt.codec.formats import check_unsearched
 
     if args.dither is None:
         if args.dithered:
@@ -112,12 +113,24 @@ def _check_dither(args: argparse.Namespace) -> None:
             if getattr(args, name):
                 raise InputError(f"--{name} goes with --dither: give a seed")
         return
-    check_dither({**_words(args), "effort": args.preset in NATIVE_PRESETS})
+    if args.spread is not None:
+        raise InputError("--dither and --spread exclude each other: give one of them")
+    check_unsearched("--dither", {**_words(args), "effort": args.preset in NATIVE_PRESETS})
     for name in ("alpha", "sigma"):
         if getattr(args, name) and args.quant != "int":
             raise InputError(f"--{name} is for integers: give --quant int")
     if args.alpha and args.sigma:
         raise InputError("--alpha and --sigma exclude each other")
+
+
+def _check_samples(args: argparse.Namespace) -> None:
+    from latentopt.codec.formats import check_unquantized, check_unsearched
+
+    if args.spread is not None:
+        check_unsearched("--spread", {**_words(args), "effort": args.preset in NATIVE_PRESETS})
+        check_unquantized(vars(args))
+        if args.lmbda is not None:
+            raise InputError("--lmbda is for a search, and --spread excludes one: leave it out")
 
 
 def _words(args: argparse.Namespace) -> "Words":

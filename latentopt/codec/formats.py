@@ -36,14 +36,20 @@ FIXED: Mapping[str, Mapping[str, object]] = {
 """By format, what a recipe's fields must be."""
 
 
-def check_dither(words: Mapping[str, object]) -> None:
-    """Raises InputError where something is said that a dither excludes."""
+def check_unsearched(what: str, words: Mapping[str, object]) -> None:
+    """Raises InputError where something is said that goes with a choice of lattice points."""
     excluded = ("effort", "scales", "adaptive", "context")
     if any(map(words.get, excluded)) or words.get("pmf") == "paper":
         raise InputError(
-            "dither excludes effort, scales, adaptive, context and pmf='paper': leave them out, or "
-            "use the preset plain in place of one that has them"
+            f"{what} excludes effort, scales, adaptive, context and pmf='paper': leave them out, "
+            "or use the preset plain in place of one that has them"
         )
+
+
+def check_unquantized(words: Mapping[str, object]) -> None:
+    """Raises InputError where a lattice is said, and samples, which know of none."""
+    if words.get("spread") is not None and words.get("quant") is not None:
+        raise InputError("spread and quant exclude each other: samples are on no lattice")
 
 
 def check_fixed(name: str, words: Mapping[str, object]) -> None:

@@ -7,7 +7,14 @@ from typing import Any, TypedDict, Unpack
 
 from latentopt.bitstream import DIRECTIONS, Settings
 from latentopt.bitstream.headers import LATTICE, PMFS, SAMPLE
-from latentopt.codec.formats import FIXED, NATIVE, OWN, check_dither, check_fixed
+from latentopt.codec.formats import (
+    FIXED,
+    NATIVE,
+    OWN,
+    check_fixed,
+    check_unquantized,
+    check_unsearched,
+)
 from latentopt.encoder import Ahead, Effort, Schedule, Secant, StepSearch, get_search
 from latentopt.encoder.search import Grid
 from latentopt.errors import BitstreamError, InputError
@@ -142,24 +149,22 @@ class Recipe:
                 self._check_alternative(name, getattr(self, name))
         if self.pmf == "paper" and (self.effort or self.scales or self.context):
             raise InputError("pmf='paper' excludes an encoder that chooses points: use pmf='exact'")
-        chosen = self.effort or self.scales or self.adaptive or self.context
-        if self.channel != LATTICE and chosen:
-            raise InputError(
-                f"channel {self.channel!r} has no points to choose, no scales to correct, no prior "
-                "to adapt"
-            )
-        if (self.channel == SAMPLE) != (self.spread is not None):
-            raise InputError(f"channel {self.channel!r} with the spread {self.spread}: give both")
-        self._check_dither()
+        self._check_channel()
 
-    def _check_dither(self) -> None:
+    def _check_channel(self) -> None:
+        """Refuse what is for lattice points alone, or for those without a dither."""
         if self.channel in DITHERED:
             raise InputError(f"channel {self.channel!r} goes by its seed: dither=SEED")
+        if (self.channel == SAMPLE) != (self.spread is not None):
+            raise InputError(f"channel {self.channel!r} with the spread {self.spread}: give both")
+        what = "spread" if self.spread else f"channel {self.channel!r}"
+        if self.channel != LATTICE:  # tables are a channel's own business
+            check_unsearched(what, {**vars(self), "pmf": self.pmf if self.spread else None})
         if self.dither is None:
             return
         if self.channel != LATTICE:
-            raise InputError(f"dither and channel {self.channel!r} exclude each other")
-        check_dither(vars(self))
+            raise InputError(f"dither and {what} exclude each other: give one of them")
+        check_unsearched("dither", vars(self))
         self.dither.check_lattice(self.quant)
 
     def _check_alternative(self, which: str, other: "Recipe") -> None:
@@ -247,6 +252,7 @@ class Recipe:
     def but(self, **words: Unpack[Words]) -> "Recipe":
         """The same but for what is given, that is, not None; its alternatives as well."""
         changes: dict[str, Any] = {name: v for name, v in words.items() if v is not None}
+        check_unquantized(changes)
         if changes.get("format", self.format) != self.format:
             return self._in(changes.pop("format")).but(**changes)
         if "shift" in changes:

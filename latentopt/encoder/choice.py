@@ -70,7 +70,7 @@ class Vectors:
     def _cheapest(self, target: Tensor) -> Tensor:
         m, cost = self._candidates(target)
         low, which = cost.min(dim=0)  # (r, v, n)
-        residues = self.lattice.cheapest(low.permute(2, 1, 0)).T
+        residues = self.lattice.cheapest(low.permute(2, 1, 0)).movedim(0, -1)
         m = m.gather(0, which[None])[0]
         return m.gather(0, residues[None])[0].T
 
@@ -96,7 +96,7 @@ class Vectors:
         modulus, u = self.lattice.modulus, target.T.contiguous()
         residues = torch.arange(modulus, device=u.device)[:, None, None]
         if self.moves is not None:  # a point of the lattice has the residue, not what is left of it
-            residues = residues - self.moves.T
+            residues = residues - self.moves.movedim(0, -1)
         place = (u / self._units - residues) / modulus  # (r, v, n)
         if modulus * min(self.lattice.units) < _NEAR:
             whole = torch.stack([torch.round(place) + k for k in (-1, 0, 1)])
@@ -104,7 +104,8 @@ class Vectors:
             whole = torch.stack([torch.floor(place) + k for k in (0, 1)])
         m = whole * modulus + residues
         error = u - m * self._units
-        return m, self.weight.T * error**2 + self.bits(self.levels.T, m)
+        levels, weight = self.levels.movedim(0, -1), self.weight.movedim(0, -1)
+        return m, weight * error**2 + self.bits(levels, m)
 
 
 class Cheapest:

@@ -74,7 +74,7 @@ def markdown(
 def _data(experiment: Experiment, request: Request) -> str:
     if experiment.medium is None:
         return "samples drawn at random"
-    return f"{request.dataset.name}, {len(request.dataset.paths)} {experiment.medium}(s)"
+    return f"{request.dataset.name}, up to {len(request.dataset.paths)} {experiment.medium}(s)"
 
 
 def grid(cells: Sequence[Cell]) -> str:

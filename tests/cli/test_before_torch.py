@@ -30,6 +30,11 @@ for line in sys.argv[1:]:
 """
 
 REFUSED = {
+    "encode x.png --spread 0.3 --preset default": "--spread excludes effort, scales, adaptive",
+    "encode x.png --spread 0.3 --context": "use the preset plain in place",
+    "encode x.png --spread 0.3 --quant e8": "samples are on no lattice",
+    "encode x.png --spread 0.3 --lmbda 1": "--lmbda is for a search",
+    "encode x.png --spread 0.3 --dither 1": "--dither and --spread exclude each other",
     "gaps --codec tiny-ssf2020": "gaps are of image codecs",
     "gaps --codec tiny-mbt2018 --limit 0": "--limit 0: must be at least 1",
     "encode x.png --quality 9": "has no quality 9: there are 1, 2, 3, 4",
