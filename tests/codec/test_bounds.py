@@ -77,7 +77,9 @@ def test_a_frame_that_is_none_is_refused() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("words", [{"quant": "int"}, {"quant": "oct", "scales": True}], ids=str)
+@pytest.mark.parametrize(
+    "words", [{"quant": "int"}, {"quant": "oct", "scales": True}, {"spread": 0.289}], ids=str
+)
 def test_a_small_file_of_a_large_image_is_refused_cheaply(family: str, words: Any) -> None:
     """8192 x 8192, which takes gigabytes, in as many bytes as 64 x 64."""
     codec = latentopt.wrap(tiny(FAMILIES[family]), **words)

@@ -197,11 +197,15 @@ def test_what_there_is_not() -> None:
         ({"sigma": 99.0}, "0.1 to 16"),
         ({"alpha": 1.0, "sigma": 1.0}, "exclude each other"),
         ({"mean": "yes"}, "True or False"),
+        ({"mean": 1.0}, "True or False"),
+        ({"alpha": "4"}, "it is a number"),
+        ({"sigma": None}, "it is a number"),
+        ({"alpha": np.array([1.0, 2.0])}, "it is a number"),
     ):
         with pytest.raises(InputError, match=says):
             Dither(1, **words)  # type: ignore[arg-type]
     for dither in (Dither(1, alpha=4.0), Dither(1, sigma=0.3)):
-        with pytest.raises(InputError, match="are for 'int'"):
+        with pytest.raises(InputError, match="is for integers"):
             latentopt.wrap(tiny(FAMILIES["mbt2018-mean"]), "e8", dither=dither)
     plain = Settings("int", "exact", "density", True)
     for settings in (

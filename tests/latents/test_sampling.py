@@ -17,7 +17,7 @@ from latentopt import BitstreamError, InputError
 from latentopt.bitstream import Container
 from latentopt.bitstream.headers import SAMPLERS
 from latentopt.densities import Density, FactorizedDensity, GaussianDensity, LaplaceDensity
-from latentopt.latents import AtOnce, Point, Prior
+from latentopt.latents import AtOnce, OfChannels, Point, Prior
 from latentopt.latents.dither import Dither
 from latentopt.latents.lattice import LatticeChannel
 from latentopt.latents.sampling import MAKERS, Drawn, SampleChannel, SampledLatent, Sampling, Steps
@@ -322,6 +322,20 @@ def test_headers_that_nothing_writes_are_refused(tmp_path: Path) -> None:
         path.write_bytes(replace(found, settings=settings).to_bytes())
         with pytest.raises(BitstreamError):
             codec.load(path)
+
+
+@pytest.mark.parametrize("sampler", ["layered", "uniform"])
+@pytest.mark.parametrize("spread", [0.016, 0.289, 16.0])
+def test_the_cheapest_latents_are_not_refused(sampler: str, spread: float) -> None:
+    """Elements at their medians, so many of them that a decoder asks what they cost at least."""
+    sampling = Sampling(spread, sampler)
+    codec = latentopt.wrap(tiny(FAMILIES["bmshj2018-factorized"]), spread=sampling)
+    [channel], [density] = codec.assembly.channels, codec.assembly.adapter.densities
+    assert isinstance(density, FactorizedDensity)
+    walk = OfChannels(density, (128, 128))
+    sent = channel.send(walk, Point(walk.prior.centres))
+    found = channel.receive(OfChannels(density, (128, 128)), sent.string())
+    assert np.array_equal(found.residual, sent.residual)
 
 
 def test_every_coder_has_a_number() -> None:

@@ -47,13 +47,16 @@ class Dither:
             raise InputError(f"dither {self.seed!r}: a seed is a whole number from 0 to 2^32 - 1")
         if self.latents not in LATENTS:
             raise InputError(f"dithered {self.latents!r}: choose {', '.join(LATENTS)}")
+        for name in ("alpha", "sigma"):
+            if type(getattr(self, name)) not in (int, float):
+                raise InputError(f"{name} {getattr(self, name)!r}: it is a number")
         check_alpha(self.alpha)
         if self.sigma and not SIGMAS[0] <= self.sigma <= SIGMAS[1]:
             least, greatest = SIGMAS
             raise InputError(f"sigma {self.sigma}: Gaussian noise has {least:g} to {greatest:g}")
         if self.alpha and self.sigma:
             raise InputError("alpha and sigma exclude each other: soft rounding has uniform noise")
-        if self.mean not in (True, False):
+        if type(self.mean) is not bool:
             raise InputError(f"mean {self.mean!r}: it is True or False")
 
     @property
@@ -64,7 +67,8 @@ class Dither:
     def check_lattice(self, quant: str) -> None:
         """Raises InputError where it is for integers alone, and the lattice is another."""
         if quant != "int" and (self.alpha or self.sigma):
-            raise InputError(f"lattice {quant!r}: soft rounding and Gaussian noise are for 'int'")
+            name = "alpha" if self.alpha else "sigma"
+            raise InputError(f"{name} is for integers, not {quant!r}: give quant='int'")
 
     def said_in(self, settings: Settings) -> Settings:
         """The settings of a codec that is dithered so."""

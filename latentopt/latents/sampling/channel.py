@@ -33,7 +33,7 @@ from latentopt.latents.sampling.layers import (
 )
 from latentopt.latents.sampling.spread import Sampling
 from latentopt.latents.sampling.staircase import Levels
-from latentopt.latents.walk import Walk, take_across
+from latentopt.latents.walk import OfChannels, Walk, take_across
 from latentopt.pmf import Counts
 from latentopt.pmf.tables import Ints
 
@@ -66,6 +66,9 @@ class Sampler(Protocol):
     ) -> Sampled:
         """The mirror of :meth:`send` and :meth:`Sampled.encode`."""
 
+    def least_bits(self, levels: int) -> float:
+        """What an element of each of the first levels costs at least, in the mean of very many."""
+
 
 MAKERS: Mapping[str, Callable[[Density, float], Sampler]] = {
     "layered": lambda density, spread: LayerCoder(density, spread, gaussian_widths()),
@@ -79,6 +82,8 @@ _END, _LAST = Counts.from_probabilities(np.ones(256)), np.array([255], np.int32)
 for ever, and where that is a likely one it would end as if all were well: this it cannot read."""
 
 _LARGEST = 2.0**22  # of a residual: the narrowest layers, of 1/256, count it in 30 bits
+
+_MANY = 1 << 14  # elements of a level, of which the mean is as good as known
 
 Cross = Callable[[Levels, Ints64, Prior], Sampled]
 """One side: a group's samples, given its levels, its places and its prior."""
@@ -164,6 +169,8 @@ class SampleChannel:
             BitstreamError: ``string`` does not fit the walk exactly.
         """
         decoder, drawn = SymbolDecoder(string), Drawn(self.sampling.seed, walk.shape)
+        if isinstance(walk, OfChannels) and walk.plane >= _MANY:
+            decoder.check(walk.plane * self._sampler.least_bits(walk.shape[0]))
 
         def read(levels: Levels, index: Ints64, prior: Prior) -> Sampled:
             return self._sampler.receive(levels, index, decoder, drawn)

@@ -32,6 +32,7 @@ LAYERS = 256
 _GRID = 4096.0  # widths are multiples of 1 / this, in spreads: last bits do not reach them
 _MOST = 64  # cells that an alphabet has room for; beyond, low bits are coded as they are
 _ROWS = 1 << 14
+_DRAWS = 128  # from which the least cost of a level is estimated
 
 Ints64 = NDArray[np.int64]
 
@@ -189,6 +190,17 @@ class LayerCoder:
     ) -> Layered:
         """The mirror of :meth:`send` and :meth:`Layered.encode`."""
         return Layered.decode(self._cells(levels, places, drawn), decoder)
+
+    def least_bits(self, levels: int) -> float:
+        """What no sender stays below with many elements of the first levels, an element of each.
+
+        Half of the mean, over some draws, of what the likeliest symbols cost.
+        """
+        each, places = np.arange(levels).repeat(_DRAWS), np.tile(np.arange(_DRAWS), levels)
+        cells = self._cells(each, places, Drawn(0, (1, 1, _DRAWS)))
+        likeliest = (cells.weights(rows).max(axis=1) + 1 for rows in cells.rows())
+        cost = sum(float((PRECISION - np.log2(counts)).sum()) for counts in likeliest)
+        return 0.5 * cost / _DRAWS
 
     def _cells(self, levels: Levels, places: Ints64, drawn: Drawn) -> Cells:
         number = np.full(1, self._number)

@@ -30,7 +30,7 @@ class Sampling:
     """Of what both sides draw, 0 to 2^32 - 1."""
 
     def __post_init__(self) -> None:
-        if type(self.spread) not in (int, float) or not self._is_in_thousandths():
+        if not self._is_number() or not self._is_in_thousandths():
             raise InputError(
                 f"spread {self.spread!r}: it is from 0.016 to 16, in whole thousandths, as 0.289"
             )
@@ -38,6 +38,9 @@ class Sampling:
             raise InputError(f"unknown sampler {self.sampler!r}: choose {', '.join(SAMPLERS)}")
         if type(self.seed) is not int or not 0 <= self.seed < SEEDS:
             raise InputError(f"seed {self.seed!r}: a seed is a whole number from 0 to 2^32 - 1")
+
+    def _is_number(self) -> bool:
+        return isinstance(self.spread, int | float) and not isinstance(self.spread, bool)
 
     def _is_in_thousandths(self) -> bool:
         within = LEAST <= 1000 * self.spread <= MOST  # also False where it is NaN
