@@ -164,7 +164,7 @@ class GainAdapter(ScaleAdapter):
         if not isinstance(self.model.entropy_bottleneck, EntropyBottleneckVbr):
             return None
         network = cpu_copy(self.model.gayn2zqstep)  # float64, rounded: alike on every machine
-        step = network(torch.tensor([1 / self.gain], dtype=torch.float64)).float()
+        step = network(torch.tensor([1 / self.gain], dtype=torch.float64)).detach().float()
         return float(self.model.lower_bound_zqstep.bound.cpu().maximum(step))
 
     def make_densities(self) -> tuple[ScaleDensity, FactorizedDensity]:
