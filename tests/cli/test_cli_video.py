@@ -56,7 +56,9 @@ def test_a_clip_goes_through(clip: Path, weights: Path, capsys: pytest.CaptureFi
     assert run("encode", clip, "-o", coded, *CODEC, weights, "--quant", "hex", "--gop", "2") == 0
     size = coded.stat().st_size
     rate = f"3 frames, {size} bytes, {8 * size / (3 * 50 * 70):.4f} bpp"
-    how = rf"(\d+\.\d\d) dB, \d+\.\d s, tiny-ssf2020 {weights.name}: {re.escape(str(coded))}\n"
+    how = (
+        rf"(\d+\.\d\d) dB, \d+\.\d s, tiny-ssf2020 {weights.name} plain: {re.escape(str(coded))}\n"
+    )
     said = re.fullmatch(f"{rate}, {how}", capsys.readouterr().out)
     folder = clip.with_name("decoded")
     assert run("decode", coded, "-o", folder, *CODEC, weights) == 0
