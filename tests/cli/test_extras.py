@@ -25,7 +25,6 @@ OPTIONAL = (
     "pytorch_optimizer",
     "skimage",
 )
-PLAIN = ("--preset", "plain")
 IMAGE = ("--codec", "tiny-mbt2018-mean", "--quality", "3")
 
 
@@ -37,9 +36,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_clip(folder / "x.y4m", moving(2, 50, 70), Format(70, 50, Fraction(30)))
     (folder / "x.mp4").write_bytes(b"never looked at")
     torch.save(tiny_flow().state_dict(), folder / "flow.pt")
-    assert run("encode", folder / "x.png", "-o", folder / "x.lo", *IMAGE, *PLAIN) == 0
+    assert run("encode", folder / "x.png", "-o", folder / "x.lo", *IMAGE) == 0
     flow = ("--codec", "ssf2020", "--weights", folder / "flow.pt")
-    assert run("encode", folder / "x.y4m", "-o", folder / "x.lov", *flow, *PLAIN) == 0
+    assert run("encode", folder / "x.y4m", "-o", folder / "x.lov", *flow) == 0
     return folder
 
 
@@ -53,7 +52,7 @@ WORKING = {
         "zoo list",
     ),
     "plain clips": (
-        f"encode x.y4m -o x.lov --preset plain {FLOW}",
+        f"encode x.y4m -o x.lov {FLOW}",
         "info x.lov",
         *(f"decode x.lov -o {out} {FLOW}" for out in ("decoded.y4m", "decoded.yuv", "decoded")),
     ),

@@ -38,9 +38,9 @@ def there_and_back(codec: Any) -> tuple[Any, list[torch.Tensor]]:
     """Strings and pictures of a small image or clip."""
     torch.set_num_threads(1)
     if isinstance(codec, latentopt.Codec):
-        out = codec.compress(photo(60, 64))
+        out = codec.compress(photo(64, 80))
         return out["strings"], [codec.decompress(out["strings"], out["shape"])["x_hat"]]
-    strings, shapes = codec.compress(moving(2, 60, 64))
+    strings, shapes = codec.compress(moving(2, 64, 80))
     return strings, codec.decompress(strings, shapes)
 
 
@@ -83,11 +83,11 @@ def forked(alone: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def threaded(alone: dict[str, Any]) -> dict[str, list[Any]]:
-    def together(codec: Any) -> list[Any]:
-        with ThreadPoolExecutor(4) as pool:
-            return list(pool.map(there_and_back, [codec] * 4))
+    def eight(codec: Any) -> list[Any]:
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(there_and_back, [codec] * 8))
 
-    return {name: together(codec) for name, codec in _SHARED.items()}
+    return {name: eight(codec) for name, codec in _SHARED.items()}
 
 
 def same(found: Any, expected: Any) -> None:
@@ -131,7 +131,7 @@ def test_a_fork_of_a_process_with_threads_does_not_wait_for_them() -> None:
 
 
 @pytest.mark.parametrize("name", CODECS)
-def test_threads_give_the_same(name: str, alone: Any, threaded: Any) -> None:
+def test_eight_threads_give_the_same(name: str, alone: Any, threaded: Any) -> None:
     for found in threaded[name]:
         same(found, alone[name])
 

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,6 @@ from support.models import photo
 from latentopt.media.images import write_png
 
 SOURCE = ("latentopt", "pyproject.toml", "README.md", "LICENSE", "NOTICE")
-
-PROGRAM = """
-    import latentopt, sys
-    from latentopt.cli.main import main
-
-    print(latentopt.__file__)
-    sys.exit(any(main(command.split()) for command in sys.argv[1:]))
-"""
 
 
 def run(*command: object, cwd: Path) -> str:
@@ -58,14 +49,11 @@ def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.skipif(os.name == "nt", reason="its environment is laid out as on POSIX systems")
 def test_the_wheel_codes_and_measures(bin_folder: Path, tmp_path: Path) -> None:
     write_png(tmp_path / "photo.png", photo(176, 200))
-    codec = "--codec tiny-bmshj2018-factorized"
-    encode = f"encode photo.png -o x.lo {codec} --quality 2"
-    run(bin_folder / "latentopt", *encode.split(), cwd=tmp_path)
-    measured = "--data photo.png --limit 1 --configs baseline,hex --out rd"
-    more = (
-        f"decode x.lo -o x.png {codec} --quality 2",
-        f"bdrate {codec} --qualities 1,2,3,4 {measured}",
-    )
-    shown = run(bin_folder / "python", "-c", textwrap.dedent(PROGRAM), *more, cwd=tmp_path)
-    assert str(bin_folder.parent) in shown.splitlines()[0]
+    where = "import latentopt; print(latentopt.__file__)"
+    assert str(bin_folder.parent) in run(bin_folder / "python", "-c", where, cwd=tmp_path)
+    command, codec = bin_folder / "latentopt", ("--codec", "tiny-bmshj2018-factorized")
+    run(command, "encode", "photo.png", "-o", "x.lo", *codec, "--quality", 2, cwd=tmp_path)
+    run(command, "decode", "x.lo", "-o", "x.png", *codec, "--quality", 2, cwd=tmp_path)
+    measured = ("--data", "photo.png", "--limit", 1, "--configs", "baseline,hex", "--out", "rd")
+    shown = run(command, "bdrate", *codec, "--qualities", "1,2,3,4", *measured, cwd=tmp_path)
     assert (tmp_path / "x.png").is_file() and "| hex |" in shown
