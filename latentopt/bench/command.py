@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         medium=medium,
     )
     label = medium.label(data)
-    out = args.out or Path("results") / f"{codec}-{slug(label)}"
+    out = args.out or Path("results") / f"{codec}-{_slug(label)}"
     exchange.keep(args.imported, out / exchange.IMPORTED)
     export = out / exchange.EXPORTED if args.export else None
     title = f"{codec} on {label}{_part(len(dataset.paths), len(whole.paths))}"
@@ -111,7 +111,7 @@ def _medium(args: argparse.Namespace, codec: str, steps: Sequence[float]) -> Med
     )
 
 
-def slug(text: str) -> str:
+def _slug(text: str) -> str:
     """A folder name for a data set given as a path or glob."""
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-") or "data"
 

@@ -44,8 +44,12 @@ def run(args: argparse.Namespace) -> int:
 
 def report(found: dict[str, Gaps], title: str) -> str:
     """A table of one row for each set of weights, as Markdown."""
-    rows = pd.DataFrame([{"point": name, **gaps.row()} for name, gaps in found.items()])
-    return f"# Gaps: {title}\n\n{table(rows)}\n\n{_NOTE} latentopt {__version__}."
+    return f"# Gaps: {title}\n\n{table(_rows(found))}\n\n{_NOTE} latentopt {__version__}."
+
+
+def _rows(found: dict[str, Gaps]) -> pd.DataFrame:
+    """One for each set of weights."""
+    return pd.DataFrame([{"point": name, **gaps.row()} for name, gaps in found.items()])
 
 
 _NOTE = (
@@ -59,12 +63,11 @@ _NOTE = (
 
 def write(found: dict[str, Gaps], folder: Path, title: str, text: str) -> None:
     """Write gaps.md, gaps.csv, channels.csv and histogram.png into a folder."""
-    rows = pd.DataFrame([{"point": name, **gaps.row()} for name, gaps in found.items()])
     channels = [gaps.channels.assign(point=name) for name, gaps in found.items()]
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in (
         ("gaps.md", text + "\n"),
-        ("gaps.csv", rows.to_csv(index=False)),
+        ("gaps.csv", _rows(found).to_csv(index=False)),
         ("channels.csv", pd.concat(channels).to_csv(index=False)),
     ):
         write_whole(folder / name, content.encode())

@@ -28,22 +28,22 @@ class MovedPoints(Placed):
         return (found.i // _unit(part.lattice)).astype(np.int32)
 
     def _coset_bits(self, tables: PlacedTables, rows: slice) -> Floats:
-        halves, masses = self._halves(tables, rows)
-        first, second = halves.pair[self.cosets[rows]].T
+        halves, masses, first, second = self._halves(tables, rows)
         return bits_of(halves.firsts(masses), first) + bits_of(
             halves.seconds(masses, first), second
         )
 
     def _encode_cosets(self, tables: PlacedTables, encoder: SymbolEncoder, rows: slice) -> None:
-        halves, masses = self._halves(tables, rows)
-        first, second = halves.pair[self.cosets[rows]].T
+        halves, masses, first, second = self._halves(tables, rows)
         encoder.rows(lambda: halves.firsts(masses), first)
         if halves.coset.shape[1] > 1:
             encoder.rows(lambda: halves.seconds(masses, first), second)
 
-    def _halves(self, tables: PlacedTables, rows: slice) -> tuple[Halves, Floats]:
-        own = self.part.own_levels[rows], self.moves[rows]
-        return Halves.of(self.lattice), tables.residue_masses(self.lattice, *own)
+    def _halves(self, tables: PlacedTables, rows: slice) -> tuple[Halves, Floats, Ints, Ints]:
+        """The halves of cosets, how likely residues are, and the two symbols of each vector."""
+        halves, own = Halves.of(self.lattice), (self.part.own_levels[rows], self.moves[rows])
+        first, second = halves.pair[self.cosets[rows]].T
+        return halves, tables.residue_masses(self.lattice, *own), first, second
 
     @staticmethod
     def _decode_cosets(
