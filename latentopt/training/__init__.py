@@ -7,6 +7,7 @@ from latentopt.training.loop import Loop, Loss, Options, Source, Task, Terms
 from latentopt.training.losses import Coded, RateDistortion
 from latentopt.training.optimizers import soap
 from latentopt.training.photographs import Photographs, split, validation_images
+from latentopt.training.rate_adaptation import RateAdaptive, Rates, adaptive_loss
 from latentopt.training.schedules import WarmCosine
 
 __all__ = [
@@ -16,11 +17,14 @@ __all__ = [
     "Loss",
     "Options",
     "Photographs",
+    "RateAdaptive",
     "RateDistortion",
+    "Rates",
     "Source",
     "Task",
     "Terms",
     "WarmCosine",
+    "adaptive_loss",
     "fit_quantiles",
     "in_float32",
     "inherit",

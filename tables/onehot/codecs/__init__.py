@@ -1,0 +1,1 @@
+"""Codecs of feature maps, and how they are trained."""

@@ -1,0 +1,39 @@
+"""The baseline of one-hot max: feature maps of integers, trained and cut in the same way."""
+
+import torch
+from compressai.models import FactorizedPrior
+from torch import Tensor, nn
+
+from latentopt.quantizers import is_kept
+from latentopt.training.rate_adaptation import Mapped
+from latentopt.zoo.one_hot_codec import analysis, synthesis
+
+
+class IntegerCodec(FactorizedPrior):
+    """`OneHotCodec` with integers in place of symbols, which a factorized prior codes.
+
+        x ─► g_a ─► 1x1 ─► round ─► maps, the first ones kept, the others 0 ─► 1x1 ─► g_s ─► x_hat
+
+    Args:
+        N, M: channels of the transforms, and of the latent around the maps.
+        maps: how many.
+        layers: of each transform.
+    """
+
+    def __init__(self, N: int, M: int, maps: int, layers: int = 4):
+        super().__init__(N, maps)
+        self.g_a = nn.Sequential(*analysis(N, M, layers), nn.Conv2d(M, maps, 1))
+        self.g_s = nn.Sequential(nn.Conv2d(maps, M, 1), *synthesis(N, M, layers))
+        self.layers = layers
+
+    @property
+    def downsampling_factor(self) -> int:
+        return 2**self.layers
+
+    def forward(self, x: Tensor, kept: Tensor | None = None) -> Mapped:
+        """See :meth:`latentopt.zoo.one_hot_codec.OneHotCodec.forward`."""
+        y_hat, p = self.entropy_bottleneck(self.g_a(x))
+        mask = is_kept(torch.full((len(x),), self.M) if kept is None else kept, self.M).to(x)
+        nats = -p.log().mean(dim=(2, 3))  # (B, maps)
+        x_hat = self.g_s(y_hat * mask[:, :, None, None])
+        return {"x_hat": x_hat, "nats": (nats * mask).sum(dim=1) / mask.sum(dim=1)}

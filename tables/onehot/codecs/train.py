@@ -1,0 +1,197 @@
+"""Train a codec of feature maps: `python -m tables.onehot.codecs.train mnist-ohm-8-a`.
+
+A codec is NAME.toml beside this file. At every check the state goes to RUNS/NAME.pt, and a run that
+finds one goes on from it; RUNS/NAME.best.pt has the weights with the lowest validation loss, over
+four rates, and RUNS/NAME.csv the log. `--export` writes the weights of a one-hot codec small.
+"""
+
+import argparse
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from compressai.models import CompressionModel
+from torch import Tensor, nn
+
+from latentopt import zoo
+from latentopt.errors import InputError, LatentoptError
+from latentopt.training import (
+    Loop,
+    Options,
+    Photographs,
+    RateAdaptive,
+    Rates,
+    Task,
+    WarmCosine,
+    adaptive_loss,
+    fit_quantiles,
+    parameter_groups,
+    split,
+    validation_images,
+)
+from latentopt.training.loop import Source
+from latentopt.training.rate_adaptation import Adapted
+from latentopt.zoo.embedded import write_embedded
+from latentopt.zoo.one_hot_codec import OneHotCodec
+from tables.common.places import LAB
+from tables.onehot.codecs.digits import Sheets, digits, sheet
+from tables.onehot.codecs.integers import IntegerCodec
+
+FOLDER = Path(__file__).parent
+RUNS = Path("runs")
+MNIST = "mnist"
+COLUMNS = 4
+"""Digits a side of a sheet in training."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One codec, as in its TOML file."""
+
+    data: str
+    """``mnist`` or ``clic``."""
+    widths: tuple[int, int]
+    """N and M of the transforms."""
+    layers: int
+    maps: int
+    least: int
+    lmbda: tuple[float, float]
+    steps: int
+    learning_rate: float
+    warmup: int
+    batch: int
+    seed: int
+    symbols: int = 0
+    """Of each map; 0: integers."""
+    crop: int = 0
+    """Of photographs, a side."""
+    start: tuple[str, int] | None = None
+    """Codec and quality of the zoo whose transforms are where training starts."""
+
+    @staticmethod
+    def named(name: str) -> "Recipe":
+        """Of that name; InputError where there is none."""
+        path = FOLDER / f"{name}.toml"
+        if not path.is_file():
+            known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
+            raise InputError(f"unknown codec {name!r}: choose {known}")
+        return Recipe(**tomllib.loads(path.read_text()))
+
+    @property
+    def rates(self) -> Rates:
+        low, high = self.lmbda
+        return Rates(self.maps, self.least, (low, high))
+
+    def model(self) -> CompressionModel:
+        """As training begins."""
+        torch.manual_seed(self.seed)
+        (n, m), layers = self.widths, self.layers
+        if self.symbols:
+            model: CompressionModel = OneHotCodec(n, m, self.maps, self.symbols, layers)
+        else:
+            model = IntegerCodec(n, m, self.maps, layers)
+        if self.start:
+            _take_transforms(model, zoo.load(*self.start))
+        return model
+
+    def source(self, data: Path) -> tuple[Source[Tensor], list[Tensor]]:
+        """What to train on, and what to validate on."""
+        if self.data == MNIST:
+            train, held_out = (digits(data / "mnist.npz", part) for part in ("train", "held out"))
+            held = [sheet(held_out[:256], 16)]
+            return Sheets(train, COLUMNS, self.batch, self.seed), held
+        files, kept = split(list((data / self.data).glob("*.png")))
+        return Photographs(files, self.crop, self.batch, self.seed), validation_images(kept)
+
+
+def _take_transforms(model: CompressionModel, donor: CompressionModel) -> None:
+    """The donor's analysis before, and its synthesis after what the model has between them."""
+    before, after = donor.g_a.state_dict(), donor.g_s.state_dict()
+    shift = 0 if isinstance(model, OneHotCodec) else 1  # the 1x1 convolution comes first
+    moved = {f"{int(k.split('.', 1)[0]) + shift}.{k.split('.', 1)[1]}": v for k, v in after.items()}
+    model.g_a.load_state_dict(before, strict=False)
+    model.g_s.load_state_dict(moved, strict=False)
+
+
+def adam(model: nn.Module) -> torch.optim.Optimizer:
+    """All but the quantiles, densities faster."""
+    groups = [group for group in parameter_groups(model) if group["params"]]
+    return torch.optim.Adam(groups, betas=(0.9, 0.99))
+
+
+def loop(name: str, data: Path, runs: Path) -> Loop[Adapted, Tensor]:
+    """The training of a codec, begun or gone on with."""
+    own = Recipe.named(name)
+    source, held_out = own.source(data)
+    task = Task(
+        model=RateAdaptive(own.model(), own.rates),
+        loss=adaptive_loss,
+        data=source,
+        held_out=held_out,
+        optimizer=adam,
+        schedule=WarmCosine(own.learning_rate, own.warmup, own.steps),
+        before_check=None if own.symbols else fit_quantiles,
+    )
+    layout = torch.channels_last
+    options = Options(seed=own.seed, autocast=None, memory_format=layout)
+    return Loop(task, runs / f"{name}.pt", options)
+
+
+def trained(name: str, runs: Path = RUNS) -> CompressionModel:
+    """The best weights of a codec, in eval mode.
+
+    Raises:
+        InputError: it was not trained; the message has the command.
+    """
+    path = runs / f"{name}.best.pt"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; python -m tables.onehot.codecs.train {name}")
+    model, state = Recipe.named(name).model(), torch.load(path, weights_only=True)["model"]
+    model.load_state_dict({key.removeprefix("codec."): value for key, value in state.items()})
+    model.update(force=True)
+    return model.eval()
+
+
+def export(name: str, path: Path, runs: Path) -> None:
+    """Write a one-hot codec for the zoo, small, with how it was made."""
+    own, state = Recipe.named(name), torch.load(runs / f"{name}.best.pt", weights_only=True)
+    made = {
+        "architecture": "ohm",
+        "quality": 1,
+        "recipe": name,
+        "steps": state["step"],
+        "seconds": round(state["seconds"]),
+        "start": "-".join(map(str, own.start or ["random"])),
+    }
+    half = ("g_a", "g_s", "quantizer", "prior")
+    write_embedded(trained(name, runs), path, {k: str(v) for k, v in made.items()}, half)
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("codecs", nargs="+", help="files beside this one, without .toml")
+    parser.add_argument("--data", type=Path, default=LAB / "data")
+    parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument("--check-every", type=int, default=250, help="steps")
+    parser.add_argument("--export", type=Path, metavar="FILE", help="write the weights, no training")
+    args = parser.parse_args(argv)
+    args.runs.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    try:
+        for name in args.codecs:
+            if args.export:
+                export(name, args.export, args.runs)
+            else:
+                loop(name, args.data, args.runs).train(Recipe.named(name).steps, args.check_every)
+    except LatentoptError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
