@@ -39,6 +39,17 @@ class TruncatedError(BitstreamError):
         self.frames = frames
 
 
+class MapError(BitstreamError):
+    """An image's file of which a map is damaged. The ``maps`` maps before it are whole."""
+
+    def __init__(self, what: str, maps: int):
+        super().__init__(f"{what}; maps={maps} decodes those before it")
+        self.what, self.maps = what, maps
+
+    def __reduce__(self) -> tuple[type["MapError"], tuple[str, int]]:
+        return MapError, (self.what, self.maps)
+
+
 class WeightsError(LatentoptError):
     """Weights that are missing, unreadable, or of another architecture."""
 

@@ -7,6 +7,7 @@ from latentopt.adapters.dcvc import DualPriorAdapter, FourPartAdapter, intra
 from latentopt.adapters.dcvc_net import DCVCAdapter
 from latentopt.adapters.factorized import FactorizedAdapter
 from latentopt.adapters.hyperprior import MeanScaleAdapter, ScaleAdapter
+from latentopt.adapters.one_hot_maps import OneHotAdapter
 from latentopt.adapters.predicted import Knowing, VideoAdapter
 from latentopt.adapters.registry import adapter_class
 from latentopt.adapters.side import Conditioned, Describe, Leaf, Parameters, SideAdapter
@@ -29,6 +30,7 @@ __all__ = [
     "Knowing",
     "Leaf",
     "MeanScaleAdapter",
+    "OneHotAdapter",
     "Parameters",
     "ScaleAdapter",
     "ScaleSpaceFlowAdapter",

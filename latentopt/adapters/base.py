@@ -94,6 +94,8 @@ class Adapter(ABC):
     """Whether entropy parameters of the main latent depend on what was decoded of it before."""
     local: bool = True
     """Whether some rows of the main latent can be synthesized alone."""
+    in_order: bool = False
+    """Whether the first channels of the main latent make an image without the others."""
 
     def __init__(
         self,

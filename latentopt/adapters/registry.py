@@ -18,6 +18,7 @@ from latentopt.adapters.dcvc_net import is_dcvc_net
 from latentopt.adapters.factorized import FactorizedAdapter
 from latentopt.adapters.hyperprior import MeanScaleAdapter, ScaleAdapter
 from latentopt.adapters.invcompress import InvCompressAdapter, is_invcompress
+from latentopt.adapters.one_hot_maps import OneHotAdapter, is_one_hot
 from latentopt.adapters.overridden import check_entropy_models, refuse_overridden
 from latentopt.adapters.plugins import plugin_class
 from latentopt.adapters.predicted import VideoAdapter
@@ -57,6 +58,8 @@ def adapter_class(model: nn.Module) -> type[Adapter] | type[VideoAdapter]:
         return TreeAdapter
     if is_invcompress(model):
         return InvCompressAdapter
+    if is_one_hot(model):
+        return OneHotAdapter
     if is_dcvc_net(model):
         raise UnsupportedModelError(
             "DCVC_net codes predicted frames only: give it a codec for key frames with "

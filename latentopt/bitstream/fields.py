@@ -15,6 +15,7 @@
     0x82      1 byte, of which bit i says whether part i has a context
     0x83      1 byte, of which bit i says whether side latents of part i are adaptive
     0x84      1 byte, of which bit i says whether part i takes means for dithered points
+    0x85      1 byte, 1: the main latent comes in maps (see maps.py); not in videos
 
 A reader takes what a writer would write, and nothing else.
 """
@@ -31,9 +32,10 @@ from latentopt.errors import BitstreamError, InputError
 LONGEST_FIELDS = 1 << 12
 """Bytes of fields that a reader accepts."""
 
-_TAGS = (1, 2, 3, 4, 5, 6, 7, 0x80, 0x81, 0x82, 0x83, 0x84)
+_TAGS = (1, 2, 3, 4, 5, 6, 7, 0x80, 0x81, 0x82, 0x83, 0x84, 0x85)
 _CHANNELS, _NAMED, _STEP, _SEEDS, _SPREADS, _ALPHAS, _SIGMAS, _NUMBERED, _GREY, *_BITS = _TAGS
-_CONTEXTS, _ADAPTIVE, _MEANS = _BITS
+_CONTEXTS, _ADAPTIVE, _MEANS, _PROGRESSIVE = _BITS
+_WORDS = "context", "adaptive", "mean", "progressive"  # of settings, which the last ones say
 _SIZES = {_NUMBERED: 2, _GREY: 0, **dict.fromkeys(_BITS, 1)}  # whose length is not written
 _CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
@@ -99,6 +101,8 @@ def _values(
         yield _ADAPTIVE, bytes([adaptive])
     if means := sum(settings.mean << i for i, settings in enumerate(parts)):
         yield _MEANS, bytes([means])
+    if progressive := sum(settings.progressive << i for i, settings in enumerate(parts)):
+        yield _PROGRESSIVE, bytes([progressive])
 
 
 def _float(value: float) -> bytes:
@@ -131,6 +135,8 @@ def unpack_fields(
     found, rest = unpack_image_fields(data, version, parts)
     if found.is_grey:
         raise _unknown(_GREY)
+    if any(settings.progressive for settings in found.parts):
+        raise _unknown(_PROGRESSIVE)
     return found.parts, found.origin, rest
 
 
@@ -189,10 +195,8 @@ def _settings(values: Mapping[int, bytes], parts: Sequence[Settings]) -> tuple[S
     bits = zip(*(_of_parts(values, tag, len(parts)) for tag in _BITS))
     numbers = zip(seeds, alphas, sigmas)
     return tuple(
-        replace(part, seed=s, alpha=a, sigma=g, context=context, adaptive=adaptive, mean=mean)
-        for part, (s, a, g), (context, adaptive, mean) in zip(
-            _sampled(values, _channels(values, parts)), numbers, bits
-        )
+        replace(part, seed=s, alpha=a, sigma=g, **dict(zip(_WORDS, own)))
+        for part, (s, a, g), own in zip(_sampled(values, _channels(values, parts)), numbers, bits)
     )
 
 

@@ -46,11 +46,13 @@ class Settings:
     """Of Gaussian noise in place of a uniform one."""
     mean: bool = False
     """Whether what arrives is taken for the mean of what may have been sent."""
+    progressive: bool = False
+    """Whether the main latent comes in maps, of which the first ones make an image."""
 
     @property
     def version(self) -> int:
         """The oldest version of the formats that can say this."""
-        words = self.adaptive, self.context, self.alpha, self.sigma, self.mean
+        words = self.adaptive, self.context, self.alpha, self.sigma, self.mean, self.progressive
         return 2 if self.channel != LATTICE or any(words) else 1
 
     def to_byte(self) -> int:

@@ -12,18 +12,20 @@
     …             strings, the last one up to the checksum
     -4      4     CRC-32 of everything before
 
+Where the fields say that the main latent comes in maps, what follows them is that of maps.py.
 With at most one length that is 24 bytes beyond the strings for any string below 2 MiB, and 28 where
 the codec is named by its number; a grey image takes one byte more.
 """
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from latentopt.bitstream.fields import pack_fields, unpack_image_fields, version_of
 from latentopt.bitstream.headers import Identity, Settings, check_version
+from latentopt.bitstream.maps import LEAD, join_maps, pack_maps, split_maps, unpack_maps
 from latentopt.bitstream.origin import Origin
 from latentopt.bitstream.strings import join_strings, split_strings
-from latentopt.errors import BitstreamError, InputError
+from latentopt.errors import BitstreamError, InputError, MapError
 
 MAGIC = b"\xacLO"
 MAX_SIDE = 0xFFFF
@@ -45,6 +47,8 @@ class Container:
     """Where the model comes from, if that was known."""
     is_grey: bool = False
     """Whether the image has one channel: it was coded as three equal ones."""
+    damage: MapError | None = None
+    """Of an image in maps: what is wrong with the one after those in the main string."""
 
     @property
     def version(self) -> int:
@@ -61,9 +65,34 @@ class Container:
         head = MAGIC + bytes([self.version, self.settings.to_byte()])
         head += self.width.to_bytes(2, "little") + self.height.to_bytes(2, "little")
         head += self.weights_hash + self.table_hash
-        fields = pack_fields([self.settings], self.origin, self.is_grey)
-        body = head + fields + join_strings(self.strings)
+        head += pack_fields([self.settings], self.origin, self.is_grey)
+        if self.settings.progressive:
+            return pack_maps(head, join_strings(self.strings[1:]), self.maps)
+        body = head + join_strings(self.strings)
         return body + zlib.crc32(body).to_bytes(_CRC, "little")
+
+    @property
+    def maps(self) -> tuple[bytes, ...]:
+        """Of the main latent, where it comes in maps.
+
+        Raises:
+            BitstreamError: it does not.
+        """
+        if not self.settings.progressive:
+            raise BitstreamError(
+                "this file is in one piece: only what was coded with progressive=True, or by a "
+                "codec of feature maps, has maps that it can be cut after"
+            )
+        return tuple(split_maps(self.strings[0].removeprefix(LEAD)))
+
+    def cut(self, maps: int) -> "Container":
+        """The same with the first so many maps, or with all if there are fewer.
+
+        Raises:
+            BitstreamError: the main latent does not come in maps.
+        """
+        main = LEAD + join_maps(self.maps[:maps])
+        return replace(self, strings=(main, *self.strings[1:]), damage=None)
 
     @staticmethod
     def from_bytes(data: bytes, string_count: int | None = None) -> "Container":
@@ -80,22 +109,41 @@ class Container:
         if len(data) < _FIXED + _CRC:
             raise BitstreamError(f"truncated: {len(data)} bytes are fewer than a header")
         check_version(data[3])
+        if _is_progressive(data):
+            return _in_maps(data, string_count)
         body, crc = data[:-_CRC], data[-_CRC:]
         if zlib.crc32(body).to_bytes(_CRC, "little") != crc:
             raise BitstreamError("checksum mismatch: the file is truncated or corrupt")
-        width, height = (int.from_bytes(body[i : i + 2], "little") for i in (5, 7))
-        if not width or not height:
-            raise BitstreamError(f"image size {width}x{height} in the header")
-        plain = [Settings.from_byte(body[4])]
-        found, strings = unpack_image_fields(body[_FIXED:], data[3], plain)
-        [settings] = found.parts
-        return Container(
-            settings,
-            width,
-            height,
-            body[9:13],
-            body[13:17],
-            split_strings(strings, string_count or 1),
-            found.origin,
-            found.is_grey,
-        )
+        head, strings = _head(body)
+        return replace(head, strings=split_strings(strings, string_count or 1))
+
+
+def _head(data: bytes) -> tuple[Container, bytes]:
+    """What a file says before its strings, and the rest."""
+    width, height = (int.from_bytes(data[i : i + 2], "little") for i in (5, 7))
+    if not width or not height:
+        raise BitstreamError(f"image size {width}x{height} in the header")
+    plain = [Settings.from_byte(data[4])]
+    found, rest = unpack_image_fields(data[_FIXED:], data[3], plain)
+    [settings] = found.parts
+    hashes, grey = (data[9:13], data[13:17]), found.is_grey
+    return Container(settings, width, height, *hashes, (), found.origin, grey), rest
+
+
+def _is_progressive(data: bytes) -> bool:
+    """Whether a header, of which no checksum is known yet, says that maps follow."""
+    try:
+        return _head(data)[0].settings.progressive
+    except BitstreamError:  # which is said of what has the right checksum
+        return False
+
+
+def _in_maps(data: bytes, string_count: int | None) -> Container:
+    """A file whose main latent comes in maps."""
+    head, rest = _head(data)
+    found = unpack_maps(data, len(data) - len(rest))
+    others = () if string_count == 1 else split_strings(found.others, (string_count or 2) - 1)
+    if string_count == 1 and found.others:
+        raise BitstreamError("strings of other latents than the codec's main one are in the file")
+    main = LEAD + join_maps(found.maps)
+    return replace(head, strings=(main, *others), damage=found.damage)

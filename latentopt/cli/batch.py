@@ -26,7 +26,7 @@ from latentopt.atomic import write_whole
 from latentopt.cli.noise import quiet
 from latentopt.cli.progress import Stage, files, progress
 from latentopt.cli.sources import STREAM, Job, Plan
-from latentopt.errors import InputError, LatentoptError
+from latentopt.errors import BitstreamError, InputError, LatentoptError
 
 
 class Output(Protocol):
@@ -125,6 +125,8 @@ def _deliver(job: Job, output: Output, args: argparse.Namespace, say: Say) -> No
     else:
         write_whole(job.output, output.data)
         say(line)
+    if lost := getattr(output, "lost", None):
+        raise BitstreamError(f"{job.name}: {lost}")
 
 
 def _refuse_to_clobber(job: Job, args: argparse.Namespace) -> None:

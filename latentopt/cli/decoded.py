@@ -13,6 +13,7 @@ from latentopt.codec.image import Codec
 from latentopt.codec.native_files import Label
 from latentopt.codec.recipe import Recipe
 from latentopt.codec.wrap import wrap_image
+from latentopt.errors import MapError
 from latentopt.media.images import png_bytes
 
 
@@ -24,6 +25,8 @@ class Decoded:
     width: int
     height: int
     seconds: float
+    lost: str | None = None
+    """What is wrong with the map after those that the image was decoded from, if anything is."""
 
     def facts(self) -> dict[str, object]:
         """For programs."""
@@ -61,7 +64,7 @@ class ImageDecoder:
         with naming(job.name, model.conflict(args, container.origin)):
             codec = self._codec_for(args, container, recipe, stage)
             stage("decoding")
-            return _timed(codec, data)
+            return _mapped(codec, data, container.damage)
 
     def _codec_for(
         self, args: argparse.Namespace, container: Container, recipe: Recipe, stage: Stage
@@ -96,8 +99,16 @@ class NativeDecoder:
         return codec
 
 
-def _timed(codec: Codec, data: bytes) -> Decoded:
+def _mapped(codec: Codec, data: bytes, damage: MapError | None) -> Decoded:
+    """Decoded from the maps before a damaged one, if there is one, and any before it."""
+    if damage is None or not damage.maps:
+        return _timed(codec, data)
+    lost = f"{damage.what}; decoded from the {damage.maps} before it"
+    return replace(_timed(codec, data, damage.maps), lost=lost)
+
+
+def _timed(codec: Codec, data: bytes, maps: int | None = None) -> Decoded:
     started = perf_counter()
-    x_hat = codec.load_bytes(data)  # (1, 3, H, W)
+    x_hat = codec.load_bytes(data, maps) if maps else codec.load_bytes(data)  # (1, 3, H, W)
     seconds = perf_counter() - started
     return Decoded(png_bytes(x_hat), x_hat.shape[-1], x_hat.shape[-2], seconds)

@@ -42,6 +42,8 @@ def describe_image(path: Path, data: bytes) -> Described:
         "grey": container.is_grey,
         "string_bytes": sum(map(len, container.strings)),
         "bpp": _bpp(len(data), container),
+        "maps": len(container.maps) if container.settings.progressive else None,
+        "damage": container.damage.what if container.damage else None,
         "parts": [_part("image", container.settings)],
     }
 

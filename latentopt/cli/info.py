@@ -57,7 +57,15 @@ def _own_lines(found: Described) -> Iterator[tuple[str, object]]:
     yield "weights hash", found["weights_hash"]
     yield "table hash", found["table_hash"]
     if not clip:
+        yield from _map_lines(found)
         yield "payload", f"{found['string_bytes']} bytes"
+
+
+def _map_lines(found: Described) -> Iterator[tuple[str, object]]:
+    """Of a progressive image, how many maps there are, and whether another one is damaged."""
+    if found["maps"] is not None:
+        damage = f" whole; {found['damage']}" if found["damage"] else ""
+        yield "maps", f"{found['maps']}{damage}"
 
 
 def _clip_lines(found: Described) -> Iterator[tuple[str, object]]:

@@ -19,6 +19,7 @@ COMMANDS = {
     "decode": "decode to a PNG or a clip",
     "info": "show the header of a file",
     "explain": "show where the bits of a file went",
+    "truncate": "cut a progressive file to fewer bytes, without its model",
     "compare": "measure how far a decoded image is from its original",
     "bdrate": "measure rate savings on a data set",
     "gaps": "measure how far a codec's latent is from what is coded of it",

@@ -61,6 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sampler", choices=SAMPLERS, help=sampler)
     seed = "of what encoder and decoder draw for them (default: 0)"
     add("--seed", type=arguments.seed, metavar="SEED", help=seed)
+    progressive = "in an order of which any beginning is an image: see latentopt truncate"
+    add("--progressive", action="store_true", default=None, help=progressive)
     pmf = "probabilities: exact, or as the paper computes them, for comparisons (default: exact)"
     add("--pmf", choices=PMFS, help=pmf)
     portable = "faster, but the file decodes only on a machine like this one"
@@ -89,7 +91,7 @@ def check(args: argparse.Namespace) -> None:
     Raises:
         InputError: the message names it.
     """
-    from latentopt.codec.formats import check_fixed
+    from latentopt.codec.formats import check_fixed, check_progressive
 
     if native.is_native(args) and args.preset not in (None, *NATIVE_PRESETS):
         known = ", ".join(NATIVE_PRESETS)
@@ -99,6 +101,7 @@ def check(args: argparse.Namespace) -> None:
     said = {**_words(args), "ahead": args.ahead, "gop": args.gop}
     given = {word: v for word, v in said.items() if v is not None and v is not False}
     check_fixed(args.format, given)
+    check_progressive(given)
     _check_dither(args)
     _check_samples(args)
 
@@ -144,6 +147,7 @@ def _words(args: argparse.Namespace) -> "Words":
         "pmf": args.pmf,
         "dither": args.dither,
         "spread": args.spread,
+        "progressive": args.progressive,
     }
 
 

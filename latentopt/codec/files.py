@@ -23,12 +23,17 @@ def pack(
     return made.to_bytes()
 
 
-def unpack(identity: Identity, data: bytes, string_count: int) -> Container:
-    """The mirror of :func:`pack`.
+def unpack(
+    identity: Identity, data: bytes, string_count: int, maps: int | None = None
+) -> Container:
+    """The mirror of :func:`pack`; of a progressive file, with ``maps``, the first so many.
 
     Raises:
         BitstreamError: the data is corrupt, or of another codec; the message says which.
+        MapError: a map that is wanted is damaged.
     """
     container = Container.from_bytes(data, string_count)
     identity.check(container.identity)
-    return container
+    if container.damage and (maps is None or maps > container.damage.maps):
+        raise container.damage
+    return container if maps is None else container.cut(maps)

@@ -29,6 +29,7 @@ FIXED: Mapping[str, Mapping[str, object]] = {
         "context": False,
         "dither": None,
         "spread": None,
+        "progressive": False,
         "gop": None,
         "ahead": None,
     },
@@ -43,6 +44,23 @@ def check_unsearched(what: str, words: Mapping[str, object]) -> None:
         raise InputError(
             f"{what} excludes effort, scales, adaptive, context and pmf='paper': leave them out, "
             "or use the preset plain in place of one that has them"
+        )
+
+
+UNCUT: Mapping[str, object] = {"shift": None, "scales": False, "context": False}
+"""What a progressive recipe has not: what of a string speaks of all channels at once."""
+
+
+def check_progressive(words: Mapping[str, object]) -> None:
+    """Raises InputError where something is said that no string in maps can have."""
+    if not words.get("progressive"):
+        return
+    excluded = [name for name in (*UNCUT, "dither", "spread") if words.get(name)]
+    if words.get("channel", LATTICE) != LATTICE:
+        excluded.append("channel")
+    if excluded:
+        raise InputError(
+            f"progressive=True excludes {', '.join(excluded)}: its channels cross one by one"
         )
 
 

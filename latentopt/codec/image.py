@@ -239,20 +239,24 @@ class Codec(Assembled):
         data = files.pack(assembly.identity, x.shape[-2:], strings, is_grey=x.shape[1] == 1)
         return data, coded[0][0]
 
-    def load(self, path: str | os.PathLike[str]) -> Tensor:
+    def load(self, path: str | os.PathLike[str], maps: int | None = None) -> Tensor:
         """Decode a file that :meth:`save` wrote, to (1, 3, H, W), or (1, 1, H, W) of a grey image.
 
+        Args:
+            maps: of a progressive file, how many maps to decode, from the first on; None: all.
+
         Raises:
+            MapError: of a progressive file, a map is damaged; its ``maps`` before that are whole.
             BitstreamError: the file is corrupt, or of another codec; the message says which.
             InputError: the file cannot be read.
         """
-        return self.load_bytes(read_whole(path))
+        return self.load_bytes(read_whole(path), maps)
 
     @plainly
-    def load_bytes(self, data: bytes) -> Tensor:
+    def load_bytes(self, data: bytes, maps: int | None = None) -> Tensor:
         """:meth:`load` for the file's content."""
         assembly = self.current(Seal.holds_to_the_bit)
-        container = files.unpack(assembly.identity, data, self.string_count)
+        container = files.unpack(assembly.identity, data, self.string_count, maps)
         size = self.check_size((container.height, container.width))
         x_hat = self._decompress(assembly, [[string] for string in container.strings], size)
         return as_grey(x_hat) if container.is_grey else x_hat

@@ -11,7 +11,9 @@ from latentopt.codec.formats import (
     FIXED,
     NATIVE,
     OWN,
+    UNCUT,
     check_fixed,
+    check_progressive,
     check_unquantized,
     check_unsearched,
 )
@@ -32,6 +34,12 @@ ALTERNATIVES = ("contextual", "factorized")
 
 _SECANT = Secant()
 
+_ALIKE = (
+    *("format", "portable", "channel", "dither", "spread", "progressive"),
+    *("parts", "gop", "ahead"),
+)
+"""What is the same in a recipe's alternatives."""
+
 
 class MoreWords(TypedDict, total=False):
     """What can be said of a :class:`Recipe` besides lattice and shift; None: nothing."""
@@ -50,6 +58,7 @@ class MoreWords(TypedDict, total=False):
     context: bool | None
     dither: int | Dither | None
     spread: float | Sampling | None
+    progressive: bool | None
     format: str | None
 
 
@@ -113,6 +122,9 @@ class Recipe:
     spread: Sampling | None = None
     """Of the channel ``sample``: send a sample around each element of the main latent, in place of
     a point (docs/guide/sampling.md)."""
+    progressive: bool = False
+    """Send each channel of the main latent by itself, the most valuable first, so that a file may
+    be cut after any of them (docs/guide/progressive.md)."""
     format: str = OWN
     """What is written: ``latentopt``, or ``compressai``: the model's own strings, which its own
     ``decompress`` reads. Of such a recipe only the effort and lambda are free."""
@@ -135,7 +147,7 @@ class Recipe:
         _check_kind(
             "spread", self.spread, Sampling, "a Sampling; wrap and but() take a number, too"
         )
-        for name in ("scales", "adaptive", "context", "portable"):
+        for name in ("scales", "adaptive", "context", "portable", "progressive"):
             if getattr(self, name) not in (True, False):
                 raise InputError(f"{name} {getattr(self, name)!r}: it is True or False")
         if self.lmbda is not None and not _is_number(self.lmbda, above=0):
@@ -150,6 +162,7 @@ class Recipe:
         if self.pmf == "paper" and (self.effort or self.scales or self.context):
             raise InputError("pmf='paper' excludes an encoder that chooses points: use pmf='exact'")
         self._check_channel()
+        check_progressive(vars(self))
 
     def _check_channel(self) -> None:
         """Refuse what is for lattice points alone, or for those without a dither."""
@@ -172,7 +185,7 @@ class Recipe:
         _check_kind(which, other, Recipe, "a Recipe")
         if other.alternatives:
             raise InputError(f"{which}: the recipe for such codecs has another in it")
-        for name in ("format", "portable", "channel", "dither", "spread", "parts", "gop", "ahead"):
+        for name in _ALIKE:
             if getattr(other, name) != getattr(self, name):
                 raise InputError(f"{which}: its {name} must be that of the recipe itself")
 
@@ -189,7 +202,13 @@ class Recipe:
             return self.dither.said_in(Settings(*words))
         if self.spread:
             return self.spread.said_in(Settings(*words))
-        return Settings(*words, channel=self.channel, adaptive=self.adaptive, context=self.context)
+        return Settings(
+            *words,
+            channel=self.channel,
+            adaptive=self.adaptive,
+            context=self.context,
+            progressive=self.progressive,
+        )
 
     @property
     def summary(self) -> str:
@@ -210,6 +229,7 @@ class Recipe:
             f"{self.effort and self.effort.schedule.steps} steps": self.effort,
             "tables of the paper": self.pmf == "paper",
             "dither": self.dither,
+            "progressive": self.progressive,
         }
         lattice = self.quant if self.channel == LATTICE else self.channel
         if self.spread:
@@ -221,7 +241,7 @@ class Recipe:
         effort = self.effort and replace(self.effort, progress=False)
         names = ("quant", "shift", "direction", "scales", "pmf", "channel", "context", "dither")
         same = all(getattr(self, name) == getattr(other, name) for name in (*names, "spread"))
-        return same and effort == other.effort
+        return same and effort == other.effort and self.progressive == other.progressive
 
     @staticmethod
     def reading(settings: Settings) -> "Recipe":
@@ -243,6 +263,7 @@ class Recipe:
                 context=settings.context,
                 dither=Dither.of(settings),
                 spread=Sampling.of(settings),
+                progressive=settings.progressive,
             )
         except InputError as error:
             raise BitstreamError(
@@ -263,6 +284,8 @@ class Recipe:
             said = changes["spread"]
             changes["spread"] = said if isinstance(said, Sampling) else Sampling(said)
             changes = {"channel": SAMPLE, **changes}
+        if changes.get("progressive"):
+            changes = {**UNCUT, **changes}
         if "parts" in changes:
             named = changes["parts"]
             changes["parts"] = named if isinstance(named, str) else tuple(named)
@@ -341,6 +364,21 @@ def _check_name(what: str, name: str, known: Iterable[str]) -> None:
 
 ROUNDING = Recipe("int", None)
 """Each element of the latent rounded, and nothing searched."""
+
+
+def of_maps(recipe: Recipe) -> Recipe:
+    """What a recipe means for a codec of one-hot maps, of which there is nothing to choose.
+
+    Raises:
+        InputError: it is no preset, and so says what such a codec cannot do.
+    """
+    own = ROUNDING.but(progressive=True, portable=recipe.portable)
+    if not recipe.summary.startswith("preset") and not own._does_as(recipe):
+        raise InputError(
+            f"{recipe.summary}: this codec's maps are what they are, and the order in which they "
+            "come; leave out all but the preset"
+        )
+    return own
 
 # -- presets: what an encoder spends and gets for it; decoding costs the same for all -------------
 

@@ -7,7 +7,7 @@ from typing import Protocol, Unpack, cast, overload
 import torch
 from torch import Tensor, nn
 
-from latentopt.adapters import Adapter, VideoAdapter, adapter_class
+from latentopt.adapters import Adapter, OneHotAdapter, VideoAdapter, adapter_class
 from latentopt.adapters.geometry import check_parts, check_stride
 from latentopt.adapters.still import peeled, still_copy
 from latentopt.bitstream import Header, Identity, Origin
@@ -17,7 +17,16 @@ from latentopt.codec.image import Codec
 from latentopt.codec.native import NativeCodec
 from latentopt.codec.native_video import NativeVideoCodec
 from latentopt.codec.own_coder import Updatable, make_ready
-from latentopt.codec.recipe import ROUNDING, MoreWords, Recipe, Shift, Words, get_preset, preset_for
+from latentopt.codec.recipe import (
+    ROUNDING,
+    MoreWords,
+    Recipe,
+    Shift,
+    Words,
+    get_preset,
+    of_maps,
+    preset_for,
+)
 from latentopt.codec.video import VideoCodec
 from latentopt.densities import FactorizedDensity
 from latentopt.encoder import Ahead, Effort
@@ -89,6 +98,7 @@ def wrap(
     context: bool | None = None,
     dither: int | Dither | None = None,
     spread: float | Sampling | None = None,
+    progressive: bool | None = None,
     format: str | None = None,
 ) -> Codec | VideoCodec:
     """Make a trained codec compress better; the model itself is copied and left untouched.
@@ -120,6 +130,8 @@ def wrap(
         spread: a posterior's standard deviation, in steps of the codec, or a :class:`Sampling`
             that also says coder and seed: send a sample around each element of the main latent in
             place of a point (docs/guide/sampling.md). The same as with ``channel="sample"``.
+        progressive: send each channel of the main latent by itself, the most valuable first: files
+            may be cut after any of them (docs/guide/progressive.md).
         format: ``"compressai"``: write the model's own strings, which its own ``decompress`` reads
             without latentopt (docs/guide/deployed-decoders.md); with it go preset, effort, lmbda
             and parts, and nothing else.
@@ -157,6 +169,7 @@ def wrap(
         "context": context,
         "dither": dither,
         "spread": spread,
+        "progressive": progressive,
     }
     named = preset or ("default" if format == NATIVE else preset_for(words))
     made = (recipe or get_preset(named, format or OWN)).but(**words)
@@ -258,10 +271,17 @@ def _lmbda_of(model: nn.Module) -> float | None:
 
 def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
     """A recipe as it is for one codec, with the codec's own lambda unless it has one."""
+    if isinstance(adapter, OneHotAdapter):
+        return of_maps(recipe)
     factorized = isinstance(adapter.densities[0], FactorizedDensity)
     fitted = recipe.fitting(adapter.contextual, factorized)
     if len(adapter.densities) == 1:  # without a side latent, whose prior could learn
         fitted = fitted.but(adaptive=False)
+    if fitted.progressive and adapter.contextual:
+        raise InputError(
+            "progressive=True is for codecs that know all entropy parameters at once; this one has "
+            "a context model of its own"
+        )
     if fitted.context and adapter.contextual:
         raise InputError(
             "context=True is for codecs that know all entropy parameters at once; this one has a "
@@ -277,6 +297,8 @@ def _video(
     lmbda: float | None,
     origin: Origin | None,
 ) -> VideoCodec:
+    if recipe.progressive:
+        raise InputError("progressive is for image codecs, and this is a video codec")
     default = list(adapter.parts) if recipe.effort else adapter.searched
     searched = default if recipe.parts is None else recipe.parts
     unknown = set(searched) - set(adapter.parts)

@@ -5,8 +5,10 @@ from latentopt.densities.conditional import ConditionalDensity
 from latentopt.densities.factorized import FactorizedDensity
 from latentopt.densities.rescaled import WIDTHS, RescaledDensity
 from latentopt.densities.scale import GaussianDensity, LaplaceDensity, ScaleDensity
+from latentopt.densities.symbols import ABSENT, SymbolDensity
 
 __all__ = [
+    "ABSENT",
     "RARE",
     "TAIL",
     "WIDTHS",
@@ -18,4 +20,5 @@ __all__ = [
     "LaplaceDensity",
     "RescaledDensity",
     "ScaleDensity",
+    "SymbolDensity",
 ]

@@ -80,6 +80,11 @@ class Density(ABC):
         """(levels,) :meth:`spread` of each level."""
         return np.array([self.spread(level) for level in range(self.levels)])
 
+    @cached_property
+    def absent(self) -> Floats:
+        """(levels,) what a residual that did not arrive is taken for: its mean."""
+        return np.zeros(self.levels)
+
     @abstractmethod
     def score(self, levels: NDArray[np.integer], t: Floats) -> Floats:
         """Gradient of -log p_level at ``t``; ``levels`` (n,) and ``t`` (n, v) give (n, v)."""

@@ -1,7 +1,7 @@
 """The learned densities of a factorized prior, one per channel."""
 
 from collections.abc import Iterable, Sequence
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +12,9 @@ from torch import Tensor
 from latentopt.densities.base import TAIL, Density, Floats, fingerprint
 from latentopt.densities.conditional import ConditionalDensity
 from latentopt.densities.rescaled import RescaledDensity
+
+
+_COUNT = 256  # quantiles that stand for a density
 
 
 class Bottleneck(Protocol):
@@ -118,11 +121,16 @@ class FactorizedDensity(Density):
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         return (low + high) / 2
 
+    @cached_property
+    def absent(self) -> Floats:
+        """See :attr:`Density.absent`: medians are not means."""
+        mean: Floats = self.quantiles(list((np.arange(_COUNT) + 0.5) / _COUNT)).mean(axis=1)
+        return mean
+
     def draw(self, levels: NDArray[np.integer], rng: np.random.Generator) -> Floats:
         """Random residuals (n,), one of each level."""
-        count = 256
-        table = self.quantiles(list((np.arange(count) + 0.5) / count))
-        return table[levels, rng.integers(0, count, len(levels))]
+        table = self.quantiles(list((np.arange(_COUNT) + 0.5) / _COUNT))
+        return table[levels, rng.integers(0, _COUNT, len(levels))]
 
     def score(self, levels: NDArray[np.integer], t: Floats) -> Floats:
         """-d/dt log p, by central differences of log p on the distinct residuals of the image."""

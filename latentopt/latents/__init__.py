@@ -3,6 +3,7 @@
 from latentopt.latents.adaptive import AdaptiveChannel
 from latentopt.latents.channel import SPLITS, Channel, Coded, Crossed, Point
 from latentopt.latents.prior import Ledger, Prior
+from latentopt.latents.progressive import ProgressiveChannel, ProgressiveLatent
 from latentopt.latents.registry import CHANNELS, MakeChannel, make_channel
 from latentopt.latents.walk import AtOnce, Carry, OfChannels, Walk, take_across
 
@@ -20,6 +21,8 @@ __all__ = [
     "OfChannels",
     "Point",
     "Prior",
+    "ProgressiveChannel",
+    "ProgressiveLatent",
     "Walk",
     "make_channel",
     "take_across",

@@ -10,6 +10,7 @@ from latentopt.latents.adaptive import AdaptiveChannel
 from latentopt.latents.channel import Channel
 from latentopt.latents.dither import DITHERED, DitherChannel, GaussChannel
 from latentopt.latents.lattice import LatticeChannel
+from latentopt.latents.progressive import ProgressiveChannel
 from latentopt.latents.sampling import SampleChannel, Sampling
 from latentopt.lattices import RULES
 from latentopt.pmf.tables import Ints
@@ -41,8 +42,9 @@ def _lattice(density: Density, settings: Settings, dumped: Ints | None) -> Chann
         density = density.stretchable
     if settings.context:
         density = density.conditional
-    rule = RULES[settings.quant]
-    return LatticeChannel(density, rule, settings.pmf, dumped, settings.scales, settings.context)
+    rule, flags = RULES[settings.quant], (settings.scales, settings.context)
+    made = LatticeChannel(density, rule, settings.pmf, dumped, *flags)
+    return ProgressiveChannel(made) if settings.progressive else made
 
 
 def _dither(density: Density, settings: Settings, dumped: Ints | None) -> Channel:

@@ -8,11 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from latentopt.densities import ABSENT
 from latentopt.errors import InputError
 from latentopt.quantizers.base import Quantizer
-
-ABSENT = -1
-"""The symbol of a map that did not arrive."""
 
 
 class OneHotMax(Quantizer):
@@ -71,7 +69,7 @@ class OneHotMax(Quantizer):
         return self.logits(y).argmax(dim=2)
 
     def restored(self, symbols: Tensor) -> Tensor:
-        """``y_hat`` (B, channels, h, w) of symbols (B, maps, h, w), :data:`ABSENT` where none."""
+        """``y_hat`` (B, channels, h, w) of symbols (B, maps, h, w), -1 where there is none."""
         hot = one_hot((symbols.long() - ABSENT).clamp(0, self.symbols), self.symbols + 1)[..., 1:]
         return self.spread_out(hot.movedim(-1, 2).to(self.after.weight))
 

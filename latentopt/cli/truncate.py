@@ -1,0 +1,61 @@
+"""`latentopt truncate`: the first maps of a progressive file. It needs neither model nor PyTorch."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from latentopt.atomic import write_whole
+from latentopt.cli import arguments
+from latentopt.cli.coded import container_of, naming
+from latentopt.cli.outputs import check_output
+from latentopt.cli.sources import content
+from latentopt.errors import InputError
+
+if TYPE_CHECKING:  # NumPy is spared those who only mistyped an option
+    from latentopt.bitstream import Container
+
+EPILOG = """examples:
+  latentopt encode photo.png --progressive
+  latentopt truncate photo.lo -o small.lo --bytes 8000
+  latentopt truncate photo.lo -o smaller.lo --maps 12
+
+The result is a file that could have been written: `decode` takes it as it is. Of a file with a damaged
+map, the maps before that are kept."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("file", type=Path, metavar="F", help="progressive file that encode wrote, or -")
+    add("-o", "--output", type=Path, required=True, metavar="OUT", help="file to write")
+    most = parser.add_mutually_exclusive_group(required=True)
+    count = arguments.count
+    most.add_argument("--bytes", type=count, metavar="N", help="as many maps as fit into N bytes")
+    most.add_argument("--maps", type=count, metavar="K", help="the first K maps")
+
+
+def run(args: argparse.Namespace) -> int:
+    check_output(args.output, [args.file])
+    data = content(args.file)
+    whole = container_of(args.file, data)
+    with naming(args.file):
+        there = len(whole.maps)
+        if args.bytes is not None:
+            _check_room(args, whole)
+        wanted = args.maps if args.maps is not None else _fitting(whole, args.bytes)
+    cut = whole.cut(wanted).to_bytes()
+    write_whole(args.output, cut)
+    kept = f"{min(wanted, there)} of {there} maps"
+    print(f"{len(cut)} of {len(data)} bytes, {kept}: {args.output}")
+    return 0
+
+
+def _check_room(args: argparse.Namespace, whole: "Container") -> None:
+    least = len(whole.cut(1).to_bytes())
+    if least > args.bytes:
+        raise InputError(f"{args.file}: the header and the first map take {least} bytes already")
+
+
+def _fitting(whole: "Container", most: int) -> int:
+    """How many of the first maps fit into so many bytes."""
+    sizes = (len(whole.cut(count).to_bytes()) for count in range(len(whole.maps) + 1))
+    return sum(size <= most for size in sizes) - 1
