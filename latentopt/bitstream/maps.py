@@ -3,10 +3,10 @@
 In the main string each map has its length before it. In a file, what follows the fields is
 
     LEB128 length of what the other strings take, with their lengths, then these
-    4       CRC-32 of everything before
+    4       CRC-32 of everything before, as all integers little-endian
     then for each map
     …       LEB128 length of the map, then the map
-    4       CRC-32 of everything before
+    4       CRC-32 of everything before but other checksums (after which it would be the same)
 
 so that a file that is cut after a map is one that could have been written, and a map that is
 damaged is known by its number, while those before it are known to be whole.
@@ -58,9 +58,8 @@ def pack_maps(head: bytes, others: bytes, maps: Sequence[bytes]) -> bytes:
     data = head + leb128(len(others)) + others
     pieces, crc = [data], zlib.crc32(data)
     for own in [b"", *(leb128(len(own)) + own for own in maps)]:
-        checked = zlib.crc32(own, crc).to_bytes(_CRC, "little")
-        pieces += [own, checked]
-        crc = zlib.crc32(own + checked, crc)
+        crc = zlib.crc32(own, crc)
+        pieces += [own, crc.to_bytes(_CRC, "little")]
     return b"".join(pieces)
 
 
@@ -99,15 +98,13 @@ def _map(data: bytes, position: int) -> tuple[bytes, int]:
 
 
 def _checked(data: bytes, start: int, end: int, crc: int) -> int | None:
-    """The checksum of all up to the one at ``end``, that included; None where that one is wrong.
+    """The checksum of all up to ``end``; None where the one that is stored there differs.
 
     Args:
         crc: of all up to ``start``.
     """
-    own, stored = zlib.crc32(data[start:end], crc), data[end : end + _CRC]
-    if own.to_bytes(_CRC, "little") != stored:
-        return None
-    return zlib.crc32(stored, own)
+    own = zlib.crc32(data[start:end], crc)
+    return own if own.to_bytes(_CRC, "little") == data[end : end + _CRC] else None
 
 
 def _damage(what: str, maps: Sequence[bytes]) -> MapError:

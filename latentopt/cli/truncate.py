@@ -1,4 +1,4 @@
-"""`latentopt truncate`: the first maps of a progressive file. It needs neither model nor PyTorch."""
+"""`latentopt truncate`: the first maps of a progressive file, without model and PyTorch."""
 
 import argparse
 from pathlib import Path
@@ -19,8 +19,8 @@ EPILOG = """examples:
   latentopt truncate photo.lo -o small.lo --bytes 8000
   latentopt truncate photo.lo -o smaller.lo --maps 12
 
-The result is a file that could have been written: `decode` takes it as it is. Of a file with a damaged
-map, the maps before that are kept."""
+The result is a file that could have been written: `decode` takes it as it is. Of a file with a
+damaged map, the maps before that are kept."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

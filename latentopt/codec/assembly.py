@@ -71,8 +71,8 @@ class Assembly:
         settings, seal = recipe.settings, Seal.of(adapter.model)
         if recipe.format == NATIVE:
             return Assembly._native(adapter, recipe, seal)
-        plain = {"scales": False, "context": False, "progressive": False}
-        side = replace(above(settings), quant="int", pmf="exact", **plain)
+        side = replace(above(settings), quant="int", pmf="exact", scales=False, context=False)
+        side = replace(side, progressive=False)
         each = [replace(settings, adaptive=False), *[side] * (len(adapter.densities) - 1)]
         each = [at_depth(own, depth) for depth, own in enumerate(each)]
         tables: Sequence[Ints | None] = dumped or [None] * len(each)

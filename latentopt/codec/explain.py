@@ -212,6 +212,7 @@ def _settings(settings: Settings) -> str:
     if settings.channel == LATTICE:
         channel = f"lattice {settings.quant}, pmf {settings.pmf}"
     context = ", context" if settings.context else ""
+    context += ", progressive" if settings.progressive else ""
     if settings.seed is not None:
         drawn_for = f"lattice {settings.quant}"
         if settings.spread is not None:

@@ -123,12 +123,15 @@ class NativeCodec(Codec):
         out = self.compress(framed(x, self.downsampling_factor))
         return head + Body.of(out["strings"], out["shape"]).to_bytes()
 
-    def load_bytes(self, data: bytes) -> Tensor:
+    def load_bytes(self, data: bytes, maps: int | None = None) -> Tensor:
         """Decode the content of a file that :meth:`save` wrote, or CompressAI's own script.
 
         Raises:
             BitstreamError: it is none, or of another model than ``codec.label`` says.
+            InputError: such files have no ``maps``.
         """
+        if maps is not None:
+            raise InputError(f"maps {maps}: files of format {NATIVE!r} are in one piece")
         file = io.BytesIO(data)
         head = Head.read(file)
         check_label(self.label, head)

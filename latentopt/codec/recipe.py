@@ -373,12 +373,14 @@ def of_maps(recipe: Recipe) -> Recipe:
         InputError: it is no preset, and so says what such a codec cannot do.
     """
     own = ROUNDING.but(progressive=True, portable=recipe.portable)
-    if not recipe.summary.startswith("preset") and not own._does_as(recipe):
+    known = [own, *PRESETS.values(), *(p.but(progressive=True) for p in PRESETS.values())]
+    if not any(map(recipe._does_as, known)):
         raise InputError(
             f"{recipe.summary}: this codec's maps are what they are, and the order in which they "
             "come; leave out all but the preset"
         )
     return own
+
 
 # -- presets: what an encoder spends and gets for it; decoding costs the same for all -------------
 

@@ -13,7 +13,6 @@ from latentopt.densities.base import TAIL, Density, Floats, fingerprint
 from latentopt.densities.conditional import ConditionalDensity
 from latentopt.densities.rescaled import RescaledDensity
 
-
 _COUNT = 256  # quantiles that stand for a density
 
 

@@ -4,7 +4,6 @@ What a convolution makes of ones is the same everywhere, but for the border, whe
 beyond. So there is a distribution for each map, and another one for its edges and corners.
 """
 
-import torch
 from torch import Tensor, nn
 
 RADIUS = 1

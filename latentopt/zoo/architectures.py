@@ -1,10 +1,11 @@
-"""CompressAI's codec architectures, by the names of its model zoo."""
+"""Codec architectures: CompressAI's, by the names of its model zoo, and latentopt's own."""
 
 from compressai.models import CompressionModel
 from compressai.zoo.image import model_architectures
 
 from latentopt.zoo.flow import SmallScaleSpaceFlow
 from latentopt.zoo.names import URLS
+from latentopt.zoo.one_hot_codec import OneHotCodec
 from latentopt.zoo.variable import VARIABLE
 
 VIDEO: dict[str, type[CompressionModel]] = {"ssf2020": SmallScaleSpaceFlow}
@@ -15,3 +16,6 @@ VIDEO: dict[str, type[CompressionModel]] = {"ssf2020": SmallScaleSpaceFlow}
 _IMAGE = {name.replace("_", "-"): cls for name, cls in model_architectures.items()}
 _ALL = _IMAGE | VIDEO | VARIABLE
 CLASSES: dict[str, type[CompressionModel]] = {name: _ALL[name] for name in URLS}
+
+ARCHITECTURES: dict[str, type[CompressionModel]] = {**CLASSES, "tiny-ohm": OneHotCodec}
+"""All of them."""

@@ -88,10 +88,10 @@ def family(codec: str) -> str:
 
 
 def architecture(codec: str) -> "type[CompressionModel]":
-    """The CompressAI model class of a codec name."""
-    from latentopt.zoo.architectures import CLASSES
+    """The model class of a codec name."""
+    from latentopt.zoo.architectures import ARCHITECTURES
 
-    return CLASSES[family(codec)]
+    return ARCHITECTURES[family(codec)]
 
 
 def is_video(codec: str) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor
 from latentopt.adapters.scales import standard_scales
 from latentopt.errors import WeightsError
 from latentopt.zoo import variable
-from latentopt.zoo.architectures import CLASSES
+from latentopt.zoo.architectures import ARCHITECTURES
 from latentopt.zoo.fit import check_scale_table, check_values, differences, with_tables
 from latentopt.zoo.precision import restored
 from latentopt.zoo.state import first_line, read_state_dict
@@ -83,7 +83,7 @@ def _remedy(state: Mapping[str, Tensor], family: str) -> str:
 def _make(family: str, state: dict[str, Tensor]) -> CompressionModel:
     if family in variable.VARIABLE:
         return variable.from_state_dict(family, state)
-    return CLASSES[family].from_state_dict(state)
+    return ARCHITECTURES[family].from_state_dict(state)
 
 
 def _scale_table(state: Mapping[str, Tensor]) -> Tensor:

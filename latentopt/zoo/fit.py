@@ -10,7 +10,7 @@ from compressai.models import CompressionModel
 from torch import Tensor
 
 from latentopt.errors import WeightsError
-from latentopt.zoo.architectures import CLASSES
+from latentopt.zoo.architectures import ARCHITECTURES
 
 _NAMED = 3  # entries that a message names of a kind
 _TABLES = ("_quantized_cdf", "_offset", "_cdf_length", "scale_table")
@@ -29,7 +29,7 @@ def differences(state: Mapping[str, Tensor], family: str) -> str:
 @cache
 def _entries(family: str) -> frozenset[str]:
     """Names in the state dict of an architecture; its widths, which are free, are no part of it."""
-    make = CLASSES[family]
+    make = ARCHITECTURES[family]
     widths = {name: 8 for name in inspect.signature(make).parameters if name in ("N", "M")}
     return frozenset(make(**widths).state_dict())
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from latentopt.atomic import write_whole
 from latentopt.errors import InputError, WeightsError
-from latentopt.zoo.names import URLS
+from latentopt.zoo.names import ARCHITECTURES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +45,7 @@ class Folder:
             return self.codecs[name]
         quality = self.qualities(name)[0]
         family = self.metadata(name, quality).get("architecture")
-        if family not in URLS:
+        if family not in ARCHITECTURES:
             raise WeightsError(
                 f"{self.file(name, quality)}: its metadata names no architecture "
                 f"(architecture: {family}); replace it with `latentopt zoo add --force`"
@@ -143,8 +143,9 @@ def write(path: Path, state: "Mapping[str, Tensor]", metadata: Mapping[str, str]
     from safetensors.torch import save  # imports PyTorch, which takes seconds
 
     family = metadata.get("architecture")
-    if family not in URLS:
-        raise InputError(f"metadata: architecture {family!r} is none of {', '.join(URLS)}")
+    if family not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise InputError(f"metadata: architecture {family!r} is none of {known}")
     # Training in channels_last leaves strides that the format cannot express.
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     data = _ordered(save(tensors, dict(metadata)))

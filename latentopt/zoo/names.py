@@ -12,6 +12,9 @@ VIDEO = ("ssf2020",)
 VARIABLE = ("bmshj2018-hyperprior-vbr", "mbt2018-mean-vbr", "mbt2018-vbr")
 """Architectures of which one checkpoint codes at several qualities."""
 
+OWN = ("tiny-ohm",)
+"""Architectures that only latentopt has: that of an embedded codec, by its name."""
+
 _DATA: dict[str, dict[str, dict[str, str]]] = json.loads(
     Path(__file__).with_suffix(".json").read_text(encoding="utf-8")
 )
@@ -21,6 +24,9 @@ URLS: dict[str, dict[str, dict[int, str]]] = {
     for name, metrics in _DATA.items()
 }
 """Of each architecture, by metric and quality, where its weights are; empty where nowhere."""
+
+ARCHITECTURES = (*URLS, *OWN)
+"""All of them."""
 
 
 def spelling(name: str) -> str:

@@ -20,10 +20,12 @@ from latentopt.bench.task import Plan, quality_points
 from latentopt.errors import InputError, WeightsError
 from latentopt.media.images import write_png
 from latentopt.zoo import embedded
+from latentopt.zoo.architectures import CLASSES
 from latentopt.zoo.embedded import CODECS, EMBEDDED, write_embedded
 
 SHIPPED = [(name, quality) for name in CODECS for quality in EMBEDDED.qualities(name)]
-IMAGE_CODECS = [name for name in CODECS if not zoo.is_video(name)]  # the other: test_zoo_video.py
+IMAGE_CODECS = [name for name in CODECS if zoo.family(name) in CLASSES and not zoo.is_video(name)]
+"""Of CompressAI's architectures; the others: test_zoo_video.py, test_zoo_one_hot.py."""
 WIDTHS = {"tiny-cheng2020-attn": (8,)}
 TABLES = ("_quantized_cdf", "_offset", "_cdf_length")
 

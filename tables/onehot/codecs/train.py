@@ -159,15 +159,14 @@ def export(name: str, path: Path, runs: Path) -> None:
     """Write a one-hot codec for the zoo, small, with how it was made."""
     own, state = Recipe.named(name), torch.load(runs / f"{name}.best.pt", weights_only=True)
     made = {
-        "architecture": "ohm",
+        "architecture": "tiny-ohm",
         "quality": 1,
         "recipe": name,
         "steps": state["step"],
         "seconds": round(state["seconds"]),
         "start": "-".join(map(str, own.start or ["random"])),
     }
-    half = ("g_a", "g_s", "quantizer", "prior")
-    write_embedded(trained(name, runs), path, {k: str(v) for k, v in made.items()}, half)
+    write_embedded(trained(name, runs), path, {k: str(v) for k, v in made.items()})
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
@@ -177,7 +176,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=LAB / "data")
     parser.add_argument("--runs", type=Path, default=RUNS)
     parser.add_argument("--check-every", type=int, default=250, help="steps")
-    parser.add_argument("--export", type=Path, metavar="FILE", help="write the weights, no training")
+    parser.add_argument(
+        "--export", type=Path, metavar="FILE", help="write the weights, no training"
+    )
     args = parser.parse_args(argv)
     args.runs.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
