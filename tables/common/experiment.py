@@ -60,6 +60,8 @@ class Experiment(ABC):
     """What a reader must know of the numbers."""
     medium: ClassVar[str | None] = "image"
     """What it is of: "image", "video", or None: of samples that it draws."""
+    drawn: ClassVar[str] = "samples drawn at random"
+    """What it is measured on where it is of no images or video."""
     alone: ClassVar[bool] = False
     """Whether it is not to be shared among processes: it takes the time, or next to none."""
     drawn_from_rows: ClassVar[bool] = True

@@ -73,7 +73,7 @@ def markdown(
 
 def _data(experiment: Experiment, request: Request) -> str:
     if experiment.medium is None:
-        return "samples drawn at random"
+        return experiment.drawn
     return f"{request.dataset.name}, up to {len(request.dataset.paths)} {experiment.medium}(s)"
 
 

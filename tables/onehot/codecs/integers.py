@@ -1,9 +1,12 @@
 """The baseline of one-hot max: feature maps of integers, trained and cut in the same way."""
 
+import numpy as np
 import torch
 from compressai.models import FactorizedPrior
 from torch import Tensor, nn
 
+from latentopt.adapters.factorized import FactorizedAdapter
+from latentopt.densities import FactorizedDensity, Floats
 from latentopt.quantizers import is_kept
 from latentopt.training.rate_adaptation import Mapped
 from latentopt.zoo.one_hot_codec import analysis, synthesis
@@ -37,3 +40,20 @@ class IntegerCodec(FactorizedPrior):
         nats = -p.log().mean(dim=(2, 3))  # (B, maps)
         x_hat = self.g_s(y_hat * mask[:, :, None, None])
         return {"x_hat": x_hat, "nats": (nats * mask).sum(dim=1) / mask.sum(dim=1)}
+
+
+class _Zeroed(FactorizedDensity):
+    """Of maps that are 0 where they did not arrive, as in training."""
+
+    @property
+    def absent(self) -> Floats:
+        return np.negative(self.medians)
+
+
+class IntegerAdapter(FactorizedAdapter):
+    """Maps in the order of their training."""
+
+    in_order = True
+
+    def make_densities(self) -> tuple[FactorizedDensity]:
+        return (_Zeroed(self.model.entropy_bottleneck),)

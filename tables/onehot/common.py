@@ -1,0 +1,45 @@
+"""What the figures of one-hot max share: PSNR at rates, for each way of cutting a stream."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tables.common.experiment import Cell, Experiment, Request
+from tables.common.plots import canvas, save
+from tables.onehot.codecs.cutting import Cut, at_rates
+
+SOURCE = "Löhdefink et al., CVPR workshops 2022"
+_UNIT = "dB PSNR"
+
+
+class Cuts(Experiment):
+    """PSNR of cut streams at some rates."""
+
+    rates: Sequence[float]
+    """Bits per pixel."""
+    published: Mapping[tuple[str, float], float] = {}
+    """PSNR as the paper's text says it, by row and rate."""
+
+    def cells_of(self, row: str, cuts: Sequence[Cut]) -> Iterator[Cell]:
+        """The cells of one curve."""
+        for rate, psnr in zip(self.rates, at_rates(cuts, self.rates)):
+            note = "" if not math.isnan(psnr) else "beyond the curve"
+            known = self.published.get((row, rate))
+            yield Cell(row, f"{rate:g} bpp", psnr, known, _UNIT, note)
+        yield Cell(row, "whole, bpp", max(cut.bpp for cut in cuts), unit="bpp")
+        yield Cell(row, "whole", max(cuts, key=lambda cut: cut.bpp).psnr_db, unit=_UNIT)
+
+    def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
+        """PSNR over the rate, a line for each row."""
+        figure, [axes] = canvas()
+        for row in dict.fromkeys(cell.row for cell in cells):
+            own = [cell for cell in cells if cell.row == row]
+            points = [
+                (float(cell.column.split()[0]), cell.measured)
+                for cell in own
+                if cell.column.endswith(" bpp") and cell.column[0].isdigit()
+            ]
+            axes.plot(*zip(*points), ".-", label=row)
+        axes.set(title=self.title, xlabel="bits per pixel", ylabel="PSNR, dB")
+        axes.legend(fontsize="small")
+        save(figure, path)
