@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from latentopt.errors import InputError
 from tables.common.experiment import Cell, Request
 from tables.common.places import LAB
+from tables.onehot.codecs.cuts import SOURCE, Cuts
 from tables.onehot.codecs.cutting import codec_of, curve
 from tables.onehot.codecs.digits import cut_out, digits, sheet
 from tables.onehot.codecs.train import Recipe
-from tables.onehot.common import SOURCE, Cuts
 
 CODECS = {
     **{

@@ -9,8 +9,8 @@ from latentopt import Codec, zoo
 from latentopt.adapters import with_step
 from latentopt.media.images import read_image
 from tables.common.experiment import Cell, Request
+from tables.onehot.codecs.cuts import SOURCE, Cuts
 from tables.onehot.codecs.cutting import Cut, curve, point
-from tables.onehot.common import Cuts
 
 CODECS = ("tiny-bmshj2018-factorized", "tiny-mbt2018-mean")
 QUALITY = 4
@@ -38,11 +38,11 @@ class Progressive(Cuts):
 
     name = "progressive"
     title = "Streams of pretrained codecs, cut"
-    source = "no paper"
+    source = f"{SOURCE}, who cut what was trained to be cut"
     notes = (
-        "Of bytes that are written, plain rounding in all rows. `cut` are beginnings of one file of "
-        "quality 4; `coded anew` are files of qualities 1 to 4, and `larger steps` those of quality "
-        f"4 with its step multiplied by {', '.join(f'{step:g}' for step in STEPS)}.",
+        "Of bytes that are written, plain rounding in all rows. `cut` are beginnings of a file of "
+        "quality 4; `coded anew` are files of qualities 1 to 4, and `larger steps` those of "
+        f"quality 4 with its step multiplied by {', '.join(f'{step:g}' for step in STEPS)}.",
     )
     rates = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
 

@@ -76,12 +76,13 @@ def test_as_many_maps_as_fit(coded: Path, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_cut(coded: Path, image: Path, tmp_path: Path, refused: Refused) -> None:
+    assert run("encode", image, "-o", tmp_path / "plain.lo", "--preset", "plain") == 0
+    refused.capsys.readouterr()
     out = tmp_path / "c.lo"
     refused("the header and the first map take", "truncate", coded, "-o", out, "--bytes", 20)
     refused("one of the arguments --bytes --maps", "truncate", coded, "-o", out)
     refused("not allowed with argument", "truncate", coded, "-o", out, "--maps", 1, "--bytes", 9)
     refused("is an input too", "truncate", coded, "-o", coded, "--maps", 1)
-    assert run("encode", image, "-o", tmp_path / "plain.lo", "--preset", "plain") == 0
     refused("this file is in one piece", "truncate", tmp_path / "plain.lo", "-o", out, "--maps", 1)
     refused("excludes context", "encode", image, "--progressive", "--context")
     assert not out.exists()

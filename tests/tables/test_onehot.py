@@ -1,0 +1,116 @@
+"""Figures of one-hot max: sheets of digits, recipes, integers in maps, what is measured of cuts."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.models import photo
+from support.one_hot import one_hot
+
+import latentopt
+from latentopt import Container, InputError
+from latentopt.training import fit_quantiles
+from latentopt.zoo.one_hot_codec import OneHotCodec
+from tables.onehot import onehot_digits, onehot_photographs
+from tables.onehot.codecs import cutting, train
+from tables.onehot.codecs.digits import Sheets, cut_out, digits, sheet
+from tables.onehot.codecs.integers import IntegerAdapter, IntegerCodec
+
+RECIPES = sorted(path.stem for path in train.FOLDER.glob("*.toml"))
+DIGITS = np.random.default_rng(0).integers(0, 256, (12, 28, 28), dtype=np.uint8)
+
+
+def integers() -> IntegerCodec:
+    torch.manual_seed(0)
+    model = IntegerCodec(6, 8, maps=4, layers=2)
+    model.g_a[-1].weight.data *= 20
+    fit_quantiles(model, steps=50)
+    model.update(force=True)
+    return model.eval()
+
+
+def test_digits_come_out_of_a_sheet_as_they_went_in() -> None:
+    x = sheet(DIGITS, columns=4)
+    assert x.shape == (1, 3, 96, 128)
+    found = cut_out(x)[0, 0].flatten(0, 1) * 255
+    assert torch.equal(found.round().to(torch.uint8), torch.from_numpy(DIGITS))
+    assert float(x[..., :2, :].sum()) == float(x[..., 30:34, :].sum()) == 0
+
+
+def test_sheets_follow_from_the_step() -> None:
+    data = Sheets(DIGITS, columns=2, batch_size=3, seed=5)
+    assert data.batch(4).shape == (3, 3, 64, 64)
+    assert torch.equal(data.batch(4), data.batch(4))
+    assert not torch.equal(data.batch(4), data.batch(5))
+
+
+def test_the_file_of_digits_is_named_where_it_is_not(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"mnist\.npz: no such file"):
+        digits(tmp_path / "mnist.npz", "test")
+    np.savez(tmp_path / "m.npz", train_images=np.arange(300), test_images=np.arange(7))
+    parts = [digits(tmp_path / "m.npz", part) for part in ("train", "held out", "test")]
+    assert [len(part) for part in parts] == [300 - 256, 256, 7]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_make_their_models(name: str) -> None:
+    own = train.Recipe.named(name)
+    model = own.model()
+    assert isinstance(model, OneHotCodec) == bool(own.symbols)
+    assert own.rates.maps == (model.quantizer.maps if own.symbols else model.M)
+    if own.start:  # the transforms are those of the start
+        donor = latentopt.zoo.load(*own.start)
+        x = photo(64, 64)
+        y = model.g_a[:7](x)
+        torch.testing.assert_close(y, donor.g_a(x))
+        torch.testing.assert_close(model.g_s[-7:](y), donor.g_s(y))
+
+
+def test_all_that_the_figures_show_has_a_recipe() -> None:
+    shown = [*onehot_digits.CODECS.values(), *onehot_photographs.CODECS.values()]
+    assert sorted(shown) == RECIPES
+    with pytest.raises(InputError, match="unknown codec 'nope': choose clic-int-16"):
+        train.Recipe.named("nope")
+    with pytest.raises(InputError, match=r"python -m tables\.onehot\.codecs\.train clic-ohm"):
+        train.trained("clic-ohm", Path("/nowhere"))
+
+
+def test_integers_are_cut_as_they_are_trained() -> None:
+    model, x = integers(), photo(32, 48)
+    codec = latentopt.wrap(model, "int", False, progressive=True, adapter=IntegerAdapter)
+    data = codec.save_bytes(x)
+    assert len(Container.from_bytes(data).maps) == 4
+    for count in (1, 3, 4):
+        expected = model(x, torch.tensor([count]))["x_hat"].clamp(0, 1)
+        torch.testing.assert_close(codec.load_bytes(data, maps=count), expected, atol=1e-4, rtol=0)
+
+
+def test_cuts_are_of_bytes_and_pixels() -> None:
+    codec, images = latentopt.wrap(one_hot()), [photo(32, 48), photo(40, 40, seed=1)]
+    cuts = cutting.curve(codec, images)
+    assert [cut.maps for cut in cuts] == [1, 2, 3, 4, 5]
+    sizes = [len(Container.from_bytes(codec.save_bytes(x)).cut(2).to_bytes()) for x in images]
+    assert cuts[1].bpp == pytest.approx(np.mean([8 * sizes[0] / 1536, 8 * sizes[1] / 1600]))
+    few = cutting.curve(codec, images, maps=(2, 99))
+    assert few == [cuts[1], cuts[4]]
+    half = cuts[0].bpp + (cuts[1].bpp - cuts[0].bpp) / 2
+    [between, beyond] = cutting.at_rates(cuts, [half, 99.0])
+    assert between == pytest.approx((cuts[0].psnr_db + cuts[1].psnr_db) / 2)
+    assert np.isnan(beyond)
+
+
+def test_a_codec_is_trained_and_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = train.Recipe.named("mnist-ohm-0-a")
+    small = replace(own, widths=(4, 6), maps=3, symbols=4, steps=2, batch=1)
+    monkeypatch.setattr(train.Recipe, "named", staticmethod(lambda name: small))
+    many = np.random.default_rng(0).integers(0, 256, (300, 28, 28), dtype=np.uint8)
+    np.savez(tmp_path / "mnist.npz", train_images=many, test_images=many[:2])
+    argv = ["mnist-ohm-0-a", "--data", str(tmp_path), "--runs", str(tmp_path)]
+    assert train.main([*argv, "--check-every", "1"]) == 0
+    assert train.main([*argv, "--export", str(tmp_path / "w.safetensors")]) == 0
+    model = latentopt.zoo.load("tiny-ohm-mnist", weights=tmp_path / "w.safetensors")
+    trained = train.trained("mnist-ohm-0-a", tmp_path)
+    for name, value in trained.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], value, atol=0.01, rtol=0.02)
