@@ -43,6 +43,8 @@ from tables.onehot.codecs.integers import IntegerCodec
 FOLDER = Path(__file__).parent
 RUNS = Path("runs")
 MNIST = "mnist"
+_HELD_OUT_SIDE = 384
+"""Of photographs for validation, which takes four rates."""
 COLUMNS = 4
 """Digits a side of a sheet in training."""
 
@@ -104,7 +106,8 @@ class Recipe:
             held = [sheet(held_out[:256], 16)]
             return Sheets(train, COLUMNS, self.batch, self.seed), held
         files, kept = split(list((data / self.data).glob("*.png")))
-        return Photographs(files, self.crop, self.batch, self.seed), validation_images(kept)
+        held = [x[..., :_HELD_OUT_SIDE, :_HELD_OUT_SIDE] for x in validation_images(kept)]
+        return Photographs(files, self.crop, self.batch, self.seed), held
 
 
 def _take_transforms(model: CompressionModel, donor: CompressionModel) -> None:
