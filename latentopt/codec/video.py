@@ -1,10 +1,11 @@
 """The wrapped video codec, with the interface of CompressAI's; its loop is in frames.py."""
 
+import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from io import BytesIO
-from typing import BinaryIO, TypedDict
+from typing import BinaryIO, Self, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -192,10 +193,16 @@ class VideoCodec(Checked):
             return self._write(file, frames, Fraction(rate), done, watch)
 
     @torch.no_grad()
-    def save_bytes(self, frames: Iterable[Tensor], rate: Fraction | int = 25) -> bytes:
+    def save_bytes(
+        self,
+        frames: Iterable[Tensor],
+        rate: Fraction | int = 25,
+        done: Callable[[int], object] = lambda size: None,
+        watch: Watch | None = None,
+    ) -> bytes:
         """:meth:`save` to a file's content."""
         file = BytesIO()
-        self._write(file, frames, Fraction(rate), lambda size: None, None)
+        self._write(file, frames, Fraction(rate), done, watch)
         return file.getvalue()
 
     def _write(
@@ -287,6 +294,24 @@ class VideoCodec(Checked):
     def trade(self) -> float:
         """Bits that a squared error of 1, summed over a frame's samples, is worth."""
         return self.frames.trade
+
+    @property
+    def lmbda(self) -> float:
+        """What the search minimizes with: lambda * 255^2 * MSE + bits per pixel."""
+        *_, last = self._codecs.values()
+        return last.lmbda
+
+    def with_lmbda(self, lmbda: float) -> Self:
+        """The same codec, models and tables shared, whose search minimizes with another lambda.
+
+        Raises:
+            InputError: lambda is not a positive number.
+        """
+        other = copy.copy(self)
+        other.recipe = self.recipe.but(lmbda=lmbda)
+        parts = {name: codec.with_lmbda(lmbda) for name, codec in self._codecs.items()}
+        other._modules = {**self._modules, "parts": nn.ModuleDict(parts)}
+        return other
 
     def _part(self, name: str) -> Codec:
         codec = self.parts[name]

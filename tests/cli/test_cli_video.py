@@ -55,7 +55,7 @@ def test_a_clip_goes_through(clip: Path, weights: Path, capsys: pytest.CaptureFi
     coded = clip.with_suffix(".lov")
     assert run("encode", clip, "-o", coded, *CODEC, weights, "--quant", "hex", "--gop", "2") == 0
     size = coded.stat().st_size
-    rate = f"3 frames, {size} bytes, {8 * size / (3 * 50 * 70):.4f} bpp"
+    rate = f"3 frames, {size} bytes, {8 * size / (3 * 50 * 70):.4f} bpp, {0.08 * size:.1f} kbit/s"
     how = (
         rf"(\d+\.\d\d) dB, \d+\.\d s, tiny-ssf2020 {weights.name} plain: {re.escape(str(coded))}\n"
     )
@@ -69,6 +69,24 @@ def test_a_clip_goes_through(clip: Path, weights: Path, capsys: pytest.CaptureFi
         quality = [psnr_db(to_uint8(x), y) for x, y in zip(source, expected)]
     assert all(torch.equal(a, b) for a, b in zip(frames(folder), expected, strict=True))
     assert said and float(said[1]) == pytest.approx(sum(quality) / 3, abs=0.0051)
+
+
+def test_a_clip_of_so_many_bits_a_second(
+    tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At 30 frames per second these two take a fifteenth of one."""
+    clip, coded, again = (tmp_path / name for name in ("clip.y4m", "clip.lov", "again.lov"))
+    write_clip(clip, moving(2, 128, 384), Format(384, 128, Fraction(30)))
+    argv = ["encode", clip, *CODEC, weights, "--preset", "fast"]
+    assert run(*argv, "-o", again) == 0
+    most = int(0.97 * again.stat().st_size)
+    capsys.readouterr()
+    assert run(*argv, "-o", coded, "--target-kbps", most * 0.12) == 0
+    assert min(0.99 * most, most - 8) <= coded.stat().st_size <= most
+    said = re.search(r"kbit/s, .* fast lambda ([\d.e-]+) encodes \d", capsys.readouterr().out)
+    assert said
+    assert run(*argv, "-o", again, "--lmbda", said[1]) == 0
+    assert again.read_bytes() == coded.read_bytes()
 
 
 def test_a_fresh_process_decodes(coded: Path, weights: Path, tmp_path: Path) -> None:
