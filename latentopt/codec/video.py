@@ -245,14 +245,29 @@ class VideoCodec(Checked):
         """:meth:`load` for the file's content."""
         yield from self._read(BytesIO(data))
 
+    def strings(self, path: str | os.PathLike[str]) -> Iterator[Mapping[str, Sequence[bytes]]]:
+        """The strings of a file's frames, undecoded: of each part those of its latents.
+
+        Raises:
+            TruncatedError, BitstreamError, InputError: as :meth:`load`.
+        """
+        with reading(path) as file:
+            yield from self._opened(file)[1]
+
     def _read(self, file: BinaryIO) -> Iterator[Tensor]:
+        size, records = self._opened(file)
+        for image in self.frames.decode(records, size):
+            yield pictures([image], size)
+
+    def _opened(
+        self, file: BinaryIO
+    ) -> tuple[tuple[int, int], Iterator[Mapping[str, Sequence[bytes]]]]:
+        """Frames' size (H, W), and the strings of each."""
         header = Header.read(file)
         self.check(header)
         size = self._check_size((header.height, header.width))
         counts = (self._string_count(is_key=True), self._string_count(is_key=False))
-        records = (self._split(*record) for record in frame_records(file, counts))
-        for image in self.frames.decode(records, size):
-            yield pictures([image], size)
+        return size, (self._split(*record) for record in frame_records(file, counts))
 
     def _header(self, x: Tensor, rate: Fraction) -> Header:
         settings = tuple(codec.settings for codec in self._codecs.values())

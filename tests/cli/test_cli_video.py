@@ -1,5 +1,6 @@
 """The command line on clips: what it writes and prints, what is left of a file that ends early."""
 
+import json
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -89,6 +90,43 @@ def test_a_clip_of_so_many_bits_a_second(
     assert again.read_bytes() == coded.read_bytes()
 
 
+def test_explain(
+    clip: Path, coded: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every byte is some frame's and part's, or the file's own; PSNR is that of what decodes."""
+    argv = ["explain", coded, *CODEC, weights, "--against", clip]
+    folder, plot = clip.with_name("decoded"), clip.with_name("frames.png")
+    assert run("decode", coded, "-o", folder, *CODEC, weights) == 0
+    capsys.readouterr()
+    assert run(*argv, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    explained = found["explained_frames"]
+    assert [frame["key"] for frame in explained] == [True, False, True]
+    assert [list(frame["parts"]) for frame in explained] == [
+        ["image"],
+        ["motion", "residual"],
+        ["image"],
+    ]
+    for frame, x, x_hat in zip(explained, frames(clip), frames(folder), strict=True):
+        assert frame["bytes"] == sum(map(sum, frame["parts"].values()))
+        assert frame["psnr_db"] == pytest.approx(psnr_db(x, x_hat))
+    own = coded.stat().st_size - sum(frame["bytes"] for frame in explained)
+    assert run(*argv, "--plot", plot) == 0 and plot.read_bytes().startswith(b"\x89PNG")
+    said = capsys.readouterr().out
+    assert re.search(rf"header and checksums +{own} ", said)
+    assert re.search(rf"1 +predicted +{explained[1]['bytes']} ", said)
+
+
+@pytest.mark.parametrize("count, words", [(2, "has 2 frames only"), (4, "has more frames than")])
+def test_explain_against_another(
+    coded: Path, weights: Path, capsys: pytest.CaptureFixture[str], count: int, words: str
+) -> None:
+    other = coded.with_name("other.y4m")
+    write_clip(other, moving(count, 50, 70), Format(70, 50, Fraction(30)))
+    assert run("explain", coded, *CODEC, weights, "--against", other) == 2
+    assert words in capsys.readouterr().err
+
+
 def test_a_fresh_process_decodes(coded: Path, weights: Path, tmp_path: Path) -> None:
     argv = ["decode", coded, "-o", tmp_path / "out.y4m", *CODEC, weights]
     assert elsewhere(run, *argv) == 0
@@ -167,7 +205,8 @@ def test_refused(
         ("not a size", "encode", clip, "-o", lov, *CODEC, weights, "--size", "7"),
         ("input too", "encode", clip, "-o", clip, *CODEC, weights),
         ("no adapter|not one of this model's", "decode", coded, "-o", y4m, *image),
-        ("explain is for images", "explain", coded, *CODEC, weights),
+        ("no such file", "explain", coded, *CODEC, weights, "--against", coded.with_name("no.y4m")),
+        ("is an input too", "explain", coded, *CODEC, weights, "--plot", coded),
         (
             "at other steps",
             "encode",
