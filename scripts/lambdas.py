@@ -16,6 +16,10 @@ from common import WEIGHTS, head, line, run
 import latentopt
 from latentopt import zoo
 from latentopt.zoo.embedded import EMBEDDED
+from latentopt.zoo.names import URLS, VIDEO
+
+IMAGES = set(URLS) - set(VIDEO)
+"""Architectures that were trained for one lambda."""
 
 LABORATORY = {
     "bmshj2018-factorized-q2": ("bmshj2018-factorized", 0.0035),
@@ -47,7 +51,7 @@ def all_weights() -> Iterator[Trained]:
     for stem, (codec, trained_for) in LABORATORY.items():
         if (path := WEIGHTS / f"{stem}.pt").is_file():
             yield Trained(stem, codec, path, trained_for)
-    for codec in (c for c in EMBEDDED.names() if not zoo.is_video(c)):
+    for codec in (c for c in EMBEDDED.names() if zoo.family(c) in IMAGES):
         for quality in zoo.qualities(codec):
             path, lmbda = EMBEDDED.file(codec, quality), zoo.lmbda(codec, quality)
             yield Trained(f"{codec} {quality}", codec, path, lmbda)
