@@ -12,6 +12,7 @@ from latentopt.adapters.base import Scale
 from latentopt.adapters.context import ContextAdapter
 from latentopt.adapters.dcvc import IntraAdapter
 from latentopt.adapters.invcompress import InvCompressAdapter
+from latentopt.adapters.one_hot_maps import OneHotAdapter
 from latentopt.adapters.predicted import VideoAdapter
 from latentopt.adapters.registry import adapter_class
 from latentopt.adapters.scales import standard_scales
@@ -22,7 +23,7 @@ from latentopt.bitstream import Origin
 from latentopt.errors import InputError, UnsupportedModelError
 
 _STEPS = (1e-3, 1e3)  # beyond these float32 holds neither the latent nor its scales
-_UNSTEPPED = (InvCompressAdapter, TreeAdapter, IntraAdapter, VideoAdapter)
+_UNSTEPPED = (InvCompressAdapter, TreeAdapter, IntraAdapter, OneHotAdapter, VideoAdapter)
 
 
 def has_steps(model: nn.Module) -> bool:

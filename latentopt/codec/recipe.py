@@ -373,7 +373,8 @@ def of_maps(recipe: Recipe) -> Recipe:
         InputError: it is no preset, and so says what such a codec cannot do.
     """
     own = ROUNDING.but(progressive=True, portable=recipe.portable)
-    known = [own, *PRESETS.values(), *(p.but(progressive=True) for p in PRESETS.values())]
+    plain = (ROUNDING, *PRESETS.values())
+    known = [*plain, *(preset.but(progressive=True) for preset in plain)]
     if not any(map(recipe._does_as, known)):
         raise InputError(
             f"{recipe.summary}: this codec's maps are what they are, and the order in which they "

@@ -229,7 +229,11 @@ def test_presets_are_all_the_same_for_them_and_words_are_refused() -> None:
     model = one_hot()
     data = {latentopt.wrap(model, preset=p).save_bytes(X) for p in ("fast", "default", "plain")}
     assert len(data) == 1 and data == {latentopt.wrap(model).save_bytes(X)}
-    for words in ({"quant": "e8"}, {"shift": True, "quant": "int"}, {"scales": True}):
+    for words in (
+        {"quant": "e8"},
+        {"shift": True, "quant": "int"},
+        {"scales": True, "quant": "int"},
+    ):
         with pytest.raises(InputError, match="leave out all but the preset"):
             latentopt.wrap(model, **words)
 
