@@ -12,6 +12,7 @@ import torch
 from support.crossing import received, sent, string_of
 from support.dcvc_models import DualPrior, lively
 from support.models import FAMILIES, moving, photo, tiny, tiny_flow
+from support.one_hot import one_hot
 
 import latentopt
 from latentopt.densities import GaussianDensity
@@ -68,6 +69,31 @@ def test_files_with_adaptive_priors_still_decode() -> None:
     assert float((x_hat * 255 - expected).abs().max()) < 1
 
 
+IN_MAPS = {
+    "mbt2018-mean-progressive": lambda: latentopt.wrap(
+        tiny(FAMILIES["mbt2018-mean"]), "hex", progressive=True, adaptive=True
+    ),
+    "one-hot": lambda: latentopt.wrap(one_hot()),
+}
+"""Files that may be cut."""
+
+
+@pytest.mark.parametrize("name", IN_MAPS)
+def test_files_in_maps_still_decode_whole_and_cut(name: str) -> None:
+    codec, path = IN_MAPS[name](), GOLDEN / f"{name}.lo"
+    images = [codec.load(path, maps=3), codec.load(path)]
+    expected = torch.from_numpy(np.load(GOLDEN / f"{name}.npy")).float()
+    assert float((torch.cat(images) * 255 - expected).abs().max()) < 1
+
+
+def write_in_maps() -> None:
+    for name, make in IN_MAPS.items():
+        codec, path = make(), GOLDEN / f"{name}.lo"
+        codec.save(path, photo(40, 56))
+        images = torch.cat([codec.load(path, maps=3), codec.load(path)])
+        np.save(GOLDEN / f"{name}.npy", (images * 255).round().byte().numpy())
+
+
 def write_adaptive() -> None:
     codec = latentopt.wrap(tiny(FAMILIES["mbt2018-mean"]), "hex", adaptive=True)
     codec.save(GOLDEN / f"{ADAPTIVE}.lo", photo(120, 184))
@@ -96,6 +122,7 @@ def write_goldens() -> None:
         image = codec.load(GOLDEN / f"{family}.lo")
         np.save(GOLDEN / f"{family}.npy", (image * 255).round().byte().numpy())
     write_adaptive()
+    write_in_maps()
     flow = latentopt.wrap(tiny_flow(), "hex")
     flow.save(GOLDEN / "ssf2020.lov", moving(3, 40, 56))
     frames = torch.cat(list(flow.load(GOLDEN / "ssf2020.lov")))
