@@ -4,6 +4,8 @@ Equations are those of *Adaptive Bitrate Quantization Scheme Without Codebook fo
 Compression* (Löhdefink et al., CVPR workshops 2022).
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
@@ -11,6 +13,10 @@ from torch.nn.functional import one_hot
 from latentopt.densities import ABSENT
 from latentopt.errors import InputError
 from latentopt.quantizers.base import Quantizer
+
+_RECTIFIED, _SHARPNESS = 3.0, 2.0
+"""At the beginning of training: standard deviations below which numbers are rectified, and those
+of the logits."""
 
 
 class OneHotMax(Quantizer):
@@ -46,6 +52,21 @@ class OneHotMax(Quantizer):
         self.before = nn.Conv2d(channels, maps * symbols, 1)
         self.after = nn.Conv2d(maps * symbols, channels, 1)
         self.log_beta = nn.Parameter(torch.zeros(()))
+
+    @torch.no_grad()
+    def begin(self, y: Tensor) -> None:
+        """Begin training where all symbols occur, by latents ``y`` (B, channels, h, w).
+
+        Where several of an element's numbers are rectified they are equal, and the first symbol is
+        taken. So numbers get a spread of one, and biases below which hardly one is rectified; beta
+        makes softmax neither flat nor hard.
+        """
+        assert self.before.bias is not None
+        numbers = torch.conv2d(y, self.before.weight)
+        spread, mean = numbers.std(dim=(0, 2, 3)), numbers.mean(dim=(0, 2, 3))
+        self.before.weight /= spread[:, None, None, None]
+        self.before.bias.copy_(_RECTIFIED - mean / spread)
+        self.log_beta.fill_(math.log(_SHARPNESS))
 
     def logits(self, y: Tensor) -> Tensor:
         """(B, maps, symbols, h, w) of a latent (B, channels, h, w): eq. 1 and 2."""

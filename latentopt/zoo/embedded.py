@@ -20,7 +20,7 @@ CODECS = {
         "cheng2020-attn",
         "ssf2020",
     )
-} | {"tiny-ohm": "tiny-ohm", "tiny-ohm-mnist": "tiny-ohm"}
+} | {"tiny-ohm": "tiny-ohm"}
 """Architecture of each embedded codec."""
 
 EMBEDDED = Folder(Path(__file__).parent / "weights", "embedded", CODECS)

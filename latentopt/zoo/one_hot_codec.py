@@ -39,12 +39,18 @@ class OneHotCodec(CompressionModel):
 
     def forward(self, x: Tensor, kept: Tensor | None = None) -> Mapped:
         """Images (B, 3, H, W) through the first ``kept`` (B,) maps; None: through all."""
-        maps = self.quantizer.maps
-        hot = self.quantizer.hot(self.g_a(x))  # (B, maps, symbols, h, w)
-        mask = is_kept(torch.full((len(x),), maps) if kept is None else kept, maps).to(hot)
+        if kept is None:
+            kept = torch.full((len(x),), self.quantizer.maps, device=x.device)
+        y_hat, nats = self.through(self.g_a(x), kept)
+        return {"x_hat": self.g_s(y_hat), "nats": nats}
+
+    def through(self, y: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+        """What is between the transforms: ``y_hat`` like ``y`` (B, M, h, w), and nats (B,)."""
+        hot = self.quantizer.hot(y)  # (B, maps, symbols, h, w)
+        mask = is_kept(kept, self.quantizer.maps).to(hot)
         nats = -(hot * self.prior(*hot.shape[-2:])).sum(dim=2).mean(dim=(2, 3))  # (B, maps)
         y_hat = self.quantizer.spread_out(hot * mask[:, :, None, None, None])
-        return {"x_hat": self.g_s(y_hat), "nats": (nats * mask).sum(dim=1) / mask.sum(dim=1)}
+        return y_hat, (nats * mask).sum(dim=1) / mask.sum(dim=1)
 
     @classmethod
     def from_state_dict(cls, state_dict: Mapping[str, Tensor]) -> Self:

@@ -11,7 +11,7 @@ from tables.onehot.codecs.train import Recipe
 
 CODECS = {"OHM": "clic-ohm", **{f"INT, C {maps}": f"clic-int-{maps}" for maps in (8, 16, 32)}}
 
-_MAPS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32)
+_MAPS = (1, 2, 4, 8, 12, 16)
 
 
 class Photographs(Cuts):

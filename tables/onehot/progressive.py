@@ -15,7 +15,7 @@ from tables.onehot.codecs.cutting import Cut, curve, point
 CODECS = ("tiny-bmshj2018-factorized", "tiny-mbt2018-mean")
 QUALITY = 4
 STEPS = (1.0, 1.5, 2.0, 3.0, 4.0)
-_MAPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 112)
+_MAPS = (1, 2, 4, 8, 16, 32, 64)
 """After which streams are cut."""
 
 
@@ -48,7 +48,7 @@ class Progressive(Cuts):
 
     def cells(self, request: Request) -> Iterator[Cell]:
         images = [read_image(path) for path in request.dataset.paths]
-        for codec in CODECS:
+        for codec in (own.codec for own in request.subjects if own.codec in CODECS):
             yield from self.cells_of(f"{codec}, cut", curve(_progressive(codec), images, _MAPS))
             anew = [_whole(_plain(codec, quality), images) for quality in zoo.qualities(codec)]
             yield from self.cells_of(f"{codec}, coded anew", anew)

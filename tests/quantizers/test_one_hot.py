@@ -43,6 +43,15 @@ def test_gradients_are_those_of_softmax() -> None:
     assert own.log_beta.requires_grad and float(found.abs().sum()) > 0
 
 
+def test_training_begins_where_all_symbols_occur() -> None:
+    own, y = quantizer(), 20 * torch.randn(4, 8, 16, 16, generator=torch.Generator().manual_seed(1))
+    own.begin(y)
+    for symbols in own.symbols_of(y).unbind(dim=1):
+        counts = torch.bincount(symbols.flatten(), minlength=6)
+        assert int(counts.min()) > 0 and int(counts.max()) < 0.6 * symbols.numel()
+    assert 0.5 < float(own.logits(y).std(dim=(0, 3, 4)).mean()) < 4
+
+
 def test_an_absent_map_adds_nothing() -> None:
     own = quantizer()
     symbols = own.symbols_of(Y)

@@ -110,7 +110,7 @@ def test_a_codec_is_trained_and_exported(tmp_path: Path, monkeypatch: pytest.Mon
     argv = ["mnist-ohm-0-a", "--data", str(tmp_path), "--runs", str(tmp_path)]
     assert train.main([*argv, "--check-every", "1"]) == 0
     assert train.main([*argv, "--export", str(tmp_path / "w.safetensors")]) == 0
-    model = latentopt.zoo.load("tiny-ohm-mnist", weights=tmp_path / "w.safetensors")
+    model = latentopt.zoo.load("tiny-ohm", weights=tmp_path / "w.safetensors")
     trained = train.trained("mnist-ohm-0-a", tmp_path)
     for name, value in trained.state_dict().items():
         torch.testing.assert_close(model.state_dict()[name], value, atol=0.01, rtol=0.02)

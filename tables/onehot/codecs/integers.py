@@ -35,11 +35,18 @@ class IntegerCodec(FactorizedPrior):
 
     def forward(self, x: Tensor, kept: Tensor | None = None) -> Mapped:
         """See :meth:`latentopt.zoo.one_hot_codec.OneHotCodec.forward`."""
-        y_hat, p = self.entropy_bottleneck(self.g_a(x))
-        mask = is_kept(torch.full((len(x),), self.M) if kept is None else kept, self.M).to(x)
+        if kept is None:
+            kept = torch.full((len(x),), self.M, device=x.device)
+        y_hat, nats = self.through(self.g_a[:-1](x), kept)
+        return {"x_hat": self.g_s[1:](y_hat), "nats": nats}
+
+    def through(self, y: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+        """See :meth:`latentopt.zoo.one_hot_codec.OneHotCodec.through`."""
+        maps, p = self.entropy_bottleneck(self.g_a[-1](y))
+        mask = is_kept(kept, self.M).to(y)
         nats = -p.log().mean(dim=(2, 3))  # (B, maps)
-        x_hat = self.g_s(y_hat * mask[:, :, None, None])
-        return {"x_hat": x_hat, "nats": (nats * mask).sum(dim=1) / mask.sum(dim=1)}
+        y_hat = self.g_s[0](maps * mask[:, :, None, None])
+        return y_hat, (nats * mask).sum(dim=1) / mask.sum(dim=1)
 
 
 class _Zeroed(FactorizedDensity):

@@ -39,10 +39,12 @@ from latentopt.zoo.one_hot_codec import OneHotCodec
 from tables.common.places import LAB
 from tables.onehot.codecs.digits import Sheets, digits, sheet
 from tables.onehot.codecs.integers import IntegerCodec
+from tables.onehot.codecs.latents import Between, Latents, latents_of, weights
 
 FOLDER = Path(__file__).parent
 RUNS = Path("runs")
 MNIST = "mnist"
+_HELD_OUT = 64  # crops
 _HELD_OUT_SIDE = 384
 """Of photographs for validation, which takes four rates."""
 COLUMNS = 4
@@ -72,6 +74,8 @@ class Recipe:
     """Of photographs, a side."""
     start: tuple[str, int] | None = None
     """Codec and quality of the zoo whose transforms are where training starts."""
+    crops: int = 0
+    """Whose latents are trained on, while the transforms stay; 0: all is trained, on images."""
 
     @staticmethod
     def named(name: str) -> "Recipe":
@@ -109,6 +113,20 @@ class Recipe:
         held = [x[..., :_HELD_OUT_SIDE, :_HELD_OUT_SIDE] for x in validation_images(kept)]
         return Photographs(files, self.crop, self.batch, self.seed), held
 
+    def on_latents(self, data: Path) -> tuple[nn.Module, Source[Tensor], list[Tensor]]:
+        """The same where the transforms stay: what to train, on what, and validated on what."""
+        assert self.start, "transforms that stay are those of a start"
+        files, kept = split(list((data / self.data).glob("*.png")))
+        model, donor = self.model(), zoo.load(*self.start)
+        weight = weights(donor, 2**self.layers)
+        crops, held = (Photographs(some, self.crop, 16, self.seed) for some in (files, kept))
+        pool = latents_of(donor.g_a, weight, crops, self.crops)
+        if isinstance(model, OneHotCodec):
+            model.quantizer.begin(pool[: self.batch] / weight[:, None, None])
+        others = latents_of(donor.g_a, weight, held, _HELD_OUT)
+        source = Latents(pool, self.batch, self.seed)
+        return Between(model, weight), source, [others]
+
 
 def _take_transforms(model: CompressionModel, donor: CompressionModel) -> None:
     """The donor's analysis before, and its synthesis after what the model has between them."""
@@ -128,9 +146,12 @@ def adam(model: nn.Module) -> torch.optim.Optimizer:
 def loop(name: str, data: Path, runs: Path) -> Loop[Adapted, Tensor]:
     """The training of a codec, begun or gone on with."""
     own = Recipe.named(name)
-    source, held_out = own.source(data)
+    if own.crops:
+        model, source, held_out = own.on_latents(data)
+    else:
+        model, (source, held_out) = own.model(), own.source(data)
     task = Task(
-        model=RateAdaptive(own.model(), own.rates),
+        model=RateAdaptive(model, own.rates),
         loss=adaptive_loss,
         data=source,
         held_out=held_out,
@@ -153,7 +174,9 @@ def trained(name: str, runs: Path = RUNS) -> CompressionModel:
     if not path.is_file():
         raise InputError(f"{path}: no such file; python -m tables.onehot.codecs.train {name}")
     model, state = Recipe.named(name).model(), torch.load(path, weights_only=True)["model"]
-    model.load_state_dict({key.removeprefix("codec."): value for key, value in state.items()})
+    prefix = "codec.codec." if Recipe.named(name).crops else "codec."
+    own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    model.load_state_dict(own)
     model.update(force=True)
     return model.eval()
 
