@@ -96,8 +96,8 @@ class IntraAdapter(InPasses):
         return self.model.hyper_enc(y)
 
     @derived
-    def shared(self) -> Networks:
-        """See :attr:`InPasses.shared`."""
+    def _shared(self) -> Networks:
+        """See :attr:`InPasses._shared`."""
         copied = cpu_copy(Networks(self.model, self.coding), self.dtype)
         assert isinstance(copied, Networks)
         return copied
@@ -238,7 +238,7 @@ def chosen_scale(scales: Tensor, index: int) -> float:
     return float(scales.detach().flatten()[index])
 
 
-def positive_scale(scale: Any) -> float:
+def positive_scale(scale: Scales) -> float:
     if isinstance(scale, tuple) or not scale > 0:
         raise InputError(f"q_scale {scale}: expected one positive number")
     return float(scale)

@@ -10,10 +10,10 @@
                                                                           │
                          features, for the next frame ◄── recon_generation_net ─► x_hat
 
-Both latents are Laplace, coded in two passes (:mod:`latentopt.adapters.spatial_prior`), given a side
-latent and the same latent of the frame before, the residual's also given the contexts. After a key
-frame there are no features and no latents: the frame itself and zeros stand for them. Tables depend
-on all of that, so where portable the decoder is float64 on the CPU, as in
+Both latents are Laplace, coded in two passes (:mod:`latentopt.adapters.spatial_prior`), given a
+side latent and the same latent of the frame before, the residual's also given the contexts. After a
+key frame there are no features and no latents: the frame itself and zeros stand for them. Tables
+depend on all of that, so where portable the decoder is float64 on the CPU, as in
 :mod:`latentopt.adapters.dcvc_net`. The class is known by its structure; none of its code is here.
 """
 
@@ -84,8 +84,8 @@ class PartAdapter(InTwoPasses):
         """Its own coder is another than CompressAI's."""
 
     @property
-    def shared(self) -> Any:
-        """See :attr:`InPasses.shared`."""
+    def _shared(self) -> Any:
+        """See :attr:`InPasses._shared`."""
         return self.exact_model if self.portable else self.model
 
     def make_densities(self) -> tuple[ScaleDensity, FactorizedDensity]:
@@ -172,7 +172,7 @@ class ResidualAdapter(Knowing[_Seen], PartAdapter):
 
     @torch.no_grad()
     def knowledge(self, reference: Reference, decoded: Mapping[str, Tensor]) -> _Seen:
-        networks = self.shared
+        networks = self._shared
         like = next(networks.parameters())
         motion = decoded["motion"].to(like)
         flow = networks.mv_decoder(motion * self._motion_gain.to(like))

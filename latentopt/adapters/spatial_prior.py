@@ -38,7 +38,7 @@ class InPasses(SideAdapter):
 
     @property
     @abstractmethod
-    def shared(self) -> Any:
+    def _shared(self) -> Any:
         """The networks that encoder and decoder must agree on."""
 
     @abstractmethod
@@ -60,7 +60,7 @@ class InPasses(SideAdapter):
         return np.searchsorted(bounds, scales.astype(np.float64)).astype(np.int16)
 
     def features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
-        return self._run(self.shared, side, shape)
+        return self._run(self._shared, side, shape)
 
     def draft_features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
         return self._run(self.model, side, shape)
@@ -73,7 +73,7 @@ class InPasses(SideAdapter):
         return (len(features) // 3, *features.shape[1:])
 
     def visit(self, features: NDArray, leaf: Leaf) -> None:
-        self._visit(self.shared, torch.from_numpy(features)[None], leaf)
+        self._visit(self._shared, torch.from_numpy(features)[None], leaf)
 
     def estimate(self, features: NDArray, y: NDArray) -> Parameters:
         recorder = Recorder(y)

@@ -67,7 +67,7 @@ def test_the_walk_is_the_models_own(models: dict[str, Any], family: str) -> None
     adapter: Any = codec.assembly.adapter
     [latent] = [coded.latent for coded in codec.encode(X)["y"]]
     y = adapter.analysis(padded(X, adapter.stride)).double()
-    exact = adapter.shared
+    exact = adapter._shared
     z_hat = torch.round(model.hyper_enc(y.float())).double()
     common = exact.y_prior_fusion(exact.hyper_dec(z_hat))
     if family == "DCVC-HEM":
