@@ -9,6 +9,7 @@ from latentopt.adapters.factorized import FactorizedAdapter
 from latentopt.adapters.hyperprior import MeanScaleAdapter, ScaleAdapter
 from latentopt.adapters.one_hot_maps import OneHotAdapter
 from latentopt.adapters.predicted import Knowing, VideoAdapter
+from latentopt.adapters.reference import Reference
 from latentopt.adapters.registry import adapter_class
 from latentopt.adapters.side import Conditioned, Describe, Leaf, Parameters, SideAdapter
 from latentopt.adapters.ssf import ScaleSpaceFlowAdapter
@@ -32,6 +33,7 @@ __all__ = [
     "MeanScaleAdapter",
     "OneHotAdapter",
     "Parameters",
+    "Reference",
     "ScaleAdapter",
     "ScaleSpaceFlowAdapter",
     "SideAdapter",
