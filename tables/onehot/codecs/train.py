@@ -150,6 +150,8 @@ def loop(name: str, data: Path, runs: Path) -> Loop[Adapted, Tensor]:
         model, source, held_out = own.on_latents(data)
     else:
         model, (source, held_out) = own.model(), own.source(data)
+        if isinstance(model, OneHotCodec):
+            model.quantizer.begin(model.g_a(source.batch(0)))
     task = Task(
         model=RateAdaptive(model, own.rates),
         loss=adaptive_loss,
