@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentopt.cli import arguments, batch, model, native
+from latentopt.cli import archive, arguments, batch, model, native
 from latentopt.cli.coded import check_pixels, is_video, naming, opened, read_video_header
 from latentopt.cli.outputs import check_clip, check_output, check_png
 from latentopt.cli.progress import frames, progress
@@ -36,21 +36,24 @@ _KIND = Kind("coded file", (".lo",), becomes=".png")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     inputs = "file that encode wrote, folder or glob of them, or - for standard input"
-    add("inputs", type=Path, nargs="+", metavar="IN", help=inputs)
+    add("inputs", type=archive.place, nargs="+", metavar="IN", help=inputs)
     output = "PNG or clip to write, folder for several inputs, or - for standard output"
-    add("-o", "--output", type=Path, required=True, metavar="OUT", help=output)
+    add("-o", "--output", type=archive.place, required=True, metavar="OUT", help=output)
     arguments.add_max_pixels(parser)
     batch.add_arguments(parser)
+    archive.add_arguments(parser)
     model.add_reader_arguments(parser)
     native.add_reader_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     model.check(args)
+    kind = replace(_KIND, suffixes=(native.SUFFIX,)) if native.is_native(args) else _KIND
+    if archive.is_meant(args):
+        return archive.run(kind, archive.decoding, args)
     [first, *more] = args.inputs
     if not more and os.path.isfile(first) and _is_clip(first, args):
         return _decode_clip(first, args)
-    kind = replace(_KIND, suffixes=(native.SUFFIX,)) if native.is_native(args) else _KIND
     planned = plan(args.inputs, args.output, kind, [args.weights])
     if not planned.is_batch and args.output != STREAM:
         check_png(args.output, "decode")
