@@ -21,7 +21,8 @@ from latentopt.archive import storage
 from latentopt.engine.lock import lock
 from latentopt.errors import InputError
 
-_SHARE = 20  # times the seconds that writing a part takes pass before the next: 5 % at most
+_SHARE = 20  # times the seconds that writing a part takes pass before the next: 5 % at most,
+_LONGEST_S = 1.0  # but no more than this, lest a kill costs what many processes have done
 _MOST_ROWS = 1000  # that wait to be written
 _MOST_PARTS = 256  # of one row or a few, before they become one
 _BATCH = 1 << 14  # rows in memory at a time
@@ -153,7 +154,7 @@ class Manifest:
             _merge(self._small[::-1], self._small[-1])
             self._small.clear()
         now = time.monotonic()
-        self._due = now + _SHARE * (now - began)
+        self._due = now + min(_SHARE * (now - began), _LONGEST_S)
 
     def _join(self) -> None:
         """Make the manifest and its parts one file."""

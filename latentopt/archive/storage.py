@@ -5,12 +5,13 @@ import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from glob import has_magic
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from latentopt.atomic import whole, write_whole
+from latentopt.atomic import replacing, sweep
 from latentopt.errors import DataError, InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -89,10 +90,10 @@ def read(url: str) -> bytes:
 
 def write(url: str, data: bytes) -> None:
     """Write a file whole or not at all, in folders that are made; InputError where it cannot be."""
-    place = local(url)
-    if place:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        return write_whole(place, data)
+    if local(url):
+        with writing(url) as temporary:
+            temporary.write_bytes(data)
+        return
     store, path = _store(url)
     with _told(url):
         store.pipe_file(path, data)  # of object stores none shows half an object
@@ -103,9 +104,11 @@ def writing(url: str) -> Iterator[Path]:
     """A local name to make a file at, which is at ``url`` when the block ends well."""
     place = local(url)
     if place:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with whole(place) as temporary:
-            yield temporary
+        with _told(url):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _tidy(place.parent)
+            with replacing(place) as temporary:
+                yield temporary
         return
     store, path = _store(url)
     with TemporaryDirectory() as folder:
@@ -113,6 +116,12 @@ def writing(url: str) -> Iterator[Path]:
         yield temporary
         with _told(url):
             store.put_file(str(temporary), path)
+
+
+@cache
+def _tidy(folder: Path) -> None:
+    """Rid a folder of what runs that were killed left there: once, as it may be large."""
+    sweep(folder)
 
 
 def names(folder: str) -> list[str]:
