@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 from latentopt.engine.flow import AHEAD, flow
 from latentopt.engine.processes import fair_threads
@@ -57,10 +57,14 @@ class Dask:
         from distributed.scheduler import KilledWorker
 
         assert self._client, "not before the block"
-        work, executor = Work.of(make), self._client.get_executor(pure=False)
+        client, work = self._client, Work.of(make)
         try:
-            found = flow(lambda task: executor.submit(perform, work, task), tasks, self._window)
-            yield from cast(Iterator[tuple[T, R]], found)
+            yield from flow(
+                lambda task: client.submit(perform, work, task, pure=False),
+                client.gather,
+                tasks,
+                self._window,
+            )
         except KilledWorker as error:
             raise InputError(f"a task ended the workers that did it: {error}") from error
         except CancelledError as error:
@@ -101,7 +105,7 @@ def _started(count: int) -> "LocalCluster":
         threads_per_worker=1,
         memory_limit=0,  # photographs differ in size: none is a reason to end a worker
         dashboard_address=None,
-        silence_logs=logging.ERROR,
+        silence_logs=logging.CRITICAL + 1,  # what goes wrong is raised, in one line
     )
 
 

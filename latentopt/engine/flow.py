@@ -1,9 +1,8 @@
 """Tasks on an executor of any kind, a bounded number of them at a time."""
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -12,22 +11,41 @@ AHEAD = 2
 """Tasks for each process: one that it does, and one that waits there."""
 
 
-def flow(
-    submit: Callable[[T], "Future[R]"], tasks: Iterable[T], window: Callable[[], int]
-) -> Iterator[tuple[T, R]]:
-    """Each task with its result, as they come; of neither more than a window is held at once."""
-    done: SimpleQueue[Future[R]] = SimpleQueue()
-    waiting: dict[Future[R], T] = {}
+class Future(Protocol):
+    """What stands for a result, in this process or in the scheduler of a cluster."""
 
-    def next_one() -> tuple[T, R]:
-        future = done.get()
-        return waiting.pop(future), future.result()
+    def add_done_callback(self, fn: "Callable[[Future], object]", /) -> object:
+        """Have a function called with this, once there is a result."""
+
+
+def flow(
+    submit: Callable[[T], Future],
+    collect: Callable[[Sequence[Future]], Iterable[R]],
+    tasks: Iterable[T],
+    window: Callable[[], int],
+) -> Iterator[tuple[T, R]]:
+    """Each task with its result, as they come; of neither more than a window is held at once.
+
+    Args:
+        submit: begins a task.
+        collect: the results of futures that are done, or what went wrong, raised.
+        tasks: taken as there is room for them.
+        window: how many may be under way, at that time.
+    """
+    done: SimpleQueue[Future] = SimpleQueue()
+    waiting: dict[Future, T] = {}
+
+    def come() -> Iterator[tuple[T, R]]:
+        futures = [done.get()]
+        while not done.empty():
+            futures.append(done.get())
+        yield from zip([waiting.pop(future) for future in futures], collect(futures))
 
     for task in tasks:
         future = submit(task)
         waiting[future] = task
         future.add_done_callback(done.put)
         while len(waiting) >= window():
-            yield next_one()
+            yield from come()
     while waiting:
-        yield next_one()
+        yield from come()

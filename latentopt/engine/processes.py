@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from latentopt.engine.flow import AHEAD, flow
 from latentopt.engine.station import Make, Work, perform
@@ -41,10 +41,12 @@ class Processes:
     def run(self, make: Make[T, R], tasks: Iterable[T], /) -> Iterator[tuple[T, R]]:
         work = Work.of(make)
         try:
-            found = flow(
-                lambda task: self._pool.submit(perform, work, task), tasks, lambda: self._window
+            yield from flow(
+                lambda task: self._pool.submit(perform, work, task),
+                lambda futures: [future.result() for future in futures],
+                tasks,
+                lambda: self._window,
             )
-            yield from cast(Iterator[tuple[T, R]], found)
         except BrokenProcessPool as error:
             raise InputError(
                 "one of the processes was ended, perhaps for want of memory, before all was done; "
