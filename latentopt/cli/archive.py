@@ -158,6 +158,6 @@ def _weights(args: argparse.Namespace) -> str:
 
     if not hasattr(args, "any_quality"):
         return ""
-    if targets.target(args):
+    if targets.is_aimed(args):
         return " ".join(weights_sha256(load()) for load in targets.models(args).values())
     return weights_sha256(model.model(args, lambda _: None))

@@ -31,6 +31,7 @@ given a name with `latentopt zoo add`."""
 
 
 _KIND = Kind("coded file", (".lo",), becomes=".png")
+_BATCH_OPTIONS = ("jobs", "engine", "scheduler", "json", "no_clobber", "max_pixels")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +80,7 @@ def _is_clip(path: Path, args: argparse.Namespace) -> bool:
 
 def _decode_clip(path: Path, args: argparse.Namespace) -> int:
     """0, or 1 where the file ends early: what it holds is written, and stderr says so."""
-    arguments.refuse(args, ("jobs", "json", "no_clobber", "max_pixels"), "for image codecs")
+    arguments.refuse(args, _BATCH_OPTIONS, "for image codecs")
     check_output(args.output, [path, args.weights], folder=True)
     check_clip(args.output)
     if not is_video(path):

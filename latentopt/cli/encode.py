@@ -26,7 +26,7 @@ is named, the others are coded, and the exit code is 1."""
 
 
 _KIND = Kind("image or clip", IMAGE_SUFFIXES, becomes=".lo")
-_BATCH_OPTIONS = ("jobs", "json", "no_clobber", "versus_plain", "max_pixels")
+_BATCH_OPTIONS = ("jobs", "engine", "scheduler", "json", "no_clobber", "versus_plain", "max_pixels")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

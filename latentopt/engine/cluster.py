@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from latentopt.engine.flow import AHEAD, flow
 from latentopt.engine.processes import fair_threads
 from latentopt.engine.station import Make, Work, perform
+from latentopt.engine.window import AHEAD, flow
 from latentopt.errors import InputError
 from latentopt.extras import need
 

@@ -8,8 +8,8 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from latentopt.engine.flow import AHEAD, flow
 from latentopt.engine.station import Make, Work, perform
+from latentopt.engine.window import AHEAD, flow
 from latentopt.errors import InputError
 
 T = TypeVar("T")

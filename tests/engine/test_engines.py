@@ -11,8 +11,8 @@ from support.tasks import Deadly, Squaring, failing
 
 from latentopt import engine
 from latentopt.engine import LOCAL, station
-from latentopt.engine.flow import AHEAD
 from latentopt.engine.processes import Processes, fair_threads, processors
+from latentopt.engine.window import AHEAD
 from latentopt.errors import InputError
 
 __all__ = ["cluster"]
