@@ -1,6 +1,6 @@
 """Rows lost, doubled or measured twice where clients and workers are killed as they go.
 
-Run: python scripts/kills.py [--kills 20] [--images 40]
+Run: python scripts/kills.py [--kills 20] [--images 24]
 A cluster of two workers; `encode` and `bdrate` in turn, of which the client or a worker is killed
 as soon as it has kept another row, and which then goes on. In the end both run undisturbed.
 """
@@ -145,7 +145,7 @@ def _of_csv(file: Path) -> list[tuple[str, ...]]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--images", type=int, default=40)
+    parser.add_argument("--images", type=int, default=24)
     parser.add_argument("--data", default="clic2020", help="photographs (default: clic2020)")
     return parser.parse_args()
 

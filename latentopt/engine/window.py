@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from queue import SimpleQueue
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,9 +18,12 @@ class Future(Protocol):
         """Have a function called with this, once there is a result."""
 
 
+F = TypeVar("F", bound=Future)
+
+
 def flow(
-    submit: Callable[[T], Future],
-    collect: Callable[[Sequence[Future]], Iterable[R]],
+    submit: Callable[[T], F],
+    collect: Callable[[Sequence[F]], Iterable[R]],
     tasks: Iterable[T],
     window: Callable[[], int],
 ) -> Iterator[tuple[T, R]]:
@@ -32,8 +35,8 @@ def flow(
         tasks: taken as there is room for them.
         window: how many may be under way, at that time.
     """
-    done: SimpleQueue[Future] = SimpleQueue()
-    waiting: dict[Future, T] = {}
+    done: SimpleQueue[Any] = SimpleQueue()  # of F
+    waiting: dict[F, T] = {}
 
     def come() -> Iterator[tuple[T, R]]:
         futures = [done.get()]
