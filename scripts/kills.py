@@ -6,6 +6,7 @@ as soon as it has kept another row, and which then goes on. In the end both run 
 """
 
 import argparse
+import logging
 import os
 import random
 import signal
@@ -64,7 +65,11 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0
+            n_workers=2,
+            threads_per_worker=1,
+            dashboard_address=None,
+            memory_limit=0,
+            silence_logs=logging.CRITICAL + 1,
         ) as cluster,
         Client(cluster) as client,
     ):

@@ -1,7 +1,8 @@
 """Images a second with one process and with two, of this machine's own and of a Dask cluster.
 
 Run: python scripts/throughput.py [--images 24] [--rounds 3]
-Engines take turns, so that what else the machine does falls on all; models are loaded before.
+Engines take turns, so that what else the machine does falls on all; models are loaded before. CPU
+time, of all processes, says what an engine costs whatever else the machine does.
 """
 
 import argparse
@@ -9,9 +10,11 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import psutil
 import torch
 from common import run
 
@@ -51,12 +54,24 @@ def main() -> None:
         running = {name: opened.enter_context(engine) for name, engine in engines.items()}
         rates = _rates(running, make, tasks, args.rounds)
     for name, found in rates.items():
-        each = ", ".join(f"{rate:.2f}" for rate in found)
-        print(f"{name:>12} {statistics.median(found):6.2f} images a second ({each})")
+        cost = statistics.median(found.cpu_s)
+        each = ", ".join(f"{rate:.2f}" for rate in found.a_second)
+        print(f"{name:>12} {each} images a second; {cost:.3f} CPU s an image")
     for count in (1, 2):
-        pairs = zip(rates[f"processes:{count}"], rates[f"dask:{count}"])
-        overhead = statistics.median(100 * (own / dask - 1) for own, dask in pairs)
-        print(f"dask:{count} takes {overhead:+.1f} % of the time of processes:{count} more")
+        own, dask = rates[f"processes:{count}"], rates[f"dask:{count}"]
+        time_ = statistics.median(100 * (a / b - 1) for a, b in zip(own.a_second, dask.a_second))
+        cpu = 100 * (statistics.median(dask.cpu_s) / statistics.median(own.cpu_s) - 1)
+        print(f"dask:{count} against processes:{count}: {time_:+.1f} % time, {cpu:+.1f} % CPU time")
+
+
+@dataclass
+class Rates:
+    """Of an engine, round by round."""
+
+    a_second: list[float] = field(default_factory=list)
+    """Images."""
+    cpu_s: list[float] = field(default_factory=list)
+    """For each image, of this process and of all that it started."""
 
 
 def _rates(
@@ -64,19 +79,27 @@ def _rates(
     make: Callable[[], Callable[[Task], int]],
     tasks: Sequence[Task],
     rounds: int,
-) -> dict[str, list[float]]:
-    """Images a second of each engine, round by round."""
-    rates: dict[str, list[float]] = {name: [] for name in running}
+) -> dict[str, Rates]:
+    """What each engine takes for the same tasks."""
+    rates = {name: Rates() for name in running}
     totals = set()
     for engine in running.values():
         list(engine.run(make, tasks[:4]))
     for _ in range(rounds):
         for name, engine in running.items():
-            began = time.perf_counter()
+            began, used = time.perf_counter(), _cpu_s()
             totals.add(sum(size for _, size in engine.run(make, tasks)))
-            rates[name].append(len(tasks) / (time.perf_counter() - began))
+            rates[name].a_second.append(len(tasks) / (time.perf_counter() - began))
+            rates[name].cpu_s.append((_cpu_s() - used) / len(tasks))
     assert len(totals) == 1, "engines differ in what they write"
     return rates
+
+
+def _cpu_s() -> float:
+    """Of this process and of all below it."""
+    own = psutil.Process()
+    times = [process.cpu_times() for process in (own, *own.children(recursive=True))]
+    return float(sum(spent.user + spent.system for spent in times))
 
 
 def _arguments() -> argparse.Namespace:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-_PATIENCE_S = 30.0  # for a scheduler, and for its first worker
+_PATIENCE_S = 60.0  # for a scheduler, and for its first worker
 _FRESH_S = 2.0  # how long a count of workers is believed
 
 
