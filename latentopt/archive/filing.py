@@ -85,7 +85,7 @@ def file_all(
 ) -> Tally:
     """Code what the manifest does not have yet; ``say`` is told each row that comes to it.
 
-    Files and results are held while they are coded; of all others some 70 bytes each are kept.
+    Files and results are held while they are coded; of all others two numbers each are kept.
 
     Raises:
         InputError: a source or the manifest cannot be read, or outputs cannot be seen from here.
