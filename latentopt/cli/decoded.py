@@ -14,7 +14,8 @@ from latentopt.codec.native_files import Label
 from latentopt.codec.recipe import Recipe
 from latentopt.codec.wrap import wrap_image
 from latentopt.errors import MapError
-from latentopt.media.images import png_bytes
+from latentopt.media.checksum import pixels_sha256
+from latentopt.media.images import png_bytes, to_uint8
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Decoded:
     width: int
     height: int
     seconds: float
+    pixels: str
+    """Checksum of the image, whatever file it is in."""
     lost: str | None = None
     """What is wrong with the map after those that the image was decoded from, if anything is."""
 
@@ -111,4 +114,5 @@ def _timed(codec: Codec, data: bytes, maps: int | None = None) -> Decoded:
     started = perf_counter()
     x_hat = codec.load_bytes(data, maps) if maps else codec.load_bytes(data)  # (1, 3, H, W)
     seconds = perf_counter() - started
-    return Decoded(png_bytes(x_hat), x_hat.shape[-1], x_hat.shape[-2], seconds)
+    pixels = pixels_sha256(to_uint8(x_hat).cpu())
+    return Decoded(png_bytes(x_hat), x_hat.shape[-1], x_hat.shape[-2], seconds, pixels)

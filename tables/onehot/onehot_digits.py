@@ -28,7 +28,6 @@ class Digits(Cuts):
 
     name = "onehot_digits"
     medium = None
-    alone = True
     drawn = f"the first {_DIGITS} digits of MNIST's test set, on one sheet"
     title = "Digits: streams of feature maps, cut"
     source = f"{SOURCE}, Figures 3a and 3b, whose curves have no numbers"

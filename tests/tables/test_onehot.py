@@ -113,4 +113,5 @@ def test_a_codec_is_trained_and_exported(tmp_path: Path, monkeypatch: pytest.Mon
     model = latentopt.zoo.load("tiny-ohm", weights=tmp_path / "w.safetensors")
     trained = train.trained("mnist-ohm-0-a", tmp_path)
     for name, value in trained.state_dict().items():
-        torch.testing.assert_close(model.state_dict()[name], value, atol=0.01, rtol=0.02)
+        error = (model.state_dict()[name] - value).abs().max()
+        assert float(error) <= float(value.abs().max()) / 100, name  # of storage in eight bits
