@@ -1,0 +1,168 @@
+"""Train a codec that sends samples: `python -m tables.sampling.codecs.train tiny-pln 3`.
+
+CODEC.toml beside this file says how. At every check the state goes to RUNS/CODEC-Q.pt, and a run
+that finds one goes on from it; RUNS/CODEC-Q.best.pt has the weights with the lowest validation
+loss, and RUNS/CODEC-Q.csv the log. `--export` writes the best weights into the package, small.
+"""
+
+import argparse
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from latentopt import zoo
+from latentopt.adapters.variational_net import GammaPln, MirrorDeconv, Normal, Output, Pln, Vae
+from latentopt.errors import InputError, LatentoptError
+from latentopt.training import Loop, Options, Photographs, Task, WarmCosine, split
+from latentopt.training.elbo import BetaElbo
+from tables.common.places import LAB
+
+FOLDER = Path(__file__).parent
+RUNS = Path("runs")
+KINDS: Mapping[str, type[Vae]] = {"vae": Vae, "pln": Pln, "gamma-pln": GammaPln}
+
+FACTORS = (("log_gamma", 40.0), ("h_", 4.0), ("", 1.0))
+"""Of the learning rate, by how names begin: transforms are trained already, level 2 is not, and the
+likelihood's scale is one number, which the others wait for."""
+HELD_OUT_BATCHES, HELD_OUT_CROP = 3, 256
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of one quality of a codec, as in its TOML file, whose common values it may override."""
+
+    architecture: str
+    beta: float
+    widths: Mapping[str, int]
+    steps: int
+    warmup: int
+    beta_warmup: int
+    learning_rate: float
+    crop: int
+    batch: int
+    seed: int
+    start: tuple[str, int] | None = None
+    """Codec and quality whose best weights are where training starts."""
+    donor: tuple[str, int] | None = None
+    """A hyperprior of the zoo whose transforms are."""
+    power: float = 2.0
+    """See :meth:`Normal.combined`."""
+
+    @staticmethod
+    def of(codec: str, quality: int) -> "Settings":
+        """From the codec's file; InputError where there is none."""
+        path = FOLDER / f"{codec}.toml"
+        if not path.is_file():
+            known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
+            raise InputError(f"unknown codec {codec!r}: choose {known}")
+        common = tomllib.loads(path.read_text())
+        own = common.pop("quality").get(str(quality))
+        if own is None:
+            raise InputError(f"{codec} has no quality {quality}")
+        return Settings(**(common | own))
+
+    def model(self, runs: Path, batch: Tensor) -> Vae:
+        """As training begins; ``batch`` shows what its latents are like."""
+        torch.manual_seed(self.seed)
+        model = KINDS[self.architecture](**self.widths)
+        if self.start:
+            model.load_state_dict(best(*self.start, runs))
+        elif self.donor:
+            inherit_transforms(model, zoo.load(*self.donor), batch)
+        if isinstance(model, Pln):
+            model.power = self.power
+        return model
+
+
+def best(codec: str, quality: int, runs: Path) -> dict[str, Tensor]:
+    """The best weights so far; InputError where it was not trained."""
+    path = runs / f"{codec}-{quality}.best.pt"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; python -m tables.sampling.codecs.train {codec}")
+    state: dict[str, Tensor] = torch.load(path, weights_only=True)["model"]
+    return state
+
+
+@torch.no_grad()
+def inherit_transforms(model: Vae, donor: nn.Module, batch: Tensor) -> None:
+    """Take a hyperprior's transforms, of whose channels those that vary most are kept.
+
+    Spreads begin as that of the noise that the donor was trained with, and the prior of level 1
+    as what the latent is like on average.
+    """
+    latent = donor.get_submodule("g_a")(batch)
+    half = model.typical.numel()
+    keep = latent.std(dim=(0, 2, 3)).argsort(descending=True)[:half]
+    own, theirs = model.state_dict(), donor.state_dict()
+    for name, value in theirs.items():
+        if name.startswith(("g_a.", "g_s.")) and own[name].shape == value.shape:
+            own[name].copy_(value)
+    own["g_a.6.weight"].mul_(0.01)[:half] = theirs["g_a.6.weight"][keep]
+    own["g_a.6.bias"][:half] = theirs["g_a.6.bias"][keep]
+    own["g_a.6.bias"][half:] = -1.24  # log √(1/12)
+    own["g_s.0.weight"].copy_(theirs["g_s.0.weight"][keep])
+    if isinstance(model, Pln):
+        own["h_s.4.weight"].mul_(0.1)
+        own["h_s.4.bias"][:half] = latent.mean(dim=(0, 2, 3))[keep]
+        own["h_s.4.bias"][half:] = latent.std(dim=(0, 2, 3))[keep].log()
+    model.load_state_dict(own)
+
+
+def adam(model: nn.Module) -> torch.optim.Optimizer:
+    """Adam, with a learning rate for each part of the network."""
+    groups: dict[float, list[nn.Parameter]] = {factor: [] for _, factor in FACTORS}
+    for name, parameter in model.named_parameters():
+        factor = next(factor for start, factor in FACTORS if name.startswith(start))
+        groups[factor] += [parameter] if parameter.requires_grad else []
+    made = [{"params": own, "factor": factor} for factor, own in groups.items() if own]
+    return torch.optim.Adam(made)
+
+
+def loop(codec: str, quality: int, data: Path, runs: Path) -> Loop[Output, Tensor]:
+    """The training of a codec, begun or gone on with."""
+    own = Settings.of(codec, quality)
+    files, kept = split(list(data.glob("*.png")))
+    source, loss = Photographs(files, own.crop, own.batch, own.seed), BetaElbo(own.beta, own.beta_warmup)
+    shown = Photographs(kept, HELD_OUT_CROP, 4, seed=7)
+    task = Task(
+        model=own.model(runs, source.batch(0)),
+        loss=loss,
+        data=source,
+        held_out=[shown.batch(step) for step in range(HELD_OUT_BATCHES)],
+        optimizer=adam,
+        schedule=WarmCosine(own.learning_rate, own.warmup, own.steps),
+        before_step=loss.before_step,
+    )
+    return Loop(task, runs / f"{codec}-{quality}.pt", Options(seed=own.seed, autocast=None))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("codec")
+    parser.add_argument("qualities", nargs="+", type=int)
+    parser.add_argument("--data", type=Path, default=LAB / "data" / "clic")
+    parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument("--check-every", type=int, default=200, help="steps")
+    parser.add_argument("--until", type=int, help="stop after so many steps; go on another time")
+    args = parser.parse_args(argv)
+    args.runs.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    try:
+        for quality in args.qualities:
+            own = Settings.of(args.codec, quality)
+            loop(args.codec, quality, args.data, args.runs).train(
+                min(own.steps, args.until or own.steps), args.check_every
+            )
+    except LatentoptError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
