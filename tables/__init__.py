@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tables.common.experiment import Experiment
 
-PAPERS = ("latent_shift", "universal")
+PAPERS = ("latent_shift", "universal", "sampling")
 
 
 def files() -> dict[str, str]:

@@ -95,6 +95,15 @@ def mirrored(x: Tensor, margin: int) -> Tensor:
     return pad(x, [margin] * 4, mode)
 
 
+class Unit(nn.Module):
+    """What spread an encoder commonly gives each channel: both sides then know what to expect."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.spread: Tensor
+        self.register_buffer("spread", torch.ones(channels))
+
+
 class Vae(CompressionModel):
     """One level: a latent whose prior is N(0, 1).
 
@@ -116,8 +125,7 @@ class Vae(CompressionModel):
             *(GDN(N, inverse=True), MirrorDeconv(N, N), GDN(N, inverse=True), MirrorDeconv(N, 3)),
         )
         self.log_gamma = nn.Parameter(torch.zeros(()), requires_grad=False)
-        self.typical: Tensor
-        self.register_buffer("typical", torch.ones(F))
+        self.unit = Unit(F)
 
     @property
     def downsampling_factor(self) -> int:
@@ -171,8 +179,7 @@ class Pln(Vae):
             *(MirrorDeconv(G, M), nn.LeakyReLU(SLOPE), MirrorDeconv(M, M)),
             *(nn.LeakyReLU(SLOPE), MirrorConv(M, 2 * F, 3, 1)),
         )
-        self.typical2: Tensor
-        self.register_buffer("typical2", torch.ones(G))
+        self.unit2 = Unit(G)
 
     @property
     def downsampling_factor(self) -> int:

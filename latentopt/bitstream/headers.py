@@ -15,6 +15,7 @@ SAMPLE = "sample"
 SAMPLERS = (
     *("layered", "uniform", "astar", "ordered", "importance"),
     *("rejection", "budget", "poisson", "greedy", "adaptive", "is-gs", "mixed"),
+    "mixed-uniform",
 )
 """Coders of samples, in the order of their number in the bitstream."""
 VERSIONS = (1, 2)

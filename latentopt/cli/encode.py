@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from latentopt.cli import arguments, batch, model, native, recipe, targets
+from latentopt.cli import arguments, batch, model, native, recipe, samples, targets
 from latentopt.cli.outputs import check_output
 from latentopt.cli.progress import progress
 from latentopt.cli.recipe import CLIP_OPTIONS
@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     targets.settle(args)
     model.settle(args, args.inputs[0])
     native.check(args)
+    samples.settle(args)
     recipe.check(args)
     from latentopt import zoo
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentopt.cli import model, native
+from latentopt.cli import model, native, samples
 from latentopt.cli.coded import is_video, naming, opened, recipe_for
 from latentopt.cli.described import Described, describe_image
 from latentopt.cli.outputs import check_output, check_png
@@ -34,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("file", type=Path, metavar="F", help="file that encode wrote, or -")
     add("--plot", type=Path, metavar="P.png", help="PNG to write: where in the image the bits went")
+    original = "the image that was encoded: say what its samples cost above their information"
+    add("--original", type=Path, metavar="IMAGE", help=original)
     add("--json", action="store_true", help="print JSON: docs/reference/json.md")
     model.add_reader_arguments(parser)
 
@@ -54,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
             codec = model.image_codec_for(settled, stage, container, recipe)
             stage("decoding")
             explanation = codec.explain_bytes(data)
+        above = samples.overhead(codec, args.original, explanation) if args.original else ""
         if args.plot:
             from latentopt.bench.plots import plot_bits
 
@@ -63,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({**describe_image(job.name, data), "latents": latents}, indent=2))
     else:
         print(f"{job.name}: {explanation}")
+        print(f"\nabove KL:\n{above}" if above else "", end="\n" if above else "")
     return 0
 
 

@@ -20,6 +20,7 @@ DITHERED = ("all", "main", "side")
 SAMPLERS = (
     *("layered", "uniform", "astar", "ordered", "importance"),
     *("rejection", "budget", "poisson", "greedy", "adaptive", "is-gs", "mixed"),
+    "mixed-uniform",
 )
 PRESETS = ("paper", "plain", "fast", "default", "slow", "best")
 NATIVE_PRESETS = PRESETS[2:]

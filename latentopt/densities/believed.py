@@ -7,7 +7,7 @@ import numpy as np
 from latentopt.densities.base import Floats
 from latentopt.densities.scale import GaussianDensity
 
-RATIOS = np.geomspace(0.04, 64.0, 64)
+RATIOS = np.geomspace(0.04, 4096.0, 96)
 """Of a prior's spread to what an encoder commonly leaves open: what levels stand for."""
 
 

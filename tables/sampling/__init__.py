@@ -1,1 +1,6 @@
-"""Compression without quantization (Flamich 2019): its models, coders, tables and figures."""
+"""Tables and figures of "Compression without Quantization" (Flamich 2019).
+
+`codecs` has its models, and how they are trained; `common` what the tables share.
+"""
+
+PAPER = "Flamich, Compression without Quantization (2019)"

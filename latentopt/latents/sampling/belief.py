@@ -8,7 +8,8 @@ import numpy as np
 from latentopt.densities import BelievedDensity, Density, Floats
 from latentopt.latents.sampling.staircase import Steps
 
-_FINEST = 64.0
+_FINEST, _FINER = 64.0, 1024.0
+_LESS = 1.3  # what elements of tiny-pln have, to a third
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,17 @@ class Belief:
 
     @cached_property
     def information(self) -> Floats:
-        """(levels,) bits that an element is expected to have, were all Gaussian."""
-        spreads = self.density.spreads
-        wide = self.posteriors if self.noise else np.ones_like(spreads)
-        bits = 0.5 * np.log2(1 + np.square(spreads / wide))
-        return np.maximum(np.ceil(bits * _FINEST), 1) / _FINEST
+        """(levels,) bits that an element is expected to have.
+
+        Were all Gaussian, it were those of a Gaussian channel. Codecs that are trained for samples
+        leave alone what is not worth its bits: of little there is less still.
+        """
+        if self.noise:
+            bits = 0.5 * np.log2(1 + np.square(self.density.spreads / self.posteriors))
+            return np.maximum(np.ceil(bits * _FINEST), 1) / _FINEST
+        bits = 0.5 * np.log2(1 + np.square(self.density.spreads))
+        bits = np.minimum(bits, _LESS * np.square(bits))
+        return np.maximum(np.ceil(bits * _FINER), 1) / _FINER
 
     @property
     def priors(self) -> Floats:

@@ -84,7 +84,8 @@ MAKERS: Mapping[str, Callable[[Belief], Sampler]] = {
     "greedy": ShardCoder,
     "adaptive": GroupCoder,
     "is-gs": ShardCoder,
-    "mixed": MixedCoder,
+    "mixed": partial(MixedCoder, gaussian_widths()),
+    "mixed-uniform": partial(MixedCoder, uniform_widths()),
 }
 """By the names that :data:`latentopt.bitstream.headers.SAMPLERS` has."""
 

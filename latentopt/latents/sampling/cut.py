@@ -23,7 +23,7 @@ class Cut:
 
     @staticmethod
     def of(information: Floats, size: float) -> "Cut":
-        """Of elements (n,) that are expected to have so many bits, multiples of 1/64.
+        """Of elements (n,) that are expected to have so many bits, multiples of 1/1024.
 
         Args:
             size: bits of a block; 0: each element is one.
@@ -34,7 +34,7 @@ class Cut:
         starts = np.flatnonzero(is_first)
         bits = np.add.reduceat(information, starts) if len(starts) else information
         rank = np.frexp(np.square(bits * _FINEST))[1].astype(np.int64) - 1
-        return Cut(starts, np.cumsum(is_first) - 1, rank)
+        return Cut(starts, np.cumsum(is_first) - 1, np.maximum(rank, 0))
 
     @staticmethod
     def of_sizes(sizes: Ints64) -> "Cut":

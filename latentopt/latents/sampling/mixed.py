@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder
 from latentopt.densities import Floats
 from latentopt.latents.sampling.belief import Belief
-from latentopt.latents.sampling.blocks import KINDS, BlockCoder, Blocked
+from latentopt.latents.sampling.blocks import FEW, BlockCoder, Blocked
 from latentopt.latents.sampling.cut import Ints64
 from latentopt.latents.sampling.drawn import Drawn
-from latentopt.latents.sampling.layers import LayerCoder, Layered, gaussian_widths
+from latentopt.latents.sampling.layers import LayerCoder, Layered
 from latentopt.latents.sampling.posterior import Normals
 from latentopt.latents.sampling.staircase import Levels
 
@@ -56,12 +56,11 @@ class Mixed:
 
 
 class MixedCoder:
-    """Samples by ordered random coding, and by layers."""
+    """Samples by ordered random coding of small blocks, and by layers of these widths (256,)."""
 
-    def __init__(self, belief: Belief):
-        ordered = next(kind for kind in KINDS if kind.name == "ordered")
+    def __init__(self, widths: Floats, belief: Belief):
         self._busy = belief.information >= BUSY  # (levels,)
-        self._blocks, self._layers = BlockCoder(ordered, belief), LayerCoder(belief, gaussian_widths())
+        self._blocks, self._layers = BlockCoder(FEW, belief), LayerCoder(belief, widths)
 
     def send(self, levels: Levels, places: Ints64, target: Normals, drawn: Drawn) -> Mixed:
         """See :class:`latentopt.latents.sampling.Sampler`."""

@@ -16,20 +16,22 @@ import torch
 from torch import Tensor, nn
 
 from latentopt import zoo
-from latentopt.adapters.variational_net import GammaPln, MirrorDeconv, Normal, Output, Pln, Vae
+from latentopt.adapters.variational_net import Normal, Output, Pln, Vae
 from latentopt.errors import InputError, LatentoptError
 from latentopt.training import Loop, Options, Photographs, Task, WarmCosine, split
 from latentopt.training.elbo import BetaElbo
+from latentopt.zoo.architectures import SAMPLED
+from latentopt.zoo.embedded import EMBEDDED, write_embedded
 from tables.common.places import LAB
 
 FOLDER = Path(__file__).parent
 RUNS = Path("runs")
-KINDS: Mapping[str, type[Vae]] = {"vae": Vae, "pln": Pln, "gamma-pln": GammaPln}
 
 FACTORS = (("log_gamma", 40.0), ("h_", 4.0), ("", 1.0))
 """Of the learning rate, by how names begin: transforms are trained already, level 2 is not, and the
 likelihood's scale is one number, which the others wait for."""
 HELD_OUT_BATCHES, HELD_OUT_CROP = 3, 256
+UNIT_BATCHES = 8
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Settings:
     """A hyperprior of the zoo whose transforms are."""
     power: float = 2.0
     """See :meth:`Normal.combined`."""
+    half: Sequence[str] = ("g_s",)
+    """Networks that are exported in half precision, the others in eight bits."""
 
     @staticmethod
     def of(codec: str, quality: int) -> "Settings":
@@ -69,7 +73,7 @@ class Settings:
     def model(self, runs: Path, batch: Tensor) -> Vae:
         """As training begins; ``batch`` shows what its latents are like."""
         torch.manual_seed(self.seed)
-        model = KINDS[self.architecture](**self.widths)
+        model = SAMPLED[self.architecture](**self.widths)
         if self.start:
             model.load_state_dict(best(*self.start, runs))
         elif self.donor:
@@ -96,7 +100,7 @@ def inherit_transforms(model: Vae, donor: nn.Module, batch: Tensor) -> None:
     as what the latent is like on average.
     """
     latent = donor.get_submodule("g_a")(batch)
-    half = model.typical.numel()
+    half = len(model.unit.spread)
     keep = latent.std(dim=(0, 2, 3)).argsort(descending=True)[:half]
     own, theirs = model.state_dict(), donor.state_dict()
     for name, value in theirs.items():
@@ -141,6 +145,45 @@ def loop(codec: str, quality: int, data: Path, runs: Path) -> Loop[Output, Tenso
     return Loop(task, runs / f"{codec}-{quality}.pt", Options(seed=own.seed, autocast=None))
 
 
+@torch.no_grad()
+def measure_units(model: Vae, source: Photographs) -> None:
+    """Note what spreads the encoder commonly leaves open, the geometric mean of each channel."""
+    batches = [Normal.of(model.g_a(source.batch(step))) for step in range(UNIT_BATCHES)]
+    model.unit.spread.copy_(_common(batches))
+    if isinstance(model, Pln):
+        model.unit2.spread.copy_(_common([Normal.of(model.h_a(one.mean)) for one in batches]))
+
+
+def _common(found: Sequence[Normal]) -> Tensor:
+    return torch.stack([one.spread.log().mean(dim=(0, 2, 3)) for one in found]).mean(0).exp()
+
+
+def export(codec: str, quality: int, data: Path, runs: Path) -> None:
+    """Write the best weights so far into the package, with how they were made."""
+    own, state = Settings.of(codec, quality), best(codec, quality, runs)
+    model = SAMPLED[own.architecture].from_state_dict(state).eval()
+    assert isinstance(model, Vae)
+    files, _ = split(list(data.glob("*.png")))
+    measure_units(model, Photographs(files, HELD_OUT_CROP, 4, own.seed))
+    made = {
+        "architecture": own.architecture,
+        "quality": quality,
+        "beta": own.beta,
+        "steps": own.steps,
+        "start": "-".join(map(str, own.start or own.donor or ["random"])),
+    }
+    path = EMBEDDED.file(codec, quality)
+    write_embedded(model, path, {key: str(value) for key, value in made.items()}, own.half)
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+
+
+def train(args: argparse.Namespace, quality: int) -> None:
+    """Go on with a codec's training, to its end or as far as was asked."""
+    steps = Settings.of(args.codec, quality).steps
+    own = loop(args.codec, quality, args.data, args.runs)
+    own.train(min(steps, args.until or steps), args.check_every)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("codec")
@@ -148,16 +191,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=LAB / "data" / "clic")
     parser.add_argument("--runs", type=Path, default=RUNS)
     parser.add_argument("--check-every", type=int, default=200, help="steps")
+    parser.add_argument("--export", action="store_true", help="write the best weights, no training")
     parser.add_argument("--until", type=int, help="stop after so many steps; go on another time")
     args = parser.parse_args(argv)
     args.runs.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     try:
         for quality in args.qualities:
-            own = Settings.of(args.codec, quality)
-            loop(args.codec, quality, args.data, args.runs).train(
-                min(own.steps, args.until or own.steps), args.check_every
-            )
+            if args.export:
+                export(args.codec, quality, args.data, args.runs)
+            else:
+                train(args, quality)
     except LatentoptError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
