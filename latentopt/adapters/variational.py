@@ -53,7 +53,9 @@ class VariationalAdapter(Adapter):
 
     def analysis(self, x: Tensor) -> Tensor:
         """Means of level 1, for images (B, 3, H, W)."""
-        return self._analysis(self.model, x) if self._analysis else _both(self.model, x).chunk(2, 1)[0]
+        return (
+            self._analysis(self.model, x) if self._analysis else _both(self.model, x).chunk(2, 1)[0]
+        )
 
     def deeper(self, y: Tensor) -> list[Tensor]:
         """Means of level 2, for those of level 1."""
@@ -72,7 +74,9 @@ class VariationalAdapter(Adapter):
         if depth == 0 and self._is_ladder:
             spread = prior.scaled(self.densities[0].spreads[prior.levels])
             like = found.mean.double()
-            believed = Normal(*(torch.from_numpy(v).reshape(like.shape) for v in (prior.centres, spread)))
+            believed = Normal(
+                *(torch.from_numpy(v).reshape(like.shape) for v in (prior.centres, spread))
+            )
             found = Normal(like, found.spread.double()).combined(believed, self.model.power)
         return Gaussian(*(v.double().cpu().numpy().ravel() for v in (found.mean, found.spread)))
 

@@ -4,7 +4,7 @@
                   │                                                   ▲                       │
                   └─► h_a ─► mean, spread of level 2 ─► z2 ─► h_s ─► prior's mean, spread    g_s
                                                                                               │
-                                                                                              ▼  x_hat
+                                                                                           x_hat
 
 "Compression without Quantization" (Flamich 2019), Figure 3.2; a VAE has no second level. Spreads
 are exponentials of what the networks give, and edges are mirrored.
@@ -70,7 +70,7 @@ class Normal:
 
 
 class MirrorConv(nn.Conv2d):
-    """A convolution that mirrors the picture at its edges, or repeats them where it is too small."""
+    """A convolution that mirrors the picture at its edges, or repeats them where it is small."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = _KERNEL, stride: int = 2):
         super().__init__(inputs, outputs, kernel, stride)

@@ -63,9 +63,7 @@ class SampledEncoder(Encoder):
             of_image = [Normal(one.mean[i : i + 1], one.spread[i : i + 1]) for one in encoded]
             yield self._sent(of_image, grid)
 
-    def _sent(
-        self, encoded: list[Normal], grid: tuple[int, int]
-    ) -> list[tuple[Crossed, Point]]:
+    def _sent(self, encoded: list[Normal], grid: tuple[int, int]) -> list[tuple[Crossed, Point]]:
         sent, above = list[tuple[Crossed, Point]](), list[np.ndarray]()
         for depth, found in reversed(list(enumerate(encoded))):
             walk = self._levels.walk(above, grid)
@@ -94,7 +92,10 @@ def divergences(assembly: Assembly, x: Tensor) -> dict[str, list[float]]:
     targets = encoder.targets(x)
     coded = encoder.encode(x)
     return {
-        name: [of_latent(assembly, d, c.latent, Point(y.ravel())) for c, y in zip(coded[name], targets[d])]
+        name: [
+            of_latent(assembly, d, c.latent, Point(y.ravel()))
+            for c, y in zip(coded[name], targets[d])
+        ]
         for d, name in enumerate(assembly.names)
     }
 

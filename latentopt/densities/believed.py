@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from latentopt.densities.base import Floats
 from latentopt.densities.scale import GaussianDensity
@@ -27,3 +28,9 @@ class BelievedDensity(GaussianDensity):
     def posteriors(self) -> Floats:
         """(levels,) the spread that a posterior is expected to have."""
         return self.scales / np.sqrt(1 + np.square(self.scales))
+
+    def divergence(self, levels: NDArray[np.integer], mean: Floats, spread: Floats) -> Floats:
+        """(n,) KL[N(mean, spread^2) | prior] in bits, of elements (n,)."""
+        ratio, distance = spread / self.scales[levels], mean / self.scales[levels]
+        nats: Floats = 0.5 * (np.square(ratio) + np.square(distance) - 1) - np.log(ratio)
+        return nats / np.log(2)

@@ -50,6 +50,7 @@ _EXPONENTS = (
 """Of Zipf's law for the indices of each rank, fitted to those of Gaussian latents by
 scripts/sampling.py --exponents; higher ranks have the last."""
 
+
 @dataclass(frozen=True)
 class Kind:
     """One of the coders in the picture."""
@@ -58,6 +59,8 @@ class Kind:
     block: float
     """Bits of a block; 0: each element is one."""
     candidates: int = CANDIDATES
+    most: float = np.inf
+    """Elements of a block."""
     is_ordered: bool = True
     """Whether early candidates are likelier to win."""
     is_exact: bool = False
@@ -90,7 +93,7 @@ KINDS = (
     Kind("rejection", 0.0, is_exact=True, greedy=Rejection),
     Kind("poisson", 0.0, is_exact=True, greedy=Arrived),
 )
-FEW = Kind("few", 3.0, candidates=64)
+FEW = Kind("few", 3.0, candidates=64, most=64)
 """Ordered random coding of smaller blocks: sixteen times as fast, for what has few bits at all."""
 
 
@@ -143,7 +146,7 @@ class BlockCoder:
 
     def send(self, levels: Levels, places: Ints64, target: Normals, drawn: Drawn) -> Blocked:
         """A sample of each element's posterior."""
-        cut = Cut.of(self._belief.information[levels], self.kind.block)
+        cut = self._cut(levels)
         posterior = Posterior(self._belief.steps, levels, target.mean, target.spread)
         index = np.full(len(cut.starts), self.kind.candidates)
         can = self.kind.is_within_reach(posterior, cut)
@@ -161,7 +164,7 @@ class BlockCoder:
         self, levels: Levels, places: Ints64, decoder: SymbolDecoder, drawn: Drawn
     ) -> Blocked:
         """The mirror of :meth:`send` and :meth:`Blocked.encode`."""
-        cut = Cut.of(self._belief.information[levels], self.kind.block)
+        cut = self._cut(levels)
         index = np.empty(len(cut.starts), np.int64)
         for rank, own in cut.by_rank():
             index[own] = decoder.run(alphabet(self.kind, rank), len(own))
@@ -172,6 +175,9 @@ class BlockCoder:
     def least_bits(self, levels: int) -> float:
         """None to speak of: blocks of what is all but certain cost next to nothing, and no time."""
         return 0.0
+
+    def _cut(self, levels: Levels) -> Cut:
+        return Cut.of(self._belief.information[levels], self.kind.block, self.kind.most)
 
     def _blocked(
         self,

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder
-from latentopt.densities import Density, Floats
+from latentopt.densities import BelievedDensity, Density, Floats
 from latentopt.errors import BitstreamError, InputError
 from latentopt.latents.channel import Crossed, Gaussian, Kinds, Point
 from latentopt.latents.prior import Prior
@@ -187,6 +187,8 @@ class SampleChannel:
         prior = latent.prior
         own = self._normals(target, np.arange(len(prior.levels)), prior)
         levels = prior.levels.astype(np.int64)
+        if isinstance(self.density, BelievedDensity):
+            return self.density.divergence(levels, own.mean, own.spread)
         return Posterior(self._belief.steps, levels, own.mean, own.spread).divergence()
 
     def receive(self, walk: Walk, string: bytes, /) -> SampledLatent:

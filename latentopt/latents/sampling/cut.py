@@ -22,13 +22,15 @@ class Cut:
     rank: Ints64  # (b,) of information: each is worth sqrt(2) of the one before
 
     @staticmethod
-    def of(information: Floats, size: float) -> "Cut":
+    def of(information: Floats, size: float, most: float = np.inf) -> "Cut":
         """Of elements (n,) that are expected to have so many bits, multiples of 1/1024.
 
         Args:
             size: bits of a block; 0: each element is one.
+            most: elements of a block, a power of two.
         """
-        middle = np.cumsum(information) - information / 2  # exact
+        counted = np.maximum(information, size / most)
+        middle = np.cumsum(counted) - counted / 2  # exact
         number = np.floor(middle / size) if size else np.arange(len(information))
         is_first = np.diff(number, prepend=-1.0) != 0
         starts = np.flatnonzero(is_first)

@@ -7,7 +7,6 @@ of an element of several bits, and a multiple of that of one of a hundredth, whi
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder
 from latentopt.densities import Floats
@@ -27,7 +26,8 @@ BUSY = 1.0
 class Mixed:
     """Elements that crossed in either way."""
 
-    is_busy: NDArray[np.bool_]  # (n,)
+    parts: tuple[Ints64, Ints64]
+    """Places of the calm ones, and of the busy ones."""
     calm: Blocked
     busy: Layered
 
@@ -41,8 +41,8 @@ class Mixed:
         return self._placed(self.calm.bits(), self.busy.bits())
 
     def _placed(self, calm: Floats, busy: Floats) -> Floats:
-        placed = np.empty(len(self.is_busy))
-        placed[~self.is_busy], placed[self.is_busy] = calm, busy
+        placed = np.empty(len(calm) + len(busy))
+        placed[self.parts[0]], placed[self.parts[1]] = calm, busy
         return placed
 
     def escaped(self) -> int:
@@ -66,7 +66,7 @@ class MixedCoder:
         """See :class:`latentopt.latents.sampling.Sampler`."""
         calm, busy = self._parts(levels)
         return Mixed(
-            self._busy[levels],
+            (calm, busy),
             self._blocks.send(levels[calm], places[calm], target.at(calm), drawn),
             self._layers.send(levels[busy], places[busy], target.at(busy), drawn),
         )
@@ -77,7 +77,7 @@ class MixedCoder:
         """See :class:`latentopt.latents.sampling.Sampler`."""
         calm, busy = self._parts(levels)
         return Mixed(
-            self._busy[levels],
+            (calm, busy),
             self._blocks.receive(levels[calm], places[calm], decoder, drawn),
             self._layers.receive(levels[busy], places[busy], decoder, drawn),
         )
@@ -87,6 +87,10 @@ class MixedCoder:
         return 0.0
 
     def _parts(self, levels: Levels) -> tuple[Ints64, Ints64]:
-        """Places of those that are all but certain, and of the others."""
+        """Places of those that are all but certain, by level, and of the others.
+
+        By level, so that one which surprises does not take many along that are as expected.
+        """
         is_busy = self._busy[levels]
-        return np.flatnonzero(~is_busy), np.flatnonzero(is_busy)
+        order = np.argsort(levels, kind="stable")
+        return order[~is_busy[order]], np.flatnonzero(is_busy)

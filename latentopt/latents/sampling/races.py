@@ -12,7 +12,6 @@ probability (q/p - L) / e(L), cut to 0 … 1; or by dL/dt = e(L) in time (Arrive
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray

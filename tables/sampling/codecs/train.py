@@ -80,6 +80,9 @@ class Settings:
             inherit_transforms(model, zoo.load(*self.donor), batch)
         if isinstance(model, Pln):
             model.power = self.power
+        if model.log_gamma.requires_grad:
+            with torch.no_grad():  # the best scale of an error is its mean
+                model.log_gamma.copy_((model(batch)["x_hat"] - batch).abs().mean().log())
         return model
 
 
@@ -131,7 +134,10 @@ def loop(codec: str, quality: int, data: Path, runs: Path) -> Loop[Output, Tenso
     """The training of a codec, begun or gone on with."""
     own = Settings.of(codec, quality)
     files, kept = split(list(data.glob("*.png")))
-    source, loss = Photographs(files, own.crop, own.batch, own.seed), BetaElbo(own.beta, own.beta_warmup)
+    source, loss = (
+        Photographs(files, own.crop, own.batch, own.seed),
+        BetaElbo(own.beta, own.beta_warmup),
+    )
     shown = Photographs(kept, HELD_OUT_CROP, 4, seed=7)
     task = Task(
         model=own.model(runs, source.batch(0)),
