@@ -208,7 +208,7 @@ def test_the_embedded_ones(name: str, tmp_path: Path, capsys: pytest.CaptureFixt
     assert run(*argv, "--sampler", "is-gs", "--seed", 5) == 0
     assert run("decode", file, "-o", decoded) == 0
     capsys.readouterr()
-    assert run("explain", file, "--original", image) == 0
+    assert run("explain", file, "--against", image) == 0
     text = capsys.readouterr().out
     assert "is-gs, spread 1.0, seed 5" in text and "above KL" in text and "side latent:" in text
     assert run(*argv, "--quant", "hex") == 2
@@ -220,7 +220,7 @@ def test_another_image_is_no_original(tmp_path: Path, capsys: pytest.CaptureFixt
     write_png(image, photo(64, 64))
     write_png(other, photo(64, 80))
     assert run("encode", image, "-o", file, "--codec", "tiny-pln", "--quality", 1) == 0
-    assert run("explain", file, "--original", other) == 2
+    assert run("explain", file, "--against", other) == 2
     assert "not the file's original" in capsys.readouterr().err
 
 
