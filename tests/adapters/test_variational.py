@@ -215,6 +215,18 @@ def test_the_embedded_ones(name: str, tmp_path: Path, capsys: pytest.CaptureFixt
     assert zoo.qualities(name) == (1, 2, 3, 4)
 
 
+@pytest.mark.parametrize("name", [f"tiny-{family}" for family in SAMPLED[1:]])
+def test_each_quality_has_learned(name: str) -> None:
+    x, last = photo(256, 256), (0.0, 0.0)
+    for quality in zoo.qualities(name):
+        found = zoo.load(name, quality)
+        codec = latentopt.wrap(found, spread=1.0)
+        data = codec.save_bytes(x)
+        psnr = float(-10 * torch.log10((codec.load_bytes(data) - x).square().mean()))
+        assert (len(data), psnr) > last and psnr > last[1], (quality, psnr)
+        last = len(data), psnr
+
+
 def test_another_image_is_no_original(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image, other, file = (tmp_path / n for n in ("x.png", "z.png", "x.lo"))
     write_png(image, photo(64, 64))
