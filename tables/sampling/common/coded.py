@@ -12,7 +12,7 @@ from latentopt.media.images import to_uint8
 from latentopt.media.quality import ms_ssim, psnr_db
 from tables.common.probes import Measure, Probe
 
-SAMPLERS = ("mixed-uniform", "layered", "astar", "is-gs")
+SAMPLERS = ("mixed-uniform", "layered", "is-gs")
 OF_FILE = ("bpp", "psnr_db", "ms_ssim", "encode_s", "decode_s")
 OF_SAMPLES = ("kl_bpp", "second_bpp", "theory_bpp")
 """KL of all levels, of the second, and KL + 2 log2(KL + 1) bits an image."""
