@@ -79,11 +79,12 @@ def test_training_goes_on_from_other_weights(tmp_path: Path) -> None:
 
 def test_transforms_are_inherited_with_the_channels_that_vary_most() -> None:
     donor, model = zoo.load("tiny-mbt2018-mean", 1), Pln(48, 8, 10, 4)
-    train.inherit_transforms(model, donor, batch := photo(64, 64))
+    train.inherit_transforms(model, donor, batch := photo(256, 256))
     latent = donor.g_a(batch)
     keep = latent.std(dim=(0, 2, 3)).argsort(descending=True)[:10]
     mean = model.g_a(batch)[:, :10]
-    torch.testing.assert_close(mean[..., 1:-1, 1:-1], latent[:, keep][..., 1:-1, 1:-1])
+    inner = ..., slice(5, -5), slice(5, -5)  # where no edge is seen
+    torch.testing.assert_close(mean[inner], latent[:, keep][inner], atol=1e-4, rtol=1e-4)
 
 
 def test_what_is_measured_of_a_file() -> None:
