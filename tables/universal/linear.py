@@ -1,12 +1,12 @@
 """Figures 5 and 6, the linear model: rounding (Q), dither (UQ), and soft rounding with it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
 from tables.common.experiment import Cell, Experiment, Request, attempt
 from tables.common.harness import RatePoint, bd_rate, means
@@ -52,11 +52,22 @@ PUBLISHED = {
 """Bits per pixel and PSNR of the paper's pages of this model, Figures 7 to 9."""
 
 
+@dataclass(frozen=True)
+class _Load:
+    """Load a trained point; equal, in any process, to what loads the same."""
+
+    curve: str
+    number: int
+
+    def __call__(self) -> nn.Module:
+        return trained(self.curve, self.number)
+
+
 def subject_of(curve: str) -> Subject:
     """Its points that were trained."""
     count = len(Curve.named(curve).lambdas)
     here = [k for k in range(1, count + 1) if (RUNS / f"{curve}-{k}.best.pt").is_file()]
-    points = tuple(RatePoint(f"{curve}-{k}", partial(trained, curve, k)) for k in here)
+    points = tuple(RatePoint(f"{curve}-{k}", _Load(curve, k)) for k in here)
     return Subject(curve, curve, points, architecture="linear", needs=f"needs {RUNS}/{curve}-*")
 
 
