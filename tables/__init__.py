@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tables.common.experiment import Experiment
 
-PAPERS = ("latent_shift", "universal", "onehot")
+PAPERS = ("latent_shift", "universal", "sampling", "onehot")
 
 
 def files() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from latentopt.cli import archive, arguments, batch, model, native, recipe, targets
+from latentopt.cli import archive, arguments, batch, model, native, recipe, samples, targets
 from latentopt.cli.outputs import check_output
 from latentopt.cli.progress import progress
 from latentopt.cli.recipe import CLIP_OPTIONS
@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     targets.settle(args)
     model.settle(args, args.inputs[0])
     native.check(args)
+    samples.settle(args)
     recipe.check(args)
     from latentopt import zoo
 

@@ -7,7 +7,13 @@ from typing import Protocol, Unpack, cast, overload
 import torch
 from torch import Tensor, nn
 
-from latentopt.adapters import Adapter, OneHotAdapter, VideoAdapter, adapter_class
+from latentopt.adapters import (
+    Adapter,
+    OneHotAdapter,
+    VariationalAdapter,
+    VideoAdapter,
+    adapter_class,
+)
 from latentopt.adapters.geometry import check_parts, check_stride
 from latentopt.adapters.still import peeled, still_copy
 from latentopt.bitstream import Header, Identity, Origin
@@ -27,6 +33,7 @@ from latentopt.codec.recipe import (
     of_maps,
     preset_for,
 )
+from latentopt.codec.sampled import as_sampled
 from latentopt.codec.video import VideoCodec
 from latentopt.densities import FactorizedDensity
 from latentopt.encoder import Ahead, Effort
@@ -273,6 +280,8 @@ def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
     """A recipe as it is for one codec, with the codec's own lambda unless it has one."""
     if isinstance(adapter, OneHotAdapter):
         return of_maps(recipe)
+    if isinstance(adapter, VariationalAdapter):
+        return as_sampled(recipe)
     factorized = isinstance(adapter.densities[0], FactorizedDensity)
     fitted = recipe.fitting(adapter.contextual, factorized)
     if len(adapter.densities) == 1:  # without a side latent, whose prior could learn

@@ -1,7 +1,7 @@
 """Channels: how a latent crosses from encoder to decoder."""
 
 from latentopt.latents.adaptive import AdaptiveChannel
-from latentopt.latents.channel import SPLITS, Channel, Coded, Crossed, Point
+from latentopt.latents.channel import SPLITS, Channel, Coded, Crossed, Gaussian, Point
 from latentopt.latents.prior import Ledger, Prior
 from latentopt.latents.progressive import ProgressiveChannel, ProgressiveLatent
 from latentopt.latents.registry import CHANNELS, MakeChannel, make_channel
@@ -16,6 +16,7 @@ __all__ = [
     "Channel",
     "Coded",
     "Crossed",
+    "Gaussian",
     "Ledger",
     "MakeChannel",
     "OfChannels",

@@ -15,6 +15,9 @@ VARIABLE = ("bmshj2018-hyperprior-vbr", "mbt2018-mean-vbr", "mbt2018-vbr")
 OWN = ("tiny-ohm",)
 """Architectures that only latentopt has: that of an embedded codec, by its name."""
 
+SAMPLED = ("vae", "pln", "gamma-pln")
+"""Architectures of latentopt's own, which send samples."""
+
 NUMBERED = (
     "bmshj2018-factorized",
     "bmshj2018-factorized-relu",
@@ -33,7 +36,7 @@ _DATA: dict[str, dict[str, dict[str, str]]] = json.loads(
 URLS: dict[str, dict[str, dict[int, str]]] = {
     name: {metric: {int(q): url for q, url in urls.items()} for metric, urls in metrics.items()}
     for name, metrics in _DATA.items()
-}
+} | {name: {} for name in SAMPLED}
 """Of each architecture, by metric and quality, where its weights are; empty where nowhere."""
 
 ARCHITECTURES = (*URLS, *OWN)

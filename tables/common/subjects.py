@@ -9,7 +9,7 @@ from latentopt import zoo
 from latentopt.errors import InputError
 from latentopt.zoo.catalog import source_of
 from latentopt.zoo.embedded import EMBEDDED
-from latentopt.zoo.names import URLS
+from latentopt.zoo.names import OWN, SAMPLED
 from tables.common.harness import MIN_POINTS, RatePoint, checkpoint_points, quality_points
 from tables.common.places import LAB
 
@@ -80,8 +80,9 @@ def _of_zoo(codec: str) -> Subject:
 
 
 def _tiny() -> Iterator[Subject]:
-    """The codecs that ship with the package, of CompressAI's architectures."""
-    return (_of_zoo(name) for name in EMBEDDED.names() if zoo.family(name) in URLS)
+    """The codecs that ship with the package, but for those of latentopt's own architectures."""
+    found = map(_of_zoo, EMBEDDED.names())
+    return (subject for subject in found if subject.architecture not in (*SAMPLED, *OWN))
 
 
 def _zoo() -> Iterator[Subject]:
