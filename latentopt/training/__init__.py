@@ -8,6 +8,7 @@ from latentopt.training.losses import Coded, RateDistortion
 from latentopt.training.optimizers import soap
 from latentopt.training.photographs import Photographs, split, validation_images
 from latentopt.training.schedules import WarmCosine
+from latentopt.training.spectral import hold_norms, release_norms
 
 __all__ = [
     "Clips",
@@ -22,9 +23,11 @@ __all__ = [
     "Terms",
     "WarmCosine",
     "fit_quantiles",
+    "hold_norms",
     "in_float32",
     "inherit",
     "parameter_groups",
+    "release_norms",
     "soap",
     "split",
     "validation_images",
