@@ -32,6 +32,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def whole(text: str) -> int:
+    """A number of things, at least one."""
+    if not (text.isdecimal() and text.isascii() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
 def names(text: str) -> tuple[str, ...]:
     """What stands between commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
