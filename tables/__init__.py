@@ -5,6 +5,7 @@
     common/        codecs, data, rows, reports: what all share
     latent_shift/  a paper: one small file per table or figure, called as on the command line
     universal/     another
+    gaps/          and another
     figures/       what README and docs show of the rows
     measured/      the rows: one file per kind, data set and codec
 
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tables.common.experiment import Experiment
 
-PAPERS = ("latent_shift", "universal")
+PAPERS = ("latent_shift", "universal", "gaps")
 
 
 def files() -> dict[str, str]:

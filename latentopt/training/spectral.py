@@ -9,7 +9,6 @@ from torch.nn.utils.parametrize import (
     remove_parametrizations,
 )
 
-
 _WARM_UP = 100
 """Power iterations before training: each access to a weight in training mode is one."""
 

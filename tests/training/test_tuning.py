@@ -14,6 +14,7 @@ import latentopt
 from latentopt import Container, InputError, Recipe, zoo
 from latentopt.adapters import with_step
 from latentopt.bench.configs import parse_recipe
+from latentopt.cli import finetune as command
 from latentopt.codec.wrap import wrap_image
 from latentopt.media.images import write_png
 from latentopt.training.tuning import PARTS, Budget, finetune, sent
@@ -253,3 +254,7 @@ def test_what_the_command_refuses(
     video = ("finetune", "--data", home, "--codec", "tiny-ssf2020", "-o", home / "y.safetensors")
     refused("only image codecs of one rate", *video)
     refused("names no file", *base, "--data", home / "none", "-o", home / "y.safetensors")
+
+
+def test_the_command_knows_the_parts() -> None:
+    assert PARTS[1:] == command.PARTS

@@ -77,7 +77,9 @@ def finetune(
     codec = codec.with_lmbda(codec.lmbda)
     tuned = Tuned(codec, parts)
     task = _task(codec, tuned, files, budget)
-    _begin(folder, codec, {"parts": list(tuned.parts), "files": list(map(str, files))}, budget)
+    _begin(
+        folder, codec, {"parts": list(tuned.parts), "files": [file.name for file in files]}, budget
+    )
     loop = Loop(task, folder / _STATE, _options(codec, budget))
     loop.train(budget.steps, budget.steps_a_round)
     best = torch.load(loop.path.with_suffix(".best.pt"), weights_only=True)

@@ -1,4 +1,4 @@
-"""Train a curve and measure its gaps on the way: `python -m tables.gaps.trained.course hyperprior-ste`.
+"""Train a curve, with its gaps on the way: `python -m tables.gaps.trained.course hyperprior-ste`.
 
 As `tables.universal.codecs.train`; at every check a row of gaps, on validation photographs, goes to
 RUNS/CURVE-K.gaps.csv.
