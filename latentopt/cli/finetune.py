@@ -60,7 +60,7 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
     add("--crops", type=arguments.whole, metavar="N", help="coded in each round (default: 64)")
     add("--crop", type=arguments.whole, metavar="N", help="pixels a side (default: 256)")
     add("--batch", type=arguments.whole, metavar="N", help="crops in each step (default: 4)")
-    rate = "the highest (default: 1e-4)"
+    rate = "the highest (default: 3e-5)"
     add("--learning-rate", type=arguments.positive, metavar="R", help=rate)
 
 

@@ -3,7 +3,6 @@
 Weights are made by the command that `LACKING` has, one for each quality, and measured from there.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +18,7 @@ from tables.common.places import LATER, rows_file
 from tables.common.plots import canvas, save
 from tables.common.rows import read_run, recorded, rows_of
 from tables.common.subjects import Subject
+from tables.common.tangent import tangents
 from tables.latent_shift import PAPER
 
 RUNS = Path("runs/tuned")
@@ -63,7 +63,10 @@ def _is_here(codec: str, trained: str, quality: int) -> bool:
 
 
 def measured(codec: str, request: Request) -> dict[str, pd.DataFrame]:
-    """Means of each configuration before and after, over the images that all have."""
+    """Rate and PSNR of each configuration, before and after, over the images that all have.
+
+    By point; what was fine-tuned may have some of them only.
+    """
     data = request.dataset.name
     coded = recorded(request.committed, data, codec)
     later = read_run(rows_file(request.committed, f"{LATER}/presets", data, codec))
@@ -72,45 +75,42 @@ def measured(codec: str, request: Request) -> dict[str, pd.DataFrame]:
         _BEFORE.format(config="default"): later[later["config"] == "default"],
     }
     for trained in dict.fromkeys(way.trained for way in WAYS):
-        configs = [way.config for way in WAYS if way.trained == trained]
-        rows = rows_of(subject_of(codec, trained).shown_in(request), configs, request)
-        for way in WAYS:
-            own = rows[rows["config"] == way.config]
-            if way.trained == trained and own["point"].nunique() >= MIN_POINTS:
-                found[way.words] = own
-    return _on_common_images(found)
+        own = [way for way in WAYS if way.trained == trained]
+        subject = subject_of(codec, trained).shown_in(request)
+        rows = rows_of(subject, [way.config for way in own], request)
+        found |= {way.words: rows[rows["config"] == way.config] for way in own}
+    return _on_common_images({name: rows for name, rows in found.items() if len(rows)})
 
 
 def _on_common_images(found: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     images = set.intersection(*(set(rows["image"]) for rows in found.values()))
     return {
-        name: means(rows[rows["image"].isin(images)]).sort_values("bpp")
+        name: means(rows[rows["image"].isin(images)]).set_index("point").sort_values("bpp")
         for name, rows in found.items()
     }
 
 
 class Finetuned(Experiment):
-    """BD-rates against integers and against `default`, before and after."""
+    """Rate at equal PSNR of each point, against integers and `default` before."""
 
     name = "finetuned"
     title = "decoders trained on what they really get"
     source = f"{PAPER} has none of it: its future work"
     notes = (
-        "BD-rates of bytes written, in PSNR, on the images that all rows have. What `default` "
-        "gains with a decoder trained on integers is what more training gains; the rest is what "
-        "training on its own points adds. Trained on photographs of CLIC.",
+        "Rate at equal PSNR, in percent, by the slope of the curve before at the same quality, as "
+        "in figure4; rows `BD-rate` where all qualities were tuned. Bytes written, of the images "
+        "that all rows have. What `default` gains with a decoder trained on integers is what more "
+        "training gains; the rest is what its own points add. Trained on photographs of CLIC.",
     )
 
     def cells(self, request: Request) -> Iterator[Cell]:
         for codec in CODECS:
             found = measured(codec, request)
-            if len(found) == len({"int", "default"}):
+            if set(found) == {_BEFORE.format(config=config) for config in ("int", "default")}:
                 yield Cell(codec, "against int", note=LACKING)
             for name, own in found.items():
-                row = f"{codec}: {name} ({own['images'].iloc[0]} images)"
-                for config in ("int", "default"):
-                    base = found[_BEFORE.format(config=config)]
-                    yield _difference(row, f"against {config}", base, own)
+                if own is not found[_BEFORE.format(config="int")]:
+                    yield from _cells_of(f"{codec}, {name}", own, found)
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         figure, panels = canvas(len(CODECS), width=13)
@@ -122,12 +122,30 @@ class Finetuned(Experiment):
         save(figure, path)
 
 
-def _difference(row: str, column: str, base: pd.DataFrame, own: pd.DataFrame) -> Cell:
-    if base is own:
-        return Cell(row, column, 0.0)
+def _cells_of(row: str, own: pd.DataFrame, found: Mapping[str, pd.DataFrame]) -> Iterator[Cell]:
+    for config in ("int", "default"):
+        base = found[_BEFORE.format(config=config)]
+        if base is own:
+            continue
+        note = f"{own['images'].iloc[0]} images"
+        for point, gain in gains(base, own).items():
+            yield Cell(f"{row}, {point}", f"against {config}", float(gain), note=note)
+        if len(own) == len(base) >= MIN_POINTS:
+            value, why = attempt(partial(_bd_rate, base, own))
+            yield Cell(f"{row}, BD-rate", f"against {config}", value, note=why or note)
+
+
+def gains(base: pd.DataFrame, own: pd.DataFrame) -> pd.Series:
+    """Rate of each point at equal PSNR, in percent of the same point's of a base."""
+    at = dict(zip(base.index, tangents(base, "bpp", "psnr_db")))
+    return pd.Series(
+        {p: at[p].rate_percent(row["bpp"], row["psnr_db"]) for p, row in own.iterrows()}
+    )
+
+
+def _bd_rate(base: pd.DataFrame, own: pd.DataFrame) -> float:
     curves = [frame[q].to_numpy() for frame in (base, own) for q in ("bpp", "psnr_db")]
-    value, why = attempt(lambda: bd_rate(*curves))
-    return Cell(row, column, value, note="" if math.isfinite(value) else why)
+    return bd_rate(*curves)
 
 
 EXPERIMENT = Finetuned()

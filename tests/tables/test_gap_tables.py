@@ -91,7 +91,9 @@ def test_before_is_what_was_measured(codec: str) -> None:
     request = report("finetuned", "kodak").request
     found = finetuned.measured(codec, request)
     before = found["int, before"]
-    assert list(before["point"]) == ["q1", "q2", "q3", "q4"] and request.committed == MEASURED
-    cell = finetuned._difference("row", "column", before, found["default, before"])
-    assert -30 < cell.measured < -10
-    assert finetuned._difference("row", "column", before, before).measured == 0
+    assert list(before.index) == ["q1", "q2", "q3", "q4"] and request.committed == MEASURED
+    gained = finetuned.gains(before, found["default, before"])
+    assert ((gained > -30) & (gained < -10)).all()
+    assert (finetuned.gains(before, before.iloc[1:3]) == 0).all()
+    rows = {cell.row for cell in finetuned.EXPERIMENT.cells(request)}
+    assert f"{codec}, default, before, BD-rate" in rows

@@ -23,7 +23,7 @@ class Budget:
     """Pixels a side, a multiple of the codec's stride."""
     batch: int = 4
     """Crops in each step."""
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-5
     """The highest, after a twentieth of the steps."""
     seed: int = 0
 
