@@ -15,8 +15,9 @@ from common import add_images, head, images, line, run, seconds
 from torch import Tensor
 
 from latentopt import zoo
+from latentopt.codec.climb import Outcome
 from latentopt.codec.dial import lambda_dial
-from latentopt.codec.ladder import Ladder, Outcome
+from latentopt.codec.ladder import Ladder
 from latentopt.codec.recipe import PRESETS, get_preset
 from latentopt.codec.target import Bpp, MatchPsnr, Psnr, Target
 from latentopt.errors import RateRangeError

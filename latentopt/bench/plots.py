@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -17,6 +18,7 @@ from latentopt.bench.configs import BASELINE
 from latentopt.bench.published import RdCurve
 from latentopt.bench.summary import Curve, curves, means, summarise
 from latentopt.codec.explain import Explanation, largest
+from latentopt.codec.explain_clip import ClipExplanation
 from latentopt.errors import RateRangeError
 from latentopt.media.images import to_uint8
 
@@ -111,6 +113,26 @@ def plot_bits(explanation: Explanation, x_hat: Tensor, path: Path) -> None:
     bars.barh([share.name for share in shares], [share.bits for share in shares])
     bars.set(xlabel="bits", ylabel="channel", title="channels of the main latent")
     bars.grid(alpha=0.3, axis="x")
+    _write(figure, path)
+
+
+def plot_frames(explanation: ClipExplanation, path: Path) -> None:
+    """Save a PNG of the bytes of a clip's frames, by part; and their PSNR, where it is known."""
+    figure = drawing(width=10)
+    axes = figure.subplots()
+    numbers = range(len(explanation.frames))
+    below = np.zeros(len(numbers))
+    for name in explanation.names:
+        sizes = [sum(frame.parts.get(name, ())) for frame in explanation.frames]
+        axes.bar(numbers, sizes, bottom=below, width=0.9, label=name)
+        below += sizes
+    axes.set(xlabel="frame", ylabel="bytes", title=f"{explanation.file_bytes:,} bytes")
+    axes.legend(loc="upper right")
+    quality = [frame.psnr_db for frame in explanation.frames if frame.psnr_db is not None]
+    if quality:
+        right = axes.twinx()
+        right.plot(numbers, quality, color="black", marker=".", linewidth=1)
+        right.set_ylabel("PSNR in dB")
     _write(figure, path)
 
 

@@ -18,6 +18,8 @@ from typing import BinaryIO
 from latentopt.errors import BitstreamError, InputError
 
 _HEAD, _SIZE, _LENGTH = ">BBIIB", ">III", ">I"
+METRICS = ("mse", "ms-ssim")
+"""In the order of their numbers."""
 _BIT_DEPTH = 8
 _MAX_QUALITY, _MAX_STRINGS = 16, 16
 _MAX_BYTES = 1 << 30

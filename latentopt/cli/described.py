@@ -8,7 +8,7 @@ from latentopt.bitstream.origin import Origin
 from latentopt.cli import native
 from latentopt.cli.coded import container_of, is_video, naming, read_video_header
 from latentopt.cli.sources import STREAM, content
-from latentopt.zoo.names import VIDEO
+from latentopt.zoo.names import NUMBERED, VIDEO
 
 if TYPE_CHECKING:  # NumPy is spared those who only mistyped an option
     from latentopt.bitstream import Container, Header, Settings
@@ -49,13 +49,12 @@ def describe_image(path: Path, data: bytes) -> Described:
 def _foreign(path: Path, data: bytes) -> Described:
     """Of a file for CompressAI's own decoder, whose header says little."""
     from latentopt.bitstream.compressai_file import Head, read_count
-    from latentopt.codec.native_files import Label
 
     file = BytesIO(data)
     with naming(path):
         head = Head.read(file)
-        label = Label.of(head)
-    is_clip = label.codec in VIDEO
+        origin = _named(head)
+    is_clip = origin.codec in VIDEO
     frames = read_count(file) if is_clip else 1
     return {
         "file": str(path),
@@ -64,10 +63,22 @@ def _foreign(path: Path, data: bytes) -> Described:
         "bytes": len(data),
         "width": head.width,
         "height": head.height,
-        "codec": _codec(Origin(label.codec, label.quality, label.metric), in_header=True),
+        "codec": _codec(origin, in_header=True),
         **({"frames": frames} if is_clip else {}),
         "bpp": _bpp(len(data), head, frames),
     }
+
+
+def _named(head: "Head") -> Origin:
+    """What CompressAI calls a model; it is imported where its version decides on the number."""
+    from latentopt.bitstream.compressai_file import METRICS
+
+    if head.model < len(NUMBERED) and head.metric < len(METRICS):
+        return Origin(NUMBERED[head.model], head.quality, METRICS[head.metric])
+    from latentopt.codec.native_files import Label
+
+    label = Label.of(head)
+    return Origin(label.codec, label.quality, label.metric)
 
 
 def _clip(path: Path) -> Described:

@@ -19,6 +19,7 @@ EPILOG = """examples:
   latentopt encode 'photos/**/*.jpg' --no-clobber
   convert photo.heic png:- | latentopt encode - > photo.lo
   latentopt encode clip.y4m -o clip.lov --gop 8
+  latentopt encode clip.y4m --target-kbps 300
 
 A folder's images are coded to files of the same names, in the same subfolders. Where one fails it
 is named, the others are coded, and the exit code is 1."""
@@ -55,7 +56,9 @@ def run(args: argparse.Namespace) -> int:
     recipe.check(args)
     from latentopt import zoo
 
-    if not args.dcvc_repo and zoo.is_video(args.codec):
+    is_clip = not args.dcvc_repo and zoo.is_video(args.codec)
+    targets.check_kind(args, is_clip)
+    if is_clip:
         return _encode_clip(args)
     arguments.refuse(args, CLIP_OPTIONS, "for video codecs")
     kind = native.kind(args, _KIND)
@@ -86,7 +89,7 @@ def _check(job: Job, args: argparse.Namespace) -> None:
 
 
 def _encode_clip(args: argparse.Namespace) -> int:
-    arguments.refuse(args, (*_BATCH_OPTIONS, *targets.OPTIONS), "for image codecs")
+    arguments.refuse(args, _BATCH_OPTIONS, "for image codecs")
     if len(args.inputs) > 1:
         raise InputError(f"{args.codec} codes one clip at a time, not {len(args.inputs)}")
     [clip], output = args.inputs, args.output or args.inputs[0].with_suffix(".lov")

@@ -1,14 +1,15 @@
-"""`latentopt explain`: where the bits of an image's file went."""
+"""`latentopt explain`: where the bits of a file went."""
 
 import argparse
 import json
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latentopt.cli import model, native
-from latentopt.cli.coded import is_video, naming, opened, recipe_for
-from latentopt.cli.described import Described, describe_image
+from latentopt.cli.coded import is_video, naming, opened, read_video_header, recipe_for
+from latentopt.cli.described import Described, describe, describe_image
 from latentopt.cli.outputs import check_output, check_png
 from latentopt.cli.progress import progress
 from latentopt.cli.sources import STREAM, Job
@@ -16,10 +17,12 @@ from latentopt.errors import InputError
 
 if TYPE_CHECKING:
     from latentopt.codec.explain import LatentExplanation
+    from latentopt.codec.explain_clip import FrameExplanation
 
 EPILOG = """examples:
   latentopt explain photo.lo
   latentopt explain photo.lo --plot bits.png
+  latentopt explain clip.lov --plot frames.png --against clip.y4m
 
 what the tables say:
   lattice    the grid whose points the latent was rounded to; its points are vectors of elements
@@ -33,18 +36,23 @@ what the tables say:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("file", type=Path, metavar="F", help="file that encode wrote, or -")
-    add("--plot", type=Path, metavar="P.png", help="PNG to write: where in the image the bits went")
+    where = "PNG to write: where in the image, or in which frames of a clip, the bits went"
+    add("--plot", type=Path, metavar="P.png", help=where)
+    against = "the clip that was coded: say each frame's PSNR, too"
+    add("--against", type=Path, metavar="CLIP", help=against)
     add("--json", action="store_true", help="print JSON: docs/reference/json.md")
     model.add_reader_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.file != STREAM and is_video(args.file):
-        raise InputError(f"{args.file}: is a video, and explain is for images; use info")
     if args.plot:
-        check_output(args.plot, [args.file, args.weights])
+        check_output(args.plot, [args.file, args.weights, args.against])
         check_png(args.plot, "explain")
         import latentopt.bench  # noqa: F401 (says which extra is missing)
+    if args.file != STREAM and is_video(args.file):
+        return _of_clip(args)
+    if args.against:
+        raise InputError(f"--against is for clips, and {args.file} is none: use compare")
     job = Job(args.file, STREAM)
     data, container, settled = opened(replace(job, content=_own(job)), args)
     with progress() as stage:
@@ -64,6 +72,43 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(f"{job.name}: {explanation}")
     return 0
+
+
+def _of_clip(args: argparse.Namespace) -> int:
+    path: Path = args.file
+    header = read_video_header(path)
+    model.settle_by(args, header.origin)
+    with progress() as stage:
+        from latentopt.codec.explain_clip import explain_clip
+        from latentopt.codec.wrap import wrap_for
+        from latentopt.media.clips import open_clip
+
+        stage("reading the file")
+        with naming(path, model.conflict(args, header.origin)):
+            codec = wrap_for(model.model_for(args, stage, header), header)
+        stage("decoding" if args.against else "reading the frames")
+        with ExitStack() as stack, naming(path):
+            original = args.against and stack.enter_context(open_clip(args.against))
+            explanation = explain_clip(codec, path, original)
+        if args.plot:
+            from latentopt.bench.plots import plot_frames
+
+            plot_frames(explanation, args.plot)
+    if args.json:
+        frames = [_frame(frame) for frame in explanation.frames]
+        print(json.dumps({**describe(path), "explained_frames": frames}, indent=2))
+    else:
+        print(f"{path}: {explanation}")
+    return 0
+
+
+def _frame(explained: "FrameExplanation") -> Described:
+    return {
+        "key": explained.is_key,
+        "bytes": explained.bytes,
+        "parts": {name: list(sizes) for name, sizes in explained.parts.items()},
+        "psnr_db": explained.psnr_db,
+    }
 
 
 def _own(job: Job) -> bytes:

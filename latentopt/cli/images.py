@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -75,13 +76,17 @@ class Reported:
         return {**self.image.facts(), **plain, **self.codec}
 
     def __str__(self) -> str:
-        how = " ".join(f"{k} {v:.12g}" if k in _NAMED else str(v) for k, v in self.codec.items())
-        said = f"{self.image}, {self.image.seconds:.1f} s, {how}"
+        said = f"{self.image}, {self.image.seconds:.1f} s, {in_words(self.codec)}"
         if self.plain is None:
             return said
         percent = 100 * (len(self.data) / len(self.plain.data) - 1)
         better = self.image.psnr_db - self.plain.psnr_db
         return f"{said}; {percent:+.1f} % and {better:+.2f} dB on plain rounding ({self.plain})"
+
+
+def in_words(codec: Mapping[str, object]) -> str:
+    """How something was coded, from what it is in the words of the options."""
+    return " ".join(f"{k} {v:.12g}" if k in _NAMED else str(v) for k, v in codec.items())
 
 
 class ImageEncoder:

@@ -1,4 +1,4 @@
-"""Rate where the user wants it: the options that name a target for images, and its ladder."""
+"""Rate where the user wants it: the options that name a target, and the ladders to it."""
 
 import argparse
 import re
@@ -12,14 +12,15 @@ from latentopt.errors import InputError
 if TYPE_CHECKING:
     from torch import nn
 
-    from latentopt.codec.ladder import Ladder, Models, Outcome
+    from latentopt.codec.climb import Models, Outcome
+    from latentopt.codec.clip_ladder import ClipLadder, CodedClip
+    from latentopt.codec.ladder import Ladder
     from latentopt.codec.recipe import Recipe
+    from latentopt.codec.rung import CodedFile
     from latentopt.codec.target import Target
 
 MATCHES = ("psnr", "bytes")  # as the library has them, whose import takes seconds; a test compares
-_TARGETS = ("max_bytes", "target_bpp", "target_psnr", "match")
-OPTIONS = (*_TARGETS, "keep_step")
-"""What is for images only, as `arguments.refuse` takes it."""
+_TARGETS = ("max_bytes", "target_bpp", "target_kbps", "target_psnr", "match")
 
 _UNITS = {"": 1, "k": 1000, "M": 1000**2, "Ki": 1024, "Mi": 1024**2}
 
@@ -27,16 +28,18 @@ _UNITS = {"": 1, "k": 1000, "M": 1000**2, "Ki": 1024, "Mi": 1024**2}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options that the functions below read."""
     group = parser.add_argument_group(
-        "rate of images",
-        "At most one of the first four. Without --quality the best suited is taken; "
-        "with it, only step and lambda move.",
+        "rate",
+        "At most one of the first five. Without --quality the best suited is taken; with it, only "
+        "step and lambda move, of clips only lambda.",
     )
     one = group.add_mutually_exclusive_group()
     bytes_help = "a file of at most N bytes, such as 50k, and at most 1 %% fewer"
     one.add_argument("--max-bytes", type=_bytes, metavar="N", help=bytes_help)
     bpp_help = "the same in bits per pixel"
     one.add_argument("--target-bpp", type=positive, metavar="BPP", help=bpp_help)
-    psnr_help = "an image of at least this PSNR, at most 0.05 dB better"
+    kbps_help = "of a clip: at most so many thousand bits per second, and at most 1 %% fewer"
+    one.add_argument("--target-kbps", type=positive, metavar="K", help=kbps_help)
+    psnr_help = "an image of at least this PSNR, at most 0.05 dB better; of clips the frames' mean"
     one.add_argument("--target-psnr", type=positive, metavar="DB", help=psnr_help)
     match_help = "what plain rounding gives: psnr in fewer bytes, or bytes with a better picture"
     one.add_argument("--match", choices=MATCHES, help=match_help)
@@ -53,11 +56,19 @@ def settle(args: argparse.Namespace) -> None:
         InputError: the options contradict each other.
     """
     args.any_quality = args.quality is None and args.weights is None and not args.dcvc_repo
-    is_aimed = any(getattr(args, name) is not None for name in _TARGETS)
-    if args.keep_step and not is_aimed:
+    aimed = is_aimed(args)
+    if args.keep_step and not aimed:
         raise InputError("--keep-step is for a target: --max-bytes, --target-bpp, … or --match")
-    if is_aimed and args.step != 1:
+    if aimed and args.step != 1:
         raise InputError(f"--step {args.step:g}: a target chooses the step: leave it out")
+
+
+def check_kind(args: argparse.Namespace, is_clip: bool) -> None:
+    """Raises InputError for what is of images, or of clips, and was given with the other."""
+    if args.keep_step and is_clip:
+        raise InputError("--keep-step is for images: of clips a target moves no step anyway")
+    if args.target_kbps is not None and not is_clip:
+        raise InputError("--target-kbps is for clips: give --max-bytes or --target-bpp")
 
 
 def target(args: argparse.Namespace) -> "Target | None":
@@ -73,6 +84,20 @@ def target(args: argparse.Namespace) -> "Target | None":
     return None if args.match is None else targets.MATCHES[args.match]
 
 
+def clip_target(args: argparse.Namespace, seconds: float) -> "Target | None":
+    """The same of a clip that long."""
+    from latentopt.codec.target import MaxBytes
+
+    if args.target_kbps is not None:
+        return MaxBytes(args.target_kbps * seconds * 1000 / 8)
+    return target(args)
+
+
+def is_aimed(args: argparse.Namespace) -> bool:
+    """Whether there is a target."""
+    return any(getattr(args, name) is not None for name in _TARGETS)
+
+
 def ladder(args: argparse.Namespace, recipe: "Recipe") -> "Ladder":
     """The codec that the arguments name, at the qualities that they leave open.
 
@@ -84,6 +109,13 @@ def ladder(args: argparse.Namespace, recipe: "Recipe") -> "Ladder":
 
     adapter = intra(q_index=args.q_index) if args.dcvc_repo else None
     return Ladder(_models(args), recipe, adapter, lambda_dial if args.keep_step else None)
+
+
+def clip_ladder(args: argparse.Namespace, recipe: "Recipe") -> "ClipLadder":
+    """The same of a video codec."""
+    from latentopt.codec.clip_ladder import ClipLadder
+
+    return ClipLadder(_models(args), recipe)
 
 
 def _models(args: argparse.Namespace) -> "Models":
@@ -109,7 +141,7 @@ def _loader(args: argparse.Namespace, quality: int | None) -> "Callable[[], nn.M
     return load
 
 
-def how(outcome: "Outcome") -> dict[str, object]:
+def how(outcome: "Outcome[CodedFile] | Outcome[CodedClip]") -> dict[str, object]:
     """What was done, in the words of the options."""
     quality = {} if outcome.quality is None else {"quality": outcome.quality}
     moved = {"step": outcome.step, "lambda": float(f"{outcome.lmbda:.4g}")}

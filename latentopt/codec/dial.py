@@ -9,7 +9,7 @@ alone is for codecs that have no step, and where the step must stay.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, Self, TypeVar
 
 from torch import nn
 
@@ -45,7 +45,23 @@ class Range:
         return min(max(position, self.low), self.high)
 
 
-class Dial(Protocol):
+class Searching(Protocol):
+    """What a dial of lambda asks of a codec, of images or of clips."""
+
+    @property
+    def recipe(self) -> Recipe: ...
+
+    @property
+    def lmbda(self) -> float: ...
+
+    def with_lmbda(self, lmbda: float) -> Self: ...
+
+
+C = TypeVar("C", bound=Searching)
+C_co = TypeVar("C_co", covariant=True)
+
+
+class Dial(Protocol[C_co]):
     """One codec at any of a range of rates."""
 
     reach: Range
@@ -56,7 +72,7 @@ class Dial(Protocol):
     def snap(self, position: float) -> float:
         """The nearest position at which it can be set."""
 
-    def codec(self, position: float) -> Codec:
+    def codec(self, position: float) -> C_co:
         """The codec at a position that :meth:`snap` gave."""
 
     def step(self, position: float) -> float:
@@ -90,12 +106,12 @@ class StepDial:
         return self._recipe if lmbda is None else self._recipe.but(lmbda=lmbda / step**2)
 
 
-class LambdaDial:
+class LambdaDial(Generic[C]):
     """Moves the lambda of a search; one that does not search is fixed."""
 
     best = Range(-0.5, 0.1)
 
-    def __init__(self, codec: Codec):
+    def __init__(self, codec: C):
         self._own = codec
         low, high = (_PER_LAMBDA * math.log2(factor) for factor in _LAMBDAS)
         self.reach = Range(low, high) if codec.recipe.effort else Range(0.0, 0.0)
@@ -106,23 +122,23 @@ class LambdaDial:
     def step(self, position: float) -> float:
         return 1.0
 
-    def codec(self, position: float) -> Codec:
+    def codec(self, position: float) -> C:
         if position == 0:
             return self._own
         lmbda = self._own.lmbda * 2 ** (position / _PER_LAMBDA)
         return self._own.with_lmbda(float(f"{lmbda:.4g}"))  # so that it can be typed
 
 
-MakeDial = Callable[[nn.Module, Codec, Recipe], Dial]
+MakeDial = Callable[[nn.Module, Codec, Recipe], Dial[Codec]]
 """A model's dial, given the codec that it is wrapped to, and with what recipe."""
 
 
-def best_dial(model: nn.Module, codec: Codec, recipe: Recipe) -> Dial:
+def best_dial(model: nn.Module, codec: Codec, recipe: Recipe) -> Dial[Codec]:
     """The step where the model has one and the file can say it, else lambda."""
     steps = recipe.format == OWN and has_steps(model)
     return StepDial(model, codec, recipe) if steps else LambdaDial(codec)
 
 
-def lambda_dial(model: nn.Module, codec: Codec, recipe: Recipe) -> Dial:
+def lambda_dial(model: nn.Module, codec: Codec, recipe: Recipe) -> Dial[Codec]:
     """Lambda, whatever the model has: the files decode with the codec as it is."""
     return LambdaDial(codec)

@@ -107,8 +107,8 @@ class Explanation:
         parts.update((f"{latent.name} latent", latent.string_bytes) for latent in self.latents)
         rows = [(name, f"{n:,}", _percent(n, self.file_bytes)) for name, n in parts.items()]
         summary = "\n".join([head, _settings(self.settings)])
-        table = _table(("part", "bytes", "share"), rows)
-        return "\n\n".join([summary, table, *map(str, self.latents)])
+        by_part = table(("part", "bytes", "share"), rows)
+        return "\n\n".join([summary, by_part, *map(str, self.latents)])
 
 
 def explain(
@@ -244,11 +244,11 @@ def _share_table(heading: str, shares: Sequence[Share], bits: float) -> str:
         )
         for share in shares
     ]
-    return _table(columns, rows)
+    return table(columns, rows)
 
 
-def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns, the first to the left and the others to the right."""
+def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Text in columns, the first to the left and the others to the right."""
     least = [16] + [8] * len(heading)  # so that tables one below the other line up
     widths = [max(n, *map(len, column)) for n, column in zip(least, zip(heading, *rows))]
     return "\n".join(

@@ -11,7 +11,7 @@ import copy
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypedDict
+from typing import Self, TypedDict
 
 import numpy as np
 import torch
@@ -192,7 +192,7 @@ class Codec(Assembled):
         """Lambda of lambda * 255^2 * MSE + bits per pixel, which a search minimizes."""
         return self.recipe.lmbda or self.trade * 3 / 255**2
 
-    def with_lmbda(self, lmbda: float) -> "Codec":
+    def with_lmbda(self, lmbda: float) -> Self:
         """The same codec, model and tables shared, whose search minimizes with another lambda.
 
         A larger one spends more bytes on quality; files decode with either codec.

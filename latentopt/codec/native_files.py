@@ -9,10 +9,9 @@ from compressai.zoo import models
 from torch import Tensor, nn
 
 from latentopt.bitstream import Origin
-from latentopt.bitstream.compressai_file import Body, Head
+from latentopt.bitstream.compressai_file import METRICS, Body, Head
 from latentopt.errors import BitstreamError, InputError
 
-_METRICS = ("mse", "ms-ssim")
 _LEAST_STRING, _WORD = 8, 4  # bytes of an empty string's state, and of which all are multiples
 _SLACK = 4  # bytes for each pixel, more than latents have elements
 
@@ -35,12 +34,12 @@ class Label:
             InputError: CompressAI's zoo has no such model, and so its files no number for it.
         """
         numbers = list(models)
-        if self.codec not in numbers or self.metric not in _METRICS:
+        if self.codec not in numbers or self.metric not in METRICS:
             raise InputError(
                 f"CompressAI's files have no number for {self.codec!r}, {self.metric}: its zoo has "
                 f"{', '.join(numbers)}"
             )
-        metric = _METRICS.index(self.metric)
+        metric = METRICS.index(self.metric)
         return Head(numbers.index(self.codec), metric, self.quality, *size)
 
     @staticmethod
@@ -51,12 +50,12 @@ class Label:
             BitstreamError: there is no model of that number, in this version of CompressAI.
         """
         numbers = list(models)
-        if head.model >= len(numbers) or head.metric >= len(_METRICS):
+        if head.model >= len(numbers) or head.metric >= len(METRICS):
             raise BitstreamError(
                 f"model {head.model}, metric {head.metric}: this is no file of CompressAI's "
                 "examples/codec.py, or one of another version's"
             )
-        return Label(numbers[head.model], head.quality, _METRICS[head.metric])
+        return Label(numbers[head.model], head.quality, METRICS[head.metric])
 
 
 def label_of(origin: Origin | None) -> Label | None:

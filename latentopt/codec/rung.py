@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Generic
 
 import torch
 from torch import Tensor
 
-from latentopt.codec.dial import Dial
+from latentopt.codec.dial import C, Dial
 from latentopt.codec.formats import OWN
 from latentopt.codec.image import Codec
 from latentopt.codec.synthesis import Synthesis
@@ -16,14 +17,14 @@ from latentopt.media.quality import psnr_db
 
 
 @dataclass(frozen=True)
-class Rung:
+class Rung(Generic[C]):
     """A codec at one quality."""
 
     quality: int | None
-    codec: Codec
-    plain: Codec
+    codec: C
+    plain: C
     """The same model with plain rounding."""
-    dial: Dial
+    dial: Dial[C]
 
     def __str__(self) -> str:
         return "the codec" if self.quality is None else f"quality {self.quality}"

@@ -10,10 +10,11 @@ encodes: each begins where those before have led.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
-from latentopt.codec.image import Codec
-from latentopt.codec.rung import CodedFile, Rung
-from latentopt.codec.target import Window
+from latentopt.codec.dial import C, Searching
+from latentopt.codec.rung import Rung
+from latentopt.codec.target import Coded, Window
 from latentopt.errors import RateRangeError
 
 MAX_ENCODES = 8
@@ -24,51 +25,67 @@ Point = tuple[float, float]
 _BELIEVED = (0.4, 2.5)  # times the slope that is expected: the least and the most
 
 
+class Filed(Coded, Protocol):
+    """A file, and the codec that wrote it."""
+
+    @property
+    def codec(self) -> Searching: ...
+
+
+F = TypeVar("F", bound=Filed)
+
+
 @dataclass(frozen=True)
-class Trial:
-    """An image coded at one quality and position."""
+class Trial(Generic[C, F]):
+    """An image or a clip coded at one quality and position."""
 
     index: int
     """Of the quality."""
-    rung: Rung
+    rung: Rung[C]
     position: float
-    coded: CodedFile
+    coded: F
     value: float
 
     def __str__(self) -> str:
         step = self.rung.dial.step(self.position)
-        return str(self.rung) if step == 1 else f"{self.rung} at step {step:.4g}"
+        if step != 1:
+            return f"{self.rung} at step {step:.4g}"
+        moved = f" at lambda {self.coded.codec.lmbda:.4g}"
+        return f"{self.rung}{moved if self.position else ''}"
 
 
-class Seek:
-    """Codes an image until its value is within a window.
+class Seek(Generic[C, F]):
+    """Codes an image or a clip until its value is within a window.
 
     Args:
         rung: of each quality.
         indices: the qualities that may be taken, lowest rate first.
         window: what will do.
-        encode: codes the image with a codec.
+        encode: codes it with a codec.
         tell: is told of each encode, in words.
+        what: it is, for errors.
     """
 
     def __init__(
         self,
-        rung: Callable[[int], Rung],
+        rung: Callable[[int], Rung[C]],
         indices: Sequence[int],
         window: Window,
-        encode: Callable[[Codec], CodedFile],
+        encode: Callable[[C], F],
         tell: Callable[[str], object],
+        what: str = "image",
     ):
+        self._what = what
         self._rung, self._indices, self._window = rung, indices, window
         self._encode, self._tell = encode, tell
-        self._trials: list[Trial] = []
+        self._trials: list[Trial[C, F]] = []
 
     @property
     def encodes(self) -> int:
         """How many there were so far."""
         return len(self._trials)
 
-    def __call__(self, start: int) -> Trial:
+    def __call__(self, start: int) -> Trial[C, F]:
         """The trial that will do, beginning with a quality as it is.
 
         Raises:
@@ -82,7 +99,7 @@ class Seek:
             place = self._next(trial)
         raise RateRangeError(self._reason())
 
-    def _try(self, index: int, position: float) -> Trial:
+    def _try(self, index: int, position: float) -> Trial[C, F]:
         rung = self._rung(index)
         coded = self._encode(rung.dial.codec(position))
         trial = Trial(index, rung, position, coded, self._window.value(coded))
@@ -90,7 +107,7 @@ class Seek:
         self._tell(f"{trial}: {self._window.text(trial.value)}")
         return trial
 
-    def _next(self, last: Trial) -> tuple[int, float] | None:
+    def _next(self, last: Trial[C, F]) -> tuple[int, float] | None:
         """Quality and position of the next trial; None: all that is left has been tried."""
         index, dial = last.index, last.rung.dial
         points = [(t.position, t.value) for t in self._trials if t.index == index]
@@ -136,10 +153,12 @@ class Seek:
         over = [t for t in self._trials if t.value >= aim]
         if not over:
             most = max(under, key=_value)
-            return f"{wanted}: too much for this image: {most} gives {text(most.value)} at most"
+            what = f"too much for this {self._what}"
+            return f"{wanted}: {what}: {most} gives {text(most.value)} at most"
         if not under:
             least = min(over, key=_value)
-            return f"{wanted}: too little for this image: {least} gives {text(least.value)}"
+            what = f"too little for this {self._what}"
+            return f"{wanted}: {what}: {least} gives {text(least.value)}"
         low, high = max(under, key=_value), min(over, key=_value)
         return (
             f"{wanted}: not met: {low} gives {text(low.value)}, {high} {text(high.value)}, "
@@ -147,7 +166,7 @@ class Seek:
         )
 
 
-def _value(trial: Trial) -> float:
+def _value(trial: Trial[C, F]) -> float:
     return trial.value
 
 

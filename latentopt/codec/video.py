@@ -1,10 +1,11 @@
 """The wrapped video codec, with the interface of CompressAI's; its loop is in frames.py."""
 
+import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from io import BytesIO
-from typing import BinaryIO, TypedDict
+from typing import BinaryIO, Self, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -192,10 +193,16 @@ class VideoCodec(Checked):
             return self._write(file, frames, Fraction(rate), done, watch)
 
     @torch.no_grad()
-    def save_bytes(self, frames: Iterable[Tensor], rate: Fraction | int = 25) -> bytes:
+    def save_bytes(
+        self,
+        frames: Iterable[Tensor],
+        rate: Fraction | int = 25,
+        done: Callable[[int], object] = lambda size: None,
+        watch: Watch | None = None,
+    ) -> bytes:
         """:meth:`save` to a file's content."""
         file = BytesIO()
-        self._write(file, frames, Fraction(rate), lambda size: None, None)
+        self._write(file, frames, Fraction(rate), done, watch)
         return file.getvalue()
 
     def _write(
@@ -238,14 +245,29 @@ class VideoCodec(Checked):
         """:meth:`load` for the file's content."""
         yield from self._read(BytesIO(data))
 
+    def strings(self, path: str | os.PathLike[str]) -> Iterator[Mapping[str, Sequence[bytes]]]:
+        """The strings of a file's frames, undecoded: of each part those of its latents.
+
+        Raises:
+            TruncatedError, BitstreamError, InputError: as :meth:`load`.
+        """
+        with reading(path) as file:
+            yield from self._opened(file)[1]
+
     def _read(self, file: BinaryIO) -> Iterator[Tensor]:
+        size, records = self._opened(file)
+        for image in self.frames.decode(records, size):
+            yield pictures([image], size)
+
+    def _opened(
+        self, file: BinaryIO
+    ) -> tuple[tuple[int, int], Iterator[Mapping[str, Sequence[bytes]]]]:
+        """Frames' size (H, W), and the strings of each."""
         header = Header.read(file)
         self.check(header)
         size = self._check_size((header.height, header.width))
         counts = (self._string_count(is_key=True), self._string_count(is_key=False))
-        records = (self._split(*record) for record in frame_records(file, counts))
-        for image in self.frames.decode(records, size):
-            yield pictures([image], size)
+        return size, (self._split(*record) for record in frame_records(file, counts))
 
     def _header(self, x: Tensor, rate: Fraction) -> Header:
         settings = tuple(codec.settings for codec in self._codecs.values())
@@ -287,6 +309,24 @@ class VideoCodec(Checked):
     def trade(self) -> float:
         """Bits that a squared error of 1, summed over a frame's samples, is worth."""
         return self.frames.trade
+
+    @property
+    def lmbda(self) -> float:
+        """What the search minimizes with: lambda * 255^2 * MSE + bits per pixel."""
+        *_, last = self._codecs.values()
+        return last.lmbda
+
+    def with_lmbda(self, lmbda: float) -> Self:
+        """The same codec, models and tables shared, whose search minimizes with another lambda.
+
+        Raises:
+            InputError: lambda is not a positive number.
+        """
+        other = copy.copy(self)
+        other.recipe = self.recipe.but(lmbda=lmbda)
+        parts = {name: codec.with_lmbda(lmbda) for name, codec in self._codecs.items()}
+        other._modules = {**self._modules, "parts": nn.ModuleDict(parts)}
+        return other
 
     def _part(self, name: str) -> Codec:
         codec = self.parts[name]

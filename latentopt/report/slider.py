@@ -27,7 +27,8 @@ from latentopt.bench.measure import stepped
 from latentopt.bench.provenance import weights_hash
 from latentopt.bench.summary import curves, means, summarise
 from latentopt.bench.task import RatePoint, checkpoint_points, quality_points
-from latentopt.codec.ladder import Ladder, Outcome
+from latentopt.codec.climb import Outcome
+from latentopt.codec.ladder import Ladder
 from latentopt.codec.recipe import Recipe
 from latentopt.codec.rung import encode_image
 from latentopt.codec.target import Psnr

@@ -10,6 +10,7 @@ from tables.figures.rows import (
     NAMES,
     STEPS,
     TINY,
+    has_run,
     on_common_images,
     ratio,
     run,
@@ -17,18 +18,20 @@ from tables.figures.rows import (
     table,
 )
 
-_GROUPS = (
-    {"fast": "compat:fast", "default": "compat"},
-    {"slow": "compat:slow", "best": "compat:best"},
-)
-"""Presets, and their configurations, that are measured on the same images."""
+_GROUPS = {
+    "compat": {"fast": "compat:fast", "default": "compat"},
+    "compat-slow": {"slow": "compat:slow"},
+}
+"""By run, presets and their configurations, that are measured on the same images."""
 
 _CODECS = (TINY[0], MEAN)
 
 
-def _cells(codec: str, configs: Collection[str]) -> list[str]:
+def _cells(name: str, codec: str, configs: Collection[str]) -> list[str]:
     """How many images a group of presets was measured on; then what each gains, and its time."""
-    rows = run("compat", codec)
+    if not has_run(name, codec):
+        return [""] * (1 + len(configs))
+    rows = run(name, codec)
     known = [config for config in configs if config in set(rows["config"])]
     lines = on_common_images(rows, known) if known else pd.DataFrame()
     cells = [_cell(lines.loc[config]) if config in known else "" for config in configs]
@@ -42,8 +45,8 @@ def _cell(line: pd.Series) -> str:
 
 def _table(codecs: Sequence[str]) -> str:
     head, columns = ["codec"], [[NAMES.get(codec, codec) for codec in codecs]]
-    for group in _GROUPS:
-        cells = [_cells(codec, group.values()) for codec in codecs]
+    for name, group in _GROUPS.items():
+        cells = [_cells(name, codec, group.values()) for codec in codecs]
         if any(images for images, *_ in cells):
             head += ["images", *(f"`{preset}`" for preset in group)]
             columns += map(list, zip(*cells))

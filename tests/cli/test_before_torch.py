@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from compressai.zoo import models
 from support.models import photo
 
 from latentopt.bench import clipsets, datasets, items, options
+from latentopt.bitstream.compressai_file import Body, Head
 from latentopt.cli import outputs, recipe
 from latentopt.cli.arguments import max_pixels
 from latentopt.codec.image import Codec
@@ -16,7 +18,7 @@ from latentopt.codec.recipe import NATIVE_PRESETS
 from latentopt.media.clips import WRITABLE
 from latentopt.media.images import write_png
 from latentopt.zoo import catalog, variable
-from latentopt.zoo.names import VARIABLE
+from latentopt.zoo.names import NUMBERED, VARIABLE
 
 _SCRIPT = """
 import contextlib, io, json, sys
@@ -62,6 +64,9 @@ REFUSED = {
     "encode x.png --dither 1 --quant int --alpha 4 --sigma 1": "exclude each other",
     "encode x.png --dither 1 --quant int --sigma 99": "0.1 to 16",
     "encode x.png --keep-step": "--keep-step is for a target",
+    "encode x.png --target-kbps 100": "--target-kbps is for clips",
+    "encode clip.y4m --target-kbps 100 --keep-step": "--keep-step is for images",
+    "encode clip.y4m --target-kbps 100 --max-bytes 9k": "not allowed with",
     "encode x.png --max-bytes 9k --step 2": "a target chooses the step",
     "encode x.png --max-pixels 9": "50x40 is more than",
     "encode clip.y4m --codec tiny-mbt2018-mean": "clip.y4m: is a clip",
@@ -102,6 +107,23 @@ def test_refusals_need_no_model(here: Path) -> None:
         code, said = json.loads(answer)
         assert (code, said.count("\n")) == (2, 1), line
         assert message in said, line
+
+
+def test_what_a_file_for_compressai_says_needs_no_model(tmp_path: Path) -> None:
+    """Its name in every version of CompressAI, whichever is installed."""
+    files = {name: tmp_path / f"{name}.bin" for name in NUMBERED}
+    for number, file in enumerate(files.values()):
+        head = Head(number, 0, 3, 64, 64).to_bytes()
+        file.write_bytes(head + Body((1, 1), (b"12345678",)).to_bytes())
+    script = _SCRIPT.replace("redirect_stderr", "redirect_stdout")
+    lines = [f"info {file}" for file in files.values()]
+    found = subprocess.run(
+        [sys.executable, "-c", script, *lines], capture_output=True, text=True, check=True
+    )
+    for name, answer in zip(files, found.stdout.splitlines(), strict=True):
+        code, said = json.loads(answer)
+        assert code == 0 and f"{name}\n" in said, said
+    assert list(models)[: len(NUMBERED)] == list(NUMBERED)
 
 
 def test_what_stands_for_the_library_is_what_it_has() -> None:

@@ -1,5 +1,6 @@
 """The command line on clips: what it writes and prints, what is left of a file that ends early."""
 
+import json
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -55,7 +56,7 @@ def test_a_clip_goes_through(clip: Path, weights: Path, capsys: pytest.CaptureFi
     coded = clip.with_suffix(".lov")
     assert run("encode", clip, "-o", coded, *CODEC, weights, "--quant", "hex", "--gop", "2") == 0
     size = coded.stat().st_size
-    rate = f"3 frames, {size} bytes, {8 * size / (3 * 50 * 70):.4f} bpp"
+    rate = f"3 frames, {size} bytes, {8 * size / (3 * 50 * 70):.4f} bpp, {0.08 * size:.1f} kbit/s"
     how = (
         rf"(\d+\.\d\d) dB, \d+\.\d s, tiny-ssf2020 {weights.name} plain: {re.escape(str(coded))}\n"
     )
@@ -69,6 +70,61 @@ def test_a_clip_goes_through(clip: Path, weights: Path, capsys: pytest.CaptureFi
         quality = [psnr_db(to_uint8(x), y) for x, y in zip(source, expected)]
     assert all(torch.equal(a, b) for a, b in zip(frames(folder), expected, strict=True))
     assert said and float(said[1]) == pytest.approx(sum(quality) / 3, abs=0.0051)
+
+
+def test_a_clip_of_so_many_bits_a_second(
+    tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At 30 frames per second these two take a fifteenth of one."""
+    clip, coded, again = (tmp_path / name for name in ("clip.y4m", "clip.lov", "again.lov"))
+    write_clip(clip, moving(2, 128, 384), Format(384, 128, Fraction(30)))
+    argv = ["encode", clip, *CODEC, weights, "--preset", "fast"]
+    assert run(*argv, "-o", again) == 0
+    most = int(0.97 * again.stat().st_size)
+    capsys.readouterr()
+    assert run(*argv, "-o", coded, "--target-kbps", most * 0.12) == 0
+    assert min(0.99 * most, most - 8) <= coded.stat().st_size <= most
+    said = re.search(r"kbit/s, .* fast lambda ([\d.e-]+) encodes \d", capsys.readouterr().out)
+    assert said
+    assert run(*argv, "-o", again, "--lmbda", said[1]) == 0
+    assert again.read_bytes() == coded.read_bytes()
+
+
+def test_explain(
+    clip: Path, coded: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every byte is some frame's and part's, or the file's own; PSNR is that of what decodes."""
+    argv = ["explain", coded, *CODEC, weights, "--against", clip]
+    folder, plot = clip.with_name("decoded"), clip.with_name("frames.png")
+    assert run("decode", coded, "-o", folder, *CODEC, weights) == 0
+    capsys.readouterr()
+    assert run(*argv, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    explained = found["explained_frames"]
+    assert [frame["key"] for frame in explained] == [True, False, True]
+    assert [list(frame["parts"]) for frame in explained] == [
+        ["image"],
+        ["motion", "residual"],
+        ["image"],
+    ]
+    for frame, x, x_hat in zip(explained, frames(clip), frames(folder), strict=True):
+        assert frame["bytes"] == sum(map(sum, frame["parts"].values()))
+        assert frame["psnr_db"] == pytest.approx(psnr_db(x, x_hat))
+    own = coded.stat().st_size - sum(frame["bytes"] for frame in explained)
+    assert run(*argv, "--plot", plot) == 0 and plot.read_bytes().startswith(b"\x89PNG")
+    said = capsys.readouterr().out
+    assert re.search(rf"header and checksums +{own} ", said)
+    assert re.search(rf"1 +predicted +{explained[1]['bytes']} ", said)
+
+
+@pytest.mark.parametrize("count, words", [(2, "has 2 frames only"), (4, "has more frames than")])
+def test_explain_against_another(
+    coded: Path, weights: Path, capsys: pytest.CaptureFixture[str], count: int, words: str
+) -> None:
+    other = coded.with_name("other.y4m")
+    write_clip(other, moving(count, 50, 70), Format(70, 50, Fraction(30)))
+    assert run("explain", coded, *CODEC, weights, "--against", other) == 2
+    assert words in capsys.readouterr().err
 
 
 def test_a_fresh_process_decodes(coded: Path, weights: Path, tmp_path: Path) -> None:
@@ -149,7 +205,8 @@ def test_refused(
         ("not a size", "encode", clip, "-o", lov, *CODEC, weights, "--size", "7"),
         ("input too", "encode", clip, "-o", clip, *CODEC, weights),
         ("no adapter|not one of this model's", "decode", coded, "-o", y4m, *image),
-        ("explain is for images", "explain", coded, *CODEC, weights),
+        ("no such file", "explain", coded, *CODEC, weights, "--against", coded.with_name("no.y4m")),
+        ("is an input too", "explain", coded, *CODEC, weights, "--plot", coded),
         (
             "at other steps",
             "encode",

@@ -16,9 +16,10 @@ from torch.nn.functional import avg_pool2d
 
 from latentopt import wrap, zoo
 from latentopt.adapters import MeanScaleAdapter, has_steps, with_step
+from latentopt.codec.climb import Outcome
 from latentopt.codec.dial import LambdaDial, Range, best_dial, lambda_dial
 from latentopt.codec.image import Codec
-from latentopt.codec.ladder import Ladder, Outcome
+from latentopt.codec.ladder import Ladder
 from latentopt.codec.recipe import Recipe, get_preset
 from latentopt.codec.rung import Rung, encode_image
 from latentopt.codec.seek import MAX_ENCODES, Seek, Trial, next_position

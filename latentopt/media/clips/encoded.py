@@ -17,7 +17,7 @@ from torch import Tensor
 from latentopt.errors import InputError
 from latentopt.extras import need
 from latentopt.media.clips.clip import DEFAULT_RATE, Format, Frames
-from latentopt.media.clips.color import BT709, Colours, rgb_to_yuv420, yuv420_to_rgb
+from latentopt.media.clips.color import BT709, Colours, rgb_to_yuv420, yuv_to_rgb
 from latentopt.media.clips.truncated import refuse_truncated
 
 need("video", "av")
@@ -37,9 +37,10 @@ _WEIGHTS = {
     7: (0.212, 0.087),
     9: (0.2627, 0.0593),
 }
+_HALF_CHROMA, _WHOLE_CHROMA = "yuv420p", "yuv444p"
 _LIMITED, _FULL = 1, 2  # AVCOL_RANGE_*
 _LARGEST = (1 << 31) - 1
-_PLANAR_420 = ("yuv420p", "yuvj420p")
+_PLANAR = {f"yuv{j}{chroma}p" for j in ("", "j") for chroma in (420, 422, 444)}  # 8 bits
 
 
 @dataclass(frozen=True)
@@ -77,34 +78,31 @@ class Encoder:
     container: str
     codec: str
     options: dict[str, str] = field(default_factory=dict)
-    even_sides: bool = False
+    if_odd: dict[str, str] | None = None
+    """Options more where sides are odd and chroma of half the resolution needs even ones: then
+    it has the whole resolution. None: it needs none."""
 
     @contextmanager
     def writer(self, path: Path, format: Format) -> Iterator[Callable[[Tensor], None]]:
         """Gives what appends a frame, (1, 3, H, W) in [0, 1]."""
-        if self.even_sides and (format.width % 2 or format.height % 2):
-            raise InputError(
-                f"{format.width}x{format.height}: H.264 with 4:2:0 chroma needs even sides; "
-                "write .mkv, .y4m or a folder of PNG"
-            )
         if max(format.rate.numerator, format.rate.denominator) > _LARGEST:
             raise InputError(
                 f"{format.rate} frames per second: FFmpeg has 31 bits for each number; "
                 "write .y4m or a folder of PNG"
             )
         with _system_errors(), av.open(path, "w", format=self.container) as container:
+            layout, options = self._layout(format)
             stream = cast(
-                VideoStream,
-                container.add_stream(self.codec, rate=format.rate, options=self.options),
+                VideoStream, container.add_stream(self.codec, rate=format.rate, options=options)
             )
-            stream.width, stream.height, stream.pix_fmt = format.width, format.height, "yuv420p"
+            stream.width, stream.height, stream.pix_fmt = format.width, format.height, layout
             stream.codec_context.colorspace = 1
             stream.codec_context.color_range = _LIMITED
             written = 0
 
             def put(x: Tensor) -> None:
                 nonlocal written
-                frame = _to_frame(x)
+                frame = _to_frame(x, layout)
                 frame.pts, frame.time_base = written, 1 / format.rate
                 container.mux(stream.encode(frame))
                 written += 1
@@ -112,10 +110,19 @@ class Encoder:
             yield put
             container.mux(stream.encode())
 
+    def _layout(self, format: Format) -> tuple[str, dict[str, str]]:
+        """Of the samples, and all options."""
+        if self.if_odd is None or format.width % 2 == format.height % 2 == 0:
+            return _HALF_CHROMA, self.options
+        return _WHOLE_CHROMA, {**self.options, **self.if_odd}
+
 
 # Level 1 has no slices, with which FFmpeg before 7.1.1 loses the last chroma of odd widths.
 _LOSSLESS = Encoder("matroska", "ffv1", {"level": "1"})
-_VISUALLY_LOSSLESS = Encoder("mp4", "libx264", {"crf": "12", "preset": "medium"}, even_sides=True)
+# x264 takes chroma of whole resolution to matter less, and quantizes it twice as coarsely.
+_VISUALLY_LOSSLESS = Encoder(
+    "mp4", "libx264", {"crf": "12", "preset": "medium"}, {"x264-params": "chroma-qp-offset=-6"}
+)
 ENCODERS = {".mkv": _LOSSLESS, ".mp4": _VISUALLY_LOSSLESS}
 
 
@@ -164,17 +171,22 @@ def _from_planes(frame: av.VideoFrame, path: Path) -> Tensor:
             f"{path}: has a colour matrix that is not supported (code {frame.colorspace}); "
             "convert it to BT.709"
         )
-    planar = frame if frame.format.name in _PLANAR_420 else frame.reformat(format="yuv420p")
+    planar = frame if frame.format.name in _PLANAR else frame.reformat(format="yuv420p")
     red, blue = _WEIGHTS[frame.colorspace]
-    full_range = planar.format.name == "yuvj420p" or planar.color_range == _FULL
+    full_range = planar.format.name.startswith("yuvj") or planar.color_range == _FULL
     y, u, v = (torch.from_numpy(_samples(plane).copy())[None, None] for plane in planar.planes)
-    return yuv420_to_rgb(y, u, v, Colours(red, blue, full_range)).clamp_(0, 1)
+    return yuv_to_rgb(y, u, v, Colours(red, blue, full_range)).clamp_(0, 1)
 
 
-def _to_frame(x: Tensor) -> av.VideoFrame:
-    frame = av.VideoFrame(x.shape[-1], x.shape[-2], "yuv420p")
+def _to_frame(x: Tensor, layout: str) -> av.VideoFrame:
+    """With chroma of half the resolution, whatever the layout has."""
+    height, width = x.shape[-2:]
+    frame = av.VideoFrame(width, height, layout)
     for plane, samples in zip(frame.planes, rgb_to_yuv420(x)):
-        _samples(plane)[:] = samples[0, 0].numpy()
+        values = samples[0, 0].numpy()
+        if values.shape != (plane.height, plane.width):
+            values = values.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+        _samples(plane)[:] = values
     return frame
 
 

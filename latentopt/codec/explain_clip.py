@@ -1,0 +1,131 @@
+"""Where the bytes of a coded clip went, frame by frame: for people, not to decode."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import repeat
+
+from torch import Tensor
+
+from latentopt.bitstream import read_header
+from latentopt.codec.explain import table
+from latentopt.codec.frames import KEY_PART
+from latentopt.codec.video import VideoCodec
+from latentopt.errors import InputError
+from latentopt.media.images import to_uint8
+from latentopt.media.quality import psnr_db
+
+
+@dataclass(frozen=True)
+class FrameExplanation:
+    """One frame: what its strings hold."""
+
+    parts: Mapping[str, tuple[int, ...]]
+    """Of each part that it has, the bytes of its strings: the main latent's, the side latent's."""
+    psnr_db: float | None
+    """In 8-bit RGB, where the original was given."""
+
+    @property
+    def is_key(self) -> bool:
+        """Whether it stands alone; other frames are predicted from the one before."""
+        return KEY_PART in self.parts
+
+    @property
+    def bytes(self) -> int:
+        """Of all strings."""
+        return sum(map(sum, self.parts.values()))
+
+
+@dataclass(frozen=True)
+class ClipExplanation:
+    """A clip's file. ``str`` makes it a text."""
+
+    width: int
+    height: int
+    rate: Fraction
+    """Frames per second."""
+    file_bytes: int
+    frames: tuple[FrameExplanation, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the parts, the key frame's first."""
+        return tuple(dict.fromkeys(name for frame in self.frames for name in frame.parts))
+
+    def part_bytes(self, name: str) -> int:
+        """What all frames together have of a part."""
+        return sum(sum(frame.parts.get(name, ())) for frame in self.frames)
+
+    def __str__(self) -> str:
+        count = len(self.frames)
+        bits = 8 * self.file_bytes
+        bpp = bits / (self.width * self.height * max(count, 1))
+        kbps = float(bits * self.rate / max(count, 1) / 1000)
+        head = f"{self.width}x{self.height}, {count} frames, {self.file_bytes} bytes, {bpp:.4f} bpp"
+        sizes = {name: self.part_bytes(name) for name in self.names}
+        sizes["header and checksums"] = self.file_bytes - sum(sizes.values())
+        parts = [
+            (name, f"{n:,}", f"{100 * n / self.file_bytes:.1f} %") for name, n in sizes.items()
+        ]
+        return "\n\n".join(
+            [
+                f"{head}, {kbps:.1f} kbit/s",
+                table(("part", "bytes", "share"), parts),
+                table(self._heads(), [self._row(i) for i in range(count)]),
+            ]
+        )
+
+    def _heads(self) -> tuple[str, ...]:
+        return ("frame", "kind", "bytes", *self.names, "PSNR")
+
+    def _row(self, number: int) -> tuple[str, ...]:
+        frame = self.frames[number]
+        by_part = [f"{sum(frame.parts[n]):,}" if n in frame.parts else "" for n in self.names]
+        quality = "" if frame.psnr_db is None else f"{frame.psnr_db:.2f} dB"
+        kind = "key" if frame.is_key else "predicted"
+        return str(number), kind, f"{frame.bytes:,}", *by_part, quality
+
+
+def explain_clip(
+    codec: VideoCodec, path: str | os.PathLike[str], original: Iterable[Tensor] | None = None
+) -> ClipExplanation:
+    """Explain a clip's file; it is decoded only where there is something to compare with.
+
+    Args:
+        codec: reads it.
+        path: of the file.
+        original: the frames that were coded, each (1, 3, H, W) in [0, 1], whose PSNR is asked for.
+
+    Raises:
+        TruncatedError: the file ends early.
+        BitstreamError: it is corrupt, or of another codec.
+        InputError: the original is of another size or length, or a file cannot be read.
+    """
+    header = read_header(path)
+    quality = repeat(None) if original is None else _quality(codec, path, original)
+    frames = tuple(
+        FrameExplanation({name: tuple(map(len, part)) for name, part in strings.items()}, psnr)
+        for strings, psnr in zip(codec.strings(path), quality)
+    )
+    size = os.stat(path).st_size
+    return ClipExplanation(header.width, header.height, header.rate, size, frames)
+
+
+def _quality(
+    codec: VideoCodec, path: str | os.PathLike[str], original: Iterable[Tensor]
+) -> Sequence[float]:
+    return list(_compared(codec.load(path), iter(original)))
+
+
+def _compared(decoded: Iterable[Tensor], original: Iterator[Tensor]) -> Iterator[float]:
+    for number, x_hat in enumerate(decoded):
+        x = next(original, None)
+        if x is None:
+            raise InputError(f"the original has {number} frames only, and the file more")
+        if x.shape != x_hat.shape:
+            sizes = f"{x.shape[-1]}x{x.shape[-2]}, the file's {x_hat.shape[-1]}x{x_hat.shape[-2]}"
+            raise InputError(f"the original's frames are {sizes}")
+        yield psnr_db(to_uint8(x), to_uint8(x_hat.cpu()))
+    if next(original, None) is not None:
+        raise InputError(f"the original has more frames than the file's {number + 1}")
