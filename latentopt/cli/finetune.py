@@ -57,7 +57,7 @@ def _add_budget(parser: argparse.ArgumentParser) -> None:
     add("--steps", type=arguments.whole, metavar="N", help="of Adam (default: 600)")
     rounds = "how often crops are coded anew, for the decoder as it is then (default: 3)"
     add("--rounds", type=arguments.whole, metavar="N", help=rounds)
-    add("--crops", type=arguments.whole, metavar="N", help="coded in each round (default: 64)")
+    add("--crops", type=arguments.whole, metavar="N", help="coded in each round (default: 256)")
     add("--crop", type=arguments.whole, metavar="N", help="pixels a side (default: 256)")
     add("--batch", type=arguments.whole, metavar="N", help="crops in each step (default: 4)")
     rate = "the highest (default: 3e-5)"

@@ -17,8 +17,8 @@ class Budget:
     """Of Adam, in all rounds."""
     rounds: int = 3
     """How often crops are drawn and coded: their encoder knows the decoder of the round before."""
-    crops: int = 64
-    """In each round."""
+    crops: int = 256
+    """In each round. A decoder soon knows few crops by heart, and is worse on others."""
     crop: int = 256
     """Pixels a side, a multiple of the codec's stride."""
     batch: int = 4
