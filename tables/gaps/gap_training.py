@@ -85,20 +85,22 @@ PROBE = Probe(
 
 def subject_of(name: str) -> Subject:
     """A curve's points that were trained."""
-    here = [k for k in _numbers(name) if (RUNS / f"{name}-{k}.best.pt").is_file()]
-    points = tuple(RatePoint(f"{name}-{k}", partial(trained, name, k)) for k in here)
+    points = tuple(RatePoint(f"{name}-{k}", partial(trained, name, k)) for k in _trained(name))
     return Subject(name, name, points, architecture="hyperprior", needs=f"needs {RUNS}/{name}-*")
 
 
 def start() -> Subject:
-    """The codec that all curves began with."""
+    """The codec that all curves began with, where one of them was trained."""
     own = Curve.named(next(iter(CURVES)))
-    points = tuple(RatePoint(f"start-{k}", partial(own.model, k)) for k in _numbers(None))
+    numbers = sorted({k for name in CURVES for k in _trained(name)})
+    points = tuple(RatePoint(f"start-{k}", partial(own.model, k)) for k in numbers)
     return Subject(_START, own.start, points, architecture="hyperprior")
 
 
-def _numbers(name: str | None) -> range:
-    return range(1, len(Curve.named(name or next(iter(CURVES))).lambdas) + 1)
+def _trained(name: str) -> list[int]:
+    """Numbers of the lambdas that were."""
+    numbers = range(1, len(Curve.named(name).lambdas) + 1)
+    return [k for k in numbers if (RUNS / f"{name}-{k}.best.pt").is_file()]
 
 
 def measured(request: Request) -> dict[str, pd.DataFrame]:
