@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from latentopt.bench.gaps import measure as gaps_of
 from tables.common.experiment import Cell, Experiment, Request, attempt
 from tables.common.harness import MIN_POINTS, RatePoint, bd_rate
-from tables.common.places import PROBES
 from tables.common.plots import canvas, save
 from tables.common.probes import Measure, Probe, curve, db, probed
 from tables.common.subjects import Subject
 from tables.gaps import PAPER
+from tables.gaps.trained.course import COURSE
 from tables.universal.codecs.train import RUNS, Curve, trained
 
 CURVES = {
@@ -41,8 +41,6 @@ _METERS = (
     "noise_db",
 )
 _START = "as it began"
-COURSE = f"{PROBES}/gaps-course"
-"""Rows of gaps in the course of training, by `tables.gaps.trained.course`."""
 
 
 def _rounded(inputs: Tensor, mode: str, means: Tensor | None = None) -> Tensor:
@@ -111,18 +109,18 @@ def measured(request: Request) -> dict[str, pd.DataFrame]:
         if len(rows):
             means = curve(rows, PROBE.quantities).droplevel("step")
             means.index = [int(str(point).rpartition("-")[2]) for point in means.index]
+            means["images"] = rows["image"].nunique()
             found[CURVES.get(subject.label, _START)] = means.sort_index()
     return found
 
 
 def course(request: Request) -> pd.DataFrame:
     """Gaps in the course of training: a row for each curve, point and step."""
-    files = sorted((request.committed / COURSE).glob("*.csv"))
-    frames = [pd.read_csv(file) for file in [*files, *RUNS.glob("*.gaps.csv")]]
-    return pd.concat(frames).drop_duplicates(["curve", "point", "step"]) if frames else _NOTHING
-
-
-_NOTHING = pd.DataFrame(columns=["curve", "point", "step", *_METERS])
+    folders = dict.fromkeys((request.committed, request.rows))
+    files = [file for folder in folders for file in sorted((folder / COURSE).glob("*/*.csv"))]
+    if not files:
+        return pd.DataFrame(columns=["curve", "point", "step", *_METERS])
+    return pd.concat(map(pd.read_csv, files)).drop_duplicates(["curve", "point", "step"])
 
 
 class GapTraining(Experiment):
@@ -173,7 +171,7 @@ def _cells_of(row: str, found: pd.Series, lmbda: float) -> Iterator[Cell]:
         yield Cell(row, f"bpp{said}", float(bpp), unit="")
         yield Cell(row, f"PSNR{said}", float(psnr), unit="")
         yield Cell(row, f"loss{said}", float(lmbda * 255**2 * 10 ** (-psnr / 10) + bpp), unit="")
-    for meter in _METERS:
+    for meter in (*_METERS, "images"):
         yield Cell(row, meter, float(found[meter]), unit="")
 
 

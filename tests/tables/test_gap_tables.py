@@ -1,5 +1,6 @@
 """Tables of gaps and of fine-tuned decoders: what they compute, on small data."""
 
+import argparse
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -75,11 +76,14 @@ def test_gaps_in_the_course_of_training(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(train, "fit_quantiles", partial(fit_quantiles, steps=10))
     for i in range(8):
         write_png(tmp_path / f"{i}.png", photo(160, 160, seed=i))
-    course.train(name, 1, tmp_path, tmp_path, checks=2)
-    rows = pd.read_csv(tmp_path / f"{name}-1.gaps.csv")
-    assert list(rows["step"]) == [1, 2] and (rows["discrete_2"] > 0).all()
-    course.train(name, 1, tmp_path, tmp_path, checks=2)  # which has nothing to do
-    assert len(pd.read_csv(tmp_path / f"{name}-1.gaps.csv")) == 2
+    given = argparse.Namespace(data=tmp_path, runs=tmp_path, rows=tmp_path / "rows", checks=2)
+    for point in (1, 2, 1):  # the last of which has nothing to do
+        course.train(name, point, given)
+    [file] = (tmp_path / "rows").rglob("*.csv")
+    rows = pd.read_csv(file)
+    assert list(rows["step"]) == [1, 2, 1, 2] and list(rows["point"]) == [1, 1, 2, 2]
+    assert file.relative_to(tmp_path / "rows").parts[:2] == ("probes", "gaps-course")
+    assert (rows["discrete_2"] > 0).all()
     codec = train.trained(name, 1, tmp_path)
     assert set(codec.state_dict()) == set(
         short.model(1).__class__.from_state_dict(codec.state_dict()).state_dict()

@@ -1,7 +1,7 @@
 """Train a curve, with its gaps on the way: `python -m tables.gaps.trained.course hyperprior-ste`.
 
 As `tables.universal.codecs.train`; at every check a row of gaps, on validation photographs, goes to
-RUNS/CURVE-K.gaps.csv.
+the folder of measurements, from where `python -m tables gap_training --keep` copies it.
 """
 
 import argparse
@@ -19,8 +19,12 @@ from latentopt.bench.gaps import measure
 from latentopt.errors import LatentoptError
 from latentopt.quantizers import remove
 from latentopt.training import release_norms, split, validation_images
-from tables.common.places import LAB
+from tables.common.data import CLIC, NAMES
+from tables.common.places import LAB, PROBES, rows_file
 from tables.universal.codecs.train import RUNS, Curve, loop
+
+COURSE = f"{PROBES}/gaps-course"
+"""Where rows of gaps in the course of training are."""
 
 _IMAGES = 2
 
@@ -35,17 +39,20 @@ def gaps_of(model: nn.Module, images: Sequence[Tensor]) -> dict[str, float]:
     return measure(own, images, draws=1).row()
 
 
-def train(name: str, k: int, data: Path, runs: Path, checks: int) -> None:
+def train(name: str, k: int, given: argparse.Namespace) -> None:
     """Train a curve's point, or go on with it, in so many parts, and note gaps after each."""
-    path, steps = runs / f"{name}-{k}.gaps.csv", Curve.named(name).steps
-    images = validation_images(split(list(data.glob("*.png")))[1])[:_IMAGES]
-    own = loop(name, k, data, runs)
-    rows = pd.read_csv(path).to_dict("records") if own.step else []
-    for step in _ends(steps, checks):
+    path, steps = rows_file(given.rows, COURSE, NAMES[CLIC], name), Curve.named(name).steps
+    images = validation_images(split(list(given.data.glob("*.png")))[1])[:_IMAGES]
+    own = loop(name, k, given.data, given.runs)
+    rows = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=["point", "step"])
+    rows = rows[(rows["point"] != k) | (rows["step"] <= own.step)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for step in _ends(steps, given.checks):
         if step > own.step:
-            own.train(step, steps // checks)
-            rows.append({"curve": name, "point": k, "step": step, **gaps_of(own.model, images)})
-            pd.DataFrame(rows).to_csv(path, index=False)
+            own.train(step, steps // given.checks)
+            row = {"curve": name, "point": k, "step": step, **gaps_of(own.model, images)}
+            rows = pd.DataFrame([*rows.to_dict("records"), row])
+            rows.to_csv(path, index=False)
 
 
 def _ends(steps: int, parts: int) -> Iterator[int]:
@@ -58,13 +65,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("points", nargs="*", type=int, help="numbers of lambdas (default: all)")
     parser.add_argument("--data", type=Path, default=LAB / "data" / "clic")
     parser.add_argument("--runs", type=Path, default=RUNS)
+    rows = "folder of measurements"
+    parser.add_argument("--rows", type=Path, default=Path("results/tables/rows"), help=rows)
     parser.add_argument("--checks", type=int, default=2, help="parts of the training")
     args = parser.parse_args(argv)
     args.runs.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     try:
         for k in args.points or range(1, len(Curve.named(args.curve).lambdas) + 1):
-            train(args.curve, k, args.data, args.runs, args.checks)
+            train(args.curve, k, args)
     except LatentoptError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
