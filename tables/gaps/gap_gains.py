@@ -34,7 +34,7 @@ METERS = {
 GAINS = {"scales": "corrected scales", "shift": "shift", "default": "preset default"}
 """The first of the same images, from the probe; the others of the rows that were measured."""
 
-_DRAWN = ("discrete_2", "kl_share", "noise_db")
+_DRAWN = ("discrete_2", "kl_levels_share", "noise_db")
 _GAPS = (
     "bits",
     "zeros",

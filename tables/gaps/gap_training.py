@@ -41,6 +41,7 @@ _METERS = (
     "noise_db",
 )
 _START = "as it began"
+_COLOURS = {name: f"C{k}" for k, name in enumerate([_START, *CURVES.values()])}
 
 
 def _rounded(inputs: Tensor, mode: str, means: Tensor | None = None) -> Tensor:
@@ -154,13 +155,15 @@ class GapTraining(Experiment):
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         figure, panels = canvas(3, width=15)
         for name, means in measured(replace(request, run=False)).items():
-            panels[0].plot(means["centred bpp"], means["centred psnr_db"], marker=".", label=name)
+            rate, quality = means["centred bpp"], means["centred psnr_db"]
+            panels[0].plot(rate, quality, marker=".", color=_COLOURS[name], label=name)
         panels[0].set(xlabel="bits per pixel, estimated", ylabel="PSNR, dB", title="mean-centred")
         panels[0].legend(fontsize="small")
         for axes, meter in zip(panels[1:], ("discrete_2", "wasserstein")):
-            for curve_name, part in course(request).groupby("curve"):
-                mean = part.groupby("step")[meter].mean()
-                axes.plot(mean.index, mean, marker=".", label=CURVES.get(str(curve_name)))
+            found = course(request)
+            for name, said in CURVES.items():
+                mean = found[found["curve"] == name].groupby("step")[meter].mean()
+                axes.plot(mean.index, mean, marker=".", color=_COLOURS[said], label=said)
             axes.set(xlabel="step", title=f"{meter}, mean over λ, CLIC held out")
         save(figure, path)
 
