@@ -10,7 +10,7 @@ layers are scaled so that latents are of some size and scales near theirs.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -21,14 +21,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import latentopt
-from latentopt import Codec
-from latentopt.adapters import Conditioned, SideAdapter, intra, load_dcvc
+from latentopt import Codec, VideoCodec
+from latentopt.adapters import Conditioned, Reference, SideAdapter, dcvc_hem, intra, load_dcvc
 from latentopt.adapters.checkout import FAMILIES
 from latentopt.adapters.dcvc_net import video
 from latentopt.bench.codecs import coded_bytes
 from latentopt.bench.datasets import resolve
 from latentopt.bitstream import NO_SHIFT
 from latentopt.densities import LaplaceDensity
+from latentopt.encoder.ahead import Frame
 from latentopt.latents import Carry, Coded, Point, Prior
 from latentopt.latents.lattice import LatticeChannel
 from latentopt.lattices import RULES
@@ -65,7 +66,7 @@ def load(repo: str, family: str, checkpoint: str | None = None, seed: int = 0) -
         torch.manual_seed(seed)
         model = load_dcvc(repo, family, checkpoint)
     if checkpoint is None:
-        (_enliven_net if family == "DCVC" else _enliven_intra)(model)
+        _ENLIVEN.get(family, _enliven_intra)(model)
     return model
 
 
@@ -85,15 +86,8 @@ def _enliven_intra(model: nn.Module) -> None:
     codec: Any = model
     y = intra()(model, True).analysis(photo(64))
     _last(codec.enc).weight.mul_(1 / float(y.std()))
-    channels = codec.hyper_enc[-1].in_channels
-    for network in (codec.y_prior_fusion, codec.y_spatial_prior):
-        _last(network).weight.mul_(0.1)
-        _bias(network).fill_(0)
-    _bias(codec.y_prior_fusion)[: 2 * channels] += torch.linspace(0.3, 3, 2 * channels)
-    scales = [0, 2] if hasattr(model, "q_basic") else [0, 1]  # quarters of the output
-    quarters = _bias(codec.y_spatial_prior).chunk(4)
-    for k in scales:
-        quarters[k].add_(torch.linspace(0.1, 3, len(quarters[k])))
+    scales = [0, 2] if hasattr(model, "q_basic") else [0, 1]
+    _even_out(codec.y_prior_fusion, codec.y_spatial_prior, scales)
 
 
 @torch.no_grad()
@@ -109,6 +103,49 @@ def _enliven_net(model: nn.Module) -> None:
     for network in (codec.entropy_parameters, codec.entropy_parameters_mv):
         bias = network[-1].bias
         bias[len(bias) // 2 :] += torch.linspace(0.05, 2, len(bias) // 2)
+
+
+@torch.no_grad()
+def _enliven_memory(model: nn.Module) -> None:
+    """Of ``DMC``."""
+    codec: Any = model
+    x = photo(64)
+    flow = codec.optic_flow(x, x.roll(2, -1))
+    _last(codec.mv_encoder).weight.mul_(1 / float(codec.mv_encoder(flow).std()))
+    contexts = codec.feature_extractor(codec.feature_adaptor_I(x))
+    residual = codec.contextual_encoder(x, *codec.context_fusion_net(*contexts))
+    _last(codec.contextual_encoder).weight.mul_(1 / float(residual.std()))
+    for fusion, prior in (
+        (codec.mv_y_prior_fusion, codec.mv_y_spatial_prior),
+        (codec.y_prior_fusion, codec.y_spatial_prior),
+    ):
+        _even_out(fusion, prior, [0, 2])
+
+
+@torch.no_grad()
+def _even_out(fusion: nn.Module, prior: nn.Module, scales: Sequence[int]) -> None:
+    """Steps and scales of many levels, whatever is seen.
+
+    Args:
+        fusion: says steps, scales and means of the first pass.
+        prior: says scales and means of the others.
+        scales: quarters of its output that are scales.
+    """
+    for network in (fusion, prior):
+        _last(network).weight.mul_(0.1)
+        _bias(network).fill_(0)
+    own = _bias(fusion)
+    first = 2 * len(own) // 3
+    own[:first] += torch.linspace(0.3, 3, first)
+    quarters = _bias(prior).chunk(4)
+    for k in scales:
+        quarters[k].add_(torch.linspace(0.1, 3, len(quarters[k])))
+
+
+_ENLIVEN: Mapping[str, Callable[[nn.Module], None]] = {
+    "DCVC": _enliven_net,
+    "DCVC-HEM-P": _enliven_memory,
+}
 
 
 def photo(size: int) -> Tensor:
@@ -197,8 +234,8 @@ def predicted_rows(
     rows = []
     reference = loop.encode_frame(frames[0], None)[1]
     for frame in frames[1:]:
-        coded, image = loop.encode_frame(frame, reference)
-        own = theirs(reference.float().clamp(0, 1), frame)  # its context is rounded otherwise
+        coded, made = loop.encode_frame(frame, reference)
+        own = theirs(reference.image.float().clamp(0, 1), frame)  # its context is rounded otherwise
         known: dict[str, Tensor] = {}
         for name, latents in coded.items():
             part = cast(Codec, codec.parts[name])
@@ -209,7 +246,7 @@ def predicted_rows(
         written = sum(len(c.string) for latents in coded.values() for c in latents)
         total = float(own["bpp"]) * frame.shape[-2] * frame.shape[-1] / 8
         rows.append(Row(family, "frame, forward()", written, total, exact))
-        reference = image
+        reference = made
     return rows
 
 
@@ -238,6 +275,50 @@ def part_rows(
     ]
 
 
+@torch.no_grad()
+def memory_rows(
+    family: str, model: nn.Module, key: nn.Module, frames: Sequence[Tensor]
+) -> list[Row]:
+    """Of ``DMC``, frame by frame but the first; each sees what the one before left."""
+    codec = latentopt.wrap(model, "int", shift=False, adapter=dcvc_hem.video(key, intra()))
+    strings, shapes = codec.compress(frames)
+    decoded, promised = codec.decompress(strings, shapes), codec(frames)["x_hat"]
+    exact = all(torch.equal(a, b) for a, b in zip(decoded, promised))
+    loop, theirs = codec.frames, cast(Any, model)
+    scales = [float(q[0]) for q in (theirs.mv_y_q_scale, theirs.y_q_scale)]
+    rows = []
+    reference = loop.encode_frame(frames[0], None)[1]
+    memory: dict[str, Tensor | None] = dict.fromkeys(("ref_feature", "ref_y", "ref_mv_y"))
+    memory["ref_frame"] = reference.image.float().clamp(0, 1)
+    for number, frame in enumerate(frames[1:], 1):
+        before = reference
+        coded, reference = loop.encode_frame(frame, before)
+        own = theirs(frame, memory, *scales)
+        memory = own["dpb"] | {"ref_frame": own["dpb"]["ref_frame"].clamp(0, 1)}
+        for name, kind in (("motion", "mv_y"), ("residual", "y")):
+            written = [len(latent.string) for latent in coded[name]]
+            bits = [float(own[f"bit_{part}"]) for part in (kind, kind.replace("y", "z"))]
+            rows.append(Row(family, f"frame {number}, {name}", sum(written), sum(bits) / 8, exact))
+        if number == 1:
+            rows += _drawn_rows(family, codec, theirs, before, coded)
+    return rows
+
+
+def _drawn_rows(
+    family: str, codec: VideoCodec, theirs: Any, before: Reference, coded: Frame
+) -> Iterator[Row]:
+    """Of both latents of a frame, given what was decoded of it."""
+    known: dict[str, Tensor] = {}
+    for name, (main, side) in coded.items():
+        part = cast(Codec, codec.parts[name])
+        adapter = part.assembly.adapter.knowing(before, known)
+        assert isinstance(adapter, SideAdapter)
+        features = adapter.features(side.latent.hat, side.latent.prior.shape)
+        ours, bits = drawn(adapter, features, lambda p, s: theirs.get_y_laplace_bits(p, s).sum())
+        yield Row(family, f"{name}, drawn", ours / 8, bits / 8)
+        known[name] = part.moved([main])
+
+
 def check(repo: str, checkpoints: dict[str, str], size: int) -> list[Row]:
     """All rows."""
     x = photo(size)
@@ -246,7 +327,9 @@ def check(repo: str, checkpoints: dict[str, str], size: int) -> list[Row]:
     for family in ("DCVC-HEM", "DCVC-DC"):
         rows += intra_rows(family, models[family], x)
     frames = [x, x.roll(2, -1)]
-    return rows + predicted_rows("DCVC", models["DCVC"], models["DCVC-HEM"], frames)
+    rows += predicted_rows("DCVC", models["DCVC"], models["DCVC-HEM"], frames)
+    three = [*frames, x.roll(5, -1)]
+    return rows + memory_rows("DCVC-HEM-P", models["DCVC-HEM-P"], models["DCVC-HEM"], three)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from latentopt import zoo
+from latentopt.adapters import Reference
 from latentopt.bench import clipsets
 from latentopt.bench.codecs import VideoBaseline, padded
 from latentopt.bench.configs import parse_recipe
@@ -106,12 +107,12 @@ def ours(codec: Frames, x: Tensor, reference: Tensor) -> tuple[float, float]:
     """The same."""
     size = (x.shape[-2], x.shape[-1])
     encode, strings = seconds(lambda: encoded(codec, x, reference))
-    decode, _ = seconds(lambda: codec.decode_frame(strings, size, reference))
+    decode, _ = seconds(lambda: codec.decode_frame(strings, size, Reference(reference)))
     return encode, decode
 
 
 def encoded(codec: Frames, x: Tensor, reference: Tensor) -> dict[str, list[bytes]]:
-    frame, _ = codec.encode_frame(x, reference)
+    frame, _ = codec.encode_frame(x, Reference(reference))
     return {name: [latent.string for latent in latents] for name, latents in frame.items()}
 
 

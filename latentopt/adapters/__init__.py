@@ -8,6 +8,7 @@ from latentopt.adapters.dcvc_net import DCVCAdapter
 from latentopt.adapters.factorized import FactorizedAdapter
 from latentopt.adapters.hyperprior import MeanScaleAdapter, ScaleAdapter
 from latentopt.adapters.predicted import Knowing, VideoAdapter
+from latentopt.adapters.reference import Reference
 from latentopt.adapters.registry import adapter_class
 from latentopt.adapters.side import Conditioned, Describe, Leaf, Parameters, SideAdapter
 from latentopt.adapters.ssf import ScaleSpaceFlowAdapter
@@ -30,6 +31,7 @@ __all__ = [
     "Leaf",
     "MeanScaleAdapter",
     "Parameters",
+    "Reference",
     "ScaleAdapter",
     "ScaleSpaceFlowAdapter",
     "SideAdapter",

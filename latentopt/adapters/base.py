@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latentopt.adapters.geometry import fitting_stride
+from latentopt.adapters.reference import Reference
 from latentopt.adapters.scales import STANDARD_SCALES
 from latentopt.adapters.still import canonical, peeled, uncompiled
 from latentopt.densities import Density, FactorizedDensity
@@ -209,11 +210,15 @@ class Adapter(ABC):
         """Image batch of a reconstructed main latent; not yet clipped to [0, 1]."""
         return self._synthesis(self.model, y_hat) if self._synthesis else self.model.g_s(y_hat)
 
-    def knowing(self, reference: Tensor, decoded: Mapping[str, Tensor]) -> "Adapter":
+    def remembered(self, y_hat: Tensor) -> tuple[Tensor, Tensor | None]:
+        """:meth:`synthesis` of one image, and features of it that later frames see besides."""
+        return self.synthesis(y_hat), None
+
+    def knowing(self, reference: Reference, decoded: Mapping[str, Tensor]) -> "Adapter":
         """A view of it that knows what was decoded before this latent; encoder and decoder do.
 
         Args:
-            reference: the frame before as decoded (1, 3, H, W), padded, not clipped.
+            reference: the frame before.
             decoded: this frame's latents that were coded before (1, M, h, w), shift included.
         """
         return self
@@ -229,9 +234,13 @@ class Adapter(ABC):
 
     def exact_synthesis(self, y_hat: Tensor) -> Tensor:
         """:meth:`synthesis` in float64 on the CPU."""
+        return self.in_float64().synthesis(y_hat.cpu().double())
+
+    def in_float64(self) -> Self:
+        """A view of it whose networks are those of :attr:`exact_model`."""
         twin = copy.copy(self)
         twin.model = self.exact_model
-        return twin.synthesis(y_hat.cpu().double())
+        return twin
 
     @derived
     def exact_model(self) -> nn.Module:

@@ -28,11 +28,14 @@ class _Public:
 
     module: str
     name: str
+    folder: str = ""
+    """The family's, where that is not what it is called here."""
 
 
 FAMILIES = {
     "DCVC": _Public("src.models.DCVC_net", "DCVC_net"),
     "DCVC-HEM": _Public("src.models.image_model", "IntraNoAR"),
+    "DCVC-HEM-P": _Public("src.models.video_model", "DMC", "DCVC-HEM"),
     "DCVC-DC": _Public("src.models.image_model", "IntraNoAR"),
 }
 
@@ -48,7 +51,7 @@ def load_dcvc(
     Args:
         repo: the checkout: the repository's root, its ``DCVC-family``, or the family's folder.
         family: ``"DCVC"`` (``DCVC_net``, predicted frames), ``"DCVC-HEM"`` or ``"DCVC-DC"``
-            (``IntraNoAR``).
+            (``IntraNoAR``), or ``"DCVC-HEM-P"`` (``DMC``, predicted frames).
         checkpoint: file with its weights; without one they are random.
         options: for the class, such as ``N``.
 
@@ -73,8 +76,9 @@ def load_dcvc(
 def _folder(repo: Path, family: str, public: _Public) -> Path:
     """The folder that holds the family's package."""
     file = Path(*public.module.split(".")).with_suffix(".py")
-    candidates = [repo / "DCVC-family" / family, repo / family]
-    if repo.resolve().name not in FAMILIES.keys() - {family}:  # else a class of the same name
+    own = public.folder or family
+    candidates = [repo / "DCVC-family" / own, repo / own]
+    if repo.resolve().name not in FAMILIES.keys() - {own}:  # else a class of the same name
         candidates.append(repo)
     for folder in candidates:
         if (folder / file).is_file():

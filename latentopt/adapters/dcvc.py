@@ -8,11 +8,8 @@
                                │
                     scales, means of the next pass ─► its lattice points ─► ...
 
-The latent's channels are cut into parts and its positions into as many phases (HEM: two, of a
-checkerboard; DC: four, of 2 x 2 blocks). A pass codes one phase of each part, each another one, so
-that later passes see neighbours at all positions. Each element has a quantization step. Their code
-is Microsoft's, public and not a package: the classes are known by their structure
-(:mod:`latentopt.adapters.checkout` loads one).
+How passes go: :mod:`latentopt.adapters.spatial_prior`. Their code is Microsoft's, public and not a
+package: the classes are known by their structure (:mod:`latentopt.adapters.checkout` loads one).
 
 Scales get the level of CompressAI's table that is nearest in ratio, where DCVC's own coder takes
 the one below of 256: a quarter as many levels leave each enough elements to make vectors of, and
@@ -30,14 +27,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentopt.adapters.base import Networks, Scale, as_numpy, cpu_copy, derived
+from latentopt.adapters.base import Networks, Scale, cpu_copy, derived
 from latentopt.adapters.scales import STANDARD_SCALES
-from latentopt.adapters.side import Leaf, Parameters, Recorder, SideAdapter
+from latentopt.adapters.spatial_prior import InPasses, InTwoPasses
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 from latentopt.errors import InputError
-
-LEAST_STEP = 0.5
-"""DCVC's bound on the steps of quantization."""
 
 _STRIDE = 64  # pixels per element of the side latent
 _CODING = ("hyper_dec", "y_prior_fusion", "y_spatial_prior")
@@ -47,7 +41,7 @@ _ADAPTORS = tuple(f"y_spatial_prior_adaptor_{k}" for k in (1, 2, 3))
 Scales = float | tuple[float, float]
 
 
-class IntraAdapter(SideAdapter):
+class IntraAdapter(InPasses):
     """What both codecs have in common.
 
     Args:
@@ -58,9 +52,6 @@ class IntraAdapter(SideAdapter):
         InputError: both are given, or the model has no such one.
     """
 
-    contextual = True
-    passes: int
-    """Of coding, parts of the channels, and phases of the positions."""
     coding: Sequence[str]
     """Names of the networks that entropy parameters come from."""
 
@@ -101,103 +92,38 @@ class IntraAdapter(SideAdapter):
         names = ("bit_estimator_z", *self.coding, "dec", "refine")
         return [*(getattr(self.model, name) for name in names), Scale(self.gain)]
 
-    def levels(self, scales: NDArray) -> NDArray[np.int16]:
-        """Level of each scale: the nearest in ratio."""
-        table = self.main_density.scales
-        bounds = np.sqrt(table[:-1] * table[1:])
-        return np.searchsorted(bounds, scales.astype(np.float64)).astype(np.int16)
-
     def hyper_analysis(self, y: Tensor) -> Tensor:
         return self.model.hyper_enc(y)
 
     @derived
-    def _exact(self) -> Networks:
-        """The networks that encoder and decoder share."""
+    def _shared(self) -> Networks:
+        """See :attr:`InPasses._shared`."""
         copied = cpu_copy(Networks(self.model, self.coding), self.dtype)
         assert isinstance(copied, Networks)
         return copied
 
-    def features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
-        return self._run(self._exact, side, shape)
-
-    def draft_features(self, side: NDArray, shape: tuple[int, ...]) -> NDArray:
-        return self._run(self.model, side, shape)
-
-    @staticmethod
-    def _run(networks: Any, side: NDArray, shape: tuple[int, ...]) -> NDArray:
-        z_hat = torch.from_numpy(side).reshape(1, *shape)
-        z_hat = z_hat.to(next(networks.hyper_dec.parameters()))
-        return as_numpy(networks.y_prior_fusion(networks.hyper_dec(z_hat))[0])
-
-    def main_shape(self, features: NDArray) -> tuple[int, ...]:
-        return (len(features) // 3, *features.shape[1:])
-
-    def visit(self, features: NDArray, leaf: Leaf) -> None:
-        self._visit(self._exact, torch.from_numpy(features)[None], leaf)
-
-    def estimate(self, features: NDArray, y: NDArray) -> Parameters:
-        recorder = Recorder(y)
-        given = torch.from_numpy(features)[None].to(next(self.model.parameters()))
-        self._visit(self.model, given, recorder)
-        return recorder.parameters
-
-    def _visit(self, networks: Any, given: Tensor, leaf: Leaf) -> None:
-        """The passes, given (1, 3 M, h, w) steps, scales and means of the side latent."""
-        raw_steps, scales, means = given.chunk(3, dim=1)
-        steps = raw_steps.clamp(min=LEAST_STEP)
-        pass_of = self._pass_of(means.shape[1:])
-        decoded = means.new_zeros(means.shape)  # in units of the steps
-        for k in range(self.passes):
-            if k:
-                scales, means = self._see(networks, k, decoded, given)
-            places = np.flatnonzero(pass_of == k)
-            index = torch.from_numpy(places).to(given.device)
-            own = [t.flatten()[index] for t in (scales, means * steps, steps)]
-            hat = leaf(places, *(as_numpy(t) for t in own))
-            decoded.view(-1)[index] = torch.from_numpy(hat).to(decoded) / own[2]
-
-    def _pass_of(self, shape: Sequence[int]) -> NDArray[np.int64]:
-        """(M h w,) which pass codes each element."""
-        channel, row, column = np.indices(tuple(shape))
-        part = channel * self.passes // shape[0]
-        return (-(part ^ self._phase(row, column)) % self.passes).ravel()
-
-    @abstractmethod
-    def _phase(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Phase of each position, 0 … passes-1."""
-
-    @abstractmethod
-    def _see(self, networks: Any, k: int, decoded: Tensor, given: Tensor) -> Sequence[Tensor]:
-        """Scales and means (1, M, h, w) of pass ``k``, from what is decoded, zero elsewhere."""
+    def _given(self, networks: Any, z_hat: Tensor) -> Tensor:
+        fused: Tensor = networks.y_prior_fusion(networks.hyper_dec(z_hat))
+        return fused
 
 
-class DualPriorAdapter(IntraAdapter):
+class DualPriorAdapter(InTwoPasses, IntraAdapter):
     """``IntraNoAR`` of DCVC-HEM: two passes; ``q_scale`` divides the latent in the encoder."""
 
-    passes, coding = 2, _CODING
+    coding = _CODING
 
     @property
     def gain(self) -> Tensor:
         scale = self._q_scale
         if scale is None:
-            scale = _chosen(self.model.q_scale, self._q_index)
-        return self.model.q_basic.detach().clamp(min=0.5) * _positive(scale)
+            scale = chosen_scale(self.model.q_scale, self._q_index)
+        return self.model.q_basic.detach().clamp(min=0.5) * positive_scale(scale)
 
     def analysis(self, x: Tensor) -> Tensor:
         return self.model.enc(x) / self.gain.to(x)
 
     def synthesis(self, y_hat: Tensor) -> Tensor:
         return self.model.refine(self.model.dec(y_hat * self.gain.to(y_hat)))
-
-    def _phase(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
-        return (row + column) % 2
-
-    def _see(self, networks: Any, k: int, decoded: Tensor, given: Tensor) -> Sequence[Tensor]:
-        steps, scales, means = given.chunk(3, dim=1)
-        seen = [decoded, means, scales, steps.clamp(min=LEAST_STEP)]
-        output = networks.y_spatial_prior(torch.cat(seen, dim=1))
-        parts = output.chunk(4, dim=1)  # scales and means of each half of the channels
-        return torch.cat(parts[0::2], dim=1), torch.cat(parts[1::2], dim=1)
 
 
 class FourPartAdapter(IntraAdapter):
@@ -217,13 +143,14 @@ class FourPartAdapter(IntraAdapter):
         """Of encoder and decoder."""
         model = self.model
         if self._q_scale is None:
-            scales = [_chosen(q, self._q_index) for q in (model.q_scale_enc, model.q_scale_dec)]
+            both = (model.q_scale_enc, model.q_scale_dec)
+            scales = [chosen_scale(q, self._q_index) for q in both]
         else:
             scales = list(self._q_scale if isinstance(self._q_scale, tuple) else ())
             if len(scales) != 2:
                 raise InputError("DCVC-DC has two: q_scale=(of the encoder, of the decoder)")
         basics = (model.q_basic_enc, model.q_basic_dec)
-        return [basic.detach() * _positive(scale) for basic, scale in zip(basics, scales)]
+        return [basic.detach() * positive_scale(scale) for basic, scale in zip(basics, scales)]
 
     def analysis(self, x: Tensor) -> Tensor:
         return self.model.enc(x, self._gains[0].to(x))
@@ -304,14 +231,14 @@ class _Parameters:
     quantiles: Tensor
 
 
-def _chosen(scales: Tensor, index: int) -> float:
+def chosen_scale(scales: Tensor, index: int) -> float:
     """One of a checkpoint's scales (n, 1, 1, 1)."""
     if not 0 <= index < len(scales):
         raise InputError(f"q_index {index}: the model has {len(scales)} scales")
     return float(scales.detach().flatten()[index])
 
 
-def _positive(scale: Any) -> float:
+def positive_scale(scale: Scales) -> float:
     if isinstance(scale, tuple) or not scale > 0:
         raise InputError(f"q_scale {scale}: expected one positive number")
     return float(scale)

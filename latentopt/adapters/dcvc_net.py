@@ -29,6 +29,7 @@ from latentopt.adapters.base import Adapter, Networks, as_numpy
 from latentopt.adapters.context import WalkedAdapter, Wavefront, swapped
 from latentopt.adapters.dcvc import bit_estimator_density
 from latentopt.adapters.predicted import Knowing, VideoAdapter, texture
+from latentopt.adapters.reference import Reference
 from latentopt.adapters.side import Parameters
 from latentopt.adapters.still import still_copy
 from latentopt.densities import FactorizedDensity, LaplaceDensity, ScaleDensity
@@ -120,8 +121,8 @@ class MotionAdapter(Knowing[Tensor], PartAdapter):
 
     suffix = "_mv"
 
-    def knowledge(self, reference: Tensor, decoded: Mapping[str, Tensor]) -> Tensor:
-        return reference.clamp(0, 1)  # as DCVC does
+    def knowledge(self, reference: Reference, decoded: Mapping[str, Tensor]) -> Tensor:
+        return reference.image.clamp(0, 1)  # as DCVC does
 
     def _reference(self, like: Tensor) -> Tensor:
         """The frame before, or what stands for it; ``like`` a latent (B, M, h, w)."""
@@ -150,10 +151,10 @@ class ResidualAdapter(Knowing["_Seen"], PartAdapter):
     suffix = ""
 
     @torch.no_grad()
-    def knowledge(self, reference: Tensor, decoded: Mapping[str, Tensor]) -> "_Seen":
+    def knowledge(self, reference: Reference, decoded: Mapping[str, Tensor]) -> "_Seen":
         networks = self._decoder
         like = next(networks.parameters())
-        frame = reference.clamp(0, 1).to(like)
+        frame = reference.image.clamp(0, 1).to(like)
         motion = _motion(networks, decoded["motion"].to(like), frame)
         return _Seen.of(networks, warp(networks.feature_extract(frame), motion))
 
@@ -224,9 +225,11 @@ class DCVCAdapter(VideoAdapter):
         }
 
 
-def video(
-    key: nn.Module, adapter: Callable[[nn.Module, bool], Adapter]
-) -> Callable[[nn.Module, bool], DCVCAdapter]:
+MakeAdapter = Callable[[nn.Module, bool], Adapter]
+"""From a model, and whether it is to be portable."""
+
+
+def video(key: nn.Module, adapter: MakeAdapter) -> Callable[[nn.Module, bool], DCVCAdapter]:
     """For ``latentopt.wrap(dcvc_net, adapter=video(key, adapter))``.
 
     Args:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from latentopt.adapters.reference import Reference
 from latentopt.errors import UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def check_parts(adapter: "VideoAdapter") -> None:
     check_stride(adapter.key)
     stride, decoded = adapter.key.stride, dict[str, Tensor]()
     like = next(adapter.key.model.parameters())
-    reference = like.new_zeros(1, 3, stride, 2 * stride)
+    reference = Reference(like.new_zeros(1, 3, stride, 2 * stride))
     for name, part in adapter.predicted.items():
         try:
             known = part.knowing(reference, decoded)

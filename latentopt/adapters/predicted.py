@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentopt.adapters.base import Adapter, Places
+from latentopt.adapters.reference import Reference
 
 Known = TypeVar("Known")
 
@@ -27,10 +28,10 @@ class Knowing(ABC, Generic[Known]):
     local = False
 
     @abstractmethod
-    def knowledge(self, reference: Tensor, decoded: Mapping[str, Tensor]) -> Known:
+    def knowledge(self, reference: Reference, decoded: Mapping[str, Tensor]) -> Known:
         """What the networks need of what :meth:`knowing` is given."""
 
-    def knowing(self, reference: Tensor, decoded: Mapping[str, Tensor]) -> Self:
+    def knowing(self, reference: Reference, decoded: Mapping[str, Tensor]) -> Self:
         """See :meth:`Adapter.knowing`."""
         view = copy.copy(self)
         view.known = self.knowledge(reference, decoded)

@@ -14,6 +14,7 @@ from torch import nn
 from latentopt.adapters.base import Adapter
 from latentopt.adapters.context import ContextAdapter
 from latentopt.adapters.dcvc import intra_class
+from latentopt.adapters.dcvc_hem import is_dmc
 from latentopt.adapters.dcvc_net import is_dcvc_net
 from latentopt.adapters.factorized import FactorizedAdapter
 from latentopt.adapters.hyperprior import MeanScaleAdapter, ScaleAdapter
@@ -57,11 +58,13 @@ def adapter_class(model: nn.Module) -> type[Adapter] | type[VideoAdapter]:
         return TreeAdapter
     if is_invcompress(model):
         return InvCompressAdapter
-    if is_dcvc_net(model):
-        raise UnsupportedModelError(
-            "DCVC_net codes predicted frames only: give it a codec for key frames with "
-            "wrap(model, adapter=dcvc_net.video(key, adapter_class(key))): docs/guide/dcvc.md"
-        )
+    for is_such, module in {is_dcvc_net: "dcvc_net", is_dmc: "dcvc_hem"}.items():
+        if is_such(model):
+            raise UnsupportedModelError(
+                f"{type(model).__name__} codes predicted frames only: give it a codec for key "
+                f"frames with wrap(model, adapter={module}.video(key, adapter_class(key))): "
+                "docs/guide/dcvc.md"
+            )
     found = intra_class(model) or rate_adapter(model)
     if found:
         return found

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from latentopt.adapters.base import Places, as_numpy, cpu_copy, derived, scale_table
 from latentopt.adapters.predicted import Knowing, VideoAdapter, texture
+from latentopt.adapters.reference import Reference
 from latentopt.adapters.side import Describe, Leaf, Parameters, SideAdapter
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 
@@ -108,8 +109,8 @@ class MotionAdapter(Knowing[Tensor], PartAdapter):
         self._warp = warp
         super().__init__(model, portable)
 
-    def knowledge(self, reference: Tensor, decoded: Mapping[str, Tensor]) -> Tensor:
-        return reference
+    def knowledge(self, reference: Reference, decoded: Mapping[str, Tensor]) -> Tensor:
+        return reference.image
 
     def analysis(self, x: Tensor) -> Tensor:
         return self.model.encoder(torch.cat([x, self.sure.to(x)], dim=1))
@@ -135,9 +136,11 @@ class ResidualAdapter(Knowing[tuple[Tensor, Tensor]], PartAdapter):
         self._motion, self._warp = motion, warp
         super().__init__(model, portable)
 
-    def knowledge(self, reference: Tensor, decoded: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def knowledge(
+        self, reference: Reference, decoded: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
         motion = decoded["motion"].to(next(self._motion.decoder.parameters()))
-        return self._warp(reference.to(motion), self._motion.decoder(motion)), motion
+        return self._warp(reference.image.to(motion), self._motion.decoder(motion)), motion
 
     def analysis(self, x: Tensor) -> Tensor:
         return self.model.encoder(x - self.sure[0].to(x))

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from latentopt.adapters import Reference
 from latentopt.codec.assembly import Assembly
 from latentopt.codec.decode import Decoder
 from latentopt.codec.encode import Encoder, check_images
@@ -62,7 +63,7 @@ class Frames:
             if self.recipe.ahead and after is not None and not self._is_key(i + 1):
                 coded = self.recipe.ahead.choose(self, x, after, reference, coded)
             frame, reference = coded
-            yield x, frame, reference
+            yield x, frame, reference.image
 
     def decode(self, frames: Iterable[Strings], size: tuple[int, int]) -> Iterator[Tensor]:
         """Reconstructions of a clip's frames (H, W), from their strings; as :meth:`encode`.
@@ -76,16 +77,18 @@ class Frames:
                 reference = None
             elif reference is None:
                 raise BitstreamError("the first frame is not a key frame")
-            reference = finite(self.decode_frame(strings, size, reference))
-            yield reference
+            reference = self.decode_frame(strings, size, reference)
+            yield finite(reference.image)
 
     def _is_key(self, i: int) -> bool:
         return i == 0 or (self.recipe.gop is not None and i % self.recipe.gop == 0)
 
     # -- one frame ---------------------------------------------------------------------------------
 
-    def encode_frame(self, x: Tensor, reference: Tensor | None) -> tuple[Frame, Tensor]:
-        """Code one frame, a key frame where there is no ``reference``; as :meth:`encode`."""
+    def encode_frame(self, x: Tensor, reference: Reference | None) -> tuple[Frame, Reference]:
+        """Code one frame, a key frame where there is no ``reference``; its latents, and what the
+        next one is predicted from.
+        """
 
         def coded(name: str, assembly: Assembly) -> list[Coded]:
             return [latent for [latent] in Encoder(assembly).encode(x).values()]
@@ -93,23 +96,23 @@ class Frames:
         return self._frame(reference, coded)
 
     def decode_frame(
-        self, strings: Strings, size: tuple[int, int], reference: Tensor | None
-    ) -> Tensor:
-        """The reconstruction of one frame (H, W); ``reference`` as :meth:`encode_frame` had it."""
+        self, strings: Strings, size: tuple[int, int], reference: Reference | None
+    ) -> Reference:
+        """One frame (H, W) as decoded; ``reference`` as :meth:`encode_frame` had it."""
 
         def coded(name: str, assembly: Assembly) -> list[Coded]:
             return Decoder(assembly).decode(strings[name], size)
 
         return self._frame(reference, coded)[1]
 
-    def restate(self, frame: Frame, reference: Tensor | None) -> tuple[Frame, Tensor]:
+    def restate(self, frame: Frame, reference: Reference | None) -> tuple[Frame, Reference]:
         """The frame and its reconstruction again, for other step sizes of its last part."""
         return self._frame(reference, lambda name, assembly: frame[name])
 
     @plainly
     def _frame(
-        self, reference: Tensor | None, coded: Callable[[str, Assembly], list[Coded]]
-    ) -> tuple[Frame, Tensor]:
+        self, reference: Reference | None, coded: Callable[[str, Assembly], list[Coded]]
+    ) -> tuple[Frame, Reference]:
         """One frame on either side; ``coded`` gives a part's latents, given what is known."""
         frame: Frame = {}
         decoded: dict[str, Tensor] = {}
@@ -122,7 +125,7 @@ class Frames:
             frame[name] = coded(name, assembly)
             synthesis = Synthesis(assembly)
             decoded[name] = synthesis.moved(frame[name][:1])
-        return frame, synthesis.image(decoded[name])
+        return frame, synthesis.reference(decoded, name)
 
     def names(self, is_key: bool) -> list[str]:
         """The parts of a key frame, or of a predicted one, in the order of coding."""

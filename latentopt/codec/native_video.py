@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Protocol
 import torch
 from torch import Tensor, nn
 
-from latentopt.adapters import VideoAdapter
+from latentopt.adapters import Reference, VideoAdapter
 from latentopt.bitstream import Origin
 from latentopt.bitstream.compressai_file import Body, Head, check_end, count_bytes, read_count
 from latentopt.codec.formats import NATIVE
@@ -142,7 +142,8 @@ class NativeVideoCodec(VideoCodec):
         """
         reference = None
         for x in frames:
-            frame, _ = self.frames.encode_frame(x, reference)
+            known = None if reference is None else Reference(reference)
+            frame, _ = self.frames.encode_frame(x, known)
             padded = self._part(KEY_PART).padded(x.to(next(self.model.parameters())))
             out, image = self._by_own_coder(frame, padded, reference)
             reference = image.clamp(0, 1) if clamped else image

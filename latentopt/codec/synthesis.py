@@ -4,14 +4,14 @@ main latents ─► + offsets ─► + shift ─► moved ─► synthesis ─�
                    └► resting
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from latentopt.adapters import Tiled
+from latentopt.adapters import Reference, Tiled
 from latentopt.bitstream import decode_step
 from latentopt.codec.assembly import OFFSETS, Assembly
 from latentopt.encoder import shifted
@@ -34,18 +34,40 @@ class Synthesis:
         """What the model makes of main latents: images (B, 3, H, W), padded and not clipped."""
         if self._adapter.exact:
             return self._adapter.exact_synthesis(y_hat)
-        return self._run(y_hat, fast=self._assembly.recipe.portable)
+        return self._run(y_hat, fast=self._fast)
+
+    def reference(self, latents: Mapping[str, Tensor], last: str) -> Reference:
+        """What later frames know of one, of whose parts these are the main latents (1, M, h, w).
+
+        Args:
+            latents: by part.
+            last: the part whose synthesis is the image.
+        """
+        y_hat = latents[last]
+        if self._adapter.local:
+            return Reference(self.image(y_hat), latents)
+        if self._adapter.exact:
+            image, features = self._adapter.in_float64().remembered(y_hat.cpu().double())
+        else:
+            image, features = self._adapter.remembered(self._placed(y_hat, fast=self._fast))
+            image = image.float()
+        return Reference(image, latents, features)
 
     def trial(self, y_hat: Tensor) -> Tensor:
         """Images in [0, 1], padding included, for searches."""
         return self._run(y_hat, fast=True).clamp(0, 1).contiguous()
 
+    @property
+    def _fast(self) -> bool:
+        return self._assembly.recipe.portable
+
     def _run(self, y_hat: Tensor, fast: bool) -> Tensor:
+        return Tiled(self._adapter).synthesis(self._placed(y_hat, fast)).float()
+
+    def _placed(self, y_hat: Tensor, fast: bool) -> Tensor:
         """With channels last where ``fast``, else exactly as the model itself computes."""
         y_hat = y_hat.to(self._assembly.device, self._assembly.dtype)
-        if fast:
-            y_hat = y_hat.contiguous(memory_format=torch.channels_last)
-        return Tiled(self._adapter).synthesis(y_hat).float()
+        return y_hat.contiguous(memory_format=torch.channels_last) if fast else y_hat
 
     def moved(self, coded: Sequence[Coded]) -> Tensor:
         """Main latents (B, M, h, w), shifted by their steps."""

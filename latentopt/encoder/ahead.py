@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from latentopt.adapters import Reference
 from latentopt.bitstream import decode_step, encode_step
 from latentopt.latents import Coded
 
@@ -21,10 +22,10 @@ class FrameCoder(Protocol):
     def trade(self) -> float:
         """Bits that a squared error of 1, summed over a frame's samples, is worth."""
 
-    def encode_frame(self, x: Tensor, reference: Tensor | None) -> tuple[Frame, Tensor]:
-        """A coded frame and its reconstruction (1, 3, H, W), padded and not clipped."""
+    def encode_frame(self, x: Tensor, reference: Reference | None) -> tuple[Frame, Reference]:
+        """A coded frame, and what is known of it as decoded."""
 
-    def restate(self, frame: Frame, reference: Tensor | None) -> tuple[Frame, Tensor]:
+    def restate(self, frame: Frame, reference: Reference | None) -> tuple[Frame, Reference]:
         """The same, for other step sizes."""
 
 
@@ -43,10 +44,10 @@ class Ahead:
         codec: FrameCoder,
         x: Tensor,
         after: Tensor,
-        reference: Tensor | None,
-        coded: tuple[Frame, Tensor],
-    ) -> tuple[Frame, Tensor]:
-        """The frame ``x`` as it was ``coded`` or with other step sizes, and its reconstruction."""
+        reference: Reference | None,
+        coded: tuple[Frame, Reference],
+    ) -> tuple[Frame, Reference]:
+        """The frame ``x`` as it was ``coded`` or with other step sizes, and what is known of it."""
         frame, _ = coded
         *_, last = frame
         main = frame[last][0]
@@ -59,11 +60,11 @@ class Ahead:
             return coded
         return min(candidates, key=lambda candidate: self._cost(codec, x, after, candidate[1]))
 
-    def _cost(self, codec: FrameCoder, x: Tensor, after: Tensor, image: Tensor) -> float:
+    def _cost(self, codec: FrameCoder, x: Tensor, after: Tensor, made: Reference) -> float:
         """In bits, of what a choice changes: errors of both frames and the next one's rate."""
-        frame, next_image = codec.encode_frame(after, image)
+        frame, following = codec.encode_frame(after, made)
         bits = sum(float(c.latent.bits().sum()) for coded in frame.values() for c in coded)
-        return bits + codec.trade * (_error(image, x) + _error(next_image, after))
+        return bits + codec.trade * (_error(made.image, x) + _error(following.image, after))
 
 
 def _times(main: Coded, factor: float) -> Sequence[int] | None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import latentopt
 from latentopt import BitstreamError, UnsupportedModelError
-from latentopt.adapters import adapter_class
+from latentopt.adapters import Reference, adapter_class
 from latentopt.adapters.dcvc_net import DCVCAdapter, is_dcvc_net, video, warp
 from latentopt.codec.synthesis import padded
 from latentopt.encoder import Effort, Schedule, draw
@@ -96,11 +96,11 @@ def test_int_without_shift_is_the_codecs_own_quantization() -> None:
     codec = wrapped("int", shift=False)
     before = photo(64, 128).double()
     x = photo(60, 128, seed=1)
-    frame, image = codec.frames.encode_frame(x, before)
+    frame, made = codec.frames.encode_frame(x, Reference(before))
     ys = {}
     decoded: dict[str, Tensor] = {}
     for name in ("motion", "residual"):
-        part = codec.parts[name].assembly.adapter.knowing(before, decoded)
+        part = codec.parts[name].assembly.adapter.knowing(Reference(before), decoded)
         ys[name] = part.analysis(padded(x, part.stride)).double()
         decoded[name] = codec.parts[name].moved(frame[name][:1])
     expected = reference(lively(Predicted).double(), before, ys)
@@ -109,8 +109,8 @@ def test_int_without_shift_is_the_codecs_own_quantization() -> None:
         found = latent.hat.reshape(expected[name].shape)
         np.testing.assert_allclose(found, expected[name].numpy(), atol=1e-9)
         assert len(np.unique(latent.prior.levels)) > 8 and (latent.residual != 0).mean() > 0.2
-    assert image.dtype == torch.float64
-    torch.testing.assert_close(image, expected["image"], atol=1e-9, rtol=0)
+    assert made.image.dtype == torch.float64
+    torch.testing.assert_close(made.image, expected["image"], atol=1e-9, rtol=0)
 
 
 # -- whole codecs ----------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def test_drawing_does_not_disturb_what_is_known() -> None:
     adapter: Any = wrapped("int", shift=False).parts["residual"].assembly.adapter
     y_hat = torch.zeros(1, MAIN, 4, 8)
     motion = {"motion": torch.zeros(1, MAIN, 4, 4)}
-    knowing = adapter.knowing(FRAMES[0][..., :64, :64].double(), motion)
+    knowing = adapter.knowing(Reference(FRAMES[0][..., :64, :64].double()), motion)
     before = knowing.synthesis(y_hat[..., :4])
     latent, prior = draw(knowing.alone(), np.random.default_rng(0), 2)
     assert prior.shape == (MAIN, 8, 8) and np.isfinite(latent).all()

@@ -7,12 +7,13 @@ import torch
 from support.models import FAMILIES, photo, tiny, tiny_flow
 
 import latentopt
+from latentopt.adapters import Reference
 
 
 def test_views_share_what_follows_from_the_weights() -> None:
     codec = latentopt.wrap(tiny_flow(), "hex")
     motion = codec.frames.parts["motion"].adapter
-    view = motion.knowing(torch.rand(1, 3, 128, 128), {})
+    view = motion.knowing(Reference(torch.rand(1, 3, 128, 128)), {})
     assert view is not motion and view.known is not None and motion.known is None
     found = view.keep("anything", lambda: object())
     assert motion.keep("anything", lambda: object()) is found

@@ -12,7 +12,7 @@ import torch
 import video_timing
 from torch import Tensor
 
-from latentopt.adapters import with_step
+from latentopt.adapters import Reference, with_step
 from latentopt.bench import command, uvg
 from latentopt.bench.bdrate import Rates, bd_rate
 from latentopt.bench.clipsets import ClipSet, resolve, sequence
@@ -354,8 +354,10 @@ def test_timing_codes_what_the_codec_codes(clips: ClipSet) -> None:
     model, frames = small(), wrap_video(small(), parse_recipe("oct+shift")).frames
     pair = next(video_timing.pairs(model, str(clips.paths[0])))
     strings = video_timing.encoded(frames, *pair)
-    _, expected = frames.encode_frame(*pair)
-    assert torch.equal(frames.decode_frame(strings, pair[0].shape[-2:], pair[1]), expected)
+    x, before = pair[0], Reference(pair[1])
+    _, expected = frames.encode_frame(x, before)
+    found = frames.decode_frame(strings, (x.shape[-2], x.shape[-1]), before)
+    assert torch.equal(found.image, expected.image)
     times = video_timing.measure(model, ["hex"], [pair])
     assert times.shape == (1, 2, 2) and (times > 0).all()
     lines = video_timing.table(["hex"], times).splitlines()

@@ -150,6 +150,116 @@ class Predicted(nn.Module):
             setattr(self, f"entropy_parameters{suffix}", head)
 
 
+class Joined(nn.Module):
+    """A convolution of what is given, side by side."""
+
+    def __init__(self, channels_in: int, channels_out: int):
+        super().__init__()
+        self.net = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+
+    def forward(self, *given: Tensor) -> Tensor:
+        return self.net(torch.cat(given, dim=1))
+
+
+class Pyramid(nn.Module):
+    """Features of three scales."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList([nn.Conv2d(4, 4, 3, k, 1) for k in (1, 2, 2)])
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        found = []
+        for level in self.levels:
+            found.append(x := level(x))
+        return tuple(found)
+
+
+class Fusion(nn.Module):
+    """Coarser scales add to the finer ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, fine: Tensor, half: Tensor, quarter: Tensor) -> tuple[Tensor, ...]:
+        half = half + nn.functional.interpolate(self.net(quarter), scale_factor=2)
+        return fine + nn.functional.interpolate(self.net(half), scale_factor=2), half, quarter
+
+
+class ContextualEncoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = down(7, 4, 1), down(8, 4, 1), down(8, MAIN, 2)
+
+    def forward(self, x: Tensor, fine: Tensor, half: Tensor, quarter: Tensor) -> Tensor:
+        x = self.first(torch.cat([x, fine], dim=1))
+        x = self.second(torch.cat([x, half], dim=1))
+        return self.last(torch.cat([x, quarter], dim=1))
+
+
+class ContextualDecoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = up(MAIN, 4, 2), up(8, 4, 1), up(8, 4, 1)
+
+    def forward(self, y_hat: Tensor, half: Tensor, quarter: Tensor) -> Tensor:
+        x = self.second(torch.cat([self.first(y_hat), quarter], dim=1))
+        return self.last(torch.cat([x, half], dim=1))
+
+
+class Reconstruction(nn.Module):
+    """Features, and the image that is made of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features, self.image = Joined(8, 4), nn.Conv2d(4, 3, 3, padding=1)
+
+    def forward(self, context: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.features(context, decoded)
+        return features, self.image(features)
+
+
+class WithMemory(nn.Module):
+    """As ``DMC`` of DCVC-HEM."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.optic_flow = Flow()
+        self.mv_encoder, self.mv_decoder = down(2, MAIN, 4), up(MAIN, 2, 4)
+        self.mv_hyper_prior_encoder = down(MAIN, SIDE, 2)
+        self.mv_hyper_prior_decoder = up(SIDE, 2 * MAIN, 2)
+        self.mv_y_prior_fusion = nn.Conv2d(3 * MAIN, 3 * MAIN, 3, padding=1)
+        self.mv_y_spatial_prior = nn.Conv2d(4 * MAIN, 2 * MAIN, 3, padding=1)
+        self.feature_adaptor_I = nn.Conv2d(3, 4, 3, padding=1)
+        self.feature_adaptor_P = nn.Conv2d(4, 4, 1)
+        self.feature_extractor, self.context_fusion_net = Pyramid(), Fusion()
+        self.contextual_encoder = ContextualEncoder()
+        self.contextual_hyper_prior_encoder = down(MAIN, SIDE, 2)
+        self.contextual_hyper_prior_decoder = up(SIDE, 2 * MAIN, 2)
+        self.temporal_prior_encoder = down(4, 2 * MAIN, 2)
+        self.y_prior_fusion = nn.Conv2d(5 * MAIN, 3 * MAIN, 3, padding=1)
+        self.y_spatial_prior = nn.Conv2d(4 * MAIN, 2 * MAIN, 3, padding=1)
+        self.contextual_decoder = ContextualDecoder()
+        self.recon_generation_net = Reconstruction()
+        self.bit_estimator_z, self.bit_estimator_z_mv = BitEstimator(SIDE), BitEstimator(SIDE)
+        for name in ("mv_y_q", "y_q"):
+            basic = torch.linspace(0.4, 1.5, MAIN).reshape(1, MAIN, 1, 1)
+            setattr(self, f"{name}_basic", nn.Parameter(basic))
+            scales = torch.tensor([1.3, 0.8]).reshape(2, 1, 1, 1)
+            setattr(self, f"{name}_scale", nn.Parameter(scales))
+
+
+def _enliven_passes(fusion: Any, spatial: Any, part: int) -> None:
+    """Steps of about 1.2, scales of many levels; the first half's come in the first ``part``."""
+    scales = torch.linspace(0.1, 4, MAIN)
+    fusion.bias.data[:MAIN] += 1.2
+    fusion.bias.data[MAIN : 2 * MAIN] += scales
+    spatial.bias.data[:part] += scales[:part]
+    if part < MAIN:
+        spatial.bias.data[MAIN : MAIN + part] += scales[part:]
+
+
 def lively(family: type[nn.Module], seed: int = 0) -> Any:
     """Weights that are the same everywhere, latents and entropy parameters of many levels."""
     model: Any = family()
@@ -161,17 +271,20 @@ def lively(family: type[nn.Module], seed: int = 0) -> Any:
             parameter.data = torch.from_numpy(rng.normal(0, 1 / np.sqrt(fan_in), shape)).float()
         elif name.endswith((".a", ".b")):
             parameter.data = torch.from_numpy(rng.uniform(-0.3, 0.3, shape)).float()
-    scales = torch.linspace(0.1, 4, MAIN)
     if isinstance(model, Intra):
         transform = model.enc.second if isinstance(model, FourPart) else model.enc
         transform[-1].weight.data *= 12
-        model.y_prior_fusion.bias.data[:MAIN] += 1.2
-        model.y_prior_fusion.bias.data[MAIN : 2 * MAIN] += scales
         part = MAIN if isinstance(model, FourPart) else MAIN // 2
-        model.y_spatial_prior.bias.data[:part] += scales[:part]
-        if isinstance(model, DualPrior):
-            model.y_spatial_prior.bias.data[MAIN : MAIN + part] += scales[part:]
+        _enliven_passes(model.y_prior_fusion, model.y_spatial_prior, part)
+    elif isinstance(model, WithMemory):
+        for encoder, name in ((model.contextual_encoder.last, "y"), (model.mv_encoder, "mv_y")):
+            encoder[-1].weight.data *= 12
+            priors = [
+                getattr(model, f"{name}_{kind}") for kind in ("prior_fusion", "spatial_prior")
+            ]
+            _enliven_passes(*priors, MAIN // 2)
     else:
+        scales = torch.linspace(0.1, 4, MAIN)
         for encoder, suffix in (("contextualEncoder", ""), ("mvEncoder", "_mv")):
             getattr(model, encoder)[-1].weight.data *= 12
             getattr(model, f"entropy_parameters{suffix}")[-1].bias.data[MAIN:] += scales
