@@ -35,10 +35,21 @@ def whole(path: Path) -> Iterator[Path]:
     Raises:
         InputError: ``path`` is a folder with files in it, a device, a pipe or a socket.
     """
+    sweep(place(path).parent)
+    with replacing(path) as temporary:
+        yield temporary
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """The same, but for the sweeping, which lists the folder: for many files in one.
+
+    Raises:
+        InputError: likewise.
+    """
     target = place(path)
     if target.is_dir() and any(target.iterdir()):
         raise InputError(f"{path} is a folder with files in it: remove it or name another")
-    sweep(target.parent)
     temporary = target.with_name(_temporary())
     try:
         yield temporary

@@ -34,7 +34,8 @@ from latentopt.media.images import read_image
 
 SIGMAS = (0.05, 0.1, 0.29, 0.58, 1.16, 2.32, 4.64, 9.28)
 SPREAD = 0.29
-COUNTS = {"layered": 100_000, "uniform": 100_000, "astar": 100_000}
+EXACT = ("layered", "uniform", "astar", "rejection", "budget", "poisson")
+COUNTS = dict.fromkeys(EXACT, 100_000)
 FEW = 4_000
 """Elements that the samplers in blocks take."""
 BINS = np.linspace(-4, 4, 33)
@@ -57,12 +58,12 @@ def level(sigma: float, n: int, seed: int = 0) -> tuple[GaussianDensity, Prior, 
 # -- one coder after the other -------------------------------------------------------------------
 
 
-def coders() -> None:
-    """A table of the coders, at each sigma."""
+def coders(samplers: Sequence[str]) -> None:
+    """A table of coders, at each sigma."""
     heads = "sampler", "sigma / tau", "KL", "bits", "above KL", "KS p", "mean", "variance", "TV"
     row([*heads, "send, us", "receive, us"])
     row(["---"] * (len(heads) + 2))
-    for name in SAMPLERS:
+    for name in samplers:
         for sigma in SIGMAS:
             row([name, f"{sigma / SPREAD:.2f}", *coder(name, sigma, COUNTS.get(name, FEW))])
 
@@ -184,15 +185,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--data", default="sample")
     parser.add_argument("--limit", type=int)
-    parser.add_argument("--samplers", default="layered,uniform")
+    parser.add_argument("--samplers", help="some of them (default: layered,uniform of images)")
     args = parser.parse_args(argv)
+    some = args.samplers.split(",") if args.samplers else None
     if args.coders:
-        coders()
+        coders(some or SAMPLERS)
     elif args.exponents:
         exponents()
     else:
         paths = resolve(args.data).paths[: args.limit]
-        images(args.codec, args.quality, args.weights, paths, args.samplers.split(","))
+        images(args.codec, args.quality, args.weights, paths, some or ("layered", "uniform"))
     return 0
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tables.common.experiment import Experiment
 
-PAPERS = ("latent_shift", "universal", "gaps")
+PAPERS = ("latent_shift", "universal", "sampling", "gaps")
 
 
 def files() -> dict[str, str]:

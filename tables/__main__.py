@@ -11,9 +11,10 @@ from pathlib import Path
 
 import torch
 
-from latentopt.errors import LatentoptError
+from latentopt import engine
+from latentopt.errors import InputError, LatentoptError
 from tables import experiment_of, files
-from tables.common import data, jobs, report
+from tables.common import data, report
 from tables.common.experiment import Request
 from tables.common.keep import keep
 from tables.common.places import MEASURED
@@ -33,8 +34,6 @@ def parser() -> argparse.ArgumentParser:
     add("--codecs", default="tiny,lab,zoo", help="tiny, lab, zoo or codecs (default: all three)")
     add("--configs", help="only these configurations are measured; all that were are shown")
     add("--limit", type=int, metavar="N", help="only the first N images")
-    add("--jobs", type=int, default=1, metavar="N", help="processes that share the images")
-    add("--share", metavar="K/N", help="measure only the K-th of N shares of the images")
     add("--seeds", type=int, help="random directions (default: 16, with --device cuda 1024)")
     add("--device", default="cpu", help="cpu (default) or cuda")
     add("--threads", type=int, default=1, help="CPU threads (default: 1, as in the paper)")
@@ -45,10 +44,11 @@ def parser() -> argparse.ArgumentParser:
     add("--report", action="store_true", help="measure nothing")
     add("--check", action="store_true", help="of figures: exit 1 where documents are stale")
     add("--quiet", action="store_true", help="no progress bars")
+    engine.add_arguments(made)
     return made
 
 
-def request_of(args: argparse.Namespace, video: bool) -> Request:
+def request_of(args: argparse.Namespace, video: bool, working: engine.Engine) -> Request:
     """What the arguments mean for an experiment on images or on video."""
     name = args.data or (data.VIDEO if video else "kodak")
     dataset = (data.resolve_clips if video else data.resolve)(name)
@@ -56,7 +56,7 @@ def request_of(args: argparse.Namespace, video: bool) -> Request:
         dataset = dataset.first(args.limit)
     return Request(
         name,
-        data.share(dataset, args.share) if args.share else dataset,
+        dataset,
         resolve_codecs(args.codecs.split(","), video),
         args.rows,
         args.committed,
@@ -65,6 +65,7 @@ def request_of(args: argparse.Namespace, video: bool) -> Request:
         device=args.device,
         run=not args.report,
         progress=not args.quiet,
+        engine=working,
     )
 
 
@@ -85,12 +86,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     torch.backends.cudnn.allow_tf32 = False  # on a GPU too, differences of 0.001 dB are measured
     try:
-        if args.jobs > 1 and not args.report:
-            given = sys.argv[1:] if argv is None else argv
-            jobs.measure(given, args.jobs, args.threads, args.rows)
-        for name in files() if ALL in args.names else args.names:
-            _run(name, args)
-        for path in keep(args.rows, args.committed) if args.keep and not args.share else []:
+        with engine.engine_of(args) as working:
+            for name in files() if ALL in args.names else args.names:
+                _run(name, args, working)
+        for path in keep(args.rows, args.committed) if args.keep else []:
             print(f"Kept {path}")
     except LatentoptError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -98,17 +97,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(name: str, args: argparse.Namespace) -> None:
-    """Measure and report one table; of a share, only measure what can be shared."""
+def _run(name: str, args: argparse.Namespace, working: engine.Engine) -> None:
+    """Measure and report one table, one that is about time in this process alone.
+
+    Raises:
+        InputError: times were asked for by name, of more than one process.
+    """
     experiment = experiment_of(name)
-    if args.share and experiment.alone:
-        return
-    request = request_of(args, experiment.medium == "video")
-    if not request.dataset.paths:
-        return  # more processes than images
+    if experiment.times and working is not engine.LOCAL and not args.report:
+        if ALL not in args.names:
+            raise InputError(
+                f"{name} is about time, which processes that work at once take from each other: "
+                "measure it in one process, without --engine and --jobs"
+            )
+        working = engine.LOCAL
+    request = request_of(args, experiment.medium == "video", working)
     cells = list(experiment.cells(request))
-    if not args.share:
-        print(report.write(experiment, cells, request, args.out, command_of(name, args)))
+    print(report.write(experiment, cells, request, args.out, command_of(name, args)))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ ROOMS = (
     "atomic",
     "extras",
     "imports",
+    "engine",
+    "archive",
     "lattices",
     "densities",
     "pmf",

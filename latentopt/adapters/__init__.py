@@ -15,6 +15,7 @@ from latentopt.adapters.ssf import ScaleSpaceFlowAdapter
 from latentopt.adapters.stepped import has_steps, with_step
 from latentopt.adapters.tiles import Tiled
 from latentopt.adapters.tree import TreeAdapter
+from latentopt.adapters.variational import VariationalAdapter
 from latentopt.adapters.vbr import at_rate
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "SideAdapter",
     "Tiled",
     "TreeAdapter",
+    "VariationalAdapter",
     "VideoAdapter",
     "adapter_class",
     "at_rate",

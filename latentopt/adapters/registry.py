@@ -24,6 +24,7 @@ from latentopt.adapters.plugins import plugin_class
 from latentopt.adapters.predicted import VideoAdapter
 from latentopt.adapters.ssf import ScaleSpaceFlowAdapter
 from latentopt.adapters.tree import TreeAdapter, is_tree
+from latentopt.adapters.variational import VariationalAdapter, is_variational
 from latentopt.adapters.vbr import rate_adapter
 from latentopt.errors import UnsupportedModelError
 
@@ -51,6 +52,8 @@ def adapter_class(model: nn.Module) -> type[Adapter] | type[VideoAdapter]:
     brought = plugin_class(model)
     if brought:
         return brought
+    if is_variational(model):
+        return VariationalAdapter
     if is_tree(model):
         if isinstance(model, SimpleVAECompressionModel):
             refuse_overridden(model, SimpleVAECompressionModel)

@@ -17,12 +17,13 @@ from latentopt.adapters.registry import adapter_class
 from latentopt.adapters.scales import standard_scales
 from latentopt.adapters.side import SideAdapter
 from latentopt.adapters.tree import TreeAdapter
+from latentopt.adapters.variational import VariationalAdapter
 from latentopt.adapters.vbr import FixedRate
 from latentopt.bitstream import Origin
 from latentopt.errors import InputError, UnsupportedModelError
 
 _STEPS = (1e-3, 1e3)  # beyond these float32 holds neither the latent nor its scales
-_UNSTEPPED = (InvCompressAdapter, TreeAdapter, IntraAdapter, VideoAdapter)
+_UNSTEPPED = (InvCompressAdapter, TreeAdapter, IntraAdapter, VideoAdapter, VariationalAdapter)
 
 
 def has_steps(model: nn.Module) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from latentopt import zoo
+from latentopt import engine, zoo
 from latentopt.bench import datasets, exchange, options
 from latentopt.bench.configs import parse_all
 from latentopt.bench.items import Clips, Images, Medium
@@ -26,8 +26,10 @@ def run(args: argparse.Namespace) -> int:
     """Measure, summarise, plot; raises LatentoptError on anything the user can fix."""
     options.check(args)
     codec, steps = zoo.canonical(args.codec), options.numbers(args.steps, "--steps")
-    if args.threads is not None:
-        torch.set_num_threads(args.threads)
+    working = engine.engine_of(args)
+    threads = working.threads if args.threads is None else args.threads
+    if threads is not None:
+        torch.set_num_threads(threads)
     medium = _medium(args, codec, steps)
     configs = parse_all(options.names(args.configs))
     points = asked_points(args)
@@ -49,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
     exchange.keep(args.imported, out / exchange.IMPORTED)
     export = out / exchange.EXPORTED if args.export else None
     title = f"{codec} on {label}{_part(len(dataset.paths), len(whole.paths))}"
-    print(run_plan(plan, out, title, not args.quiet, export))
+    with working:
+        print(run_plan(plan, out, title, not args.quiet, export, working))
     print(f"Written to {out}")
     return 0
 
@@ -64,13 +67,18 @@ def _part(count: int, whole: int) -> str:
 
 
 def run_plan(
-    plan: Plan, out: Path, title: str, progress: bool = True, export: Path | None = None
+    plan: Plan,
+    out: Path,
+    title: str,
+    progress: bool = True,
+    export: Path | None = None,
+    working: engine.Engine = engine.LOCAL,
 ) -> str:
     """Measure into out/measurements.csv, write summary and plot next to it; return the Markdown.
 
     CompressAI's JSON goes to the folder ``export``, if one is given.
     """
-    rows = evaluate(plan, out / MEASUREMENTS, progress)
+    rows = evaluate(plan, out / MEASUREMENTS, progress, working)
     sections = []
     if zoo.is_video(plan.codec):
         sections = [sequence_report(rows)]

@@ -44,6 +44,8 @@ class Item:
     path: Path
     size: tuple[int, int]
     """(width, height) in pixels."""
+    sha256: str = ""
+    """First digits of the SHA-256 of its file."""
 
 
 class Medium(Protocol):

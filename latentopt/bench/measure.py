@@ -12,6 +12,7 @@ An image is one group of one frame. A clip has several groups: its row holds the
 means over frames.
 """
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ def measure(task: Task) -> list[Measurement]:
     Raises:
         BitstreamError: the codec does not restore an item's size.
     """
+    torch.set_num_threads(task.cell.settings.threads)  # the rows say so, whatever process this is
     coder, medium = _coder(task.cell), task.cell.medium
     tallies = [_Tally() for _ in task.items]
     for frames in medium.groups([item.path for item in task.items]):
@@ -64,6 +66,11 @@ def loaded(point: RatePoint) -> Loaded:
     """The model of a rate point; the last one is kept."""
     model = point.load()
     return Loaded(model, weights_hash(model))
+
+
+def measuring() -> Callable[[Task], list[Measurement]]:
+    """What an engine has its processes make: they keep a model of their own."""
+    return measure
 
 
 @lru_cache(maxsize=1)
@@ -170,4 +177,12 @@ def _row(cell: Cell, item: Item, tally: _Tally) -> Measurement:
         threads=cell.settings.threads,
         weights=loaded(cell.point).weights,
         latentopt=source(),
+        sha256=item.sha256,
+        load=_load(),
     )
+
+
+def _load() -> float:
+    """Of the machine's last minute, per processor; 0 where the system does not tell."""
+    minute = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return round(minute / (os.cpu_count() or 1), 2)

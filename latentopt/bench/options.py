@@ -5,6 +5,7 @@ import math
 import os
 from pathlib import Path
 
+from latentopt import engine
 from latentopt.errors import InputError
 from latentopt.zoo import catalog
 
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, help="output folder (default: results/CODEC-DATA)")
     _add_exchange(parser)
     _add_clips(parser)
+    engine.add_arguments(parser)
 
 
 def add_subject(parser: argparse.ArgumentParser, data: str) -> None:
@@ -85,6 +87,7 @@ def check(args: argparse.Namespace) -> None:
         InputError: the message names the option.
     """
     check_subject(args)
+    engine.check(args)
     _check_counts(args, "batch_size")
     numbers(args.steps, "--steps")
     given = [name for name in _VIDEO_OPTIONS if getattr(args, name) is not None]

@@ -6,18 +6,19 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from torch import nn
-
 from latentopt import __version__
+from latentopt.codec.seal import weights_sha256 as weights_hash
+
+__all__ = ["commit", "file_hash", "source", "weights_hash"]
 
 
-def weights_hash(model: nn.Module) -> str:
-    """First 12 digits of the SHA-256 of a model's tensors: names, shapes and values."""
+def file_hash(path: Path) -> str:
+    """First 12 digits of the SHA-256 of a file, or of the files in a folder, in order of names."""
     digest = hashlib.sha256()
-    for name, value in model.state_dict().items():
-        tensor = value.detach().cpu().contiguous()
-        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.numpy().tobytes())
+    for file in sorted(filter(Path.is_file, path.iterdir())) if path.is_dir() else [path]:
+        with open(file, "rb") as content:
+            while chunk := content.read(1 << 20):
+                digest.update(chunk)
     return digest.hexdigest()[:12]
 
 

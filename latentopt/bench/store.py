@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from io import FileIO
 from itertools import count
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 import pandas as pd
 
 from latentopt.atomic import reading
-from latentopt.bench.lock import lock
+from latentopt.engine.lock import lock
 from latentopt.errors import InputError
 
 Key = tuple[str, str, float, str, str]
@@ -48,6 +48,12 @@ class Measurement:
     """First digits of the SHA-256 of the model's tensors."""
     latentopt: str
     """Version, then the commit where the code runs from a checkout."""
+    sha256: str = ""
+    """First digits of the SHA-256 of the image's or clip's file; of rows of old none is known."""
+    engine: str = ""
+    """Where it was measured: "local", or "processes:2", which take time from each other."""
+    load: float = 0.0
+    """Processes that wanted one of the machine's processors, per processor, in that minute."""
 
     @property
     def key(self) -> Key:
@@ -58,6 +64,8 @@ class Measurement:
 _LARGEST = 1 << 53  # beyond it no float64 holds every integer
 _LONGEST_LINE = 1 << 17  # bytes
 COLUMNS = tuple(f.name for f in fields(Measurement))
+_EARLIER = tuple(f.name for f in fields(Measurement) if f.default is MISSING)
+"""Of files that were written before others came: they can be read, not added to."""
 _TYPES = {f.name: cast(Callable[[str], Any], f.type) for f in fields(Measurement)}
 
 
@@ -93,6 +101,8 @@ class ResultsFile:
                 self._write(csv_line(COLUMNS))
             self._done: set[Key] = set()
             self._weights: dict[tuple[str, str], str] = {}
+            self._images: dict[str, str] = {}
+            _check_columns(path, _header(path), [COLUMNS])
             for row in read_measurements(path):
                 self._check(row, settings)
                 self._note(row)
@@ -121,6 +131,15 @@ class ResultsFile:
                 f"these are {weights}: delete the file or choose another output folder"
             )
 
+    def check_image(self, image: str, sha256: str) -> None:
+        """InputError where the file holds rows of an image that has changed since."""
+        known = self._images.get(image) or sha256
+        if known != sha256:
+            raise InputError(
+                f"{self._path} holds {image} as it was when its SHA-256 began with {known}, now "
+                f"it is {sha256}: delete the file or choose another output folder"
+            )
+
     def append(self, row: Measurement) -> None:
         self._write(csv_line(vars(row).values()))
         self._note(row)
@@ -137,6 +156,7 @@ class ResultsFile:
     def _note(self, row: Measurement) -> None:
         self._done.add(row.key)
         self._weights[row.codec, row.point] = row.weights
+        self._images[row.image] = row.sha256
 
     def _check(self, row: Measurement, settings: Settings) -> None:
         version = row.latentopt.split("+")[0]
@@ -159,10 +179,11 @@ def read_measurements(path: Path) -> Iterator[Measurement]:
     with reading(path) as file:
         reader = csv.reader(_lines(path, file))
         try:
-            _check_columns(path, next(reader, []))
+            header = next(reader, [])
+            _check_columns(path, header, [COLUMNS, _EARLIER])
             seen: dict[Key, int] = {}
             for values in reader:
-                row = _row(values)
+                row = _row(header, values)
                 first = seen.setdefault(row.key, reader.line_num)
                 if first != reader.line_num:
                     raise ValueError(f"it measures again what line {first} did")
@@ -191,8 +212,13 @@ def _lines(path: Path, file: BinaryIO) -> Iterator[str]:
             ) from error
 
 
-def _check_columns(path: Path, header: Sequence[str]) -> None:
-    if tuple(header) != COLUMNS:
+def _header(path: Path) -> list[str]:
+    with reading(path) as file:
+        return next(csv.reader(_lines(path, file)), [])
+
+
+def _check_columns(path: Path, header: Sequence[str], known: Sequence[Sequence[str]]) -> None:
+    if tuple(header) not in known:
         raise InputError(
             f"{path} has other columns than this version writes "
             f"({', '.join(sorted(set(header) ^ set(COLUMNS))) or 'in another order'}): "
@@ -200,9 +226,9 @@ def _check_columns(path: Path, header: Sequence[str]) -> None:
         )
 
 
-def _row(values: Sequence[str]) -> Measurement:
+def _row(header: Sequence[str], values: Sequence[str]) -> Measurement:
     """ValueError where they are none."""
-    row = Measurement(**{name: _TYPES[name](v) for name, v in zip(COLUMNS, values, strict=True)})
+    row = Measurement(**{name: _TYPES[name](v) for name, v in zip(header, values, strict=True)})
     for name, value in vars(row).items():
         if isinstance(value, int) and not 0 <= value <= _LARGEST:
             raise ValueError(f"{name} is {str(value)[:20]}")

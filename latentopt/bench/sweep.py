@@ -1,21 +1,26 @@
 """Measure what a plan's file does not hold yet: many may measure, one writes."""
 
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
 
-from latentopt.bench.measure import loaded, measure
+from latentopt.bench.measure import loaded, measuring
 from latentopt.bench.store import ResultsFile, read_rows
-from latentopt.bench.task import Plan
+from latentopt.bench.task import Plan, Task
+from latentopt.engine import LOCAL, Engine
 
 
-def evaluate(plan: Plan, csv_path: Path, progress: bool = True) -> pd.DataFrame:
+def evaluate(
+    plan: Plan, csv_path: Path, progress: bool = True, engine: Engine = LOCAL
+) -> pd.DataFrame:
     """Measure what ``csv_path`` does not hold yet; return the rows of this plan.
 
     Raises:
-        InputError: the file holds rows of other settings or weights, or is damaged.
+        InputError: the file holds rows of other settings, weights or images, or is damaged.
     """
     with (
         ResultsFile(csv_path, plan.settings) as results,
@@ -26,18 +31,25 @@ def evaluate(plan: Plan, csv_path: Path, progress: bool = True) -> pd.DataFrame:
             mininterval=_refresh_s(),
         ) as bar,
     ):
-        for point in plan.points:
-            results.check_weights(plan.codec, point.name, loaded(point).weights)
-            tasks = list(plan.tasks(point, results))
-            pending = sum(len(task.items) for task in tasks)
-            bar.update(len(plan.cells(point)) * len(plan.items) - pending)
-            for task in tasks:
-                cell = task.cell
-                bar.set_description(f"{point.name} step {cell.step:g} {cell.config.name}", False)
-                for row in measure(task):
-                    results.append(row)
-                    bar.update()
+        for task, rows in engine.run(measuring, _pending(plan, results, bar)):
+            cell = task.cell
+            bar.set_description(f"{cell.point.name} step {cell.step:g} {cell.config.name}", False)
+            for row in rows:
+                results.append(replace(row, engine=engine.label))
+                bar.update()
     return _rows_of(plan, read_rows(csv_path))
+
+
+def _pending(plan: Plan, results: ResultsFile, bar: "tqdm[None]") -> Iterator[Task]:
+    """What is left to measure, point by point, whose weights are looked at as it comes."""
+    for item in plan.items:
+        results.check_image(item.name, item.sha256)
+    for point in plan.points:
+        results.check_weights(plan.codec, point.name, loaded(point).weights)
+        tasks = list(plan.tasks(point, results))
+        pending = sum(len(task.items) for task in tasks)
+        bar.update(len(plan.cells(point)) * len(plan.items) - pending)
+        yield from tasks
 
 
 def _refresh_s() -> float:

@@ -15,6 +15,7 @@ from latentopt.bench import options
 from latentopt.bench.configs import Configuration
 from latentopt.bench.datasets import Dataset
 from latentopt.bench.items import Images, Item, Medium
+from latentopt.bench.provenance import file_hash
 from latentopt.bench.store import Key, Settings
 from latentopt.errors import InputError
 
@@ -53,7 +54,9 @@ def checkpoint_points(codec: str, paths: Iterable[str | Path]) -> list[RatePoint
     files = zoo.checkpoints(paths)
     stems = [Path(f.name.removesuffix(".tar")).stem for f in files]
     names = [s if stems.count(s) == 1 else str(f) for s, f in zip(stems, files)]
-    return [RatePoint(name, _Load(codec, weights=file)) for name, file in zip(names, files)]
+    return [
+        RatePoint(name, _Load(codec, weights=file.absolute())) for name, file in zip(names, files)
+    ]
 
 
 def asked_points(args: argparse.Namespace) -> list[RatePoint]:
@@ -133,8 +136,10 @@ class Plan:
     @cached_property
     def items(self) -> tuple[Item, ...]:
         """Of the data set, in its order."""
-        pairs = zip(self.dataset.names, self.dataset.paths)
-        return tuple(Item(name, path, self.medium.size(path)) for name, path in pairs)
+        pairs = zip(self.dataset.names, map(Path.absolute, self.dataset.paths))
+        return tuple(
+            Item(name, path, self.medium.size(path), file_hash(path)) for name, path in pairs
+        )
 
     def cells(self, point: RatePoint) -> list[Cell]:
         """The configurations at a rate point, step by step."""

@@ -7,7 +7,8 @@
     3         LEB128 length; the step, a float of 2, 4 or 8 bytes
     4         LEB128 length; for each part, its seed and 1 as LEB128, 0 where it has none
     5         LEB128 length; for each part, 8 times the spread of its samples, in thousandths,
-              plus the number of their coder, as LEB128, 0 where it has none
+              plus the number of their coder, as LEB128, 0 where it has none; 7 says that the
+              number, less 7, follows, as LEB128
     6, 7      LEB128 length; for each part, alpha of soft rounding, sigma of Gaussian noise: a byte
               with the length of a float, 0 where there is none, then that float
     0x80      1 byte codec, 1 byte quality and metric
@@ -35,6 +36,7 @@ _TAGS = (1, 2, 3, 4, 5, 6, 7, 0x80, 0x81, 0x82, 0x83, 0x84)
 _CHANNELS, _NAMED, _STEP, _SEEDS, _SPREADS, _ALPHAS, _SIGMAS, _NUMBERED, _GREY, *_BITS = _TAGS
 _CONTEXTS, _ADAPTIVE, _MEANS = _BITS
 _SIZES = {_NUMBERED: 2, _GREY: 0, **dict.fromkeys(_BITS, 1)}  # whose length is not written
+_MORE = 7  # from which numbers of samplers take more than three bits
 _CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
 
@@ -113,7 +115,9 @@ def _seed(seed: int | None) -> bytes:
 def _spread(settings: Settings) -> bytes:
     if settings.spread is None or settings.sampler is None:
         return leb128(0)
-    return leb128(8 * settings.spread + SAMPLERS.index(settings.sampler))
+    number = SAMPLERS.index(settings.sampler)
+    more = leb128(number - _MORE) if number >= _MORE else b""
+    return leb128(8 * settings.spread + min(number, _MORE)) + more
 
 
 def _field(tag: int, value: bytes) -> bytes:
@@ -203,8 +207,13 @@ def _seeds(values: Mapping[int, bytes], count: int) -> list[int | None]:
 
 def _sampled(values: Mapping[int, bytes], parts: Sequence[Settings]) -> Iterator[Settings]:
     """The parts' settings with the spread and the coder of their samples."""
-    for settings, value in zip(parts, _numbers(values, _SPREADS, len(parts))):
+    data, position = values.get(_SPREADS, bytes(len(parts))), 0
+    for settings in parts:
+        value, position = read_leb128(data, position)
         spread, number = divmod(value, 8)
+        if number == _MORE:
+            more, position = read_leb128(data, position)
+            number += more
         if number >= len(SAMPLERS):
             raise _unknown(_SPREADS)
         said = replace(settings, spread=spread, sampler=SAMPLERS[number])

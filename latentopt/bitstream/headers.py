@@ -12,7 +12,11 @@ _DIRECTIONS = list(DIRECTIONS)
 PMFS = ["exact", "paper"]
 LATTICE = "lattice"
 SAMPLE = "sample"
-SAMPLERS = ("layered", "uniform", "astar", "ordered", "importance")
+SAMPLERS = (
+    *("layered", "uniform", "astar", "ordered", "importance"),
+    *("rejection", "budget", "poisson", "greedy", "adaptive", "is-gs", "mixed"),
+    "mixed-uniform",
+)
 """Coders of samples, in the order of their number in the bitstream."""
 VERSIONS = (1, 2)
 """Of the formats: what version 1 can say is written so, and read by all readers."""

@@ -39,6 +39,13 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def number(text: str) -> int:
+    """A number of files."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of files")
+    return int(text)
+
+
 def names(text: str) -> tuple[str, ...]:
     """What stands between commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -11,17 +11,14 @@ Workers only read. What they return is written here, so that none leaves half a 
 
 import argparse
 import json
-import multiprocessing
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
+from latentopt import engine
 from latentopt.atomic import write_whole
 from latentopt.cli.noise import quiet
 from latentopt.cli.progress import Stage, files, progress
@@ -61,9 +58,9 @@ class Failure:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options that `run` reads."""
     add = parser.add_argument_group("many files, and programs").add_argument
-    add("--jobs", type=_jobs, metavar="N", help="files coded at once (default: 1)")
     add("--no-clobber", action="store_true", help="keep files that exist instead of replacing them")
     add("--json", action="store_true", help="one JSON object a line for each file, not words")
+    engine.add_arguments(parser)
 
 
 def run(plan: Plan, make: MakeWorker, args: argparse.Namespace) -> int:
@@ -72,6 +69,7 @@ def run(plan: Plan, make: MakeWorker, args: argparse.Namespace) -> int:
     Raises:
         LatentoptError: the only job failed.
     """
+    engine.check(args)
     if not plan.is_batch:
         [job] = plan.jobs
         _refuse_to_clobber(job, args)
@@ -81,8 +79,9 @@ def run(plan: Plan, make: MakeWorker, args: argparse.Namespace) -> int:
         return 0
     jobs = list(_not_kept(plan.jobs, args))
     failed = 0
-    with files(len(jobs)) as (advance, say), _outcomes(jobs, make, args) as outcomes:
-        for job, outcome in outcomes:
+    working = engine.engine_of(args, most=len(jobs))
+    with files(len(jobs)) as (advance, say), working:
+        for job, outcome in working.run(partial(attempting, make, args, working.threads), jobs):
             failed += not _settled(job, outcome, args, say)
             advance()
     if failed:
@@ -142,45 +141,24 @@ def _not_kept(jobs: Iterable[Job], args: argparse.Namespace) -> Iterator[Job]:
             print(f"latentopt: {error}", file=sys.stderr)
 
 
-# -- processes -------------------------------------------------------------------------------------
-
-_Outcomes = Iterator[tuple[Job, Output | Failure]]
+# -- in whatever process ---------------------------------------------------------------------------
 
 
-@contextmanager
-def _outcomes(
-    jobs: Sequence[Job], make: MakeWorker, args: argparse.Namespace
-) -> Iterator[_Outcomes]:
-    """What becomes of the jobs, as they come; the processes end with the block."""
-    count = min(args.jobs or 1, len(jobs))
-    if count < 2:
-        worker = make(args)
-        yield ((job, _attempt(worker, job)) for job in jobs)
-        return
-    others = set(multiprocessing.active_children())
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(count, spawn, _start, (make, args, _threads(count)))
-    try:
-        yield _completed(pool, jobs)
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown()
+def attempting(
+    make: MakeWorker, args: argparse.Namespace, threads: int | None
+) -> Callable[[Job], Output | Failure]:
+    """What does jobs in a process, of which none must stop the others; ``threads``: at most."""
+    settle_process(threads)
+    return partial(_attempt, make(args))
 
 
-def _completed(pool: ProcessPoolExecutor, jobs: Sequence[Job]) -> _Outcomes:
-    futures = {pool.submit(_do, job): job for job in jobs}
-    try:
-        for future in as_completed(futures):
-            yield futures.pop(future), future.result()
-    except BrokenProcessPool as error:
-        raise InputError(
-            f"one of the processes was ended, perhaps for want of memory, "
-            f"before {len(futures)} files were done; give fewer --jobs"
-        ) from error
+def settle_process(threads: int | None) -> None:
+    """What a process does before its first job; None: it is the command's own, which has."""
+    if threads is not None:
+        import torch
+
+        quiet()
+        torch.set_num_threads(min(threads, torch.get_num_threads()))
 
 
 def _attempt(worker: Worker, job: Job) -> Output | Failure:
@@ -193,35 +171,3 @@ def _attempt(worker: Worker, job: Job) -> Output | Failure:
         return Failure(str(error))
     except Exception as error:
         return Failure(f"{type(error).__name__}: {error}")
-
-
-def _threads(count: int) -> int:
-    """A fair share of the processors for each of so many processes."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    available = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(available // count, 1)
-
-
-_worker: Worker | None = None  # of a process that does jobs for another
-
-
-def _start(make: MakeWorker, args: argparse.Namespace, threads: int) -> None:
-    """What a process does first; from then on an interrupt ends it without a word."""
-    global _worker
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    quiet()
-    import torch
-
-    torch.set_num_threads(min(threads, torch.get_num_threads()))
-    _worker = make(args)
-
-
-def _do(job: Job) -> Output | Failure:
-    assert _worker
-    return _attempt(_worker, job)
-
-
-def _jobs(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of files at once")
-    return int(text)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentopt.cli import arguments, batch, model, native
+from latentopt.cli import archive, arguments, batch, model, native
 from latentopt.cli.coded import check_pixels, is_video, naming, opened, read_video_header
 from latentopt.cli.outputs import check_clip, check_output, check_png
 from latentopt.cli.progress import frames, progress
@@ -31,26 +31,30 @@ given a name with `latentopt zoo add`."""
 
 
 _KIND = Kind("coded file", (".lo",), becomes=".png")
+_BATCH_OPTIONS = ("jobs", "engine", "scheduler", "json", "no_clobber", "max_pixels")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     inputs = "file that encode wrote, folder or glob of them, or - for standard input"
-    add("inputs", type=Path, nargs="+", metavar="IN", help=inputs)
+    add("inputs", type=archive.place, nargs="+", metavar="IN", help=inputs)
     output = "PNG or clip to write, folder for several inputs, or - for standard output"
-    add("-o", "--output", type=Path, required=True, metavar="OUT", help=output)
+    add("-o", "--output", type=archive.place, required=True, metavar="OUT", help=output)
     arguments.add_max_pixels(parser)
     batch.add_arguments(parser)
+    archive.add_arguments(parser)
     model.add_reader_arguments(parser)
     native.add_reader_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     model.check(args)
+    kind = replace(_KIND, suffixes=(native.SUFFIX,)) if native.is_native(args) else _KIND
+    if archive.is_meant(args):
+        return archive.run(kind, archive.decoding, args)
     [first, *more] = args.inputs
     if not more and os.path.isfile(first) and _is_clip(first, args):
         return _decode_clip(first, args)
-    kind = replace(_KIND, suffixes=(native.SUFFIX,)) if native.is_native(args) else _KIND
     planned = plan(args.inputs, args.output, kind, [args.weights])
     if not planned.is_batch and args.output != STREAM:
         check_png(args.output, "decode")
@@ -76,7 +80,7 @@ def _is_clip(path: Path, args: argparse.Namespace) -> bool:
 
 def _decode_clip(path: Path, args: argparse.Namespace) -> int:
     """0, or 1 where the file ends early: what it holds is written, and stderr says so."""
-    arguments.refuse(args, ("jobs", "json", "no_clobber", "max_pixels"), "for image codecs")
+    arguments.refuse(args, _BATCH_OPTIONS, "for image codecs")
     check_output(args.output, [path, args.weights], folder=True)
     check_clip(args.output)
     if not is_video(path):

@@ -13,7 +13,8 @@ from latentopt.codec.image import Codec
 from latentopt.codec.native_files import Label
 from latentopt.codec.recipe import Recipe
 from latentopt.codec.wrap import wrap_image
-from latentopt.media.images import png_bytes
+from latentopt.media.checksum import pixels_sha256
+from latentopt.media.images import png_bytes, to_uint8
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Decoded:
     width: int
     height: int
     seconds: float
+    pixels: str
+    """Checksum of the image, whatever file it is in."""
 
     def facts(self) -> dict[str, object]:
         """For programs."""
@@ -100,4 +103,5 @@ def _timed(codec: Codec, data: bytes) -> Decoded:
     started = perf_counter()
     x_hat = codec.load_bytes(data)  # (1, 3, H, W)
     seconds = perf_counter() - started
-    return Decoded(png_bytes(x_hat), x_hat.shape[-1], x_hat.shape[-2], seconds)
+    pixels = pixels_sha256(to_uint8(x_hat).cpu())
+    return Decoded(png_bytes(x_hat), x_hat.shape[-1], x_hat.shape[-2], seconds, pixels)

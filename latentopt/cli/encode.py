@@ -1,9 +1,8 @@
 """`latentopt encode`: an image or a clip to a file."""
 
 import argparse
-from pathlib import Path
 
-from latentopt.cli import arguments, batch, model, native, recipe, targets
+from latentopt.cli import archive, arguments, batch, model, native, recipe, samples, targets
 from latentopt.cli.outputs import check_output
 from latentopt.cli.progress import progress
 from latentopt.cli.recipe import CLIP_OPTIONS
@@ -17,6 +16,7 @@ EPILOG = """examples:
   latentopt encode photo.png --codec tiny-cheng2020-attn --quality 2
   latentopt encode photos/ -o coded/ --jobs 4
   latentopt encode 'photos/**/*.jpg' --no-clobber
+  latentopt encode s3://bucket/photos -o s3://bucket/coded --engine dask
   convert photo.heic png:- | latentopt encode - > photo.lo
   latentopt encode clip.y4m -o clip.lov --gop 8
   latentopt encode clip.y4m --target-kbps 300
@@ -26,7 +26,7 @@ is named, the others are coded, and the exit code is 1."""
 
 
 _KIND = Kind("image or clip", IMAGE_SUFFIXES, becomes=".lo")
-_BATCH_OPTIONS = ("jobs", "json", "no_clobber", "versus_plain", "max_pixels")
+_BATCH_OPTIONS = ("jobs", "engine", "scheduler", "json", "no_clobber", "versus_plain", "max_pixels")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,12 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inputs = (
         "8-bit image (PNG, JPEG, WebP, …), folder or glob of them, - for standard input; or a clip"
     )
-    add("inputs", type=Path, nargs="+", metavar="IN", help=inputs)
+    add("inputs", type=archive.place, nargs="+", metavar="IN", help=inputs)
     output = "file to write, or folder for several (default: photo.lo beside photo.png)"
-    add("-o", "--output", type=Path, metavar="OUT", help=output)
+    add("-o", "--output", type=archive.place, metavar="OUT", help=output)
     add("--versus-plain", action="store_true", help="say what is saved against plain rounding")
     arguments.add_max_pixels(parser)
     batch.add_arguments(parser)
+    archive.add_arguments(parser)
     model.add_arguments(parser)
     native.add_argument(parser)
     recipe.add_arguments(parser)
@@ -48,11 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    for path in args.inputs if len(args.inputs) == 1 else ():
+    is_archive = archive.is_meant(args)
+    for path in args.inputs if len(args.inputs) == 1 and not is_archive else ():
         check_input(path, _KIND)
     targets.settle(args)
     model.settle(args, args.inputs[0])
     native.check(args)
+    samples.settle(args)
     recipe.check(args)
     from latentopt import zoo
 
@@ -62,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
         return _encode_clip(args)
     arguments.refuse(args, CLIP_OPTIONS, "for video codecs")
     kind = native.kind(args, _KIND)
+    if is_archive:
+        return archive.run(kind, archive.encoding, args)
     planned = plan(args.inputs, args.output, kind, [args.weights])
     planned = planned.checked(lambda job: _check(job, args))
     failed = batch.run(planned, worker, args)
@@ -89,6 +94,8 @@ def _check(job: Job, args: argparse.Namespace) -> None:
 
 
 def _encode_clip(args: argparse.Namespace) -> int:
+    if archive.is_meant(args):
+        raise InputError(f"{args.codec} codes clips, and archives are of images")
     arguments.refuse(args, _BATCH_OPTIONS, "for image codecs")
     if len(args.inputs) > 1:
         raise InputError(f"{args.codec} codes one clip at a time, not {len(args.inputs)}")

@@ -7,7 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentopt.cli import model, native
+from latentopt.bitstream.headers import SAMPLE
+from latentopt.cli import model, native, samples
 from latentopt.cli.coded import is_video, naming, opened, read_video_header, recipe_for
 from latentopt.cli.described import Described, describe, describe_image
 from latentopt.cli.outputs import check_output, check_png
@@ -38,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("file", type=Path, metavar="F", help="file that encode wrote, or -")
     where = "PNG to write: where in the image, or in which frames of a clip, the bits went"
     add("--plot", type=Path, metavar="P.png", help=where)
-    against = "the clip that was coded: say each frame's PSNR, too"
-    add("--against", type=Path, metavar="CLIP", help=against)
+    against = "what was coded: of a clip, say each frame's PSNR, too; of samples, their overhead"
+    add("--against", type=Path, metavar="FILE", help=against)
     add("--json", action="store_true", help="print JSON: docs/reference/json.md")
     model.add_reader_arguments(parser)
 
@@ -51,10 +52,12 @@ def run(args: argparse.Namespace) -> int:
         import latentopt.bench  # noqa: F401 (says which extra is missing)
     if args.file != STREAM and is_video(args.file):
         return _of_clip(args)
-    if args.against:
-        raise InputError(f"--against is for clips, and {args.file} is none: use compare")
     job = Job(args.file, STREAM)
     data, container, settled = opened(replace(job, content=_own(job)), args)
+    if args.against and container.settings.channel != SAMPLE:
+        raise InputError(
+            f"--against is for clips, and {args.file} is none, nor were samples sent: use compare"
+        )
     with progress() as stage:
         stage("reading the file")
         recipe = recipe_for(job.name, container)
@@ -62,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
             codec = model.image_codec_for(settled, stage, container, recipe)
             stage("decoding")
             explanation = codec.explain_bytes(data)
+        above = samples.overhead(codec, args.against, explanation) if args.against else ""
         if args.plot:
             from latentopt.bench.plots import plot_bits
 
@@ -71,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({**describe_image(job.name, data), "latents": latents}, indent=2))
     else:
         print(f"{job.name}: {explanation}")
+        if above:
+            print(f"\nabove KL:\n{above}")
     return 0
 
 

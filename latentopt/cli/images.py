@@ -18,6 +18,7 @@ from latentopt.codec.recipe import ROUNDING
 from latentopt.codec.rung import CodedFile, encode_image
 from latentopt.codec.target import Target
 from latentopt.codec.wrap import wrap_image
+from latentopt.media.checksum import pixels_sha256
 from latentopt.media.images import read_image, without_copies
 
 _NAMED = ("step", "lambda", "encodes")  # numbers that need their names beside them
@@ -34,6 +35,8 @@ class Encoded:
     """Of the 8-bit image that `decode` will give."""
     seconds: float
     """Of encoding proper: neither reading nor loading a model counts."""
+    pixels: str
+    """Checksum of what `decode` will give."""
 
     @property
     def bpp(self) -> float:
@@ -132,7 +135,7 @@ class ImageEncoder:
 
 def _encoded(file: CodedFile, seconds: float) -> Encoded:
     height, width = file.x.shape[-2:]
-    return Encoded(file.data, width, height, file.psnr_db, seconds)
+    return Encoded(file.data, width, height, file.psnr_db, seconds, pixels_sha256(file.picture))
 
 
 def _timed(x: Tensor, codec: Codec) -> Encoded:

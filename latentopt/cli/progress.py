@@ -31,7 +31,7 @@ def progress() -> Iterator[Stage]:
 
 
 @contextmanager
-def files(count: int) -> Iterator[tuple[Callable[[], object], Callable[[str], object]]]:
+def files(count: int | None) -> Iterator[tuple[Callable[[], object], Callable[[str], object]]]:
     """A bar of files: what counts one, and what prints a line on stdout above the bar."""
     from tqdm import tqdm
 

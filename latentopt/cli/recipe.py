@@ -17,7 +17,11 @@ SHIFTS = ("secant", "grid", "none")
 DIRECTIONS = ("density", "sign", "split")
 PMFS = ("exact", "paper")
 DITHERED = ("all", "main", "side")
-SAMPLERS = ("layered", "uniform", "astar", "ordered", "importance")
+SAMPLERS = (
+    *("layered", "uniform", "astar", "ordered", "importance"),
+    *("rejection", "budget", "poisson", "greedy", "adaptive", "is-gs", "mixed"),
+    "mixed-uniform",
+)
 PRESETS = ("paper", "plain", "fast", "default", "slow", "best")
 NATIVE_PRESETS = PRESETS[2:]
 

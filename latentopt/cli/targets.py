@@ -108,17 +108,22 @@ def ladder(args: argparse.Namespace, recipe: "Recipe") -> "Ladder":
     from latentopt.codec.ladder import Ladder
 
     adapter = intra(q_index=args.q_index) if args.dcvc_repo else None
-    return Ladder(_models(args), recipe, adapter, lambda_dial if args.keep_step else None)
+    return Ladder(models(args), recipe, adapter, lambda_dial if args.keep_step else None)
 
 
 def clip_ladder(args: argparse.Namespace, recipe: "Recipe") -> "ClipLadder":
     """The same of a video codec."""
     from latentopt.codec.clip_ladder import ClipLadder
 
-    return ClipLadder(_models(args), recipe)
+    return ClipLadder(models(args), recipe)
 
 
-def _models(args: argparse.Namespace) -> "Models":
+def models(args: argparse.Namespace) -> "Models":
+    """What loads the model of each quality that the arguments leave open.
+
+    Raises:
+        InputError: there are none.
+    """
     from latentopt import zoo
 
     if not args.any_quality:

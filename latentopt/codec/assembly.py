@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from latentopt.adapters import Adapter, VideoAdapter
+from latentopt.adapters import Adapter, VariationalAdapter, VideoAdapter
 from latentopt.bitstream import DIRECTIONS, NO_SHIFT, Identity, Origin
 from latentopt.codec.formats import NATIVE
 from latentopt.codec.own_coder import native_channels, renew_tables
@@ -16,7 +16,7 @@ from latentopt.encoder import CdfPrices, Prices
 from latentopt.errors import InputError
 from latentopt.latents import Channel, make_channel
 from latentopt.latents.dither import at_depth
-from latentopt.latents.sampling import above
+from latentopt.latents.sampling import above, of_level
 from latentopt.pmf.tables import Ints
 
 OFFSETS = "split"
@@ -71,9 +71,11 @@ class Assembly:
         settings, seal = recipe.settings, Seal.of(adapter.model)
         if recipe.format == NATIVE:
             return Assembly._native(adapter, recipe, seal)
-        side = replace(above(settings), quant="int", pmf="exact", scales=False, context=False)
+        is_sampled = isinstance(adapter, VariationalAdapter)
+        below = settings if is_sampled else above(settings)
+        side = replace(below, quant="int", pmf="exact", scales=False, context=False)
         each = [replace(settings, adaptive=False), *[side] * (len(adapter.densities) - 1)]
-        each = [at_depth(own, depth) for depth, own in enumerate(each)]
+        each = [of_level(at_depth(own, depth), depth) for depth, own in enumerate(each)]
         tables: Sequence[Ints | None] = dumped or [None] * len(each)
         channels = tuple(map(make_channel, adapter.densities, each, tables))
         digests = b"".join(channel.digest() for channel in channels)

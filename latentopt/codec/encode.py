@@ -56,13 +56,17 @@ class Encoder:
         """
         check_images(x)
         x = x.to(self._assembly.device)
-        targets = [_rows(latent) for latent in self._latents(x)]
+        targets = self.targets(x)
         aims = [Aim(y, image[None].float()) for y, image in zip(targets[0], x)]
         grid = self._assembly.grid((x.shape[-2], x.shape[-1]))
         each = [self._below(grid, *of_image) for of_image in zip(aims, *targets[1:])]
         below, walks = [coded for coded, _ in each], [walk for _, walk in each]
         latents = [self._main(aims, walks, x), *map(list, zip(*below))]
         return dict(zip(self._assembly.names, latents))
+
+    def targets(self, x: Tensor) -> list[NDArray[np.float32]]:
+        """The latents (B, M, h, w) of images, the main one first."""
+        return [_rows(latent) for latent in self._latents(x)]
 
     def _latents(self, x: Tensor) -> list[Tensor]:
         """The latents of images, the main one first."""

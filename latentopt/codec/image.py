@@ -29,6 +29,7 @@ from latentopt.codec.encode import Encoder
 from latentopt.codec.explain import Explanation, explain
 from latentopt.codec.plainly import plainly
 from latentopt.codec.recipe import Recipe
+from latentopt.codec.sampled import divergences, encoder_of
 from latentopt.codec.seal import Seal
 from latentopt.codec.synthesis import Synthesis, finite, padded
 from latentopt.encoder import ShiftProblem, sensitivity_of
@@ -95,7 +96,7 @@ class Codec(Assembled):
             products and sums of logs are exact.
         """
         assembly = self.assembly
-        latents = Encoder(assembly).encode(x)
+        latents = encoder_of(assembly).encode(x)
         x_hat = Synthesis(assembly).pictures(latents["y"], x.shape[-2:])
         x_hat = x_hat.to(assembly.dtype)
         return {"x_hat": x_hat, "likelihoods": self.likelihoods(list(zip(*latents.values())))}
@@ -156,12 +157,21 @@ class Codec(Assembled):
     @plainly
     def encode(self, x: Tensor) -> dict[str, list[Coded]]:
         """For each latent by name, in the order of the strings, its coded form in each image."""
-        return Encoder(self.assembly).encode(x)
+        return encoder_of(self.assembly).encode(x)
 
     @plainly
     def decode(self, strings: Sequence[bytes], size: tuple[int, int]) -> list[Coded]:
         """The latents of one image (H, W) from its strings, in the same order."""
         return Decoder(self.assembly).decode(strings, size)
+
+    @plainly
+    def divergences(self, x: Tensor) -> dict[str, list[float]]:
+        """For each latent by name, KL[q | p] in bits of what is sent of each image.
+
+        It is what samples would cost, were their coder perfect: NaN of a latent that is not
+        sampled.
+        """
+        return divergences(self.assembly, x)
 
     def moved(self, coded: Sequence[Coded]) -> Tensor:
         """Main latents (B, M, h, w) as the synthesis gets them: with offsets and shifts."""
@@ -233,7 +243,7 @@ class Codec(Assembled):
     def encode_file(self, x: Tensor) -> tuple[bytes, Coded]:
         """The content of one image's file, as :meth:`save` takes it, and the main latent in it."""
         assembly = self.current(Seal.holds_to_the_bit)
-        coded = list(Encoder(assembly).encode(as_rgb(x)).values())
+        coded = list(encoder_of(assembly).encode(as_rgb(x)).values())
         assembly.check_weights()
         strings = [[c.string for c in each] for each in coded]
         data = files.pack(assembly.identity, x.shape[-2:], strings, is_grey=x.shape[1] == 1)

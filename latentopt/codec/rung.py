@@ -48,14 +48,19 @@ class CodedFile:
         return 8 * len(self.data) / (self.x.shape[-2] * self.x.shape[-1])
 
     @cached_property
-    def psnr_db(self) -> float:
-        """Of the decoded image, in 8-bit RGB or grey."""
+    def picture(self) -> Tensor:
+        """The decoded image, (3, H, W) or grey (1, H, W), uint8."""
         if self.main is None:
             x_hat = self.codec.load_bytes(self.data)
         else:
             x_hat = Synthesis(self.codec.assembly).pictures([self.main], self.x.shape[-2:])
             x_hat = as_grey(x_hat) if self.x.shape[1] == 1 else x_hat
-        return psnr_db(to_uint8(self.x), to_uint8(x_hat.cpu()))
+        return to_uint8(x_hat.cpu())
+
+    @cached_property
+    def psnr_db(self) -> float:
+        """Of the decoded image, in 8-bit RGB or grey."""
+        return psnr_db(to_uint8(self.x), self.picture)
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """Whether a model's weights are still those that a codec's tables and hashes were made of."""
 
+import hashlib
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +34,16 @@ class Seal:
     def holds_to_the_bit(self, model: nn.Module) -> bool:
         """Whether the weights are the same, whoever may have written to them."""
         return self.holds(model) and self.checksum == _checksum(model)
+
+
+def weights_sha256(model: nn.Module) -> str:
+    """First 12 digits of the SHA-256 of a model's tensors: names, shapes and values."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        tensor = value.detach().cpu().contiguous()
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def _tensors(model: nn.Module) -> Iterator[Tensor]:

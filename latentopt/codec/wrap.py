@@ -7,7 +7,7 @@ from typing import Protocol, Unpack, cast, overload
 import torch
 from torch import Tensor, nn
 
-from latentopt.adapters import Adapter, VideoAdapter, adapter_class
+from latentopt.adapters import Adapter, VariationalAdapter, VideoAdapter, adapter_class
 from latentopt.adapters.geometry import check_parts, check_stride
 from latentopt.adapters.still import peeled, still_copy
 from latentopt.bitstream import Header, Identity, Origin
@@ -18,6 +18,7 @@ from latentopt.codec.native import NativeCodec
 from latentopt.codec.native_video import NativeVideoCodec
 from latentopt.codec.own_coder import Updatable, make_ready
 from latentopt.codec.recipe import ROUNDING, MoreWords, Recipe, Shift, Words, get_preset, preset_for
+from latentopt.codec.sampled import as_sampled
 from latentopt.codec.video import VideoCodec
 from latentopt.densities import FactorizedDensity
 from latentopt.encoder import Ahead, Effort
@@ -258,6 +259,8 @@ def _lmbda_of(model: nn.Module) -> float | None:
 
 def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
     """A recipe as it is for one codec, with the codec's own lambda unless it has one."""
+    if isinstance(adapter, VariationalAdapter):
+        return as_sampled(recipe)
     factorized = isinstance(adapter.densities[0], FactorizedDensity)
     fitted = recipe.fitting(adapter.contextual, factorized)
     if len(adapter.densities) == 1:  # without a side latent, whose prior could learn

@@ -1,6 +1,7 @@
 """The codec's own densities of latents, per level, as float64 functions."""
 
 from latentopt.densities.base import RARE, TAIL, Density, Floats
+from latentopt.densities.believed import BelievedDensity
 from latentopt.densities.conditional import ConditionalDensity
 from latentopt.densities.factorized import FactorizedDensity
 from latentopt.densities.rescaled import WIDTHS, RescaledDensity
@@ -10,6 +11,7 @@ __all__ = [
     "RARE",
     "TAIL",
     "WIDTHS",
+    "BelievedDensity",
     "ConditionalDensity",
     "Density",
     "FactorizedDensity",

@@ -39,6 +39,13 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Gaussian(Point):
+    """A target: the decoder is to get a sample of N(values, spreads^2)."""
+
+    spreads: NDArray[np.floating]  # (n,)
+
+
+@dataclass(frozen=True)
 class Kinds:
     """How each element of a latent was coded, for people."""
 

@@ -41,6 +41,10 @@ class Prior:
         """
         return residual if self.steps is None else residual * self.steps**power
 
+    def unscaled(self, spreads: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Differences (n,) of the latent in units of the residual."""
+        return spreads if self.steps is None else spreads / self.steps
+
     def at(self, index: NDArray[np.int64]) -> "Prior":
         """Of the elements at places ``index`` (k,), as a latent (k,)."""
         steps = None if self.steps is None else self.steps[index]

@@ -3,6 +3,7 @@
 from compressai.models import CompressionModel
 from compressai.zoo.image import model_architectures
 
+from latentopt.adapters.variational_net import GammaPln, Pln, Vae
 from latentopt.zoo.flow import SmallScaleSpaceFlow
 from latentopt.zoo.names import URLS
 from latentopt.zoo.variable import VARIABLE
@@ -13,5 +14,6 @@ VIDEO: dict[str, type[CompressionModel]] = {"ssf2020": SmallScaleSpaceFlow}
 # CompressAI spells one of its keys with underscores; every other name has hyphens. Architectures
 # that its next release adds are none of this zoo yet.
 _IMAGE = {name.replace("_", "-"): cls for name, cls in model_architectures.items()}
-_ALL = _IMAGE | VIDEO | VARIABLE
+SAMPLED: dict[str, type[Vae]] = {"vae": Vae, "pln": Pln, "gamma-pln": GammaPln}
+_ALL = _IMAGE | VIDEO | VARIABLE | SAMPLED
 CLASSES: dict[str, type[CompressionModel]] = {name: _ALL[name] for name in URLS}

@@ -19,6 +19,8 @@ CODECS = {
         "mbt2018",
         "cheng2020-attn",
         "ssf2020",
+        "pln",
+        "gamma-pln",
     )
 }
 """Architecture of each embedded codec."""

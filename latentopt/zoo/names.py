@@ -12,6 +12,9 @@ VIDEO = ("ssf2020",)
 VARIABLE = ("bmshj2018-hyperprior-vbr", "mbt2018-mean-vbr", "mbt2018-vbr")
 """Architectures of which one checkpoint codes at several qualities."""
 
+SAMPLED = ("vae", "pln", "gamma-pln")
+"""Architectures of latentopt's own, which send samples."""
+
 NUMBERED = (
     "bmshj2018-factorized",
     "bmshj2018-factorized-relu",
@@ -30,7 +33,7 @@ _DATA: dict[str, dict[str, dict[str, str]]] = json.loads(
 URLS: dict[str, dict[str, dict[int, str]]] = {
     name: {metric: {int(q): url for q, url in urls.items()} for metric, urls in metrics.items()}
     for name, metrics in _DATA.items()
-}
+} | {name: {} for name in SAMPLED}
 """Of each architecture, by metric and quality, where its weights are; empty where nowhere."""
 
 

@@ -1,6 +1,5 @@
 """Data sets of the tables: those of `latentopt.bench`, and CLIC without what codecs saw."""
 
-import re
 from dataclasses import replace
 from glob import glob
 from pathlib import Path
@@ -9,7 +8,6 @@ import pandas as pd
 
 from latentopt.bench import clipsets, datasets
 from latentopt.bench.clipsets import ClipSet
-from latentopt.errors import InputError
 from tables.common.harness import Dataset
 from tables.common.places import CODED, LAB, slug
 
@@ -63,16 +61,3 @@ def recorded(data: str, rows: Path) -> Dataset:
 def held_out(whole: Dataset) -> Dataset:
     """Every seventh image, from the first, as scripts/train_zoo.py counts them."""
     return Dataset(NAMES[CLIC], whole.paths[::HELD_OUT])
-
-
-def share(whole: Dataset, which: str) -> Dataset:
-    """``which`` is K/N: every N-th item from the K-th, so that N processes share the work.
-
-    Raises:
-        InputError: it is not.
-    """
-    numbers = re.fullmatch(r"(\d+)/(\d+)", which)
-    first, count = map(int, numbers.groups()) if numbers else (0, 0)
-    if not 1 <= first <= count:
-        raise InputError(f"share {which!r}: give K/N, as in 2/4")
-    return replace(whole, paths=whole.paths[first - 1 :: count])

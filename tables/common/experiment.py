@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from latentopt.engine import LOCAL, Engine
 from latentopt.errors import RateRangeError
 from tables.common.harness import Dataset
 from tables.common.subjects import Subject
@@ -46,6 +47,8 @@ class Request:
     run: bool = True
     """False: only report what was measured before."""
     progress: bool = True
+    engine: Engine = LOCAL
+    """Where it is measured."""
 
 
 class Experiment(ABC):
@@ -60,8 +63,8 @@ class Experiment(ABC):
     """What a reader must know of the numbers."""
     medium: ClassVar[str | None] = "image"
     """What it is of: "image", "video", or None: of samples that it draws."""
-    alone: ClassVar[bool] = False
-    """Whether it is not to be shared among processes: it takes the time, or next to none."""
+    times: ClassVar[bool] = False
+    """Whether it is about time, which processes take from each other: then one measures alone."""
     drawn_from_rows: ClassVar[bool] = True
     """Whether the plot needs nothing but rows."""
 

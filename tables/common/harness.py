@@ -4,6 +4,7 @@ from latentopt.bench.bdrate import MIN_POINTS, bd_psnr, bd_rate, db_per_doubling
 from latentopt.bench.configs import parse, parse_all
 from latentopt.bench.datasets import Dataset
 from latentopt.bench.items import Clips, Images, Medium
+from latentopt.bench.measure import stepped
 from latentopt.bench.plots import plot_gains, plot_rd
 from latentopt.bench.provenance import commit, weights_hash
 from latentopt.bench.published import RdCurve, paper_gain, published_curve
@@ -57,6 +58,7 @@ __all__ = [
     "quality_points",
     "read_measurements",
     "read_rows",
+    "stepped",
     "summarise",
     "weights_hash",
 ]

@@ -1,4 +1,4 @@
-"""Move what was measured: from shares of the work together, and to where it is committed."""
+"""Move what was measured to where it is committed."""
 
 import shutil
 from collections.abc import Iterable, Iterator
@@ -9,18 +9,9 @@ from tables.common.harness import (
     COLUMNS,
     Measurement,
     csv_line,
-    drop_partial_line,
     read_measurements,
 )
 from tables.common.places import CODED, PROBES, TABLES, TIMES, coded_files
-
-
-def gather(share: Path, rows: Path) -> None:
-    """Append to the files of ``rows`` the lines that only those of a ``share`` have."""
-    for path in _files(share):
-        drop_partial_line(path)
-    for path, target in _pairs(share, rows):
-        _append_lines(path, target)
 
 
 def keep(rows: Path, committed: Path) -> list[Path]:

@@ -7,6 +7,7 @@ import csv
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -14,10 +15,16 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from latentopt.adapters import with_step
 from latentopt.media.images import read_image
 from tables.common.experiment import Request
-from tables.common.harness import commit, csv_line, drop_partial_line, weights_hash
+from tables.common.harness import (
+    RatePoint,
+    commit,
+    csv_line,
+    drop_partial_line,
+    stepped,
+    weights_hash,
+)
 from tables.common.places import PROBES, rows_file
 from tables.common.subjects import Subject
 
@@ -75,28 +82,54 @@ def _measure(
     known = _of(read(path, probe), subject, weights)
     done = set(known[list(KEY)].itertuples(index=False, name=None))
     pending = [
-        (point, step, image)
+        Spot(point, step, name, image.absolute())
         for point in subject.points
         for step in subject.steps
-        for image in zip(request.dataset.names, request.dataset.paths)
-        if (subject.codec, point.name, step, image[0]) not in done
+        for name, image in zip(request.dataset.names, request.dataset.paths)
+        if (subject.codec, point.name, step, name) not in done
     ]
-    measure, made_for = None, None
-    with open(path, "a", encoding="utf-8", newline="") as file:
-        for point, step, (name, image) in tqdm(
-            pending, desc=f"{probe.name} {subject.label}", disable=not request.progress
-        ):
-            if made_for != (point.name, step):
-                base = point.load()
-                model = (base if step == 1.0 else with_step(base, step)).to(request.device)
-                measure, made_for = probe.prepare(model), (point.name, step)
-            assert measure is not None
-            with torch.no_grad():
-                found = measure(read_image(image).to(request.device))
+    prepare = partial(Prober, probe, request.device, torch.get_num_threads())
+    with (
+        open(path, "a", encoding="utf-8", newline="") as file,
+        tqdm(
+            desc=f"{probe.name} {subject.label}", total=len(pending), disable=not request.progress
+        ) as bar,
+    ):
+        for spot, found in request.engine.run(prepare, pending):
+            key = [subject.codec, spot.point.name, spot.step, spot.image]
             values = [found[q] for q in probe.quantities]
-            source = [weights[point.name], commit()]
-            file.write(csv_line([subject.codec, point.name, step, name, *values, *source]))
+            file.write(csv_line([*key, *values, weights[spot.point.name], commit()]))
             file.flush()
+            bar.update()
+
+
+@dataclass(frozen=True)
+class Spot:
+    """What is measured at once: an image at a rate point and a step."""
+
+    point: RatePoint
+    step: float
+    image: str
+    path: Path
+
+
+class Prober:
+    """Measures spots, with what a probe makes for the model of the last one."""
+
+    def __init__(self, probe: Probe, device: str, threads: int):
+        torch.set_num_threads(threads)
+        self._probe, self._device = probe, device
+        self._made_for: tuple[RatePoint, float] | None = None
+        self._measure: Measure | None = None
+
+    def __call__(self, spot: Spot) -> dict[str, float]:
+        if self._measure is None or self._made_for != (spot.point, spot.step):
+            self._measure = self._probe.prepare(
+                stepped(spot.point.load(), spot.step).to(self._device)
+            )
+            self._made_for = spot.point, spot.step
+        with torch.no_grad():
+            return self._measure(read_image(spot.path).to(self._device))
 
 
 def _start(path: Path, probe: Probe, committed: Path) -> None:

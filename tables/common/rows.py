@@ -30,7 +30,8 @@ from tables.common.places import TABLES, coded_files, rows_file
 from tables.common.subjects import Subject
 
 _KEY = ["codec", "point", "step", "config", "image"]
-_WORDS = dict.fromkeys(("codec", "point", "config", "image", "weights", "latentopt"), str)
+_NAMES = ("codec", "point", "config", "image", "weights", "latentopt", "sha256", "engine")
+_WORDS = dict.fromkeys(_NAMES, str)
 
 
 def rows_of(
@@ -54,7 +55,7 @@ def rows_of(
     path = rows_file(request.rows, TABLES, label, codec)
     seed(path, plan, coded_files(request.committed, label, codec))
     if request.run:
-        evaluate(plan, path, request.progress)
+        evaluate(plan, path, request.progress, request.engine)
     rows = read_rows(path)
     here = rows["image"].isin(request.dataset.names) & rows["point"].isin(
         [p.name for p in subject.points]

@@ -73,7 +73,6 @@ class Figure2(Experiment):
 
     name = "figure2"
     medium = None
-    alone = True
     title = "lattices on uniform and Gaussian sources"
     source = f"{PAPER}, Figure 2, a plot without numbers"
     notes = (

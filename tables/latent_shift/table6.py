@@ -91,7 +91,7 @@ class Table6(CodecExperiment):
     name = "table6"
     title = "time and operations of encoder and decoder"
     source = f"{PAPER}, Table 6; ratios are of its seconds"
-    alone = True
+    times = True
     notes = (
         f"Medians over the first {IMAGES} images, lowest rate point. The baseline is CompressAI's "
         "own `compress` and `decompress`. MACs are those of all networks that run, counted by "

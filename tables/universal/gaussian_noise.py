@@ -40,7 +40,6 @@ class GaussianNoise(Experiment):
 
     name = "gaussian_noise"
     medium = None
-    alone = True
     title = "Gaussian noise by a dither"
     source = f"{PAPER}, Section 3.3, equations 29 and 30, which have no numbers"
     notes = (

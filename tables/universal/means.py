@@ -34,7 +34,6 @@ class Means(Experiment):
 
     name = "means"
     medium = None
-    alone = True
     title = "what means of a dithered latent gain"
     source = f"{PAPER} has none of it: beyond the paper"
     notes = (

@@ -34,7 +34,6 @@ class SoftRounding(Experiment):
 
     name = "soft_rounding"
     medium = None
-    alone = True
     title = "soft rounding, and its gradients"
     source = f"{PAPER}, Figures 1 to 3, plots without numbers"
     notes = (

@@ -19,8 +19,11 @@ from latentopt.media.images import write_png
 OPTIONAL = (
     "av",
     "bjontegaard",
+    "distributed",
+    "fsspec",
     "matplotlib",
     "pandas",
+    "pyarrow",
     "pytorch_msssim",
     "pytorch_optimizer",
     "skimage",
@@ -64,6 +67,8 @@ LACKING = {
     f"explain x.lo --plot y.png {MODEL}": "bench",
     "bdrate --codec tiny-mbt2018-mean": "bench",
     "report .": "bench",
+    f"encode x.png -o y --manifest y.parquet {MODEL}": "cluster",
+    "verify y.parquet": "cluster",
 }
 # CompressAI itself needs some of the extras, so it comes first and keeps what it has.
 PROGRAM = """

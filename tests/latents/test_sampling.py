@@ -29,9 +29,9 @@ from latentopt.pmf import TOTAL
 SCALES = np.array([0.11, 0.3, 0.6, 0.9, 2.0, 9.0])
 DENSITY = GaussianDensity(SCALES)
 SPREAD = 0.29
-EXACT = ("layered", "uniform", "astar")
-NUMBER = {"layered": 100_000, "uniform": 100_000, "astar": 20_000, "ordered": 1000}
-NUMBER["importance"] = 1000
+EXACT = ("layered", "uniform", "astar", "rejection", "budget", "poisson")
+NUMBER = dict.fromkeys(SAMPLERS, 1000) | dict.fromkeys(EXACT, 20_000)
+NUMBER |= {"layered": 100_000, "uniform": 100_000}
 
 
 def channel(name: str, seed: int = 1, density: Density = DENSITY) -> SampleChannel:

@@ -14,6 +14,7 @@ LINE = {
     **{"image": "kodim01.png", "height": "512", "bytes": "1000", "bpp": "0.1", "psnr_db": "30"},
     **{"ms_ssim": "0.9", "encode_s": "1", "decode_s": "1", "batch_size": "1", "device": "cpu"},
     **{"threads": "1", "weights": "0" * 12, "latentopt": "0.1.0"},
+    **{"sha256": "0" * 12, "engine": "local", "load": "0.5"},
 }
 
 

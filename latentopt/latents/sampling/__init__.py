@@ -2,7 +2,7 @@
 
 from latentopt.latents.sampling.channel import MAKERS, SampleChannel, SampledLatent, Sampler
 from latentopt.latents.sampling.drawn import Drawn
-from latentopt.latents.sampling.spread import Sampling, above
+from latentopt.latents.sampling.spread import Sampling, above, of_level
 from latentopt.latents.sampling.staircase import Steps
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "Sampling",
     "Steps",
     "above",
+    "of_level",
 ]

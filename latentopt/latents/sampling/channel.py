@@ -19,18 +19,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder
-from latentopt.densities import Density, Floats
+from latentopt.densities import BelievedDensity, Density, Floats
 from latentopt.errors import BitstreamError, InputError
-from latentopt.latents.channel import Crossed, Kinds, Point
+from latentopt.latents.channel import Crossed, Gaussian, Kinds, Point
 from latentopt.latents.prior import Prior
+from latentopt.latents.sampling.belief import Belief
 from latentopt.latents.sampling.blocks import KINDS, BlockCoder
+from latentopt.latents.sampling.budget import BudgetCoder
 from latentopt.latents.sampling.drawn import Drawn
+from latentopt.latents.sampling.groups import GroupCoder
 from latentopt.latents.sampling.layers import (
     Ints64,
     LayerCoder,
     gaussian_widths,
     uniform_widths,
 )
+from latentopt.latents.sampling.mixed import MixedCoder
+from latentopt.latents.sampling.posterior import Normals, Posterior
+from latentopt.latents.sampling.shards import ShardCoder
 from latentopt.latents.sampling.spread import Sampling
 from latentopt.latents.sampling.staircase import Levels
 from latentopt.latents.walk import OfChannels, Walk, take_across
@@ -58,8 +64,8 @@ class Sampled(Protocol):
 class Sampler(Protocol):
     """A coder of samples: one law, :meth:`receive` gives what :meth:`send` gave, bit for bit."""
 
-    def send(self, levels: Levels, places: Ints64, mean: Floats, drawn: Drawn) -> Sampled:
-        """Samples of the posteriors around ``mean`` (n,)."""
+    def send(self, levels: Levels, places: Ints64, target: Normals, drawn: Drawn) -> Sampled:
+        """Samples of the posteriors ``target`` (n,)."""
 
     def receive(
         self, levels: Levels, places: Ints64, decoder: SymbolDecoder, drawn: Drawn
@@ -70,10 +76,16 @@ class Sampler(Protocol):
         """What an element of each of the first levels costs at least, in the mean of very many."""
 
 
-MAKERS: Mapping[str, Callable[[Density, float], Sampler]] = {
-    "layered": lambda density, spread: LayerCoder(density, spread, gaussian_widths()),
-    "uniform": lambda density, spread: LayerCoder(density, spread, uniform_widths()),
+MAKERS: Mapping[str, Callable[[Belief], Sampler]] = {
+    "layered": lambda belief: LayerCoder(belief, gaussian_widths()),
+    "uniform": lambda belief: LayerCoder(belief, uniform_widths()),
     **{kind.name: partial(BlockCoder, kind) for kind in KINDS},
+    "budget": BudgetCoder,
+    "greedy": ShardCoder,
+    "adaptive": GroupCoder,
+    "is-gs": ShardCoder,
+    "mixed": partial(MixedCoder, gaussian_widths()),
+    "mixed-uniform": partial(MixedCoder, uniform_widths()),
 }
 """By the names that :data:`latentopt.bitstream.headers.SAMPLERS` has."""
 
@@ -144,10 +156,11 @@ class SampleChannel:
 
     def __init__(self, density: Density, sampling: Sampling):
         self.density, self.sampling = density, sampling
-        self._sampler = MAKERS[sampling.sampler](density, sampling.spread)
+        self._belief = Belief.of(density, sampling.spread)
+        self._sampler = MAKERS[sampling.sampler](self._belief)
 
     def send(self, walk: Walk, target: Point, /) -> SampledLatent:
-        """A sample around the target.
+        """A sample around the target; of a :class:`Gaussian`, a sample of it.
 
         Raises:
             InputError: a value is NaN, infinite or absurdly large.
@@ -155,12 +168,28 @@ class SampleChannel:
         drawn = Drawn(self.sampling.seed, walk.shape)
 
         def sample(levels: Levels, index: Ints64, prior: Prior) -> Sampled:
-            mean = prior.residual(target.values[index]).astype(np.float64)
-            if not np.all(np.abs(mean) < _LARGEST):  # also where it is NaN
-                raise InputError("the latent is NaN, infinite or beyond what can be sampled")
-            return self._sampler.send(levels, index, mean, drawn)
+            return self._sampler.send(levels, index, self._normals(target, index, prior), drawn)
 
         return self._cross(walk, sample)
+
+    def _normals(self, target: Point, index: Ints64, prior: Prior) -> Normals:
+        """The posteriors of a group, as residuals."""
+        mean = prior.residual(target.values[index]).astype(np.float64)
+        spread = np.full(len(mean), self.sampling.spread)
+        if isinstance(target, Gaussian):
+            spread *= prior.unscaled(target.spreads[index])
+        if not np.all(np.abs(mean) < _LARGEST):  # also where it is NaN
+            raise InputError("the latent is NaN, infinite or beyond what can be sampled")
+        return Normals(mean, spread)
+
+    def divergence(self, latent: SampledLatent, target: Point) -> Floats:
+        """(n,) KL[q | p] in bits of the target's posteriors, for what it crossed as."""
+        prior = latent.prior
+        own = self._normals(target, np.arange(len(prior.levels)), prior)
+        levels = prior.levels.astype(np.int64)
+        if isinstance(self.density, BelievedDensity):
+            return self.density.divergence(levels, own.mean, own.spread)
+        return Posterior(self._belief.steps, levels, own.mean, own.spread).divergence()
 
     def receive(self, walk: Walk, string: bytes, /) -> SampledLatent:
         """The mirror of :meth:`send` and :meth:`SampledLatent.string`.

@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 from scipy.special import gammainc, gammaincinv
 
 from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder, integer_bits
-from latentopt.densities import Density, Floats
+from latentopt.densities import Floats
 from latentopt.errors import BitstreamError
 from latentopt.latents.dither.philox import Words
+from latentopt.latents.sampling.belief import Belief
 from latentopt.latents.sampling.drawn import Drawn
+from latentopt.latents.sampling.posterior import Normals
 from latentopt.latents.sampling.staircase import Levels, Steps
 from latentopt.pmf import PRECISION, Counts
 
@@ -62,9 +64,9 @@ class Cells:
     size: Ints64  # (n,) symbols, of which the last is for all others
 
     @staticmethod
-    def of(steps: Steps, widths: Floats, levels: Levels, words: Words) -> "Cells":
-        """Of elements with these random words (n,)."""
-        width = widths[(words & np.uint64(LAYERS - 1)).astype(np.int64)]
+    def of(steps: Steps, widths: Floats, spreads: Floats, levels: Levels, words: Words) -> "Cells":
+        """Of elements (n,) with these posteriors' spreads, and these random words."""
+        width = widths[(words & np.uint64(LAYERS - 1)).astype(np.int64)] * spreads
         dither = (words >> np.uint64(8)).astype(np.float64) / (1 << 24)
         last = np.ceil(steps.reach[levels] / width).astype(np.int64)
         shift = _bit_length((2 * last + 1) // _MOST)
@@ -166,24 +168,25 @@ class Layered:
 class LayerCoder:
     """Samples by layers of these widths (256,), in spreads.
 
+    Layers are as wide as both sides believe posteriors to be, whatever these are.
+
     Args:
-        density: of the residual, per level.
-        spread: the posterior's standard deviation.
+        belief: of both sides.
         widths: :func:`gaussian_widths` or :func:`uniform_widths`.
         number: of the words that are drawn for elements.
     """
 
-    def __init__(self, density: Density, spread: float, widths: Floats, number: int = 0):
-        self._density, self._widths, self._number = density, widths * spread, number
+    def __init__(self, belief: Belief, widths: Floats, number: int = 0):
+        self._belief, self._widths, self._number = belief, widths, number
 
     @cached_property
     def _steps(self) -> Steps:
-        return Steps(self._density, noise=0.0)
+        return Steps(self._belief.density, noise=0.0)
 
-    def send(self, levels: Levels, places: Ints64, mean: Floats, drawn: Drawn) -> Layered:
-        """A sample of each element's posterior around ``mean`` (n,)."""
+    def send(self, levels: Levels, places: Ints64, target: Normals, drawn: Drawn) -> Layered:
+        """A sample around the mean of each element's posterior."""
         cells = self._cells(levels, places, drawn)
-        return Layered(cells, cells.nearest(mean))
+        return Layered(cells, cells.nearest(target.mean))
 
     def receive(
         self, levels: Levels, places: Ints64, decoder: SymbolDecoder, drawn: Drawn
@@ -203,8 +206,9 @@ class LayerCoder:
         return 0.5 * cost / _DRAWS
 
     def _cells(self, levels: Levels, places: Ints64, drawn: Drawn) -> Cells:
-        number = np.full(1, self._number)
-        return Cells.of(self._steps, self._widths, levels, drawn.words(places, number))
+        words = drawn.words(places, np.full(1, self._number))
+        spreads = self._belief.posteriors[levels]
+        return Cells.of(self._steps, self._widths, spreads, levels, words)
 
 
 def _bit_length(values: Ints64) -> Ints64:

@@ -23,9 +23,10 @@ class Sampling:
     """
 
     spread: float
-    """Standard deviation in units of the codec's step, 0.016 to 16, in whole thousandths."""
+    """Standard deviation in units of the codec's step, 0.016 to 16, in whole thousandths. Of a
+    codec that is trained for samples: how many times as wide as its own posteriors."""
     sampler: str = "layered"
-    """The coder: ``layered``, ``uniform``, ``astar``, ``ordered`` or ``importance``."""
+    """The coder, one of :data:`latentopt.bitstream.headers.SAMPLERS`."""
     seed: int = 0
     """Of what both sides draw, 0 to 2^32 - 1."""
 
@@ -67,6 +68,16 @@ class Sampling:
         """The mirror of :meth:`of`."""
         spread, sampler = self.thousandths, self.sampler
         return replace(settings, channel=SAMPLE, seed=self.seed, spread=spread, sampler=sampler)
+
+
+def of_level(settings: Settings, depth: int) -> Settings:
+    """The settings of the latent so many below the main one, all of which are sampled.
+
+    Of ``is-gs`` the main one goes by greedy sampling, the others by importance sampling.
+    """
+    if settings.sampler != "is-gs":
+        return settings
+    return replace(settings, sampler="adaptive" if depth else "greedy")
 
 
 def above(settings: Settings) -> Settings:

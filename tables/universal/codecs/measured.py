@@ -1,11 +1,11 @@
 """Rows of trained curves: which were trained, what was measured of them, and differences."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
 from tables.common.experiment import Cell, Request, attempt
 from tables.common.harness import RatePoint, bd_rate, means
@@ -17,11 +17,22 @@ Ways = Mapping[str, tuple[str, str]]
 """By name, trained curve and configuration."""
 
 
+@dataclass(frozen=True)
+class Load:
+    """Load a trained point; equal, in any process, to what loads the same."""
+
+    curve: str
+    number: int
+
+    def __call__(self) -> nn.Module:
+        return trained(self.curve, self.number)
+
+
 def subject_of(curve: str, architecture: str) -> Subject:
     """Its points that were trained."""
     count = len(Curve.named(curve).lambdas)
     here = [k for k in range(1, count + 1) if (RUNS / f"{curve}-{k}.best.pt").is_file()]
-    points = tuple(RatePoint(f"{curve}-{k}", partial(trained, curve, k)) for k in here)
+    points = tuple(RatePoint(f"{curve}-{k}", Load(curve, k)) for k in here)
     return Subject(curve, curve, points, architecture=architecture, needs=f"needs {RUNS}/{curve}-*")
 
 

@@ -1,4 +1,4 @@
-"""One process at a time writes a file of measurements; it lets go when it ends, however it does."""
+"""One process at a time writes a file of rows; it lets go when it ends, however it does."""
 
 from io import FileIO
 from pathlib import Path
@@ -11,8 +11,13 @@ except ImportError:  # Windows lets two processes append to one file, and we can
     fcntl = None  # type: ignore[assignment]
 
 
-def lock(file: FileIO, path: Path) -> None:
+def lock(file: FileIO, path: Path | str, option: str = "--out") -> None:
     """Hold an open file until it is closed.
+
+    Args:
+        file: what is held.
+        path: its name, in messages.
+        option: what names another, in messages.
 
     Raises:
         InputError: another process holds it.
@@ -24,7 +29,7 @@ def lock(file: FileIO, path: Path) -> None:
     except BlockingIOError as error:
         raise InputError(
             f"{path} is being written by another process: let it finish, or name another folder "
-            "with --out"
+            f"with {option}"
         ) from error
     except OSError:
         pass  # a file system without locks

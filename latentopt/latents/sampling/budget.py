@@ -1,0 +1,149 @@
+"""A budget: greedy rejection sampling of each element among 2^B candidates, the rest in 16 bits.
+
+Algorithm 1 of the thesis. All elements run side by side; what none of its candidates was accepted
+of is drawn from what is left over of its posterior, max(0, q - L p) (:mod:`.races`), and crosses as
+a number. Indices are coded with their own frequencies, those of each rank of expected information.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder
+from latentopt.densities import Floats
+from latentopt.latents.sampling.belief import Belief
+from latentopt.latents.sampling.blocks import BATCH, counted, slabs
+from latentopt.latents.sampling.cut import Cut, Ints64
+from latentopt.latents.sampling.drawn import Drawn
+from latentopt.latents.sampling.empirical import Empirical
+from latentopt.latents.sampling.plain import Plain
+from latentopt.latents.sampling.posterior import Normals, Posterior
+from latentopt.latents.sampling.races import Rejection
+from latentopt.latents.sampling.staircase import Levels
+
+BUDGET = 128
+"""Candidates of an element: 2^7."""
+_TRIES = 256  # draws from a posterior for one from what is left over of it
+_OWN = 3
+
+
+@dataclass(frozen=True)
+class Budgeted:
+    """Elements that crossed within a budget."""
+
+    cut: Cut
+    index: Ints64  # (n,) of the candidate that was accepted; BUDGET where none was
+    laws: tuple[Empirical, ...]
+    """Of each rank."""
+    rest: Plain
+    values: Floats  # (n,)
+
+    def bits(self) -> Floats:
+        """(n,) cost of each element."""
+        cost = np.empty(len(self.index))
+        for (_, own), law in zip(self.cut.by_rank(), self.laws):
+            cost[own] = law.bits(self.index[own])
+        cost[self.index == BUDGET] += self.rest.bits()
+        return cost
+
+    def escaped(self) -> int:
+        """Elements that crossed as numbers."""
+        return len(self.rest.k)
+
+    def encode(self, encoder: SymbolEncoder) -> None:
+        """Indices by rank, then the rest."""
+        for (_, own), law in zip(self.cut.by_rank(), self.laws):
+            law.encode(encoder, self.index[own])
+        self.rest.encode(encoder)
+
+
+class BudgetCoder:
+    """Samples by the first candidate that is accepted, of a budget of them."""
+
+    def __init__(self, belief: Belief):
+        self._belief = belief
+
+    def send(self, levels: Levels, places: Ints64, target: Normals, drawn: Drawn) -> Budgeted:
+        """See :class:`latentopt.latents.sampling.Sampler`."""
+        cut = self._cut(levels)
+        posterior = Posterior(self._belief.steps, levels, target.mean, target.spread)
+        index, left = np.full(len(levels), BUDGET), np.zeros(len(levels))
+        for slab in slabs(np.ones(len(levels), np.bool_)):
+            race = _raced(posterior.at(np.flatnonzero(slab)), places[slab], drawn)
+            index[slab], left[slab] = race.index, race.reached
+        own = np.flatnonzero(index == BUDGET)
+        rest = _left_over(posterior.at(own), left[own], drawn.seed)
+        laws = tuple(Empirical.of(index[o], BUDGET + 1) for _, o in cut.by_rank())
+        plain = Plain.nearest(self._belief, levels[own], rest)
+        return self._budgeted(cut, index, laws, plain, levels, places, drawn)
+
+    def receive(
+        self, levels: Levels, places: Ints64, decoder: SymbolDecoder, drawn: Drawn
+    ) -> Budgeted:
+        """See :class:`latentopt.latents.sampling.Sampler`."""
+        cut, index, laws = self._cut(levels), np.empty(len(levels), np.int64), list[Empirical]()
+        for _, own in cut.by_rank():
+            law, index[own] = Empirical.decode(decoder, len(own), BUDGET + 1)
+            laws.append(law)
+        plain = Plain.decode(self._belief, levels[index == BUDGET], decoder)
+        return self._budgeted(cut, index, tuple(laws), plain, levels, places, drawn)
+
+    def least_bits(self, levels: int) -> float:
+        """See :class:`latentopt.latents.sampling.Sampler`."""
+        return 0.0
+
+    def _cut(self, levels: Levels) -> Cut:
+        return Cut.of(self._belief.information[levels], 0.0)
+
+    def _budgeted(
+        self,
+        cut: Cut,
+        index: Ints64,
+        laws: tuple[Empirical, ...],
+        rest: Plain,
+        levels: Levels,
+        places: Ints64,
+        drawn: Drawn,
+    ) -> Budgeted:
+        """With the samples of these indices."""
+        values = self._belief.steps.inverse(levels, counted(drawn.words(places, index)))
+        values[index == BUDGET] = rest.values
+        return Budgeted(cut, index, laws, rest, values)
+
+
+def _raced(posterior: Posterior, places: Ints64, drawn: Drawn) -> Rejection:
+    """The race of elements, run to the end of the budget."""
+    race = Rejection(posterior, BUDGET, drawn.seed)
+    for start in range(0, BUDGET, BATCH):
+        if not (running := race.is_open()).any():
+            break
+        own = np.flatnonzero(running)
+        levels = posterior.levels[own]
+        x = posterior.steps.inverse(levels, counted(drawn.batch(places[own], start)))
+        race.run(running, posterior.at(own).log_weights(levels, x), start)
+    return race
+
+
+def _left_over(posterior: Posterior, reached: Floats, seed: int) -> Floats:
+    """(n,) samples of max(0, q - L p), by rejection of q's own."""
+    rng = np.random.default_rng([seed, _OWN])
+    found = posterior.draw(rng)
+    for open_ in _until_none(np.ones(len(found), np.bool_)):
+        own = np.flatnonzero(open_)
+        some = posterior.at(own)
+        x = some.draw(rng)
+        kept = 1 - reached[own] * np.exp(-some.log_weights(some.levels, x))
+        taken = rng.random(len(own)) < kept
+        found[own[taken]] = x[taken]
+        open_[own[taken]] = False
+    return found
+
+
+def _until_none(open_: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
+    """The same mask as long as any of it is left, though not for ever."""
+    for _ in range(_TRIES):
+        if not open_.any():
+            return
+        yield open_

@@ -1,0 +1,1 @@
+"""The codecs that send samples, and how they were trained."""

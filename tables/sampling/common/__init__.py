@@ -1,0 +1,1 @@
+"""What the tables about samples share: measurements, and other codecs to compare with."""

@@ -1,0 +1,358 @@
+"""Archives: files of any store, each coded once and told in a manifest, whatever is killed."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from compressai.models import MeanScaleHyperprior
+from support.commands import Refused, pixels, run
+from support.dask import cluster
+from support.models import photo, tiny
+
+from latentopt.errors import InputError, MissingExtraError
+from latentopt.media.images import png_bytes, write_png
+
+fsspec = pytest.importorskip("fsspec", reason="needs the extra [cluster]")
+pytest.importorskip("pyarrow", reason="needs the extra [cluster]")
+
+from latentopt.archive import storage  # noqa: E402
+from latentopt.archive.filing import sha256  # noqa: E402
+from latentopt.archive.manifest import Manifest, Row  # noqa: E402
+
+__all__ = ["cluster"]
+
+SIZES = {"a.png": (50, 70), "sub/a.png": (34, 40), "sub/deep/b.PNG": (33, 64)}
+CODED = {"a.lo", "sub/a.lo", "sub/deep/b.lo"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    path = tmp_path_factory.mktemp("weights") / "tiny.pt"
+    torch.save(tiny(MeanScaleHyperprior).state_dict(), path)
+    return ["--codec", "mbt2018-mean", "--weights", str(path)]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three images in folders, one that is none, and what nobody asked for."""
+    folder = tmp_path / "photos"
+    for name, size in SIZES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_png(folder / name, photo(*size))
+    (folder / "sub/broken.png").write_text("no image")
+    (folder / "notes.txt").write_text("no image")
+    (folder / ".hidden.png").write_text("no image")
+    return folder
+
+
+@pytest.fixture
+def memory() -> Iterator[str]:
+    """A store that lies in this process."""
+    store = fsspec.filesystem("memory")
+    store.store.clear()
+    yield "memory://archive"
+    store.store.clear()
+
+
+def rows_of(url: object) -> dict[str, Row]:
+    found = list(Manifest(str(url)).rows())
+    rows = {row.path: row for row in found}
+    assert len(rows) == len(found)
+    return rows
+
+
+def good(url: object) -> dict[str, Row]:
+    return {path: row for path, row in rows_of(url).items() if not row.error}
+
+
+# -- coding ----------------------------------------------------------------------------------------
+
+
+def test_an_object_store_and_back(
+    photos: Path, memory: str, model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Outputs mirror the inputs, the manifest tells of each, and one broken file stops nothing."""
+    coded, decoded = f"{memory}/coded", f"{memory}/decoded"
+    assert run("encode", photos, "-o", coded, *model) == 1
+    out, err = capsys.readouterr()
+    assert out == f"3 files coded, 1 failed: {coded}\n"
+    assert (
+        err.startswith("latentopt: sub/broken.png: not a readable image") and err.count("\n") == 1
+    )
+    rows = rows_of(f"{coded}/manifest.parquet")
+    assert set(rows) == {*SIZES, "sub/broken.png"} and storage.names(f"{coded}/") != []
+    assert {row.output for row in good(f"{coded}/manifest.parquet").values()} == CODED
+    for path, (height, width) in SIZES.items():
+        row, content = rows[path], storage.read(f"{coded}/{rows[path].output}")
+        assert (row.width, row.height, row.bytes) == (width, height, len(content))
+        assert row.bpp == 8 * len(content) / (width * height) and 5 < row.psnr_db < 60
+        assert (
+            row.hash == sha256(content) and row.image == sha256((photos / path).read_bytes())[:12]
+        )
+        assert (row.codec, row.engine) == ("mbt2018-mean tiny.pt", "local")
+    assert run("encode", photos / "a.png", "-o", photos / "a.lo", *model) == 0
+    assert (photos / "a.lo").read_bytes() == storage.read(f"{coded}/a.lo")
+
+    assert run("decode", coded, "-o", decoded, *model) == 0
+    own = good(f"{decoded}/manifest.parquet")
+    assert {row.output for row in own.values()} == {"a.png", "sub/a.png", "sub/deep/b.png"}
+    assert own["a.lo"].pixels == rows["a.png"].pixels  # what the encoder promised
+    assert run("verify", f"{decoded}/manifest.parquet") == 0
+    capsys.readouterr()
+    assert run("verify", f"{coded}/manifest.parquet", *model) == 0
+    assert capsys.readouterr().out.startswith("3 of 3 outputs are what memory://archive/coded/")
+
+
+def test_only_what_is_missing_is_coded_again(
+    photos: Path, tmp_path: Path, model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["encode", photos, "-o", tmp_path / "coded", "--manifest", tmp_path / "m.parquet"]
+    assert run(*argv, *model) == 1
+    first = rows_of(tmp_path / "m.parquet")
+    write_png(photos / "sub/broken.png", photo(40, 40))  # mended
+    write_png(photos / "a.png", photo(51, 70))  # another image
+    assert run(*argv, *model) == 0
+    assert capsys.readouterr().out.endswith(f"2 files coded, 2 were there, 0 failed: {argv[3]}\n")
+    second = rows_of(tmp_path / "m.parquet")
+    assert {path for path in second if second[path] != first[path]} == {"a.png", "sub/broken.png"}
+    assert run(*argv, *model, "--quant", "int") == 0  # other settings: all of them
+    assert capsys.readouterr().out == f"4 files coded, 0 failed: {argv[3]}\n"
+    assert [p.name for p in tmp_path.glob("m.parquet*")] == ["m.parquet"]
+
+
+def test_two_inputs_of_one_output(photos: Path, tmp_path: Path, model: list[str]) -> None:
+    (photos / "a.bmp").write_bytes(b"a twin")
+    assert run("encode", photos, "-o", tmp_path / "c", "--manifest", tmp_path / "m", *model) == 1
+    errors = [row.error for row in rows_of(tmp_path / "m").values() if "becomes a.lo" in row.error]
+    assert errors == ["another input becomes a.lo, too: rename one"]
+
+
+def test_a_cluster_makes_the_same_archive(
+    photos: Path, tmp_path: Path, model: list[str], cluster: str
+) -> None:
+    argv = ["encode", photos, *model]
+    assert run(*argv, "-o", tmp_path / "alone", "--manifest", tmp_path / "alone/m.parquet") == 1
+    there = ["--engine", "dask", "--scheduler", cluster]
+    assert run(*argv, "-o", tmp_path / "there", *there) == 1
+    alone, other = (good(tmp_path / p) for p in ("alone/m.parquet", "there/manifest.parquet"))
+    same = {"seconds": 0.0, "engine": ""}
+    assert {p: replace(row, **same) for p, row in other.items()} == {
+        p: replace(row, **same) for p, row in alone.items()
+    }
+    assert {row.engine for row in other.values()} == {"dask:2"}
+    for row in alone.values():
+        assert (tmp_path / "there" / row.output).read_bytes() == (
+            tmp_path / "alone" / row.output
+        ).read_bytes()
+
+
+def test_a_client_that_is_killed_goes_on(tmp_path: Path, model: list[str]) -> None:
+    for i in range(12):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        write_png(tmp_path / f"photos/{i}.png", photo(64, 64, seed=i))
+    folder, manifest = tmp_path / "coded", tmp_path / "coded/manifest.parquet"
+    argv = ["encode", str(tmp_path / "photos"), "-o", str(folder), "--manifest", str(manifest)]
+    argv += [*model, "--preset", "slow"]
+    client = subprocess.Popen([sys.executable, "-m", "latentopt", *argv])
+    parts = Path(f"{manifest}.parts")
+    while client.poll() is None and len(list(parts.glob("*.parquet"))) < 3:
+        time.sleep(0.01)
+    client.kill()
+    client.wait(30)
+    before = rows_of(manifest)
+    assert 3 <= len(before) < 12 and not manifest.exists()
+    assert run(*argv) == 0
+    after = rows_of(manifest)
+    assert len(after) == 12 and before.items() <= after.items() and not parts.exists()
+    assert {path.stem for path in folder.glob("*.lo")} == {str(i) for i in range(12)}
+
+
+# -- what is refused -------------------------------------------------------------------------------
+
+
+def test_what_is_no_archive(
+    photos: Path, tmp_path: Path, model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = Refused(tmp_path, capsys)
+    encode = ["encode", *model, photos]
+    refused("needs a folder or URL", *encode, "--manifest", tmp_path / "m")
+    refused("--json is for files without", *encode, "-o", "memory://x", "--json")
+    refused("memory://x: no other process sees it", *encode, "-o", "memory://x", "--jobs", 2)
+    refused("no such file or folder", "encode", *model, photos / "no", "-o", "memory://x")
+    refused("Protocol not known: nowhere", *encode, "-o", "nowhere://x")
+    refused("codes clips, and archives are of images", "encode", "x.y4m", "-o", "memory://x")
+    refused("no such manifest", "verify", tmp_path / "m.parquet")
+    (tmp_path / "m.parquet").write_bytes(b"no Parquet")
+    refused("is no manifest of this version", "verify", tmp_path / "m.parquet")
+    refused("'0' is not a number of files", "verify", "m", "--sample", "0")
+
+
+def test_a_store_whose_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(MissingExtraError, match=r"gs://bucket: .*gcsfs"):
+        storage.read("gs://bucket")
+
+
+# -- verifying -------------------------------------------------------------------------------------
+
+
+def test_what_is_not_as_it_was_is_named(
+    photos: Path, tmp_path: Path, model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, manifest = tmp_path / "coded", tmp_path / "coded/m.parquet"
+    assert run("encode", photos, "-o", folder, "--manifest", manifest, *model) == 1
+    (folder / "sub/a.lo").unlink()
+    content = bytearray((folder / "a.lo").read_bytes())
+    content[-1] ^= 1
+    (folder / "a.lo").write_bytes(content)
+    with Manifest(str(manifest)) as told:
+        told.add(replace(rows_of(manifest)["sub/deep/b.PNG"], pixels="0" * 16))
+    capsys.readouterr()
+    assert run("verify", manifest, *model) == 1
+    out, err = capsys.readouterr()
+    assert out == f"0 of 3 outputs are what {manifest} says\n"
+    assert sorted(line.split(": ", 1)[1] for line in err.splitlines()) == [
+        "a.lo: is not the file that was written: its SHA-256 differs",
+        f"cannot read {folder}/sub/a.lo: No such file or directory",
+        "sub/deep/b.lo: decodes to other pixels than where it was coded",
+    ]
+    assert run("verify", manifest, *model, "--sample", 2) == 1
+    assert capsys.readouterr().out == f"0 of 2 outputs are what {manifest} says\n"
+
+
+# -- manifests -------------------------------------------------------------------------------------
+
+
+def row(path: str, **more: object) -> Row:
+    known = Row(path, "x", "1", codec="c", weights="w", config="", version="0")
+    return replace(known, **more)
+
+
+class Killed(BaseException):
+    """Nothing is done after it."""
+
+
+@pytest.mark.parametrize("url", ["memory://killed/m.parquet", "file"])
+def test_a_kill_anywhere_loses_and_doubles_nothing(
+    url: str, tmp_path: Path, memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each write and each removal in turn is the last thing that happens."""
+    patch = monkeypatch.setattr
+    patch("latentopt.archive.manifest._MOST_PARTS", 4)
+    patch("latentopt.archive.manifest._SHARE", 0)
+    death = Death()
+    for name in ("write", "writing", "remove"):
+        patch(storage, name, death.before(getattr(storage, name)))
+    for survives in range(40):
+        place = f"{tmp_path}/{survives}/m.parquet" if url == "file" else f"{url}{survives}"
+        death.comes_after = 1000
+        with Manifest(place) as manifest:
+            for i in range(3):
+                manifest.add(row(f"{i}"))
+        death.comes_after = survives
+        told, begun = written_until_death(place)
+        found = rows_of(place)
+        assert {"0", "1", "2", *told} <= set(found) <= {"0", "1", "2", *begun}
+        earlier = {path for path in found if not found[path].bytes}
+        assert earlier - {"2"} == {"0", "1"} and not ("2" in earlier and told)
+        if death.comes_after >= 0:
+            return
+    raise AssertionError("never came to an end")
+
+
+class Death:
+    """Lets so many calls happen, and none after."""
+
+    comes_after = 0
+
+    def before(self, work: Callable[..., object]) -> Callable[..., object]:
+        def some(*args: object) -> object:
+            self.comes_after -= 1
+            if self.comes_after < 0:
+                raise Killed
+            return work(*args)
+
+        return some
+
+
+def written_until_death(place: str) -> tuple[list[str], list[str]]:
+    """Paths of rows that were kept, and of those that came to be kept."""
+    told, begun = list[str](), list[str]()
+    manifest = Manifest(place)
+    try:
+        with manifest:
+            for i in range(2, 12):
+                begun.append(f"{i}")
+                manifest.add(row(f"{i}", bytes=1))
+                told.append(f"{i}")
+    except Killed:
+        manifest._open.close()
+    return told, begun
+
+
+def test_one_client_writes_a_manifest(tmp_path: Path) -> None:
+    with (
+        Manifest(f"{tmp_path}/m"),
+        pytest.raises(InputError, match=r"m is being written by another process.*--manifest"),
+        Manifest(f"{tmp_path}/m"),
+    ):
+        pass
+
+
+def test_many_rows_are_few_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latentopt.archive.manifest._SHARE", 0)
+    monkeypatch.setattr("latentopt.archive.manifest._MOST_PARTS", 8)
+    place = tmp_path / "m.parquet"
+    with Manifest(str(place)) as manifest:
+        for i in range(20):
+            manifest.add(row(f"{i}"))
+        assert len(list(Path(f"{place}.parts").glob("*.parquet"))) == 2 + 20 % 8
+    assert len(rows_of(place)) == 20
+
+
+# -- S3 --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A bucket of a server on this machine."""
+    pytest.importorskip("s3fs", reason="needs s3fs")
+    moto = pytest.importorskip("moto.server", reason="needs moto[s3], flask and flask-cors")
+    server = moto.ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    fsspec.filesystem("s3", skip_instance_cache=True).mkdir("photos")
+    yield "s3://photos"
+    server.stop()
+
+
+def test_s3(
+    bucket: str, tmp_path: Path, model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for i in range(3):
+        storage.write(f"{bucket}/in/{i}/x.png", png_bytes(photo(40, 50, seed=i)))
+    storage.write(f"{bucket}/in/2/y.png", b"no image")
+    argv = ["encode", f"{bucket}/in", "-o", f"{bucket}/out", *model]
+    assert run(*argv) == 1
+    manifest = f"{bucket}/out/manifest.parquet"
+    rows = rows_of(manifest)
+    assert {p for p, r in rows.items() if r.error} == {"2/y.png"} and len(rows) == 4
+    assert storage.names(f"{bucket}/out") == ["0", "1", "2", "manifest.parquet"]
+    capsys.readouterr()
+    assert run(*argv) == 1  # of which only the failure is tried again
+    assert capsys.readouterr().out == f"0 files coded, 3 were there, 1 failed: {bucket}/out\n"
+    assert run("verify", manifest, *model) == 0
+    assert run("decode", f"{bucket}/out/*/x.lo", "-o", tmp_path / "decoded", *model) == 0
+    assert pixels(tmp_path / "decoded/1/x.png").shape == (3, 40, 50)
