@@ -8,7 +8,7 @@ The two take turns: points are chosen for the decoder as it is, then the decoder
 points. The analysis stays, and with it what a search begins from.
 """
 
-from latentopt.training.tuning.budget import Budget
+from latentopt.training.tuning.duration import Budget
 from latentopt.training.tuning.finetune import Outcome, finetune
 from latentopt.training.tuning.parts import PARTS
 

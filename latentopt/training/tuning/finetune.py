@@ -19,7 +19,7 @@ from latentopt.training.entropy import fit_quantiles, parameter_groups
 from latentopt.training.loop import Loop, Options, Task
 from latentopt.training.photographs import Photographs, split, validation_images
 from latentopt.training.schedules import WarmCosine
-from latentopt.training.tuning.budget import Budget
+from latentopt.training.tuning.duration import Budget
 from latentopt.training.tuning.parts import DENSITY, SYNTHESIS, Cost, Reached, Tuned, places_of
 from latentopt.training.tuning.sent import Decoded, Points
 

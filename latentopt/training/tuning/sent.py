@@ -12,7 +12,7 @@ from tqdm import tqdm
 from latentopt.codec.image import Codec
 from latentopt.latents import Coded
 from latentopt.training.photographs import Photographs
-from latentopt.training.tuning.budget import Budget
+from latentopt.training.tuning.duration import Budget
 
 
 @dataclass(frozen=True)
