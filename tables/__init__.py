@@ -6,6 +6,7 @@
     latent_shift/  a paper: one small file per table or figure, called as on the command line
     universal/     another
     onehot/        and another
+    gaps/          and another
     figures/       what README and docs show of the rows
     measured/      the rows: one file per kind, data set and codec
 
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tables.common.experiment import Experiment
 
-PAPERS = ("latent_shift", "universal", "sampling", "onehot")
+PAPERS = ("latent_shift", "universal", "sampling", "onehot", "gaps")
 
 
 def files() -> dict[str, str]:

@@ -32,6 +32,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def whole(text: str) -> int:
+    """A number of things, at least one."""
+    if not (text.isdecimal() and text.isascii() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
 def number(text: str) -> int:
     """A number of files."""
     if not text.isdecimal() or int(text) < 1:

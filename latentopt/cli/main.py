@@ -23,6 +23,7 @@ COMMANDS = {
     "compare": "measure how far a decoded image is from its original",
     "bdrate": "measure rate savings on a data set",
     "gaps": "measure how far a codec's latent is from what is coded of it",
+    "finetune": "train a codec's decoder on what a preset really sends it",
     "verify": "check an archive against its manifest",
     "report": "make one HTML page of what bdrate measured",
     "zoo": "list, fetch and add codecs",

@@ -1,6 +1,6 @@
 """What stands for a channel in training: differentiable modules that a latent goes through."""
 
-from latentopt.quantizers.base import Quantizer, install
+from latentopt.quantizers.base import Quantizer, install, remove
 from latentopt.quantizers.map_prior import MapPrior
 from latentopt.quantizers.noise import Noise
 from latentopt.quantizers.one_hot import OneHotMax, is_kept, kept_maps
@@ -10,6 +10,7 @@ from latentopt.quantizers.soft_round import (
     soft_round,
     soft_round_inverse,
 )
+from latentopt.quantizers.soft_straight_through import SoftStraightThrough
 from latentopt.quantizers.straight_through import StraightThrough
 
 __all__ = [
@@ -18,10 +19,12 @@ __all__ = [
     "OneHotMax",
     "Quantizer",
     "SoftRound",
+    "SoftStraightThrough",
     "StraightThrough",
     "install",
     "is_kept",
     "kept_maps",
+    "remove",
     "soft_reconstruction",
     "soft_round",
     "soft_round_inverse",

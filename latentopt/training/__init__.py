@@ -9,6 +9,7 @@ from latentopt.training.optimizers import soap
 from latentopt.training.photographs import Photographs, split, validation_images
 from latentopt.training.rate_adaptation import RateAdaptive, Rates, adaptive_loss
 from latentopt.training.schedules import WarmCosine
+from latentopt.training.spectral import hold_norms, release_norms
 
 __all__ = [
     "Clips",
@@ -26,9 +27,11 @@ __all__ = [
     "WarmCosine",
     "adaptive_loss",
     "fit_quantiles",
+    "hold_norms",
     "in_float32",
     "inherit",
     "parameter_groups",
+    "release_norms",
     "soap",
     "split",
     "validation_images",

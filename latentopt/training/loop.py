@@ -93,6 +93,9 @@ class Options:
     """Of the model's forward pass in training; None: float32. Validation is in float32."""
     max_norm: float = 1.0
     """Gradients are clipped to it."""
+    check_first: bool = False
+    """Check before the first step, too: where training betters nothing, the best weights are those
+    that it began with."""
 
 
 class Loop(Generic[Output, Batch]):
@@ -121,6 +124,8 @@ class Loop(Generic[Output, Batch]):
         Raises:
             TrainingError: the loss is no longer a finite number.
         """
+        if self.options.check_first and not self.rows:
+            self._check()
         with tqdm(total=steps, initial=self.step, desc=self.path.stem, mininterval=5) as bar:
             while self.step < steps:
                 start = time.monotonic()
@@ -192,7 +197,7 @@ class Loop(Generic[Output, Batch]):
 
     def _check(self) -> dict[str, str]:
         """Validate, note, keep the weights if they are the best; returns what to show."""
-        if self.task.before_check:
+        if self.task.before_check and self.step:
             self.task.before_check(self.model)
         terms = self._terms()
         self.rows.append({"step": self.step, "seconds": round(self.seconds), **terms})

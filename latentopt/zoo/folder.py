@@ -90,12 +90,7 @@ class Folder:
 
     def metadata(self, name: str, quality: int) -> dict[str, str]:
         """What was recorded with the weights, read without reading them."""
-        path = self.checkpoint(name, quality)
-        try:
-            with safe_open(path, "numpy") as file:
-                return dict(file.metadata() or {})
-        except (OSError, SafetensorError) as error:
-            raise WeightsError(f"{path}: unreadable ({error}); replace it") from error
+        return recorded(self.checkpoint(name, quality))
 
     def file(self, name: str, quality: int) -> Path:
         """Where the file of a codec is, or would be."""
@@ -109,6 +104,21 @@ class Folder:
             return
         for match in filter(None, map(_FILE.fullmatch, files)):
             yield match[1], int(match[2])
+
+
+def recorded(path: Path) -> dict[str, str]:
+    """The metadata of a file of weights; none but in .safetensors.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, "numpy") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: unreadable ({error}); replace it") from error
 
 
 def _lmbda(path: Path, text: str) -> float:

@@ -17,24 +17,37 @@ def add(
     """Keep a checkpoint's weights under a name; returns the file they are kept in.
 
     The checkpoint is loaded as ``codec``, one of CompressAI's names, and what was loaded is
-    written in float32, so the original is not needed any more.
+    written in float32, so the original is not needed any more. The lambda that a .safetensors
+    checkpoint says it was trained for stays known.
 
     Raises:
         InputError: the name or quality is taken, or is none.
         WeightsError: the checkpoint is missing, unsafe, damaged, or of another architecture.
     """
-    name, family, home = _own(name), catalog.family(codec), catalog.registered()
-    if quality < 1:
-        raise InputError(f"quality {quality}: must be at least 1")
-    _check_free(home, name, quality, family, replace)
+    name = check(name, codec, quality, replace)
+    family, home = catalog.family(codec), catalog.registered()
     from latentopt.zoo.checkpoint import load_checkpoint  # imports PyTorch, which takes seconds
 
     source = Path(os.path.expanduser(checkpoint))
     model = load_checkpoint(source, family)
     metadata = {"architecture": family, "quality": str(quality), "source": source.name}
+    metadata |= {k: v for k, v in folder.recorded(source).items() if k == "lambda"}
     target = home.file(name, quality)
     folder.write(target, model.state_dict(), metadata)
     return target
+
+
+def check(name: str, codec: str, quality: int = 1, replace: bool = False) -> str:
+    """The spelling of a name that :func:`add` would give to a codec's weights.
+
+    Raises:
+        InputError: the name or quality is taken, or is none.
+    """
+    name = _own(name)
+    if quality < 1:
+        raise InputError(f"quality {quality}: must be at least 1")
+    _check_free(catalog.registered(), name, quality, catalog.family(codec), replace)
+    return name
 
 
 def remove(name: str) -> list[Path]:

@@ -36,7 +36,7 @@ class Figure4(CodecExperiment):
         if rows.empty:
             return
         base = _means(rows, BASELINE)
-        gains = {column: _gains(rows, config) for column, config in COLUMNS.items()}
+        gains = {column: gains_at_points(rows, config) for column, config in COLUMNS.items()}
         for place in base.sort_values("bpp").index:
             point, step = place
             row = f"{subject.label} {point}" + f", step {step:g}" * (len(subject.steps) > 1)
@@ -61,7 +61,7 @@ class Figure4(CodecExperiment):
         save(figure, path)
 
 
-def _gains(rows: pd.DataFrame, config: str) -> tuple[pd.Series, str]:
+def gains_at_points(rows: pd.DataFrame, config: str) -> tuple[pd.Series, str]:
     """What a configuration gains per rate point, and what is to be said of it.
 
     Nothing where only some of the points were measured.

@@ -1,20 +1,17 @@
 """Figures 5 and 6, the linear model: rounding (Q), dither (UQ), and soft rounding with it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from torch import nn
 
-from tables.common.experiment import Cell, Experiment, Request, attempt
-from tables.common.harness import RatePoint, bd_rate, means
+from tables.common.experiment import Cell, Experiment, Request
+from tables.common.harness import means
 from tables.common.plots import canvas, save
-from tables.common.rows import rows_of
-from tables.common.subjects import Subject
 from tables.universal import PAPER
-from tables.universal.codecs.train import RUNS, Curve, trained
+from tables.universal.codecs.measured import differences
+from tables.universal.codecs.measured import measured as rows_of_ways
 
 IMAGES = ("kodim03", "kodim16", "kodim23")
 """Those of the paper's pages of this model."""
@@ -52,36 +49,9 @@ PUBLISHED = {
 """Bits per pixel and PSNR of the paper's pages of this model, Figures 7 to 9."""
 
 
-@dataclass(frozen=True)
-class _Load:
-    """Load a trained point; equal, in any process, to what loads the same."""
-
-    curve: str
-    number: int
-
-    def __call__(self) -> nn.Module:
-        return trained(self.curve, self.number)
-
-
-def subject_of(curve: str) -> Subject:
-    """Its points that were trained."""
-    count = len(Curve.named(curve).lambdas)
-    here = [k for k in range(1, count + 1) if (RUNS / f"{curve}-{k}.best.pt").is_file()]
-    points = tuple(RatePoint(f"{curve}-{k}", _Load(curve, k)) for k in here)
-    return Subject(curve, curve, points, architecture="linear", needs=f"needs {RUNS}/{curve}-*")
-
-
 def measured(request: Request) -> dict[str, pd.DataFrame]:
-    """Rows of each way, without those that have none."""
-    paths = tuple(path for path in request.dataset.paths if path.stem in IMAGES)
-    asked = replace(request, dataset=replace(request.dataset, paths=paths))
-    configs: dict[str, list[str]] = {}
-    for curve, config in WAYS.values():
-        configs.setdefault(curve, []).append(config)
-    subjects = {curve: subject_of(curve).shown_in(request) for curve in configs}
-    rows = {curve: rows_of(subjects[curve], own, asked) for curve, own in configs.items()}
-    found = {way: rows[c][rows[c]["config"] == config] for way, (c, config) in WAYS.items()}
-    return {way: own for way, own in found.items() if len(own)}
+    """Rows of each way."""
+    return rows_of_ways(WAYS, IMAGES, "linear", request)
 
 
 class Linear(Experiment):
@@ -104,7 +74,7 @@ class Linear(Experiment):
             for _, point in means(rows).sort_values("bpp").iterrows():
                 for column, unit in (("bpp", ""), ("psnr_db", ""), ("ms_ssim", "")):
                     yield Cell(f"{way}, {point['point']}", column, point[column], unit=unit)
-        yield from _differences(found)
+        yield from differences(found, "UN + Q")
         yield from _pages(found)
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
@@ -116,21 +86,6 @@ class Linear(Experiment):
                 axes.set(xlabel="bits per pixel", ylabel=quality)
         panels[0].legend(fontsize="small")
         save(figure, path)
-
-
-def _differences(found: dict[str, pd.DataFrame]) -> Iterator[Cell]:
-    """BD-rate of each way against rounding, in both qualities."""
-    base = found.get("UN + Q")
-    for way, rows in found.items():
-        if base is None or way == "UN + Q" or rows["point"].nunique() < 4:
-            continue
-        for column, quality in (("BD-rate, PSNR", "psnr_db"), ("BD-rate, MS-SSIM", "ms_ssim")):
-            curves = [means(own).sort_values("bpp") for own in (base, rows)]
-            given = [curve[q].to_numpy() for curve in curves for q in ("bpp", quality)]
-            if quality == "ms_ssim":
-                given[1::2] = [-10 * np.log10(1 - own) for own in given[1::2]]
-            value, why = attempt(lambda given=given: bd_rate(*given))  # type: ignore[misc]
-            yield Cell(way, column, value, note=why)
 
 
 def _pages(found: dict[str, pd.DataFrame]) -> Iterator[Cell]:

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from support.models import FAMILIES, photo, tiny
 from torch import Tensor
 
-from latentopt.quantizers import Noise, Quantizer, StraightThrough, install
+import latentopt
+from latentopt.errors import UnsupportedModelError
+from latentopt.quantizers import (
+    Noise,
+    Quantizer,
+    SoftStraightThrough,
+    StraightThrough,
+    install,
+    remove,
+)
 
 seeds = st.integers(0, 2**32 - 1)
 shapes = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
@@ -110,3 +119,62 @@ def test_a_copy_has_a_quantizer_of_its_own() -> None:
         model.gaussian_conditional.quantizer.reseed(0)
         assert torch.equal(model(x)["x_hat"], first)
         assert not torch.equal(other(x)["x_hat"], first)
+
+
+# -- the rate beside the point ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_a_soft_straight_through_rate_is_that_of_the_dearer_neighbour(family: str) -> None:
+    model, x = tiny(FAMILIES[family]), photo(64, 64)
+    with torch.no_grad():
+        rounded = model(x)
+        install(SoftStraightThrough(), model)
+        assert torch.equal(model(x)["x_hat"], rounded["x_hat"])  # evaluation is as it was
+        beside = model.train()(x)
+    assert torch.allclose(beside["x_hat"], rounded["x_hat"], atol=1e-4)
+    for name, likelihoods in rounded["likelihoods"].items():
+        dearer = -beside["likelihoods"][name].log() >= -likelihoods.log() - 1e-4
+        assert dearer.float().mean() > 0.95, name  # but where a density has two slopes nearby
+        assert not torch.allclose(beside["likelihoods"][name], likelihoods)
+
+
+def test_the_rates_gradient_is_that_at_the_neighbour() -> None:
+    y = torch.tensor([0.4, 1.7, -2.2], requires_grad=True)
+    quantizer = SoftStraightThrough(epsilon=0.25)
+
+    def likelihood(at: Tensor) -> Tensor:
+        return torch.exp(-at.square())
+
+    y_hat = quantizer(y)
+    (-likelihood(quantizer.priced(y_hat, likelihood)).log()).sum().backward()
+    assert torch.equal(y_hat.detach(), torch.tensor([0.0, 2.0, -2.0]))
+    assert y.grad is not None  # 2 y at y_hat ± epsilon; there is no slope at 0
+    torch.testing.assert_close(y.grad, torch.tensor([0.0, 4.5, -4.5]))
+
+
+def test_training_by_it_reaches_every_part_and_tables_stay() -> None:
+    model, x = tiny(FAMILIES["mbt2018-mean"]), photo(64, 64)
+    install(SoftStraightThrough(), model)
+    model.train()
+    tables = model.entropy_bottleneck._quantized_cdf.clone()
+    model.entropy_bottleneck.update(force=True)
+    assert torch.equal(model.entropy_bottleneck._quantized_cdf, tables)
+    out = model(x)
+    loss = (out["x_hat"] - x).square().mean()
+    (loss - sum(p.log().mean() for p in out["likelihoods"].values())).backward()
+    missing = [name for name, p in model.named_parameters() if p.grad is None]
+    assert missing == ["entropy_bottleneck.quantiles"]
+
+
+@pytest.mark.parametrize("kind", [StraightThrough, SoftStraightThrough])
+def test_what_was_installed_is_removed(kind: type[Quantizer]) -> None:
+    model, x = tiny(FAMILIES["mbt2018-mean"]), photo(64, 64)
+    names = [set(vars(module)) for module in model.modules()]
+    install(kind(), model)
+    with pytest.raises(UnsupportedModelError):
+        latentopt.wrap(model)
+    remove(model)
+    remove(model)  # which changes nothing
+    assert [set(vars(module)) for module in model.modules()] == names
+    assert latentopt.wrap(model, "int", False)(x)["x_hat"].shape == x.shape

@@ -8,7 +8,7 @@ the lowest validation loss, which is that of rounding, and RUNS/CURVE-K.csv the 
 import argparse
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,14 @@ from torch import Tensor, nn
 
 from latentopt import zoo
 from latentopt.errors import InputError, LatentoptError
-from latentopt.quantizers import Noise, Quantizer, SoftRound, install
+from latentopt.quantizers import (
+    Noise,
+    Quantizer,
+    SoftRound,
+    SoftStraightThrough,
+    StraightThrough,
+    install,
+)
 from latentopt.training import (
     Coded,
     Loop,
@@ -29,8 +36,9 @@ from latentopt.training import (
     Task,
     WarmCosine,
     fit_quantiles,
+    hold_norms,
     parameter_groups,
-    soap,
+    release_norms,
     split,
     validation_images,
 )
@@ -39,6 +47,12 @@ from tables.universal.codecs.linear import LinearCodec, high_rate_step
 
 FOLDER = Path(__file__).parent
 RUNS = Path("runs")
+
+STAND_INS: Mapping[str, Callable[[], Quantizer]] = {
+    "noise": lambda: Noise(torch.Generator()),
+    "straight-through": StraightThrough,
+    "soft-straight-through": SoftStraightThrough,
+}
 
 DENSITY_FACTOR = 20.0
 """Of the learning rate of the linear model's densities."""
@@ -63,6 +77,10 @@ class Curve:
     """Whether gradients are those expected over the noise."""
     qualities: Sequence[int] = ()
     """Of the codec of the zoo, one for each lambda."""
+    stand_in: str = "noise"
+    """What stands for rounding where alpha is empty: one of :data:`STAND_INS`."""
+    spectral: bool = False
+    """Whether the spectral norms of the analysis stay what they were."""
 
     @staticmethod
     def named(name: str) -> "Curve":
@@ -82,20 +100,24 @@ class Curve:
         return (
             partial(linear_adam, step=high_rate_step(self.lambdas[k - 1]))
             if self.is_linear
-            else soap
+            else adam
         )
 
     def model(self, k: int) -> CompressionModel:
         """As training for the lambda of that number, from 1, begins."""
         if self.is_linear:
             return LinearCodec.starting(self.start, high_rate_step(self.lambdas[k - 1]), self.seed)
-        return zoo.load(self.start, self.qualities[k - 1])
+        model = zoo.load(self.start, self.qualities[k - 1])
+        if self.spectral:
+            torch.manual_seed(self.seed)
+            hold_norms(model.get_submodule("g_a"))
+        return model
 
     def quantizer(self) -> Quantizer:
         """What stands for the channel in training."""
         if self.alpha:
             return SoftRound(torch.Generator(), self.alpha[0], self.expected)
-        return Noise(torch.Generator())
+        return STAND_INS[self.stand_in]()
 
     def anneal(self, quantizer: Quantizer) -> Callable[[int], None] | None:
         """What is done before a step: alpha goes from its first to its last value evenly."""
@@ -107,6 +129,11 @@ class Curve:
             quantizer.alpha = first + (last - first) * step / self.steps
 
         return before_step
+
+
+def adam(model: nn.Module) -> torch.optim.Optimizer:
+    """Adam: SOAP's own work is half of that of so small batches."""
+    return torch.optim.Adam(parameter_groups(model))
 
 
 def linear_adam(model: nn.Module, step: float) -> torch.optim.Optimizer:
@@ -151,6 +178,8 @@ def trained(name: str, k: int, runs: Path = RUNS) -> CompressionModel:
     own = Curve.named(name)
     model = LinearCodec() if own.is_linear else own.model(k)
     model.load_state_dict(torch.load(path, weights_only=True)["model"])
+    if own.spectral:
+        release_norms(model.eval().get_submodule("g_a"))
     model.update(force=True)
     model.lmbda = own.lambdas[k - 1]
     return model.eval()

@@ -1,0 +1,152 @@
+"""Fine-tuning: a decoder trained on what a recipe's encoder sends it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from latentopt.adapters import with_step
+from latentopt.atomic import write_whole
+from latentopt.codec.image import Codec
+from latentopt.codec.own_coder import renew_tables
+from latentopt.codec.recipe import Recipe
+from latentopt.codec.wrap import wrap_image
+from latentopt.errors import InputError
+from latentopt.training.entropy import fit_quantiles, parameter_groups
+from latentopt.training.loop import Loop, Options, Task
+from latentopt.training.photographs import Photographs, split, validation_images
+from latentopt.training.schedules import WarmCosine
+from latentopt.training.tuning.duration import Budget
+from latentopt.training.tuning.parts import DENSITY, SYNTHESIS, Cost, Reached, Tuned, places_of
+from latentopt.training.tuning.sent import Decoded, Points
+
+_STATE, _BEGUN = "state.pt", "begun.json"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What fine-tuning came to, on the photographs that were held out."""
+
+    before: Mapping[str, float]
+    """Loss, bpp and psnr_db with the weights that it began with."""
+    after: Mapping[str, float]
+    """The same with the best weights, and the step that they are of."""
+
+    @property
+    def improved(self) -> bool:
+        """Whether other weights than those before are the best."""
+        return self.after["step"] > 0
+
+
+def finetune(
+    model: nn.Module,
+    recipe: Recipe,
+    files: Sequence[Path],
+    folder: Path,
+    budget: Budget | None = None,
+    parts: Sequence[str] = (SYNTHESIS,),
+    step: float = 1.0,
+) -> Outcome:
+    """Train parts of an image codec's decoder on what a recipe decodes; in place.
+
+    The model is left with the weights that are best on every seventh of the photographs, by
+    lambda * 255^2 * MSE + bits per pixel, coded as files are: those that it had, where no others
+    are better. A run that was stopped goes on at its last round, given the same arguments.
+
+    Args:
+        model: as :func:`latentopt.wrap` takes it. Lambda is the recipe's, else the model's own,
+            else that which its weights tell.
+        files: photographs, to train on and to validate.
+        folder: for the run's state and its log, ``state.csv``.
+        budget: how long; None: the usual.
+        parts: of :data:`PARTS`.
+        step: multiplier of the quantization step that it is for.
+
+    Raises:
+        InputError: the photographs are too few or too small, the codec lacks a part, or the folder
+            has another run.
+        UnsupportedModelError: no adapter is for the model, or its synthesis has no known name.
+    """
+    budget = budget or Budget()
+    if step != 1 and DENSITY in parts:
+        raise InputError(f"step {step:g}: densities are trained at step 1 only")
+    codec = wrap_image(with_step(model, step), recipe)
+    codec = codec.with_lmbda(codec.lmbda)
+    tuned = Tuned(codec, parts)
+    task = _task(codec, tuned, files, budget)
+    _begin(
+        folder, codec, {"parts": list(tuned.parts), "files": [file.name for file in files]}, budget
+    )
+    loop = Loop(task, folder / _STATE, _options(codec, budget))
+    loop.train(budget.steps, budget.steps_a_round)
+    best = torch.load(loop.path.with_suffix(".best.pt"), weights_only=True)
+    tuned.load_state_dict(best["model"])
+    _hand_over(tuned, model, places_of(codec.assembly.adapter, parts))
+    after = next(row for row in loop.rows if row["step"] == best["step"])
+    return Outcome(loop.rows[0], after)
+
+
+def _task(
+    codec: Codec, tuned: Tuned, files: Sequence[Path], budget: Budget
+) -> Task[Reached, Points | Tensor]:
+    stride = codec.assembly.adapter.stride
+    if budget.crop % stride:
+        raise InputError(f"crop {budget.crop}: this codec takes multiples of {stride}")
+    ours, kept = split(files)
+    crops = Photographs(ours, budget.crop, budget.crops, budget.seed)
+    return Task(
+        model=tuned,
+        loss=Cost(codec.lmbda),
+        data=Decoded(codec, crops, budget),
+        held_out=_validation(kept),
+        optimizer=lambda model: torch.optim.Adam(parameter_groups(model)),
+        schedule=WarmCosine(budget.learning_rate, max(1, budget.steps // 20), budget.steps),
+        before_check=fit_quantiles if DENSITY in tuned.parts else None,
+    )
+
+
+def _validation(kept: Sequence[Path]) -> list[Tensor]:
+    images = validation_images(kept)
+    for file, x in zip(kept, images):
+        if not x.numel():
+            raise InputError(f"{file}: too small to validate on: 128 pixels a side at least")
+    return images
+
+
+def _options(codec: Codec, budget: Budget) -> Options:
+    return Options(
+        seed=budget.seed,
+        device=str(codec.assembly.device),
+        memory_format=torch.channels_last,
+        autocast=None,
+        check_first=True,
+    )
+
+
+def _begin(folder: Path, codec: Codec, given: Mapping[str, object], budget: Budget) -> None:
+    """Note what the folder's run is; InputError where it has another one."""
+    weights, path = codec.identity.weights_hash.hex(), folder / _BEGUN
+    own = {"weights": weights, "recipe": repr(codec.recipe), **given, **asdict(budget)}
+    text = json.dumps(own, indent=1)
+    if path.is_file():
+        if path.read_text(encoding="utf-8") != text:
+            raise InputError(
+                f"{folder}: holds a run that was begun otherwise; remove it, or take another"
+            )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text.encode())
+
+
+@torch.no_grad()
+def _hand_over(tuned: Tuned, model: nn.Module, places: Mapping[str, str]) -> None:
+    """Give a model the weights of the parts; what steps are multiplied with has none."""
+    for part, place in places.items():
+        theirs = tuned.parts[part].parameters()
+        for own, found in zip(model.get_submodule(place).parameters(), theirs, strict=True):
+            own.copy_(found)
+    if DENSITY in places:
+        renew_tables(model)

@@ -1,0 +1,1 @@
+"""Training the codecs of the figures, and what is measured on the way."""
