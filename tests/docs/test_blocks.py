@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from support.dcvc_models import DualPrior, FourPart, Predicted, lively
+from support.dcvc_models import DualPrior, FourPart, Predicted, WithMemory, lively
 from support.models import moving, photo
 
 from latentopt import Codec
@@ -108,14 +108,16 @@ def given(page: Path, home: Path) -> dict[str, Any]:
         return {}
     for family, module, stand_in, name in (
         ("DCVC-HEM", "image_model", DualPrior, "IntraNoAR"),
+        ("DCVC-HEM", "video_model", WithMemory, "DMC"),
         ("DCVC-DC", "image_model", FourPart, "IntraNoAR"),
         ("DCVC", "DCVC_net", Predicted, "DCVC_net"),
     ):
         folder = home / "DCVC-family" / family / "src" / "models"
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         source = _STAND_IN.format(ours=stand_in.__name__, theirs=name)
         (folder / f"{module}.py").write_text(source)
-    state = {"state_dict": lively(DualPrior).state_dict()}
-    torch.save(state, home / "cvpr2022_image_psnr.pth.tar")
+    for model, kind in ((DualPrior, "image"), (WithMemory, "video")):
+        state = {"state_dict": lively(model).state_dict()}
+        torch.save(state, home / f"cvpr2022_{kind}_psnr.pth.tar")
     x = photo(60, 64)
     return {"repo": home, "x": x, "frames": [x, x.roll(1, -1)]}
