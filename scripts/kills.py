@@ -6,7 +6,6 @@ as soon as it has kept another row, and which then goes on. In the end both run 
 """
 
 import argparse
-import logging
 import os
 import random
 import signal
@@ -20,11 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import run
-from distributed import Client, LocalCluster
+from distributed import Client
 
 from latentopt.archive.manifest import Manifest
 from latentopt.bench import datasets
 from latentopt.bench.kept import MEASUREMENTS
+from latentopt.engine.cluster import local_cluster
 from latentopt.errors import LatentoptError
 from latentopt.media.images import read_image, write_png
 
@@ -64,13 +64,7 @@ def main() -> None:
     draw, seen = random.Random(0), Counter[str]()
     with (
         tempfile.TemporaryDirectory() as folder,
-        LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            dashboard_address=None,
-            memory_limit=0,
-            silence_logs=logging.CRITICAL + 1,
-        ) as cluster,
+        local_cluster(2) as cluster,
         Client(cluster) as client,
     ):
         commands = _commands(args, Path(folder), cluster.scheduler_address)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,6 +20,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _PATIENCE_S = 60.0  # for a scheduler, and for its first worker
+_RESTART_S = 300  # for a worker that died
 _FRESH_S = 2.0  # how long a count of workers is believed
 
 
@@ -44,7 +45,7 @@ class Dask:
 
     def __enter__(self) -> "Dask":
         with ExitStack() as opened:  # closed again where what follows fails
-            address = self._scheduler or opened.enter_context(_started(self._count))
+            address = self._scheduler or opened.enter_context(local_cluster(self._count))
             self._client = opened.enter_context(_connected(address))
             self._check()
             self._open = opened.pop_all()
@@ -97,16 +98,26 @@ class Dask:
         self._window()
 
 
-def _started(count: int) -> "LocalCluster":
+@contextmanager
+def local_cluster(count: int) -> "Iterator[LocalCluster]":
+    """So many workers of one thread on this machine; one that dies is started again.
+
+    A busy machine takes longer to do so than the 15 seconds after which Dask gives up on it.
+    """
+    import dask
     from distributed import LocalCluster
 
-    return LocalCluster(
-        n_workers=count,
-        threads_per_worker=1,
-        memory_limit=0,  # photographs differ in size: none is a reason to end a worker
-        dashboard_address=None,
-        silence_logs=logging.CRITICAL + 1,  # what goes wrong is raised, in one line
-    )
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": f"{_RESTART_S}s"}),
+        LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            memory_limit=0,  # photographs differ in size: none is a reason to end a worker
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL + 1,  # what goes wrong is raised, in one line
+        ) as running,
+    ):
+        yield running
 
 
 def _connected(address: "str | LocalCluster") -> "Client":

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from latentopt.engine.cluster import local_cluster
+
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[str]:
     """Address of its scheduler."""
-    distributed = pytest.importorskip("distributed", reason="needs the extra [cluster]")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0
-    ) as running:
+    pytest.importorskip("distributed", reason="needs the extra [cluster]")
+    with local_cluster(2) as running:
         yield running.scheduler_address
