@@ -39,6 +39,7 @@ _ALL = ("enc", "dec", "refine", "hyper_enc", "bit_estimator_z", *_CODING)
 _ADAPTORS = tuple(f"y_spatial_prior_adaptor_{k}" for k in (1, 2, 3))
 
 Scales = float | tuple[float, float]
+_SCALES = (1e-3, 1e3)
 
 
 class IntraAdapter(InPasses):
@@ -233,12 +234,15 @@ class _Parameters:
 
 def chosen_scale(scales: Tensor, index: int) -> float:
     """One of a checkpoint's scales (n, 1, 1, 1)."""
-    if not 0 <= index < len(scales):
-        raise InputError(f"q_index {index}: the model has {len(scales)} scales")
+    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(scales):
+        raise InputError(f"q_index {index!r}: the model has {len(scales)} scales")
     return float(scales.detach().flatten()[index])
 
 
 def positive_scale(scale: Scales) -> float:
-    if isinstance(scale, tuple) or not scale > 0:
-        raise InputError(f"q_scale {scale}: expected one positive number")
+    """One multiplier of steps; InputError where it is none, or so large or small that none is."""
+    if not isinstance(scale, int | float) or not _SCALES[0] <= scale <= _SCALES[1]:
+        raise InputError(
+            f"q_scale {scale!r}: expected one number, {_SCALES[0]:g} to {_SCALES[1]:g}"
+        )
     return float(scale)

@@ -33,7 +33,7 @@ from latentopt.adapters.reference import Reference
 from latentopt.adapters.spatial_prior import InTwoPasses
 from latentopt.adapters.still import still_copy
 from latentopt.densities import FactorizedDensity, LaplaceDensity, ScaleDensity
-from latentopt.errors import UnsupportedModelError
+from latentopt.errors import InputError, UnsupportedModelError
 
 SCALES = np.geomspace(0.01, 64, 64)
 """From DCVC's smallest to its largest, in a quarter of its steps."""
@@ -256,6 +256,8 @@ class DMCAdapter(VideoAdapter):
             raise UnsupportedModelError(
                 f"key frames need a codec whose images are padded to {_STRIDE}, not {key.stride}"
             )
+        if q_scale is not None and (not isinstance(q_scale, tuple) or len(q_scale) != 2):
+            raise InputError(f"q_scale {q_scale!r}: expected two numbers, of motion and residual")
         own = [_parameter(model, name, "scale") for name in _SCALES_OF]
         given = q_scale or [chosen_scale(scales, q_index) for scales in own]
         gains = [_gain(model, name, scale) for name, scale in zip(_SCALES_OF, given)]

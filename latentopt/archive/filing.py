@@ -63,7 +63,7 @@ class Archive:
         said = vars(self.settings)
         for found in storage.found(self.sources, self.suffixes):
             output = str(PurePosixPath(found.name).with_suffix(self.becomes))
-            row = Row(found.name, output, found.stamp, codec="", **said)
+            row = Row(as_text(found.name), as_text(output), found.stamp, codec="", **said)
             yield Entry(found.url, storage.join(self.folder, output), row)
 
 
@@ -110,23 +110,30 @@ def file_all(
 def _pending(
     archive: Archive, manifest: Manifest, tally: Tally, settle: Callable[[Row], None]
 ) -> Iterator[Entry]:
-    """Entries that are not done; of two with one output, the second is settled as a failure."""
-    known = {
-        digest(row.path, row.stamp)
-        for row in manifest.rows()
-        if not row.error and row.settings == archive.settings
-    }
-    outputs: set[int] = set()
+    """Entries that are not done; of two with one output, the second is settled as a failure.
+
+    An input is done where its output lies in the folder, as long as the manifest says.
+    """
+    there = {digest(as_text(name), str(size)) for name, size in storage.sizes(archive.folder)}
+    known: set[int] = set()
+    owners: dict[int, int] = {}  # of outputs: which input's they are
+    for row in manifest.rows():
+        if not row.error and digest(row.output, str(row.bytes)) in there:
+            owners[digest(row.output)] = digest(row.path)
+            if row.settings == archive.settings:
+                known.add(digest(row.path, row.stamp))
+    met: set[int] = set()
     for entry in archive.entries():
-        output = digest(entry.row.output)
-        if output in outputs:
+        output, own = digest(entry.row.output), digest(entry.row.path)
+        if output in met or owners.get(output, own) != own:
             why = f"another input becomes {entry.row.output}, too: rename one"
-            settle(replace(entry.row, path=entry.source, error=why))
+            settle(replace(entry.row, path=as_text(entry.source), error=why))
         elif digest(entry.row.path, entry.row.stamp) in known:
             tally.before += 1
+            met.add(output)
         else:
+            met.add(output)
             yield entry
-        outputs.add(output)
 
 
 def _check_shared(archive: Archive, engine: Engine) -> None:
@@ -159,6 +166,15 @@ def _said(made: Made) -> dict[str, Any]:
     """What a row says of an output."""
     said = {name: value for name, value in vars(made).items() if name != "data"}
     return {**said, "bytes": len(made.data), "hash": sha256(made.data)}
+
+
+def as_text(name: str) -> str:
+    r"""A name as a manifest holds it, whose bytes may be no text.
+
+    >>> as_text("photo.png"), as_text("\udcff.png")
+    ('photo.png', '\\udcff.png')
+    """
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def sha256(data: bytes) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from latentopt.atomic import replacing, sweep
+from latentopt.atomic import read_whole, replacing, sweep
 from latentopt.errors import DataError, InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -80,12 +80,32 @@ def _found(store: "AbstractFileSystem", info: dict[str, object], top: str) -> Fo
 
 def read(url: str) -> bytes:
     """A file's content; DataError where it cannot be read."""
+    if path_here := local(url):
+        if not path_here.is_file():  # reading a pipe might wait for ever
+            raise DataError(f"cannot read {url}: {_not_a_file(path_here)}")
+        return read_whole(path_here)
     store, path = _store(url)
     try:
         content: bytes = store.cat_file(path)
     except OSError as error:
         raise DataError(f"cannot read {url}: {error.strerror or error}") from error
     return content
+
+
+def _not_a_file(path: Path) -> str:
+    return "it is no regular file" if path.exists() else "No such file or directory"
+
+
+def sizes(folder: str) -> Iterator[tuple[str, int]]:
+    """The files below a folder: name in it, and bytes; none where there is no folder."""
+    store, top = _store(folder)
+    with _told(folder):
+        store.invalidate_cache(top)
+        if not store.isdir(top):
+            return
+        for _, _, files in store.walk(top, detail=True):
+            for info in files.values():
+                yield posixpath.relpath(str(info["name"]), top), int(info["size"])
 
 
 def write(url: str, data: bytes) -> None:

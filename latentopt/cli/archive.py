@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from latentopt import __version__, engine
 from latentopt.cli import arguments, batch, model, targets
 from latentopt.cli.sources import STREAM, Job, Kind
-from latentopt.errors import InputError
+from latentopt.errors import InputError, printable
 
 if TYPE_CHECKING:
     from latentopt.archive.filing import Coder
@@ -81,11 +81,11 @@ def run(
             advance()
             if row.error:
                 named = row.error if row.path in row.error else f"{row.path}: {row.error}"
-                print(f"latentopt: {named}", file=sys.stderr)
+                print(f"latentopt: {printable(named)}", file=sys.stderr)
 
         make = partial(prepared, coder, args, working.threads)
         tally = file_all(archive, manifest, make, working, say)
-    known = f", {tally.before} were there" if tally.before else ""
+    known = f", {tally.before} done before" if tally.before else ""
     print(f"{tally.done} files coded{known}, {tally.failed} failed: {folder}")
     return 1 if tally.failed else 0
 

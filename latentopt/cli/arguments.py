@@ -39,6 +39,18 @@ def whole(text: str) -> int:
     return int(text)
 
 
+_UNITS = {"": 1, "k": 1000, "M": 1000**2, "Ki": 1024, "Mi": 1024**2}
+
+
+def byte_count(text: str) -> float:
+    """A number of bytes, with a unit or without: 50000, 50k, 1.5MB, 64KiB."""
+    found = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([kKM]?i?)B?", text)
+    unit = found and found[2].replace("K", "k").replace("ki", "Ki")
+    if not found or unit not in _UNITS or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes, such as 50k or 64KiB")
+    return float(found[1]) * _UNITS[unit]
+
+
 def number(text: str) -> int:
     """A number of files."""
     if not text.isdecimal() or int(text) < 1:

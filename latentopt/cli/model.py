@@ -21,6 +21,9 @@ CODEC, CLIP_CODEC = "tiny-mbt2018-mean", "tiny-ssf2020"
 CLIPS = (".y4m", ".yuv", ".mp4", ".mkv", ".mov", ".avi", ".webm")
 """Suffixes of clips, as the library has them, whose import takes seconds; a test compares."""
 
+CLIP_SUFFIX = ".lov"
+"""Of their coded files."""
+
 METRICS = ("mse", "ms-ssim")  # as headers have them; a test compares
 _DCVC = ("DCVC-HEM", "DCVC-DC")  # families with an image codec
 _IN_THE_FILE = "what the file says"
@@ -79,8 +82,15 @@ def settle(args: argparse.Namespace, path: Path) -> None:
     if args.codec is None:
         if args.weights:
             raise InputError("--weights: name their architecture with --codec")
-        args.codec = CLIP_CODEC if path.suffix.lower() in CLIPS else CODEC
+        args.codec = CLIP_CODEC if _is_clip(args, path) else CODEC
     _settle_quality(args)
+
+
+def _is_clip(args: argparse.Namespace, path: Path) -> bool:
+    """Whether an input is to be one clip: so says its name, the output's, or an option of clips."""
+    suffixes = {path.suffix.lower(), args.output.suffix.lower() if args.output else ""}
+    asked = any(getattr(args, name, None) is not None for name in ("gop", "target_kbps"))
+    return asked or not suffixes.isdisjoint({*CLIPS, CLIP_SUFFIX})
 
 
 def check(args: argparse.Namespace) -> None:

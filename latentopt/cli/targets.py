@@ -1,12 +1,11 @@
 """Rate where the user wants it: the options that name a target, and the ladders to it."""
 
 import argparse
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from latentopt.cli import model, native
-from latentopt.cli.arguments import positive
+from latentopt.cli.arguments import byte_count, positive
 from latentopt.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 MATCHES = ("psnr", "bytes")  # as the library has them, whose import takes seconds; a test compares
 _TARGETS = ("max_bytes", "target_bpp", "target_kbps", "target_psnr", "match")
 
-_UNITS = {"": 1, "k": 1000, "M": 1000**2, "Ki": 1024, "Mi": 1024**2}
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options that the functions below read."""
@@ -34,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     one = group.add_mutually_exclusive_group()
     bytes_help = "a file of at most N bytes, such as 50k, and at most 1 %% fewer"
-    one.add_argument("--max-bytes", type=_bytes, metavar="N", help=bytes_help)
+    one.add_argument("--max-bytes", type=byte_count, metavar="N", help=bytes_help)
     bpp_help = "the same in bits per pixel"
     one.add_argument("--target-bpp", type=positive, metavar="BPP", help=bpp_help)
     kbps_help = "of a clip: at most so many thousand bits per second, and at most 1 %% fewer"
@@ -151,12 +148,3 @@ def how(outcome: "Outcome[CodedFile] | Outcome[CodedClip]") -> dict[str, object]
     quality = {} if outcome.quality is None else {"quality": outcome.quality}
     moved = {"step": outcome.step, "lambda": float(f"{outcome.lmbda:.4g}")}
     return {**quality, **moved, "encodes": outcome.encodes}
-
-
-def _bytes(text: str) -> float:
-    """A number of bytes, with a unit or without: 50000, 50k, 1.5MB, 64KiB."""
-    found = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([kKM]?i?)B?", text)
-    unit = found and found[2].replace("K", "k").replace("ki", "Ki")
-    if not found or unit not in _UNITS or not float(found[1]):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes, such as 50k or 64KiB")
-    return float(found[1]) * _UNITS[unit]

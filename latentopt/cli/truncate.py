@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from latentopt.atomic import write_whole
 from latentopt.cli import arguments
-from latentopt.cli.coded import container_of, naming
+from latentopt.cli.coded import container_of, is_video, naming
 from latentopt.cli.outputs import check_output
-from latentopt.cli.sources import content
+from latentopt.cli.sources import STREAM, content
 from latentopt.errors import InputError
 
 if TYPE_CHECKING:  # NumPy is spared those who only mistyped an option
@@ -28,13 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("file", type=Path, metavar="F", help="progressive file that encode wrote, or -")
     add("-o", "--output", type=Path, required=True, metavar="OUT", help="file to write")
     most = parser.add_mutually_exclusive_group(required=True)
-    count = arguments.count
-    most.add_argument("--bytes", type=count, metavar="N", help="as many maps as fit into N bytes")
-    most.add_argument("--maps", type=count, metavar="K", help="the first K maps")
+    fit = "as many maps as fit into N bytes, such as 8k"
+    most.add_argument("--bytes", type=arguments.byte_count, metavar="N", help=fit)
+    most.add_argument("--maps", type=arguments.whole, metavar="K", help="the first K maps")
 
 
 def run(args: argparse.Namespace) -> int:
     check_output(args.output, [args.file])
+    if args.file != STREAM and is_video(args.file):
+        raise InputError(f"{args.file}: is a clip, which has no maps to be cut after")
     data = content(args.file)
     whole = container_of(args.file, data)
     with naming(args.file):

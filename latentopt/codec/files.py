@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from latentopt.bitstream import Container, Identity
+from latentopt.errors import InputError
 
 
 def pack(
@@ -34,6 +35,8 @@ def unpack(
     """
     container = Container.from_bytes(data, string_count)
     identity.check(container.identity)
+    if maps is not None and (isinstance(maps, bool) or not isinstance(maps, int) or maps < 0):
+        raise InputError(f"maps {maps!r}: how many to decode is a whole number, 0 or more")
     if container.damage and (maps is None or maps > container.damage.maps):
         raise container.damage
     return container if maps is None else container.cut(maps)

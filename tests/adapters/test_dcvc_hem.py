@@ -185,6 +185,21 @@ def test_other_rates_are_other_weights(tmp_path: Path) -> None:
         wrapped("int", q_index=2)
 
 
+@pytest.mark.parametrize(
+    "q_scale", [(float("inf"), 1), (1e30, 1), (1.0,), (1.0, 1.0, 1.0), (), 1.0, "12", (None, 1)]
+)
+def test_scales_that_are_none_are_refused(q_scale: Any) -> None:
+    make = video(KEY, adapter_class(KEY), q_scale=q_scale)
+    with pytest.raises(InputError, match="q_scale"):
+        latentopt.wrap(lively(WithMemory), "int", adapter=make)
+
+
+@pytest.mark.parametrize("q_index", ["0", 0.5, None, True, -1])
+def test_rates_that_are_none_are_refused(q_index: Any) -> None:
+    with pytest.raises(InputError, match="q_index"):
+        wrapped("int", q_index=q_index)
+
+
 def test_it_is_known_by_its_structure() -> None:
     model = lively(WithMemory)
     assert is_dmc(model) and not is_dmc(KEY)

@@ -1,5 +1,6 @@
 """Archives: files of any store, each coded once and told in a manifest, whatever is killed."""
 
+import os
 import subprocess
 import sys
 import time
@@ -57,6 +58,68 @@ def memory() -> Iterator[str]:
     store.store.clear()
     yield "memory://archive"
     store.store.clear()
+
+
+def test_outputs_that_are_gone_or_changed_are_made_again(
+    photos: Path, tmp_path: Path, model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where the same manifest is given with another folder."""
+    (photos / "sub/broken.png").unlink()
+    manifest = ["--manifest", tmp_path / "m.parquet", *model]
+    argv = ["encode", photos, "-o", tmp_path / "coded", *manifest]
+    assert run(*argv) == 0
+    whole = {name: (tmp_path / "coded" / name).read_bytes() for name in CODED}
+    (tmp_path / "coded/a.lo").unlink()
+    (tmp_path / "coded/sub/a.lo").write_bytes(b"x")
+    capsys.readouterr()
+    assert run(*argv) == 0
+    assert "2 files coded, 1 done before, 0 failed" in capsys.readouterr().out
+    assert all((tmp_path / "coded" / name).read_bytes() == data for name, data in whole.items())
+    assert run("encode", photos, "-o", tmp_path / "other", *manifest) == 0
+    assert all((tmp_path / "other" / name).is_file() for name in CODED)
+
+
+def test_what_is_no_file_or_has_no_name_stops_nothing(
+    photos: Path, tmp_path: Path, model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "endless.png").symlink_to("/dev/zero")
+    os.mkfifo(photos / "pipe.png")
+    write_png(photos / "ok.png", photo(40, 40))
+    os.rename(photos / "ok.png", os.fsencode(photos) + b"/\xff.png")
+    argv = [
+        "encode",
+        photos,
+        "-o",
+        tmp_path / "coded",
+        "--manifest",
+        tmp_path / "m.parquet",
+        *model,
+    ]
+    assert run(*argv) == 1
+    said = capsys.readouterr()
+    assert said.err.count("it is no regular file") == 2
+    assert good(tmp_path / "m.parquet").keys() == {*SIZES, "\\udcff.png"}
+
+
+def test_an_output_is_not_anothers(photos: Path, tmp_path: Path, model: list[str]) -> None:
+    """What was coded before stays, and the newcomer is named."""
+    argv = [
+        "encode",
+        photos,
+        "-o",
+        tmp_path / "coded",
+        "--manifest",
+        tmp_path / "m.parquet",
+        *model,
+    ]
+    run(*argv)
+    before = (tmp_path / "coded/a.lo").read_bytes()
+    write_png(photos / "x.png", photo(20, 20))
+    (photos / "x.png").rename(photos / "a.PNG")
+    assert run(*argv) == 1
+    assert (tmp_path / "coded/a.lo").read_bytes() == before
+    errors = [row.error for row in rows_of(tmp_path / "m.parquet").values()]
+    assert any("another input becomes a.lo" in error for error in errors)
 
 
 def rows_of(url: object) -> dict[str, Row]:
@@ -117,7 +180,7 @@ def test_only_what_is_missing_is_coded_again(
     write_png(photos / "sub/broken.png", photo(40, 40))  # mended
     write_png(photos / "a.png", photo(51, 70))  # another image
     assert run(*argv, *model) == 0
-    assert capsys.readouterr().out.endswith(f"2 files coded, 2 were there, 0 failed: {argv[3]}\n")
+    assert capsys.readouterr().out.endswith(f"2 files coded, 2 done before, 0 failed: {argv[3]}\n")
     second = rows_of(tmp_path / "m.parquet")
     assert {path for path in second if second[path] != first[path]} == {"a.png", "sub/broken.png"}
     assert run(*argv, *model, "--quant", "int") == 0  # other settings: all of them
@@ -352,7 +415,7 @@ def test_s3(
     assert storage.names(f"{bucket}/out") == ["0", "1", "2", "manifest.parquet"]
     capsys.readouterr()
     assert run(*argv) == 1  # of which only the failure is tried again
-    assert capsys.readouterr().out == f"0 files coded, 3 were there, 1 failed: {bucket}/out\n"
+    assert capsys.readouterr().out == f"0 files coded, 3 done before, 1 failed: {bucket}/out\n"
     assert run("verify", manifest, *model) == 0
     assert run("decode", f"{bucket}/out/*/x.lo", "-o", tmp_path / "decoded", *model) == 0
     assert pixels(tmp_path / "decoded/1/x.png").shape == (3, 40, 50)

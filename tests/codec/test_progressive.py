@@ -85,6 +85,12 @@ def test_a_damaged_map_is_named_and_those_before_it_decode(codec: Codec) -> None
     assert torch.equal(codec.load_bytes(bytes(data), maps=whole - 1), expected)
 
 
+@pytest.mark.parametrize("maps", [-1, 1.5, "3", True, float("nan")])
+def test_counts_of_maps_that_are_none(codec: Codec, maps: Any) -> None:
+    with pytest.raises(InputError, match="a whole number, 0 or more"):
+        codec.load_bytes(codec.save_bytes(X), maps=maps)
+
+
 def test_bits_sum_to_the_string(codec: Codec) -> None:
     latent = main_of(codec)
     slack = 8 * 4 * len(latent.maps)  # at most so much the coder's last words take

@@ -1,5 +1,6 @@
 """Fine-tuning: a decoder trained on what a recipe's encoder sends it."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from latentopt.adapters import with_step
-from latentopt.atomic import write_whole
+from latentopt.atomic import read_whole, write_whole
 from latentopt.codec.image import Codec
 from latentopt.codec.own_coder import renew_tables
 from latentopt.codec.recipe import Recipe
@@ -77,9 +78,8 @@ def finetune(
     codec = codec.with_lmbda(codec.lmbda)
     tuned = Tuned(codec, parts)
     task = _task(codec, tuned, files, budget)
-    _begin(
-        folder, codec, {"parts": list(tuned.parts), "files": [file.name for file in files]}, budget
-    )
+    given = {"parts": list(tuned.parts), "files": {file.name: _digest(file) for file in files}}
+    _begin(folder, codec, given, budget)
     loop = Loop(task, folder / _STATE, _options(codec, budget))
     loop.train(budget.steps, budget.steps_a_round)
     best = torch.load(loop.path.with_suffix(".best.pt"), weights_only=True)
@@ -139,6 +139,11 @@ def _begin(folder: Path, codec: Codec, given: Mapping[str, object], budget: Budg
         return
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(path, text.encode())
+
+
+def _digest(file: Path) -> str:
+    """Of a photograph's content: names alone may be of others."""
+    return hashlib.sha256(read_whole(file)).hexdigest()[:12]
 
 
 @torch.no_grad()
