@@ -48,10 +48,7 @@ class Trial(Generic[C, F]):
 
     def __str__(self) -> str:
         step = self.rung.dial.step(self.position)
-        if step != 1:
-            return f"{self.rung} at step {step:.4g}"
-        moved = f" at lambda {self.coded.codec.lmbda:.4g}"
-        return f"{self.rung}{moved if self.position else ''}"
+        return str(self.rung) if step == 1 else f"{self.rung} at step {step:.4g}"
 
 
 class Seek(Generic[C, F]):

@@ -13,6 +13,7 @@ RADIUS = 1
 class MapPrior(nn.Module):
     """Probabilities of each map's symbols, for images of any size.
 
+    >>> import torch
     >>> prior = MapPrior(maps=2, symbols=8)
     >>> log_p = prior(3, 5)
     >>> log_p.shape, torch.allclose(log_p.exp().sum(dim=1), torch.ones(2, 3, 5))

@@ -3,4 +3,4 @@
 `codecs` has its models, and how they are trained; `common` what the tables share.
 """
 
-PAPER = "Flamich, Compression without Quantization (2019)"
+PAPER = "Flamich, Compression without Quantization (thesis, 2019)"

@@ -209,7 +209,7 @@ def test_what_is_missing_is_named(checkout: Path) -> None:
         load_dcvc(checkout, "DCVC")
     with pytest.raises(InputError, match="no DCVC-DC in"):  # and not the class that is there
         load_dcvc(checkout / "DCVC-family" / "DCVC-HEM", "DCVC-DC")
-    with pytest.raises(InputError, match="choose DCVC, DCVC-HEM, DCVC-DC"):
+    with pytest.raises(InputError, match="choose DCVC, DCVC-HEM, DCVC-HEM-P, DCVC-DC"):
         load_dcvc(checkout, "DCVC-RT")
     with pytest.raises(InputError, match="unexpected keyword argument 'M'"):
         load_dcvc(checkout, "DCVC-HEM", M=3)

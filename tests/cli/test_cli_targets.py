@@ -88,7 +88,7 @@ def test_what_it_refuses(image: Path, capsys: pytest.CaptureFixture[str]) -> Non
         *[*encode, *CODEC, "--quality", 1, "--max-bytes", "2MB"],
     )
     clip = ["--codec", "tiny-ssf2020", "--quality", 1, "--max-bytes", "1k"]
-    refused("--max-bytes is for image codecs", *encode, *clip)
+    refused("--keep-step is for images", *encode, *clip, "--keep-step")
 
 
 @pytest.mark.parametrize("match", MATCHES)

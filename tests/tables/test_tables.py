@@ -329,7 +329,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_every_experiment_says_what_it_is(name: str) -> None:
     experiment = experiment_of(name)
     assert experiment.name == name and experiment.title
-    assert any(where in experiment.source for where in ("arXiv", "CVPR"))
+    assert any(where in experiment.source for where in ("arXiv", "CVPR", "thesis"))
 
 
 def test_published_values_are_those_of_the_paper() -> None:
