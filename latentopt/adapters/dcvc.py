@@ -243,6 +243,6 @@ def positive_scale(scale: Scales) -> float:
     """One multiplier of steps; InputError where it is none, or so large or small that none is."""
     if not isinstance(scale, int | float) or not _SCALES[0] <= scale <= _SCALES[1]:
         raise InputError(
-            f"q_scale {scale!r}: expected one number, {_SCALES[0]:g} to {_SCALES[1]:g}"
+            f"q_scale {scale!r}: expected one positive number, {_SCALES[0]:g} to {_SCALES[1]:g}"
         )
     return float(scale)
