@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 
-from latentopt.errors import InputError
+from latentopt import Codec
 from latentopt.media.images import read_image
 from tables.common.experiment import Cell, Request
 from tables.onehot.codecs.cuts import SOURCE, Cuts
-from tables.onehot.codecs.cutting import codec_of, curve
-from tables.onehot.codecs.train import Recipe
+from tables.onehot.codecs.cutting import Cut, curve
 
 CODECS = {"OHM": "clic-ohm", **{f"INT, C {maps}": f"clic-int-{maps}" for maps in (8, 16, 32)}}
 
@@ -31,15 +30,12 @@ class Photographs(Cuts):
     }
 
     def cells(self, request: Request) -> Iterator[Cell]:
-        images = [read_image(path) for path in request.dataset.paths]
-        for row, name in CODECS.items():
-            try:
-                codec = codec_of(name)
-            except InputError as error:
-                yield Cell(row, f"{self.rates[0]:g} bpp", note=str(error))
-                continue
-            yield Cell(row, "steps", Recipe.named(name).steps, unit="")
-            yield from self.cells_of(row, curve(codec, images, _MAPS))
+        data = request.dataset
+
+        def measure(codec: Codec) -> list[Cut]:
+            return curve(codec, [read_image(path) for path in data.paths], _MAPS)
+
+        yield from self.cells_of_trained(CODECS, data.name, len(data.paths), request, measure)
 
 
 EXPERIMENT = Photographs()

@@ -4,9 +4,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from latentopt.errors import InputError
 from tables.common.experiment import Cell, Experiment, Request
 from tables.common.plots import canvas, save
 from tables.onehot.codecs.cutting import Cut, at_rates
+from tables.onehot.codecs.rows import Measure, rows_of
 
 SOURCE = "Löhdefink et al., CVPR workshops 2022"
 _UNIT = "dB PSNR"
@@ -28,6 +30,20 @@ class Cuts(Experiment):
             yield Cell(row, f"{rate:g} bpp", psnr, known, _UNIT, note)
         yield Cell(row, "whole, bpp", max(cut.bpp for cut in cuts), unit="bpp")
         yield Cell(row, "whole", max(cuts, key=lambda cut: cut.bpp).psnr_db, unit=_UNIT)
+
+    def cells_of_trained(
+        self, codecs: Mapping[str, str], data: str, images: int, request: Request, measure: Measure
+    ) -> Iterator[Cell]:
+        """The curves of codecs, by their rows; why, where there is none."""
+        for row, name in codecs.items():
+            try:
+                found = rows_of(name, data, images, request, measure)
+            except InputError as error:
+                yield Cell(row, f"{self.rates[0]:g} bpp", note=str(error))
+                continue
+            yield Cell(row, "steps", found.steps, unit="")
+            yield Cell(row, "minutes", found.minutes, unit="")
+            yield from self.cells_of(row, found.cuts)
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         """PSNR over the rate, a line for each row."""

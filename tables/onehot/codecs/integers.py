@@ -7,9 +7,13 @@ from torch import Tensor, nn
 
 from latentopt.adapters.factorized import FactorizedAdapter
 from latentopt.densities import FactorizedDensity, Floats
-from latentopt.quantizers import is_kept
+from latentopt.quantizers import Components, components, is_kept
+from latentopt.quantizers.beginnings import shared_bits
 from latentopt.training.rate_adaptation import Mapped
 from latentopt.zoo.one_hot_codec import analysis, synthesis
+
+_BITS = 3
+"""Of a map, in the mean, as training begins."""
 
 
 class IntegerCodec(FactorizedPrior):
@@ -32,6 +36,35 @@ class IntegerCodec(FactorizedPrior):
     @property
     def downsampling_factor(self) -> int:
         return 2**self.layers
+
+    @property
+    def transforms(self) -> tuple[nn.Sequential, nn.Sequential]:
+        """Analysis and synthesis, without what makes integers."""
+        return self.g_a[:-1], self.g_s[1:]
+
+    @torch.no_grad()
+    def begin(self, y: Tensor, found: Components | None = None) -> None:
+        """Begin training with components of latents ``y`` (B, M, h, w), as one-hot max does.
+
+        Those that vary most, with one step for all, by which a map has a few bits in the mean.
+        """
+        found = found or components(y)
+        before, after, variance = self.g_a[-1], self.g_s[0], found.variance[: self.M]
+        bits = shared_bits(variance, _BITS * self.M, most=2 * _BITS)
+        step = float((12 * variance / 4**bits)[bits > 0].min().sqrt())
+        before.weight.copy_((found.forth[: self.M] / step)[:, :, None, None])
+        before.bias.copy_(-found.forth[: self.M] @ found.mean / step)
+        after.weight.copy_((found.back[:, : self.M] * step)[:, :, None, None])
+        after.bias.copy_(found.centre)
+
+    @torch.no_grad()
+    def components(self, y: Tensor) -> Components:
+        """Of latents ``y`` (B, M, h, w): those of its maps, for a codec with its transforms."""
+        forth, back = self.g_a[-1].weight[:, :, 0, 0], self.g_s[0].weight[:, :, 0, 0]
+        own = components(self.g_a[-1](y))
+        centre = back @ own.mean + self.g_s[0].bias
+        mean = y.mean(dim=(0, 2, 3))
+        return Components(mean, own.forth @ forth, back @ own.back, centre, own.variance)
 
     def forward(self, x: Tensor, kept: Tensor | None = None) -> Mapped:
         """See :meth:`latentopt.zoo.one_hot_codec.OneHotCodec.forward`."""
