@@ -135,12 +135,14 @@ class OneHotMax(Quantizer):
 def _nearest(points: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """Weights (count, d) and biases of which the smallest is of the nearest cluster's centre.
 
-    And the centres (d, count) of points (n, d). Squared distances are in units of twice the mean
-    one to the nearest, without the part that all have in common.
+    And the centres (d, count) of points (n, d). Squared distances, with what :func:`clusters` adds
+    to them, are in units of twice the mean one, without the part that all have in common.
     """
-    centres = clusters(points, count)
-    unit = 2 * float(torch.cdist(points, centres).amin(dim=1).square().mean()) + 1e-12
-    weight, level = -2 * centres / unit, centres.square().sum(dim=1) / unit
+    centres, cost = clusters(points, count)
+    squared = torch.cdist(points, centres).square()
+    nearest = (squared + cost).argmin(dim=1, keepdim=True)
+    unit = 2 * float(squared.gather(1, nearest).mean()) + 1e-12
+    weight, level = -2 * centres / unit, (centres.square().sum(dim=1) + cost) / unit
     lowest = float((points @ weight.T + level).min())
     return weight, level + _ROOM * abs(lowest), centres.T
 

@@ -38,10 +38,27 @@ def test_every_map_gets_components(groups: int) -> None:
 def test_clusters_are_found() -> None:
     true = torch.tensor([[0.0, 0], [10, 0], [0, 10], [10, 10]])
     points = torch.cat([true] * 100) + 0.1 * torch.randn(400, 2)
-    found = clusters(points, 4)
-    torch.testing.assert_close(
-        found[found.sum(dim=1).argsort()][[0, 3]], true[[0, 3]], atol=0.1, rtol=0
-    )
-    assert torch.equal(found, clusters(points, 4))
-    same = clusters(torch.ones(5, 2), 3)  # fewer points than centres that differ
+    found, cost = clusters(points, 4)
+    order = (found[:, 0] + 2 * found[:, 1]).argsort()
+    torch.testing.assert_close(found[order], true, atol=0.1, rtol=0)
+    torch.testing.assert_close(cost, cost[:1].expand(4), rtol=0.01, atol=0)  # all as frequent
+    for one, again in zip((found, cost), clusters(points, 4)):
+        assert torch.equal(one, again)
+    same, _ = clusters(torch.ones(5, 2), 3)  # fewer points than centres that differ
     assert torch.isfinite(same).all()
+
+
+def test_rare_clusters_cost_more() -> None:
+    points = torch.randn(4000, 1, generator=torch.Generator().manual_seed(0)) ** 3
+    found, cost = clusters(points, 32)
+    squared = torch.cdist(points, found).square()
+    numbers = (squared + cost).argmin(dim=1)
+    counts = torch.bincount(numbers, minlength=32)
+    used = counts > 20
+    wanted = -(counts / 4000).log()[used]
+    slope = float((cost[used] / wanted).mean())
+    torch.testing.assert_close(
+        cost[used] / wanted, torch.full_like(wanted, slope), rtol=0.1, atol=0
+    )
+    error = float(squared.gather(1, numbers[:, None]).mean())
+    assert slope == pytest.approx(2 * error, rel=0.1)  # of D(R), which falls by 6 dB a bit

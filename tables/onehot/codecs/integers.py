@@ -40,7 +40,7 @@ class IntegerCodec(FactorizedPrior):
     @property
     def transforms(self) -> tuple[nn.Sequential, nn.Sequential]:
         """Analysis and synthesis, without what makes integers."""
-        return self.g_a[:-1], self.g_s[1:]
+        return nn.Sequential(*self.g_a[:-1]), nn.Sequential(*self.g_s[1:])
 
     @torch.no_grad()
     def begin(self, y: Tensor, found: Components | None = None) -> None:

@@ -55,7 +55,10 @@ def rows_of(name: str, data: str, images: int, request: Request, measure: Measur
 
 def _read(path: Path) -> pd.DataFrame:
     """Those of a file; none where there is no file."""
-    return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=list(_COLUMNS))
+    words = {"weights": str, "latentopt": str}
+    return (
+        pd.read_csv(path, dtype=words) if path.is_file() else pd.DataFrame(columns=list(_COLUMNS))
+    )
 
 
 def _write(path: Path, name: str, images: int, weights: str, cuts: list[Cut]) -> None:

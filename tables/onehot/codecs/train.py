@@ -21,7 +21,7 @@ from latentopt import zoo
 from latentopt.adapters import Adapter, adapter_class
 from latentopt.encoder import sensitivity_of
 from latentopt.errors import InputError, LatentoptError
-from latentopt.quantizers import components
+from latentopt.quantizers import OneHotMax, components
 from latentopt.training import (
     Loop,
     Options,
@@ -52,6 +52,8 @@ _HELD_OUT, _HELD_OUT_SIDE = 64, 256
 """Digits, and a side of photographs, for validation, which takes four rates."""
 _FIRST = 32
 """Batches whose latents training begins with."""
+SLOWER = 0.05
+"""The learning rate of one-hot max, as a share of the transforms'."""
 COLUMNS = 2
 """Digits a side of a sheet in training."""
 
@@ -167,8 +169,17 @@ def _normalize(analysis: nn.Sequential, x: Tensor) -> None:
 
 
 def adam(model: nn.Module) -> torch.optim.Optimizer:
-    """All but the quantiles, densities faster."""
-    groups = [group for group in parameter_groups(model) if group["params"]]
+    """All but the quantiles, densities faster, and one-hot max slower.
+
+    Most symbols are rare, so that their gradients are hardly more than noise, which Adam makes as
+    large as any other: cells that were right are scrambled long before transforms have learned.
+    """
+    slow = {id(p) for m in model.modules() if isinstance(m, OneHotMax) for p in m.parameters()}
+    groups = []
+    for group in parameter_groups(model):
+        for factor, own in ((SLOWER, True), (1.0, False)):
+            some = [p for p in group["params"] if (id(p) in slow) == own]
+            groups += [{"params": some, "factor": factor * group["factor"]}] * bool(some)
     return torch.optim.Adam(groups, betas=(0.9, 0.99))
 
 
