@@ -71,7 +71,7 @@ def shared_out(variance: Tensor, groups: int, most: float) -> Tensor:
 
 
 def clusters(points: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Centres (count, d) of points (n, d), and the squared distance (count,) that taking each costs.
+    """Centres (count, d) of points (n, d), and what taking each costs (count,), squared distances.
 
     By Lloyd's algorithm, then with rare centres costing what a nat is worth where squared distances
     fall with rate as they do here (entropy-constrained, Chou, Lookabaugh and Gray 1989). The same

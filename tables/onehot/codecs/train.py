@@ -52,7 +52,7 @@ _HELD_OUT, _HELD_OUT_SIDE = 64, 256
 """Digits, and a side of photographs, for validation, which takes four rates."""
 _FIRST = 32
 """Batches whose latents training begins with."""
-SLOWER = 0.05
+SLOWER = 0.1
 """The learning rate of one-hot max, as a share of the transforms'."""
 COLUMNS = 2
 """Digits a side of a sheet in training."""
