@@ -20,7 +20,7 @@ CODECS = {
 }
 """By the rows of the table, those of Figure 3a and then 3b."""
 
-_DIGITS, _COLUMNS = 1024, 32
+_DIGITS, _COLUMNS = 256, 16
 
 
 class Digits(Cuts):
@@ -35,7 +35,7 @@ class Digits(Cuts):
         "Of bytes that are written, per pixel of the digits: a sheet of digits is one file, 4 "
         "pixels of black between them that count for nothing. The paper codes digit by digit; a "
         "header of 38 bytes would be 0.4 bpp there. S = 256, 16 maps; integers in as many maps as "
-        "said, trained alike.",
+        "said, trained alike. All begin with the transforms of the last row.",
     )
     rates = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 1.6)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from compressai.entropy_models import EntropyBottleneck
 from compressai.models import FactorizedPrior
 from torch import Tensor, nn
 
@@ -14,6 +15,8 @@ from latentopt.zoo.one_hot_codec import analysis, synthesis
 
 _BITS = 3
 """Of a map, in the mean, as training begins."""
+_STEPS, _RATE, _FITTED = 300, 0.02, 16
+"""In which their density is fitted, then, and to how many latents."""
 
 
 class IntegerCodec(FactorizedPrior):
@@ -56,6 +59,7 @@ class IntegerCodec(FactorizedPrior):
         before.bias.copy_(-found.forth[: self.M] @ found.mean / step)
         after.weight.copy_((found.back[:, : self.M] * step)[:, :, None, None])
         after.bias.copy_(found.centre)
+        _fit(self.entropy_bottleneck, before(y[:_FITTED]))
 
     @torch.no_grad()
     def components(self, y: Tensor) -> Components:
@@ -80,6 +84,18 @@ class IntegerCodec(FactorizedPrior):
         nats = -p.log().mean(dim=(2, 3))  # (B, maps)
         y_hat = self.g_s[0](maps * mask[:, :, None, None])
         return y_hat, (nats * mask).sum(dim=1) / mask.sum(dim=1)
+
+
+@torch.enable_grad()
+def _fit(density: EntropyBottleneck, maps: Tensor) -> None:
+    """Let a density begin with that of maps (B, C, h, w), as one-hot max's with frequencies."""
+    shape = [p for name, p in density.named_parameters() if name != "quantiles"]
+    adam = torch.optim.Adam(shape, lr=_RATE)
+    for _ in range(_STEPS):
+        _, p = density(maps, training=True)
+        adam.zero_grad()
+        (-p.log().mean()).backward()
+        adam.step()
 
 
 class _Zeroed(FactorizedDensity):
