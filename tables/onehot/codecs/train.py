@@ -229,7 +229,9 @@ def export(name: str, path: Path, runs: Path) -> None:
         "seconds": round(state["seconds"]),
         "start": "-".join(map(str, own.start or ["random"])),
     }
-    write_embedded(trained(name, runs), path, {k: str(v) for k, v in made.items()}, ("g_s", "quantizer"))
+    write_embedded(
+        trained(name, runs), path, {k: str(v) for k, v in made.items()}, ("g_s", "quantizer")
+    )
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
