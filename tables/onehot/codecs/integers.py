@@ -10,6 +10,7 @@ from latentopt.adapters.factorized import FactorizedAdapter
 from latentopt.densities import FactorizedDensity, Floats
 from latentopt.quantizers import Components, components, is_kept
 from latentopt.quantizers.beginnings import shared_bits
+from latentopt.training import fit_quantiles
 from latentopt.training.rate_adaptation import Mapped
 from latentopt.zoo.one_hot_codec import analysis, synthesis
 
@@ -60,6 +61,8 @@ class IntegerCodec(FactorizedPrior):
         after.weight.copy_((found.back[:, : self.M] * step)[:, :, None, None])
         after.bias.copy_(found.centre)
         _fit(self.entropy_bottleneck, before(y[:_FITTED]))
+        with torch.enable_grad():
+            fit_quantiles(self)
 
     @torch.no_grad()
     def components(self, y: Tensor) -> Components:

@@ -199,7 +199,7 @@ def loop(name: str, data: Path, runs: Path) -> Loop[Adapted, Tensor]:
         before_check=None if own.symbols else fit_quantiles,
     )
     layout = torch.channels_last
-    options = Options(seed=own.seed, autocast=None, memory_format=layout)
+    options = Options(seed=own.seed, autocast=None, memory_format=layout, check_first=True)
     return Loop(task, runs / f"{name}.pt", options)
 
 
@@ -240,7 +240,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("codecs", nargs="+", help="files beside this one, without .toml")
     parser.add_argument("--data", type=Path, default=LAB / "data")
     parser.add_argument("--runs", type=Path, default=RUNS)
-    parser.add_argument("--check-every", type=int, default=250, help="steps")
+    parser.add_argument("--check-every", type=int, default=200, help="steps")
+    parser.add_argument("--steps", type=int, help="stop after so many (default: the recipe's)")
     parser.add_argument(
         "--export", type=Path, metavar="FILE", help="write the weights, no training"
     )
@@ -252,7 +253,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if args.export:
                 export(name, args.export, args.runs)
             else:
-                loop(name, args.data, args.runs).train(Recipe.named(name).steps, args.check_every)
+                steps = Recipe.named(name).steps if args.steps is None else args.steps
+                loop(name, args.data, args.runs).train(steps, args.check_every)
     except LatentoptError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
