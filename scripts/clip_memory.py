@@ -50,7 +50,9 @@ def _forth_and_back(frames: Sequence[Tensor]) -> Iterator[Tensor]:
 
 def _show(count: int, words: Sequence[str], folder: Path, output: str) -> None:
     command = [sys.executable, "-W", "ignore", "-m", "latentopt", *words]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -66,7 +68,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--codec", default="tiny-ssf2020")
     parser.add_argument("--quality", type=int, default=2)
     parser.add_argument("--preset", default="plain")
-    parser.add_argument("--data", default="video", help="clips, of which the first (default: video)")
+    parser.add_argument("--data", default="video", help="of clips the first (default: video)")
     return parser.parse_args()
 
 
