@@ -67,4 +67,4 @@ class MissingExtraError(LatentoptError, ImportError):
 
 
 class TrainingError(LatentoptError):
-    """Training that cannot go on: its loss is no number any more."""
+    """Training that cannot go on: its loss is no number any more, or its files are damaged."""
