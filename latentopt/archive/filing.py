@@ -10,7 +10,7 @@ from typing import Any
 from latentopt.archive import storage
 from latentopt.archive.manifest import Manifest, Row, Settings, digest
 from latentopt.engine import Engine
-from latentopt.errors import InputError, LatentoptError
+from latentopt.errors import InputError, reason
 
 _DIGITS = 12  # of hashes that tell files apart, and need not withstand anybody
 
@@ -155,10 +155,8 @@ def _file(coder: Coder, entry: Entry) -> Row:
         row = replace(row, image=sha256(content)[:_DIGITS])
         made = coder(row.path, content)
         storage.write(entry.target, made.data)
-    except LatentoptError as error:
-        return replace(row, error=" ".join(str(error).split()))
     except Exception as error:
-        return replace(row, error=" ".join(f"{type(error).__name__}: {error}".split()))
+        return replace(row, error=reason(error))
     return replace(row, **_said(made))
 
 

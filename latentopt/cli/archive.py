@@ -1,7 +1,6 @@
 """Encoding and decoding of archives: files in object stores or on disks, with a manifest."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from latentopt import __version__, engine
 from latentopt.cli import arguments, batch, model, targets
 from latentopt.cli.sources import STREAM, Job, Kind
-from latentopt.errors import InputError, printable
+from latentopt.errors import InputError
 
 if TYPE_CHECKING:
     from latentopt.archive.filing import Coder
@@ -80,8 +79,7 @@ def run(
         def say(row: "Row") -> None:
             advance()
             if row.error:
-                named = row.error if row.path in row.error else f"{row.path}: {row.error}"
-                print(f"latentopt: {printable(named)}", file=sys.stderr)
+                batch.complain(row.path, row.error)
 
         make = partial(prepared, coder, args, working.threads)
         tally = file_all(archive, manifest, make, working, say)

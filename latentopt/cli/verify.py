@@ -2,7 +2,6 @@
 
 import argparse
 import posixpath
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,12 +52,12 @@ def run(args: argparse.Namespace) -> int:
     with files(None) as (advance, _), engine.engine_of(args) as working:
         make = partial(_prepared, args, working.threads)
         found = inspect_all(Manifest(manifest), folder, make, working, args.sample)
-        for _, reason in found:
+        for row, why in found:
             advance()
             seen += 1
-            if reason:
+            if why:
                 wrong += 1
-                print(f"latentopt: {reason}", file=sys.stderr)
+                batch.complain(row.output, why)
     print(f"{seen - wrong} of {seen} outputs are what {manifest} says")
     return 1 if wrong else 0
 
