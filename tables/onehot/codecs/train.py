@@ -34,6 +34,7 @@ from latentopt.training import (
 )
 from latentopt.training.loop import Source
 from latentopt.training.rate_adaptation import Adapted
+from latentopt.training.runs import BEST, read_state
 from latentopt.zoo.embedded import write_embedded
 from latentopt.zoo.one_hot_codec import OneHotCodec
 from tables.common.places import LAB
@@ -175,7 +176,7 @@ def trained(name: str, runs: Path = RUNS) -> CompressionModel:
     path = runs / f"{name}.best.pt"
     if not path.is_file():
         raise InputError(f"{path}: no such file; python -m tables.onehot.codecs.train {name}")
-    model, state = Recipe.named(name).model(), torch.load(path, weights_only=True)["model"]
+    model, state = Recipe.named(name).model(), read_state(path, "model")["model"]
     prefix = "codec.codec." if Recipe.named(name).crops else "codec."
     own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     model.load_state_dict(own)
@@ -185,7 +186,7 @@ def trained(name: str, runs: Path = RUNS) -> CompressionModel:
 
 def export(name: str, path: Path, runs: Path) -> None:
     """Write a one-hot codec for the zoo, small, with how it was made."""
-    own, state = Recipe.named(name), torch.load(runs / f"{name}.best.pt", weights_only=True)
+    own, state = Recipe.named(name), read_state(runs / f"{name}.best.pt", *BEST)
     made = {
         "architecture": "tiny-ohm",
         "quality": 1,

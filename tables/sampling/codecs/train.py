@@ -20,6 +20,7 @@ from latentopt.adapters.variational_net import Normal, Output, Pln, Vae
 from latentopt.errors import InputError, LatentoptError
 from latentopt.training import Loop, Options, Photographs, Task, WarmCosine, split
 from latentopt.training.elbo import BetaElbo
+from latentopt.training.runs import read_state
 from latentopt.zoo.architectures import SAMPLED
 from latentopt.zoo.embedded import EMBEDDED, write_embedded
 from tables.common.places import LAB
@@ -91,8 +92,7 @@ def best(codec: str, quality: int, runs: Path) -> dict[str, Tensor]:
     path = runs / f"{codec}-{quality}.best.pt"
     if not path.is_file():
         raise InputError(f"{path}: no such file; python -m tables.sampling.codecs.train {codec}")
-    state: dict[str, Tensor] = torch.load(path, weights_only=True)["model"]
-    return state
+    return read_state(path, "model")["model"]
 
 
 @torch.no_grad()

@@ -42,6 +42,7 @@ from latentopt.training import (
     split,
     validation_images,
 )
+from latentopt.training.runs import read_state
 from tables.common.places import LAB
 from tables.universal.codecs.linear import LinearCodec, high_rate_step
 
@@ -177,7 +178,7 @@ def trained(name: str, k: int, runs: Path = RUNS) -> CompressionModel:
         raise InputError(f"{path}: no such file; python -m tables.universal.codecs.train {name}")
     own = Curve.named(name)
     model = LinearCodec() if own.is_linear else own.model(k)
-    model.load_state_dict(torch.load(path, weights_only=True)["model"])
+    model.load_state_dict(read_state(path, "model")["model"])
     if own.spectral:
         release_norms(model.eval().get_submodule("g_a"))
     model.update(force=True)
