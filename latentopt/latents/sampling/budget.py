@@ -5,16 +5,14 @@ of is drawn from what is left over of its posterior, max(0, q - L p) (:mod:`.rac
 a number. Indices are coded with their own frequencies, those of each rank of expected information.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder
 from latentopt.densities import Floats
 from latentopt.latents.sampling.belief import Belief
-from latentopt.latents.sampling.blocks import BATCH, counted, slabs
+from latentopt.latents.sampling.blocks import run, slabs
 from latentopt.latents.sampling.cut import Cut, Ints64
 from latentopt.latents.sampling.drawn import Drawn
 from latentopt.latents.sampling.empirical import Empirical
@@ -68,10 +66,13 @@ class BudgetCoder:
     def send(self, levels: Levels, places: Ints64, target: Normals, drawn: Drawn) -> Budgeted:
         """See :class:`latentopt.latents.sampling.Sampler`."""
         cut = self._cut(levels)
-        posterior = Posterior(self._belief.steps, levels, target.mean, target.spread)
+        posterior = self._belief.posterior(levels, target)
         index, left = np.full(len(levels), BUDGET), np.zeros(len(levels))
         for slab in slabs(np.ones(len(levels), np.bool_)):
-            race = _raced(posterior.at(np.flatnonzero(slab)), places[slab], drawn)
+            own, within = cut.only(slab)
+            some = posterior.at(own)
+            race = Rejection(some, BUDGET, drawn.seed)
+            run(race, some, within, places[own], drawn, BUDGET)
             index[slab], left[slab] = race.index, race.reached
         own = np.flatnonzero(index == BUDGET)
         rest = _left_over(posterior.at(own), left[own], drawn.seed)
@@ -108,42 +109,22 @@ class BudgetCoder:
         drawn: Drawn,
     ) -> Budgeted:
         """With the samples of these indices."""
-        values = self._belief.steps.inverse(levels, counted(drawn.words(places, index)))
+        values = self._belief.steps.samples(levels, drawn.words(places, index))
         values[index == BUDGET] = rest.values
         return Budgeted(cut, index, laws, rest, values)
-
-
-def _raced(posterior: Posterior, places: Ints64, drawn: Drawn) -> Rejection:
-    """The race of elements, run to the end of the budget."""
-    race = Rejection(posterior, BUDGET, drawn.seed)
-    for start in range(0, BUDGET, BATCH):
-        if not (running := race.is_open()).any():
-            break
-        own = np.flatnonzero(running)
-        levels = posterior.levels[own]
-        x = posterior.steps.inverse(levels, counted(drawn.batch(places[own], start)))
-        race.run(running, posterior.at(own).log_weights(levels, x), start)
-    return race
 
 
 def _left_over(posterior: Posterior, reached: Floats, seed: int) -> Floats:
     """(n,) samples of max(0, q - L p), by rejection of q's own."""
     rng = np.random.default_rng([seed, _OWN])
     found = posterior.draw(rng)
-    for open_ in _until_none(np.ones(len(found), np.bool_)):
-        own = np.flatnonzero(open_)
-        some = posterior.at(own)
-        x = some.draw(rng)
-        kept = 1 - reached[own] * np.exp(-some.log_weights(some.levels, x))
-        taken = rng.random(len(own)) < kept
-        found[own[taken]] = x[taken]
-        open_[own[taken]] = False
-    return found
-
-
-def _until_none(open_: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
-    """The same mask as long as any of it is left, though not for ever."""
+    left = np.arange(len(found))
     for _ in range(_TRIES):
-        if not open_.any():
-            return
-        yield open_
+        if not len(left):
+            break
+        some = posterior.at(left)
+        x = some.draw(rng)
+        is_taken = rng.random(len(left)) < 1 - reached[left] * np.exp(-some.log_weights(x))
+        found[left[is_taken]] = x[is_taken]
+        left = left[~is_taken]
+    return found

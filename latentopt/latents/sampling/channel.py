@@ -26,16 +26,12 @@ from latentopt.latents.prior import Prior
 from latentopt.latents.sampling.belief import Belief
 from latentopt.latents.sampling.blocks import KINDS, BlockCoder
 from latentopt.latents.sampling.budget import BudgetCoder
+from latentopt.latents.sampling.cut import Ints64
 from latentopt.latents.sampling.drawn import Drawn
 from latentopt.latents.sampling.groups import GroupCoder
-from latentopt.latents.sampling.layers import (
-    Ints64,
-    LayerCoder,
-    gaussian_widths,
-    uniform_widths,
-)
+from latentopt.latents.sampling.layers import LayerCoder, gaussian_widths, uniform_widths
 from latentopt.latents.sampling.mixed import MixedCoder
-from latentopt.latents.sampling.posterior import Normals, Posterior
+from latentopt.latents.sampling.posterior import Normals
 from latentopt.latents.sampling.shards import ShardCoder
 from latentopt.latents.sampling.spread import Sampling
 from latentopt.latents.sampling.staircase import Levels
@@ -189,7 +185,7 @@ class SampleChannel:
         levels = prior.levels.astype(np.int64)
         if isinstance(self.density, BelievedDensity):
             return self.density.divergence(levels, own.mean, own.spread)
-        return Posterior(self._belief.steps, levels, own.mean, own.spread).divergence()
+        return self._belief.posterior(levels, own).divergence()
 
     def receive(self, walk: Walk, string: bytes, /) -> SampledLatent:
         """The mirror of :meth:`send` and :meth:`SampledLatent.string`.

@@ -14,12 +14,12 @@ from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder, integer_bits
 from latentopt.densities import Floats
 from latentopt.errors import BitstreamError
 from latentopt.latents.sampling.belief import Belief
-from latentopt.latents.sampling.blocks import CANDIDATES, counted, run, slabs
+from latentopt.latents.sampling.blocks import CANDIDATES, run, slabs
 from latentopt.latents.sampling.cut import Cut, Ints64
 from latentopt.latents.sampling.drawn import Drawn
 from latentopt.latents.sampling.empirical import Empirical
 from latentopt.latents.sampling.plain import Plain
-from latentopt.latents.sampling.posterior import Normals, Posterior
+from latentopt.latents.sampling.posterior import Normals
 from latentopt.latents.sampling.races import Arrivals
 from latentopt.latents.sampling.staircase import Levels
 from latentopt.pmf import Counts
@@ -81,7 +81,7 @@ class GroupCoder:
 
     def send(self, levels: Levels, places: Ints64, target: Normals, drawn: Drawn) -> Grouped:
         """See :class:`latentopt.latents.sampling.Sampler`."""
-        posterior = Posterior(self._belief.steps, levels, target.mean, target.spread)
+        posterior = self._belief.posterior(levels, target)
         bits = np.maximum(posterior.divergence(), 0.0)
         outliers = bits > BITS
         far = posterior.at(np.flatnonzero(outliers))
@@ -91,10 +91,10 @@ class GroupCoder:
         size = _packed(bits[own])
         cut, index = Cut.of_sizes(SIZES[size]), np.empty(len(size), np.int64)
         for slab in slabs(np.ones(len(size), np.bool_)):
-            within = cut.elements(slab)
+            elements, within = cut.only(slab)
             race = Arrivals(np.full(int(slab.sum()), np.inf), is_ordered=False, seed=drawn.seed)
-            some, sizes = posterior.at(own[within]), Cut.of_sizes(cut.sizes[slab])
-            run(race, some, sizes, places[own[within]], drawn)
+            place = own[elements]
+            run(race, posterior.at(place), within, places[place], drawn)
             index[slab] = race.index
         law = Empirical.of(size, len(SIZES))
         return self._grouped(outliers, plain, law, size, index, levels, places, drawn)
@@ -133,9 +133,7 @@ class GroupCoder:
         """With the samples of these indices."""
         values, own = np.empty(len(levels)), ~outliers
         number = np.repeat(index, SIZES[size])
-        values[own] = self._belief.steps.inverse(
-            levels[own], counted(drawn.words(places[own], number))
-        )
+        values[own] = self._belief.steps.samples(levels[own], drawn.words(places[own], number))
         values[outliers] = plain.values
         return Grouped(outliers, plain, law, size, index, values)
 

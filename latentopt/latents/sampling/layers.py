@@ -25,6 +25,7 @@ from latentopt.densities import Floats
 from latentopt.errors import BitstreamError
 from latentopt.latents.dither.philox import Words
 from latentopt.latents.sampling.belief import Belief
+from latentopt.latents.sampling.cut import Ints64
 from latentopt.latents.sampling.drawn import Drawn
 from latentopt.latents.sampling.posterior import Normals
 from latentopt.latents.sampling.staircase import Levels, Steps
@@ -35,8 +36,6 @@ _GRID = 4096.0  # widths are multiples of 1 / this, in spreads: last bits do not
 _MOST = 64  # cells that an alphabet has room for; beyond, low bits are coded as they are
 _ROWS = 1 << 14
 _DRAWS = 128  # from which the least cost of a level is estimated
-
-Ints64 = NDArray[np.int64]
 
 
 def gaussian_widths() -> Floats:
