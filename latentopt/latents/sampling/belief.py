@@ -31,9 +31,14 @@ class Belief:
         return Belief(density, spread, np.full(density.levels, float(spread)))
 
     @cached_property
+    def bare(self) -> Steps:
+        """The density itself."""
+        return Steps(self.density, 0.0)
+
+    @cached_property
     def steps(self) -> Steps:
         """The prior."""
-        return Steps(self.density, self.noise)
+        return Steps(self.density, self.noise) if self.noise else self.bare
 
     def posterior(self, levels: Levels, target: Normals) -> Posterior:
         """What is sent of elements of these levels (n,), against it."""

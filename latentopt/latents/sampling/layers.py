@@ -14,7 +14,7 @@ is uniform.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,10 +178,6 @@ class LayerCoder:
     def __init__(self, belief: Belief, widths: Floats, number: int = 0):
         self._belief, self._widths, self._number = belief, widths, number
 
-    @cached_property
-    def _steps(self) -> Steps:
-        return Steps(self._belief.density, noise=0.0)
-
     def send(self, levels: Levels, places: Ints64, target: Normals, drawn: Drawn) -> Layered:
         """A sample around the mean of each element's posterior."""
         cells = self._cells(levels, places, drawn)
@@ -207,7 +203,7 @@ class LayerCoder:
     def _cells(self, levels: Levels, places: Ints64, drawn: Drawn) -> Cells:
         words = drawn.words(places, np.full(1, self._number))
         spreads = self._belief.posteriors[levels]
-        return Cells.of(self._steps, self._widths, spreads, levels, words)
+        return Cells.of(self._belief.bare, self._widths, spreads, levels, words)
 
 
 def _bit_length(values: Ints64) -> Ints64:
