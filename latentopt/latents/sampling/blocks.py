@@ -33,6 +33,7 @@ from latentopt.latents.sampling.drawn import Drawn
 from latentopt.latents.sampling.layers import LayerCoder, Layered, gaussian_widths
 from latentopt.latents.sampling.posterior import Normals, Posterior
 from latentopt.latents.sampling.races import Arrivals, Arrived, Race, Rejection
+from latentopt.latents.sampling.sampler import Sampler
 from latentopt.latents.sampling.staircase import Levels
 from latentopt.pmf import Counts
 
@@ -127,7 +128,7 @@ class Blocked:
         self.rest.encode(encoder)
 
 
-class BlockCoder:
+class BlockCoder(Sampler):
     """Samples by candidates of the prior.
 
     Args:
@@ -166,10 +167,6 @@ class BlockCoder:
         own = cut.elements(index == self.kind.candidates)
         rest = self._layers.receive(levels[own], places[own], decoder, drawn)
         return self._blocked(cut, index, rest, levels, places, drawn)
-
-    def least_bits(self, levels: int) -> float:
-        """None to speak of: blocks of what is all but certain cost next to nothing, and no time."""
-        return 0.0
 
     def _cut(self, levels: Levels) -> Cut:
         return Cut.of(self._belief.information[levels], self.kind.block, self.kind.most)

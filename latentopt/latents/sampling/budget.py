@@ -19,6 +19,7 @@ from latentopt.latents.sampling.empirical import Empirical
 from latentopt.latents.sampling.plain import Plain
 from latentopt.latents.sampling.posterior import Normals, Posterior
 from latentopt.latents.sampling.races import Rejection
+from latentopt.latents.sampling.sampler import Sampler
 from latentopt.latents.sampling.staircase import Levels
 
 BUDGET = 128
@@ -57,14 +58,14 @@ class Budgeted:
         self.rest.encode(encoder)
 
 
-class BudgetCoder:
+class BudgetCoder(Sampler):
     """Samples by the first candidate that is accepted, of a budget of them."""
 
     def __init__(self, belief: Belief):
         self._belief = belief
 
     def send(self, levels: Levels, places: Ints64, target: Normals, drawn: Drawn) -> Budgeted:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
+        """See :class:`Sampler`."""
         cut = self._cut(levels)
         posterior = self._belief.posterior(levels, target)
         index, left = np.full(len(levels), BUDGET), np.zeros(len(levels))
@@ -83,17 +84,13 @@ class BudgetCoder:
     def receive(
         self, levels: Levels, places: Ints64, decoder: SymbolDecoder, drawn: Drawn
     ) -> Budgeted:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
+        """See :class:`Sampler`."""
         cut, index, laws = self._cut(levels), np.empty(len(levels), np.int64), list[Empirical]()
         for _, own in cut.by_rank():
             law, index[own] = Empirical.decode(decoder, len(own), BUDGET + 1)
             laws.append(law)
         plain = Plain.decode(self._belief, levels[index == BUDGET], decoder)
         return self._budgeted(cut, index, tuple(laws), plain, levels, places, drawn)
-
-    def least_bits(self, levels: int) -> float:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
-        return 0.0
 
     def _cut(self, levels: Levels) -> Cut:
         return Cut.of(self._belief.information[levels], 0.0)

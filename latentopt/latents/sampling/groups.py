@@ -21,6 +21,7 @@ from latentopt.latents.sampling.empirical import Empirical
 from latentopt.latents.sampling.plain import Plain
 from latentopt.latents.sampling.posterior import Normals
 from latentopt.latents.sampling.races import Arrivals
+from latentopt.latents.sampling.sampler import Sampler
 from latentopt.latents.sampling.staircase import Levels
 from latentopt.pmf import Counts
 
@@ -73,14 +74,14 @@ class Grouped:
 _INDICES = Counts.from_probabilities(np.ones(CANDIDATES))
 
 
-class GroupCoder:
+class GroupCoder(Sampler):
     """Samples by the candidates of groups that the encoder makes."""
 
     def __init__(self, belief: Belief):
         self._belief = belief
 
     def send(self, levels: Levels, places: Ints64, target: Normals, drawn: Drawn) -> Grouped:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
+        """See :class:`Sampler`."""
         posterior = self._belief.posterior(levels, target)
         bits = np.maximum(posterior.divergence(), 0.0)
         outliers = bits > BITS
@@ -102,7 +103,7 @@ class GroupCoder:
     def receive(
         self, levels: Levels, places: Ints64, decoder: SymbolDecoder, drawn: Drawn
     ) -> Grouped:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
+        """See :class:`Sampler`."""
         outliers = _places(decoder, len(levels))
         plain = Plain.decode(self._belief, levels[outliers], decoder)
         [count] = decoder.integers(1)
@@ -116,7 +117,7 @@ class GroupCoder:
         return self._grouped(outliers, plain, law, size, index, levels, places, drawn)
 
     def least_bits(self, levels: int) -> float:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
+        """See :class:`Sampler`."""
         return float(levels * np.log2(CANDIDATES) / SIZES[-1] / 2)
 
     def _grouped(

@@ -28,6 +28,7 @@ from latentopt.latents.sampling.belief import Belief
 from latentopt.latents.sampling.cut import Ints64
 from latentopt.latents.sampling.drawn import Drawn
 from latentopt.latents.sampling.posterior import Normals
+from latentopt.latents.sampling.sampler import Sampler
 from latentopt.latents.sampling.staircase import Levels, Steps
 from latentopt.pmf import PRECISION, Counts
 
@@ -164,7 +165,7 @@ class Layered:
         return Layered(cells, k)
 
 
-class LayerCoder:
+class LayerCoder(Sampler):
     """Samples by layers of these widths (256,), in spreads.
 
     Layers are as wide as both sides believe posteriors to be, whatever these are.

@@ -23,6 +23,7 @@ from latentopt.latents.sampling.drawn import Drawn
 from latentopt.latents.sampling.layers import LayerCoder, Layered, gaussian_widths
 from latentopt.latents.sampling.posterior import Normals, Posterior
 from latentopt.latents.sampling.races import Least
+from latentopt.latents.sampling.sampler import Sampler
 from latentopt.latents.sampling.staircase import Levels, Steps
 from latentopt.pmf import Counts
 
@@ -65,7 +66,7 @@ class Sharded:
         self.rest.encode(encoder)
 
 
-class ShardCoder:
+class ShardCoder(Sampler):
     """Samples by sums, of which each part is one of a few candidates."""
 
     def __init__(self, belief: Belief):
@@ -75,7 +76,7 @@ class ShardCoder:
         self._steps = Steps(_STANDARD, noise=0.0)
 
     def send(self, levels: Levels, places: Ints64, target: Normals, drawn: Drawn) -> Sharded:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
+        """See :class:`Sampler`."""
         cut, posterior = self._cut(levels), self._belief.posterior(levels, target)
         is_far = cut.sums(posterior.divergence()) > _MOST * BLOCK
         own, within = cut.only(~is_far)
@@ -91,7 +92,7 @@ class ShardCoder:
     def receive(
         self, levels: Levels, places: Ints64, decoder: SymbolDecoder, drawn: Drawn
     ) -> Sharded:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
+        """See :class:`Sampler`."""
         cut = self._cut(levels)
         is_far = decoder.run(_ESCAPES, len(cut.starts)).astype(np.bool_)
         own, within = cut.only(~is_far)
@@ -103,10 +104,6 @@ class ShardCoder:
         for shard in range(SHARDS):  # in the encoder's order: sums are equal to the last bit
             total += self._shard(shard, index[shard][within.block], levels[own], places[own], drawn)
         return _sharded(cut, is_far, index, total, rest)
-
-    def least_bits(self, levels: int) -> float:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
-        return 0.0
 
     def _cut(self, levels: Levels) -> Cut:
         return Cut.of(self._belief.information[levels], BLOCK)
