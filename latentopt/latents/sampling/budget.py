@@ -5,6 +5,7 @@ of is drawn from what is left over of its posterior, max(0, q - L p) (:mod:`.rac
 a number. Indices are coded with their own frequencies, those of each rank of expected information.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,15 +35,13 @@ class Budgeted:
 
     cut: Cut
     index: Ints64  # (n,) of the candidate that was accepted; BUDGET where none was
-    laws: tuple[Empirical, ...]
-    """Of each rank."""
     rest: Plain
     values: Floats  # (n,)
 
     def bits(self) -> Floats:
         """(n,) cost of each element."""
         cost = np.empty(len(self.index))
-        for (_, own), law in zip(self.cut.by_rank(), self.laws):
+        for own, law in self._laws():
             cost[own] = law.bits(self.index[own])
         cost[self.index == BUDGET] += self.rest.bits()
         return cost
@@ -53,9 +52,14 @@ class Budgeted:
 
     def encode(self, encoder: SymbolEncoder) -> None:
         """Indices by rank, then the rest."""
-        for (_, own), law in zip(self.cut.by_rank(), self.laws):
+        for own, law in self._laws():
             law.encode(encoder, self.index[own])
         self.rest.encode(encoder)
+
+    def _laws(self) -> Iterator[tuple[Ints64, Empirical]]:
+        """The elements of each rank, and how often they have which index."""
+        for _, own in self.cut.by_rank():
+            yield own, Empirical.of(self.index[own], BUDGET + 1)
 
 
 class BudgetCoder(Sampler):
@@ -77,20 +81,18 @@ class BudgetCoder(Sampler):
             index[slab], left[slab] = race.index, race.reached
         own = np.flatnonzero(index == BUDGET)
         rest = _left_over(posterior.at(own), left[own], drawn.seed)
-        laws = tuple(Empirical.of(index[o], BUDGET + 1) for _, o in cut.by_rank())
         plain = Plain.nearest(self._belief, levels[own], rest)
-        return self._budgeted(cut, index, laws, plain, levels, places, drawn)
+        return self._budgeted(cut, index, plain, levels, places, drawn)
 
     def receive(
         self, levels: Levels, places: Ints64, decoder: SymbolDecoder, drawn: Drawn
     ) -> Budgeted:
         """See :class:`Sampler`."""
-        cut, index, laws = self._cut(levels), np.empty(len(levels), np.int64), list[Empirical]()
+        cut, index = self._cut(levels), np.empty(len(levels), np.int64)
         for _, own in cut.by_rank():
-            law, index[own] = Empirical.decode(decoder, len(own), BUDGET + 1)
-            laws.append(law)
+            index[own] = Empirical.decode(decoder, len(own), BUDGET + 1)
         plain = Plain.decode(self._belief, levels[index == BUDGET], decoder)
-        return self._budgeted(cut, index, tuple(laws), plain, levels, places, drawn)
+        return self._budgeted(cut, index, plain, levels, places, drawn)
 
     def _cut(self, levels: Levels) -> Cut:
         return Cut.of(self._belief.information[levels], 0.0)
@@ -99,7 +101,6 @@ class BudgetCoder(Sampler):
         self,
         cut: Cut,
         index: Ints64,
-        laws: tuple[Empirical, ...],
         rest: Plain,
         levels: Levels,
         places: Ints64,
@@ -108,7 +109,7 @@ class BudgetCoder(Sampler):
         """With the samples of these indices."""
         values = self._belief.steps.samples(levels, drawn.words(places, index))
         values[index == BUDGET] = rest.values
-        return Budgeted(cut, index, laws, rest, values)
+        return Budgeted(cut, index, rest, values)
 
 
 def _left_over(posterior: Posterior, reached: Floats, seed: int) -> Floats:

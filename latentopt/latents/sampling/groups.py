@@ -39,21 +39,24 @@ class Grouped:
     outliers: NDArray[np.bool_]  # (n,)
     plain: Plain
     """The outliers."""
-    law: Empirical
-    """Of the groups' sizes."""
     size: Ints64  # (b,) of each group, as a place in SIZES
     index: Ints64  # (b,)
     values: Floats  # (n,)
+
+    @property
+    def _law(self) -> Empirical:
+        """Of the groups' sizes."""
+        return Empirical.of(self.size, len(SIZES))
 
     def bits(self) -> Floats:
         """(n,) cost of each element: each group's shared equally, and places by all."""
         cost = np.full(len(self.values), _integer_bits(_gaps(self.outliers)) / len(self.values))
         cost[self.outliers] += self.plain.bits()
-        each = self.law.bits(self.size) + np.log2(CANDIDATES)
+        each = self._law.bits(self.size) + np.log2(CANDIDATES)
         sizes = SIZES[self.size]
         cost[~self.outliers] += np.repeat(each / sizes, sizes)
         if not len(self.size):
-            cost += self.law.bits_ahead() / len(cost)
+            cost += self._law.bits_ahead() / len(cost)
         cost += _integer_bits(np.array([len(self.size)])) / len(cost)
         return cost
 
@@ -63,11 +66,12 @@ class Grouped:
 
     def encode(self, encoder: SymbolEncoder) -> None:
         """Outliers: where, and what; then the groups' number, sizes and indices."""
-        encoder.integers(_gaps(self.outliers)[:1])
-        encoder.integers(_gaps(self.outliers)[1:])
+        gaps = _gaps(self.outliers)
+        encoder.integers(gaps[:1])
+        encoder.integers(gaps[1:])
         self.plain.encode(encoder)
         encoder.integers(np.array([len(self.size)]))
-        self.law.encode(encoder, self.size)
+        self._law.encode(encoder, self.size)
         encoder.run(_INDICES, self.index.astype(np.int32))
 
 
@@ -97,8 +101,7 @@ class GroupCoder(Sampler):
             place = own[elements]
             run(race, posterior.at(place), within, places[place], drawn)
             index[slab] = race.index
-        law = Empirical.of(size, len(SIZES))
-        return self._grouped(outliers, plain, law, size, index, levels, places, drawn)
+        return self._grouped(outliers, plain, size, index, levels, places, drawn)
 
     def receive(
         self, levels: Levels, places: Ints64, decoder: SymbolDecoder, drawn: Drawn
@@ -109,12 +112,11 @@ class GroupCoder(Sampler):
         [count] = decoder.integers(1)
         if not 0 <= count <= len(levels):
             raise BitstreamError(f"corrupt: {count} groups of {len(levels)} elements")
-        law, symbols = Empirical.decode(decoder, int(count), len(SIZES))
-        size = symbols.astype(np.int64)
+        size = Empirical.decode(decoder, int(count), len(SIZES)).astype(np.int64)
         if SIZES[size].sum() != (~outliers).sum():
             raise BitstreamError("corrupt: the groups are not those of the latent's elements")
         index = decoder.run(_INDICES, int(count)).astype(np.int64)
-        return self._grouped(outliers, plain, law, size, index, levels, places, drawn)
+        return self._grouped(outliers, plain, size, index, levels, places, drawn)
 
     def least_bits(self, levels: int) -> float:
         """See :class:`Sampler`."""
@@ -124,7 +126,6 @@ class GroupCoder(Sampler):
         self,
         outliers: NDArray[np.bool_],
         plain: Plain,
-        law: Empirical,
         size: Ints64,
         index: Ints64,
         levels: Levels,
@@ -136,7 +137,7 @@ class GroupCoder(Sampler):
         number = np.repeat(index, SIZES[size])
         values[own] = self._belief.steps.samples(levels[own], drawn.words(places[own], number))
         values[outliers] = plain.values
-        return Grouped(outliers, plain, law, size, index, values)
+        return Grouped(outliers, plain, size, index, values)
 
 
 def _packed(bits: Floats) -> Ints64:
