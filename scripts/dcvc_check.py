@@ -236,18 +236,26 @@ def predicted_rows(
     for frame in frames[1:]:
         coded, made = loop.encode_frame(frame, reference)
         own = theirs(reference.image.float().clamp(0, 1), frame)  # its context is rounded otherwise
-        known: dict[str, Tensor] = {}
-        for name, latents in coded.items():
-            part = cast(Codec, codec.parts[name])
-            adapter = part.assembly.adapter.knowing(reference, known)
-            assert isinstance(adapter, SideAdapter)
+        for name, adapter, latents in parts_of(codec, reference, coded):
             rows += [Row(family, *row, exact) for row in part_rows(name, theirs, adapter, latents)]
-            known[name] = part.moved(latents[:1])
         written = sum(len(c.string) for latents in coded.values() for c in latents)
         total = float(own["bpp"]) * frame.shape[-2] * frame.shape[-1] / 8
         rows.append(Row(family, "frame, forward()", written, total, exact))
         reference = made
     return rows
+
+
+def parts_of(
+    codec: VideoCodec, before: Reference, coded: Frame
+) -> Iterator[tuple[str, SideAdapter, Sequence[Coded]]]:
+    """Of each part of a predicted frame: an adapter that knows what came before, its latents."""
+    known: dict[str, Tensor] = {}
+    for name, latents in coded.items():
+        part = cast(Codec, codec.parts[name])
+        adapter = part.assembly.adapter.knowing(before, known)
+        assert isinstance(adapter, SideAdapter)
+        yield name, adapter, latents
+        known[name] = part.moved(latents[:1])
 
 
 def part_rows(
@@ -308,15 +316,10 @@ def _drawn_rows(
     family: str, codec: VideoCodec, theirs: Any, before: Reference, coded: Frame
 ) -> Iterator[Row]:
     """Of both latents of a frame, given what was decoded of it."""
-    known: dict[str, Tensor] = {}
-    for name, (main, side) in coded.items():
-        part = cast(Codec, codec.parts[name])
-        adapter = part.assembly.adapter.knowing(before, known)
-        assert isinstance(adapter, SideAdapter)
+    for name, adapter, (_, side) in parts_of(codec, before, coded):
         features = adapter.features(side.latent.hat, side.latent.prior.shape)
         ours, bits = drawn(adapter, features, lambda p, s: theirs.get_y_laplace_bits(p, s).sum())
         yield Row(family, f"{name}, drawn", ours / 8, bits / 8)
-        known[name] = part.moved([main])
 
 
 def check(repo: str, checkpoints: dict[str, str], size: int) -> list[Row]:

@@ -33,7 +33,6 @@ from latentopt.adapters.spatial_prior import InPasses, InTwoPasses
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 from latentopt.errors import InputError
 
-_STRIDE = 64  # pixels per element of the side latent
 _CODING = ("hyper_dec", "y_prior_fusion", "y_spatial_prior")
 _ALL = ("enc", "dec", "refine", "hyper_enc", "bit_estimator_z", *_CODING)
 _ADAPTORS = tuple(f"y_spatial_prior_adaptor_{k}" for k in (1, 2, 3))
@@ -67,14 +66,6 @@ class IntraAdapter(InPasses):
             raise InputError("give q_scale or q_index, not both")
         self._q_scale, self._q_index = q_scale, q_index or 0
         super().__init__(model, portable)
-
-    @property
-    def stride(self) -> int:
-        return _STRIDE
-
-    @property
-    def places(self) -> None:
-        """Its own coder is another than CompressAI's."""
 
     @property
     @abstractmethod
@@ -118,7 +109,7 @@ class DualPriorAdapter(InTwoPasses, IntraAdapter):
         scale = self._q_scale
         if scale is None:
             scale = chosen_scale(self.model.q_scale, self._q_index)
-        return self.model.q_basic.detach().clamp(min=0.5) * positive_scale(scale)
+        return least_gain(self.model.q_basic.detach(), scale)
 
     def analysis(self, x: Tensor) -> Tensor:
         return self.model.enc(x) / self.gain.to(x)
@@ -237,6 +228,11 @@ def chosen_scale(scales: Tensor, index: int) -> float:
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(scales):
         raise InputError(f"q_index {index!r}: the model has {len(scales)} scales")
     return float(scales.detach().flatten()[index])
+
+
+def least_gain(basic: Tensor, scale: Scales) -> Tensor:
+    """DCVC-HEM's: what latents are divided by in the encoder, per channel as ``basic``."""
+    return basic.clamp(min=0.5) * positive_scale(scale)
 
 
 def positive_scale(scale: Scales) -> float:

@@ -26,20 +26,19 @@ import torch
 from torch import Tensor, nn
 
 from latentopt.adapters.base import Adapter, Networks, Scale
-from latentopt.adapters.dcvc import bit_estimator_density, chosen_scale, positive_scale
+from latentopt.adapters.dcvc import bit_estimator_density, chosen_scale, least_gain
 from latentopt.adapters.dcvc_net import MakeAdapter, warp
-from latentopt.adapters.predicted import Knowing, VideoAdapter, texture
+from latentopt.adapters.predicted import KeyedAdapter, Knowing, texture
 from latentopt.adapters.reference import Reference
 from latentopt.adapters.spatial_prior import InTwoPasses
 from latentopt.adapters.still import still_copy
 from latentopt.densities import FactorizedDensity, LaplaceDensity, ScaleDensity
-from latentopt.errors import InputError, UnsupportedModelError
+from latentopt.errors import InputError
 
 SCALES = np.geomspace(0.01, 64, 64)
 """From DCVC's smallest to its largest, in a quarter of its steps."""
 
-_STRIDE = 64  # pixels per element of a side latent
-_MAIN_STRIDE = 16
+_MAIN_STRIDE = 16  # pixels per element
 
 ENCODERS = (
     *("optic_flow", "mv_encoder", "mv_hyper_prior_encoder"),
@@ -58,6 +57,7 @@ _RESIDUAL = (
     *("contextual_decoder", "recon_generation_net", "mv_decoder"),
 )
 _SCALES_OF = {"motion": "mv_y_q", "residual": "y_q"}
+_KINDS = ("basic", "scale")
 
 
 class PartAdapter(InTwoPasses):
@@ -74,14 +74,6 @@ class PartAdapter(InTwoPasses):
     def __init__(self, model: nn.Module, portable: bool, gain: Tensor):
         self._gain = gain
         super().__init__(model, portable)
-
-    @property
-    def stride(self) -> int:
-        return _STRIDE
-
-    @property
-    def places(self) -> None:
-        """Its own coder is another than CompressAI's."""
 
     @property
     def _shared(self) -> Any:
@@ -215,7 +207,7 @@ class ResidualAdapter(Knowing[_Seen], PartAdapter):
 
     def _given(self, networks: Any, z_hat: Tensor) -> Tensor:
         decoded = networks.contextual_hyper_prior_decoder(z_hat)
-        seen = self._seen(z_hat, _STRIDE)
+        seen = self._seen(z_hat, self.stride)
         temporal = networks.temporal_prior_encoder(seen.contexts[-1].to(z_hat))
         before = self._before(seen.latent, decoded)
         fused: Tensor = networks.y_prior_fusion(torch.cat([temporal, decoded, before], dim=1))
@@ -228,10 +220,7 @@ def is_dmc(model: nn.Module) -> bool:
     return all(hasattr(model, name) for name in names)
 
 
-_KINDS = ("basic", "scale")
-
-
-class DMCAdapter(VideoAdapter):
+class DMCAdapter(KeyedAdapter):
     """``DMC``, with an image codec for key frames.
 
     Args:
@@ -252,22 +241,17 @@ class DMCAdapter(VideoAdapter):
         q_index: int = 0,
         q_scale: tuple[float, float] | None = None,
     ):
-        if key.stride != _STRIDE:
-            raise UnsupportedModelError(
-                f"key frames need a codec whose images are padded to {_STRIDE}, not {key.stride}"
-            )
         if q_scale is not None and (not isinstance(q_scale, tuple) or len(q_scale) != 2):
             raise InputError(f"q_scale {q_scale!r}: expected two numbers, of motion and residual")
         own = [_parameter(model, name, "scale") for name in _SCALES_OF]
         given = q_scale or [chosen_scale(scales, q_index) for scales in own]
-        gains = [_gain(model, name, scale) for name, scale in zip(_SCALES_OF, given)]
-        motion = MotionAdapter(Networks(model, _MOTION), portable, gains[0])
-        residual = ResidualAdapter(Networks(model, _RESIDUAL), portable, gains[1], gains[0])
-        self.key = key.exactly() if portable else key
-        self.predicted = {
-            "motion": motion.exactly() if portable else motion,
-            "residual": residual.exactly() if portable else residual,
+        basics = [_parameter(model, name, "basic") for name in _SCALES_OF]
+        gains = [least_gain(basic, scale) for basic, scale in zip(basics, given)]
+        predicted = {
+            "motion": MotionAdapter(Networks(model, _MOTION), portable, gains[0]),
+            "residual": ResidualAdapter(Networks(model, _RESIDUAL), portable, gains[1], gains[0]),
         }
+        super().__init__(key, predicted, portable)
 
 
 def video(
@@ -304,7 +288,3 @@ def _contexts(networks: Any, features: Tensor, flow: Tensor) -> Sequence[Tensor]
 def _parameter(model: nn.Module, part: str, kind: str) -> Tensor:
     found: Tensor = getattr(model, f"{_SCALES_OF[part]}_{kind}")
     return found.detach()
-
-
-def _gain(model: nn.Module, part: str, scale: float) -> Tensor:
-    return _parameter(model, part, "basic").clamp(min=0.5) * positive_scale(scale)

@@ -28,12 +28,11 @@ from torch import Tensor, nn
 from latentopt.adapters.base import Adapter, Networks, as_numpy
 from latentopt.adapters.context import WalkedAdapter, Wavefront, swapped
 from latentopt.adapters.dcvc import bit_estimator_density
-from latentopt.adapters.predicted import Knowing, VideoAdapter, texture
+from latentopt.adapters.predicted import KeyedAdapter, Knowing, texture
 from latentopt.adapters.reference import Reference
 from latentopt.adapters.side import Parameters
 from latentopt.adapters.still import still_copy
 from latentopt.densities import FactorizedDensity, LaplaceDensity, ScaleDensity
-from latentopt.errors import UnsupportedModelError
 
 SCALES = np.geomspace(0.01, 16, 64)
 """DCVC's table; a scale gets the first entry that is not below it, there and here."""
@@ -201,7 +200,7 @@ def is_dcvc_net(model: nn.Module) -> bool:
     return all(hasattr(model, name) for names in _NAMES.values() for name in names)
 
 
-class DCVCAdapter(VideoAdapter):
+class DCVCAdapter(KeyedAdapter):
     """``DCVC_net``, with an image codec for key frames.
 
     Args:
@@ -212,17 +211,11 @@ class DCVCAdapter(VideoAdapter):
     """
 
     def __init__(self, model: nn.Module, portable: bool, key: Adapter):
-        if key.stride != _STRIDE:
-            raise UnsupportedModelError(
-                f"key frames need a codec whose images are padded to {_STRIDE}, not {key.stride}"
-            )
-        motion = MotionAdapter(Networks(model, _NAMES["motion"]), portable)
-        residual = ResidualAdapter(Networks(model, _NAMES["residual"]), portable)
-        self.key = key.exactly() if portable else key
-        self.predicted = {
-            "motion": motion.exactly() if portable else motion,
-            "residual": residual.exactly() if portable else residual,
+        predicted = {
+            "motion": MotionAdapter(Networks(model, _NAMES["motion"]), portable),
+            "residual": ResidualAdapter(Networks(model, _NAMES["residual"]), portable),
         }
+        super().__init__(key, predicted, portable)
 
 
 MakeAdapter = Callable[[nn.Module, bool], Adapter]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from latentopt.adapters.base import Adapter, Places
 from latentopt.adapters.reference import Reference
+from latentopt.errors import UnsupportedModelError
 
 Known = TypeVar("Known")
 
@@ -74,6 +75,28 @@ class VideoAdapter(ABC):
     def parts(self) -> dict[str, Adapter]:
         """All latents by name, the key frame's first."""
         return {"image": self.key, **self.predicted}
+
+
+class KeyedAdapter(VideoAdapter):
+    """Of a model that codes predicted frames only, whose key frames an image codec codes.
+
+    What tables of a frame are chosen by is decoded from the frame before, which so has to be the
+    same on all machines where that is asked for.
+
+    Raises:
+        UnsupportedModelError: the key frames' codec has another stride.
+    """
+
+    def __init__(self, key: Adapter, predicted: Mapping[str, Adapter], portable: bool):
+        [stride] = {adapter.stride for adapter in predicted.values()}
+        if key.stride != stride:
+            raise UnsupportedModelError(
+                f"key frames need a codec whose images are padded to {stride}, not {key.stride}"
+            )
+        self.key = key.exactly() if portable else key
+        self.predicted = {
+            name: adapter.exactly() if portable else adapter for name, adapter in predicted.items()
+        }
 
 
 def texture(size: Sequence[int], like: Tensor) -> Tensor:

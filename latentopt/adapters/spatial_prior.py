@@ -25,6 +25,8 @@ from torch import Tensor
 from latentopt.adapters.base import as_numpy
 from latentopt.adapters.side import Leaf, Parameters, Recorder, SideAdapter
 
+_STRIDE = 64  # pixels per element of the side latent
+
 LEAST_STEP = 0.5
 """DCVC's bound on the steps of quantization."""
 
@@ -35,6 +37,14 @@ class InPasses(SideAdapter):
     contextual = True
     passes: int
     """Of coding, parts of the channels, and phases of the positions."""
+
+    @property
+    def stride(self) -> int:
+        return _STRIDE
+
+    @property
+    def places(self) -> None:
+        """Its own coder is another than CompressAI's."""
 
     @property
     @abstractmethod

@@ -31,9 +31,8 @@ class Written:
 
     def said(self, clip: Clip) -> str:
         """In words; the rate also as players and networks count it."""
-        bits = 8 * self.bytes
-        bpp = bits / (clip.format.width * clip.format.height * self.frames)
-        kbps = float(bits * clip.format.rate / self.frames / 1000)
+        bpp = clip.format.bits_per_pixel(self.bytes, self.frames)
+        kbps = clip.format.kilobits_per_second(self.bytes, self.frames)
         rates = f"{self.bytes} bytes, {bpp:.4f} bpp, {kbps:.1f} kbit/s, {self.psnr_db:.2f} dB"
         return f"{self.frames} frames, {rates}, {self.seconds:.1f} s, {in_words(self.codec)}"
 

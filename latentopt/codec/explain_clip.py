@@ -3,16 +3,16 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import repeat
 
 from torch import Tensor
 
 from latentopt.bitstream import read_header
 from latentopt.codec.explain import table
-from latentopt.codec.frames import KEY_PART
+from latentopt.codec.frames import KEY_PART, check_frame
 from latentopt.codec.video import VideoCodec
-from latentopt.errors import InputError
+from latentopt.errors import BitstreamError, InputError
+from latentopt.media.clips import Format
 from latentopt.media.images import to_uint8
 from latentopt.media.quality import psnr_db
 
@@ -41,10 +41,7 @@ class FrameExplanation:
 class ClipExplanation:
     """A clip's file. ``str`` makes it a text."""
 
-    width: int
-    height: int
-    rate: Fraction
-    """Frames per second."""
+    format: Format
     file_bytes: int
     frames: tuple[FrameExplanation, ...]
 
@@ -58,11 +55,10 @@ class ClipExplanation:
         return sum(sum(frame.parts.get(name, ())) for frame in self.frames)
 
     def __str__(self) -> str:
-        count = len(self.frames)
-        bits = 8 * self.file_bytes
-        bpp = bits / (self.width * self.height * max(count, 1))
-        kbps = float(bits * self.rate / max(count, 1) / 1000)
-        head = f"{self.width}x{self.height}, {count} frames, {self.file_bytes} bytes, {bpp:.4f} bpp"
+        count, size = len(self.frames), f"{self.format.width}x{self.format.height}"
+        bpp = self.format.bits_per_pixel(self.file_bytes, count)
+        kbps = self.format.kilobits_per_second(self.file_bytes, count)
+        head = f"{size}, {count} frames, {self.file_bytes} bytes, {bpp:.4f} bpp"
         sizes = {name: self.part_bytes(name) for name in self.names}
         sizes["header and checksums"] = self.file_bytes - sum(sizes.values())
         parts = [
@@ -99,17 +95,21 @@ def explain_clip(
 
     Raises:
         TruncatedError: the file ends early.
-        BitstreamError: it is corrupt, or of another codec.
-        InputError: the original is of another size or length, or a file cannot be read.
+        BitstreamError: it is corrupt, empty, or of another codec.
+        InputError: the original is no clip, of another size or length, or a file cannot be read.
     """
+    if not isinstance(original, Iterable | None):
+        raise InputError(f"original: expected frames (1, 3, H, W), not {type(original).__name__}")
     header = read_header(path)
     quality = repeat(None) if original is None else _quality(codec, path, original)
     frames = tuple(
         FrameExplanation({name: tuple(map(len, part)) for name, part in strings.items()}, psnr)
         for strings, psnr in zip(codec.strings(path), quality)
     )
+    if not frames:
+        raise BitstreamError("there is no frame in it")
     size = os.stat(path).st_size
-    return ClipExplanation(header.width, header.height, header.rate, size, frames)
+    return ClipExplanation(Format(header.width, header.height, header.rate), size, frames)
 
 
 def _quality(
@@ -119,13 +119,15 @@ def _quality(
 
 
 def _compared(decoded: Iterable[Tensor], original: Iterator[Tensor]) -> Iterator[float]:
-    for number, x_hat in enumerate(decoded):
+    number = 0
+    for number, x_hat in enumerate(decoded, 1):
         x = next(original, None)
         if x is None:
-            raise InputError(f"the original has {number} frames only, and the file more")
+            raise InputError(f"the original has {number - 1} frames only, and the file more")
+        check_frame(x, None)
         if x.shape != x_hat.shape:
             sizes = f"{x.shape[-1]}x{x.shape[-2]}, the file's {x_hat.shape[-1]}x{x_hat.shape[-2]}"
             raise InputError(f"the original's frames are {sizes}")
         yield psnr_db(to_uint8(x), to_uint8(x_hat.cpu()))
     if next(original, None) is not None:
-        raise InputError(f"the original has more frames than the file's {number + 1}")
+        raise InputError(f"the original has more frames than the file's {number}")

@@ -159,8 +159,9 @@ def test_the_examples_of_the_documentation(
 ) -> None:
     text = Path("docs/guide/dcvc.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
-    checkpoint = load_dcvc(repo, "DCVC-HEM").state_dict()
-    torch.save({"state_dict": checkpoint}, tmp_path / "cvpr2022_image_psnr.pth.tar")
+    for family, kind in (("DCVC-HEM", "image"), ("DCVC-HEM-P", "video")):
+        checkpoint = load_dcvc(repo, family).state_dict()
+        torch.save({"state_dict": checkpoint}, tmp_path / f"cvpr2022_{kind}_psnr.pth.tar")
     monkeypatch.chdir(tmp_path)
     space: dict[str, Any] = {"repo": os.path.abspath(repo), "x": X, "frames": [X, X.roll(1, -1)]}
     for block in blocks:

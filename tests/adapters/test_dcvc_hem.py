@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.dcvc_models import DualPrior, WithMemory, lively
-from support.fresh import elsewhere
+from support.dcvc_models import DualPrior, WithMemory, lively, spoil_float32
+from support.fresh import assert_decodes_elsewhere
 from support.models import photo
 from torch import Tensor, nn
 
@@ -148,13 +148,7 @@ def test_a_decoder_whose_float32_is_wrong_decodes_the_same() -> None:
     strings, shapes = codec.compress(FRAMES)
     expected = codec.decompress(strings, shapes)
 
-    def spoil(module: nn.Module, _: Any, output: Tensor) -> Tensor:
-        return output * 1.001 if output.dtype == torch.float32 else output
-
-    for part in other.parts.values():
-        for module in part.model.modules():
-            if isinstance(module, nn.Conv2d):
-                module.register_forward_hook(spoil)
+    spoil_float32(other)
     for image, right in zip(other.decompress(strings, shapes), expected):
         torch.testing.assert_close(image, right, atol=1e-7, rtol=0)
 
@@ -165,12 +159,7 @@ def decode(folder: Path) -> None:
 
 
 def test_files_decode_in_a_fresh_process(tmp_path: Path) -> None:
-    codec = wrapped("e8")
-    codec.save(tmp_path / "x.lo", FRAMES)
-    expected = list(codec.load(tmp_path / "x.lo"))
-    elsewhere(decode, tmp_path)
-    for image, right in zip(torch.load(tmp_path / "x.pt", weights_only=True), expected):
-        torch.testing.assert_close(image, right, atol=1e-7, rtol=0)
+    assert_decodes_elsewhere(decode, wrapped("e8"), FRAMES, tmp_path)
 
 
 def test_other_rates_are_other_weights(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from support.fresh import elsewhere
 from support.models import moving, photo, tiny, tiny_flow
 
 from latentopt import wrap
+from latentopt.bitstream import end_record, read_header
 from latentopt.cli.main import main
 from latentopt.media.clips import Format, open_clip, write_clip
 from latentopt.media.images import to_uint8, write_png
@@ -115,6 +116,14 @@ def test_explain(
     said = capsys.readouterr().out
     assert re.search(rf"header and checksums +{own} ", said)
     assert re.search(rf"1 +predicted +{explained[1]['bytes']} ", said)
+
+
+def test_a_file_without_frames_explains_nothing(
+    coded: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    coded.write_bytes(read_header(coded).to_bytes() + end_record(0))
+    assert run("explain", coded, *CODEC, weights) == 2
+    assert "there is no frame in it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("count, words", [(2, "has 2 frames only"), (4, "has more frames than")])

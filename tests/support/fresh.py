@@ -1,9 +1,15 @@
 """Processes that know of latentopt, and of nothing that a test did before."""
 
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+
+from latentopt import VideoCodec
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,3 +32,15 @@ def _server() -> multiprocessing.context.BaseContext:
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["latentopt.codec.wrap", "compressai.models", "compressai.zoo"])
     return server
+
+
+def assert_decodes_elsewhere(
+    decode: Callable[[Path], None], codec: VideoCodec, frames: Sequence[Tensor], folder: Path
+) -> None:
+    """A clip's file means the same in a fresh process, where ``decode`` makes x.pt of x.lo."""
+    codec.save(folder / "x.lo", frames)
+    expected = list(codec.load(folder / "x.lo"))
+    elsewhere(decode, folder)
+    found = torch.load(folder / "x.pt", weights_only=True)
+    for image, right in zip(found, expected, strict=True):
+        torch.testing.assert_close(image, right, atol=1e-7, rtol=0)

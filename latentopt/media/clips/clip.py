@@ -43,6 +43,18 @@ class Format:
                 f"a rate go up to {LARGEST}; round it"
             )
 
+    def bits_per_pixel(self, size: int, frames: int) -> float:
+        """Of so many frames in so many bytes."""
+        return 8 * size / (self.width * self.height * frames)
+
+    def kilobits_per_second(self, size: int, frames: int) -> float:
+        """The same as players and networks count it.
+
+        >>> Format(352, 288, Fraction(25)).kilobits_per_second(10_000, frames=50)
+        40.0
+        """
+        return float(8 * size * self.rate / frames / 1000)
+
 
 class Source(Protocol):
     """Where a clip's frames come from."""
