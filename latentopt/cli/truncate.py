@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # NumPy is spared those who only mistyped an option
     from latentopt.bitstream import Container
 
 EPILOG = """examples:
-  latentopt encode photo.png --progressive --preset default
+  latentopt encode photo.png --progressive
   latentopt truncate photo.lo -o small.lo --bytes 8000
   latentopt truncate photo.lo -o smaller.lo --maps 12
 

@@ -332,10 +332,13 @@ def get_preset(name: str, format: str = OWN) -> Recipe:
 def preset_for(words: Words) -> str:
     """The preset that words are said on top of where none is named.
 
-    >>> preset_for({}), preset_for({"quant": "hex", "shift": None})
+    That a file may be cut says nothing of how its points are chosen.
+
+    >>> preset_for({"progressive": True}), preset_for({"quant": "hex", "shift": None})
     ('default', 'plain')
     """
-    return "default" if all(value is None for value in words.values()) else "plain"
+    chosen = [value for word, value in words.items() if word != "progressive"]
+    return "default" if all(value is None for value in chosen) else "plain"
 
 
 def _search(shift: Shift) -> StepSearch | None:

@@ -77,6 +77,13 @@ def test_as_many_maps_as_fit(coded: Path, tmp_path: Path, capsys: Printed) -> No
     assert capsys.readouterr().out.endswith(f"maps: {tmp_path / 'b.lo'} (replaced)\n")
 
 
+def test_the_preset_stays_the_default(image: Path) -> None:
+    assert run("encode", image, "--progressive") == 0
+    unnamed = image.with_suffix(".lo").read_bytes()
+    assert run("encode", image, "--progressive", "--preset", "default") == 0
+    assert image.with_suffix(".lo").read_bytes() == unnamed
+
+
 def test_what_cannot_be_cut(coded: Path, image: Path, tmp_path: Path, refused: Refused) -> None:
     assert run("encode", image, "-o", tmp_path / "plain.lo", "--preset", "plain") == 0
     refused.capsys.readouterr()
