@@ -168,6 +168,11 @@ class BlockCoder(Sampler):
         rest = self._layers.receive(levels[own], places[own], decoder, drawn)
         return self._blocked(cut, index, rest, levels, places, drawn)
 
+    def least_bits(self, levels: Levels) -> float:
+        """Of each block the likeliest index."""
+        ranks = self._cut(levels).by_rank()
+        return float(sum(len(own) * alphabet(self.kind, rank).bits.min() for rank, own in ranks))
+
     def _cut(self, levels: Levels) -> Cut:
         return Cut.of(self._belief.information[levels], self.kind.block, self.kind.most)
 

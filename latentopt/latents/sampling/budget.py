@@ -94,6 +94,10 @@ class BudgetCoder(Sampler):
         plain = Plain.decode(self._belief, levels[index == BUDGET], decoder)
         return self._budgeted(cut, index, plain, levels, places, drawn)
 
+    def least_bits(self, levels: Levels) -> float:
+        """Nothing: were all indices one and the same, their frequencies would say so."""
+        return 0.0
+
     def _cut(self, levels: Levels) -> Cut:
         return Cut.of(self._belief.information[levels], 0.0)
 

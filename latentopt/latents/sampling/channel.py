@@ -58,7 +58,8 @@ for ever, and where that is a likely one it would end as if all were well: this 
 
 _LARGEST = 2.0**22  # of a residual: the narrowest layers, of 1/256, count it in 30 bits
 
-_MANY = 1 << 14  # elements of a level, of which the mean is as good as known
+_MANY = 1 << 14  # elements, of which the mean is as good as known
+_SOME = 1 << 10  # of a channel, by which to judge all of it before memory is taken for them
 
 Cross = Callable[[Levels, Ints64, Prior], Sampled]
 """One side: a group's samples, given its levels, its places and its prior."""
@@ -162,9 +163,12 @@ class SampleChannel:
         """
         decoder, drawn = SymbolDecoder(string), Drawn(self.sampling.seed, walk.shape)
         if isinstance(walk, OfChannels) and walk.plane >= _MANY:
-            decoder.check(walk.plane * self._sampler.least_bits(walk.shape[0]))
+            some = np.arange(walk.shape[0]).repeat(_SOME)
+            decoder.check(walk.plane / _SOME / 2 * self._sampler.least_bits(some))
 
         def read(levels: Levels, index: Ints64, prior: Prior) -> Sampled:
+            if len(levels) >= _MANY:
+                decoder.expect(self._sampler.least_bits(levels))
             return self._sampler.receive(levels, index, decoder, drawn)
 
         latent = self._cross(walk, read)

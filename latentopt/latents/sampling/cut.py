@@ -65,5 +65,5 @@ class Cut:
 
     def by_rank(self) -> Iterator[tuple[int, Ints64]]:
         """The blocks whose indices have one and the same alphabet."""
-        for rank in np.unique(self.rank):
+        for rank in np.flatnonzero(np.bincount(self.rank)):
             yield int(rank), np.flatnonzero(self.rank == rank)

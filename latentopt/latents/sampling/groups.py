@@ -118,9 +118,9 @@ class GroupCoder(Sampler):
         index = decoder.run(_INDICES, int(count)).astype(np.int64)
         return self._grouped(outliers, plain, size, index, levels, places, drawn)
 
-    def least_bits(self, levels: int) -> float:
-        """See :class:`Sampler`."""
-        return float(levels * np.log2(CANDIDATES) / SIZES[-1] / 2)
+    def least_bits(self, levels: Levels) -> float:
+        """The index of each group, were all as large as any."""
+        return float(len(levels) / SIZES[-1] * np.log2(CANDIDATES))
 
     def _grouped(
         self,

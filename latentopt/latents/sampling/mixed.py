@@ -83,6 +83,11 @@ class MixedCoder(Sampler):
             self._layers.receive(levels[busy], places[busy], decoder, drawn),
         )
 
+    def least_bits(self, levels: Levels) -> float:
+        """See :class:`Sampler`."""
+        calm, busy = self._parts(levels)
+        return self._blocks.least_bits(levels[calm]) + self._layers.least_bits(levels[busy])
+
     def _parts(self, levels: Levels) -> tuple[Ints64, Ints64]:
         """Places of those that are all but certain, by level, and of the others.
 

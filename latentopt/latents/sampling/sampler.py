@@ -41,9 +41,6 @@ class Sampler(ABC):
     ) -> Sampled:
         """The mirror of :meth:`send` and :meth:`Sampled.encode`."""
 
-    def least_bits(self, levels: int) -> float:
-        """What an element of each of the first levels costs at least, in the mean of very many.
-
-        Nothing, unless a coder knows better: blocks of what is all but certain cost next to it.
-        """
-        return 0.0
+    @abstractmethod
+    def least_bits(self, levels: Levels) -> float:
+        """What very many elements of these levels (n,) take at least, whatever they are."""

@@ -105,6 +105,10 @@ class ShardCoder(Sampler):
             total += self._shard(shard, index[shard][within.block], levels[own], places[own], drawn)
         return _sharded(cut, is_far, index, total, rest)
 
+    def least_bits(self, levels: Levels) -> float:
+        """That each block is far, which is said in fewer bits than its shards are."""
+        return float(len(self._cut(levels).starts) * _ESCAPES.bits[1])
+
     def _cut(self, levels: Levels) -> Cut:
         return Cut.of(self._belief.information[levels], BLOCK)
 
