@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from latentopt.cli.arguments import refuse
 from latentopt.cli.described import Described
+from latentopt.cli.native import is_native
 from latentopt.errors import InputError
 from latentopt.zoo import catalog
 from latentopt.zoo.names import SAMPLED
@@ -22,10 +24,27 @@ SPREAD, SAMPLER = 1.0, "mixed"
 import takes seconds; a test compares."""
 
 
+_OF_POINTS = (
+    *("quant", "direction", "scales", "adaptive", "context", "dither", "progressive", "pmf"),
+    *("versus_plain", "lmbda", "max_bytes", "target_bpp", "target_kbps", "target_psnr", "match"),
+)
+"""Options that mean nothing where there is no lattice, or no step."""
+
+
 def settle(args: argparse.Namespace) -> None:
-    """Put what the options leave open into them, where the codec is one that sends samples."""
+    """Put what the options leave open into them, where the codec is one that sends samples.
+
+    Raises:
+        InputError: they speak of what such a codec has not.
+    """
     if args.dcvc_repo or catalog.family(args.codec) not in SAMPLED:
         return
+    sends = f"{args.codec} sends samples"
+    refuse(args, _OF_POINTS, "for points of a lattice", unlike=sends)
+    if args.step != 1:
+        raise InputError(f"--step {args.step:g}: {sends}, which have no step: leave it out")
+    if is_native(args):
+        raise InputError(f"--format {args.format}: {sends}, which CompressAI's files do not know")
     if args.spread is None and (args.sampler or args.seed is not None):
         args.spread = SPREAD
     if args.spread is not None and args.sampler is None:

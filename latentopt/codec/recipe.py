@@ -169,7 +169,9 @@ class Recipe:
         if self.channel in DITHERED:
             raise InputError(f"channel {self.channel!r} goes by its seed: dither=SEED")
         if (self.channel == SAMPLE) != (self.spread is not None):
-            raise InputError(f"channel {self.channel!r} with the spread {self.spread}: give both")
+            which = "without a spread" if self.spread is None else "with a spread"
+            both = f"for samples give both the channel {SAMPLE!r} and a spread"
+            raise InputError(f"channel {self.channel!r} {which}: {both}")
         what = "spread" if self.spread else f"channel {self.channel!r}"
         if self.channel != LATTICE:  # tables are a channel's own business
             check_unsearched(what, {**vars(self), "pmf": self.pmf if self.spread else None})

@@ -229,6 +229,24 @@ def test_each_quality_has_learned(name: str) -> None:
         last = len(data), psnr
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        *(("--quant", "hex"), ("--dither", "3"), ("--progressive",), ("--lmbda", "0.1")),
+        *(("--versus-plain",), ("--target-bpp", "1"), ("--step", "2"), ("--format", "compressai")),
+    ],
+    ids=lambda option: option[0],
+)
+def test_options_for_points_are_refused_by_name(
+    option: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_png(tmp_path / "x.png", photo(64, 64))
+    assert run("encode", tmp_path / "x.png", "--codec", "tiny-pln", *option) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"latentopt: {option[0]}") and "tiny-pln sends samples" in error
+    assert not (tmp_path / "x.lo").exists()
+
+
 def test_another_image_is_no_original(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image, other, file = (tmp_path / n for n in ("x.png", "z.png", "x.lo"))
     write_png(image, photo(64, 64))

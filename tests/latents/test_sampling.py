@@ -306,9 +306,9 @@ def test_what_is_no_sampling() -> None:
     for seed in (-1, 2**32, True, 0.5):
         with pytest.raises(InputError, match="a whole number"):
             Sampling(0.3, seed=seed)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="give both"):
+    with pytest.raises(InputError, match="'sample' without a spread: for samples give both"):
         latentopt.wrap(model(), channel="sample")
-    with pytest.raises(InputError, match="give both"):
+    with pytest.raises(InputError, match="'lattice' with a spread: for samples give both"):
         latentopt.wrap(model(), channel="lattice", spread=0.3)
     with pytest.raises(InputError, match="exclude each other"):
         latentopt.wrap(model(), spread=0.3, dither=Dither(1))
@@ -319,6 +319,9 @@ def test_headers_that_nothing_writes_are_refused(tmp_path: Path) -> None:
     latentopt.wrap(model(), spread=0.3).save(path, photo(64, 64))
     found = Container.from_bytes(path.read_bytes(), 2)
     codec = latentopt.wrap(model())
+    with pytest.raises(BitstreamError, match=r"spread=0\.3, not none") as refused:
+        codec.load(path)
+    assert "None" not in str(refused.value)
     for changes in ({"seed": None}, {"channel": "lattice"}, {"spread": None, "sampler": None}):
         settings = replace(found.settings, **changes)
         path.write_bytes(replace(found, settings=settings).to_bytes())
