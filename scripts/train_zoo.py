@@ -11,7 +11,6 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 import torch
 from common import run
@@ -37,6 +36,7 @@ from latentopt.training import (
     split,
     validation_images,
 )
+from latentopt.training.runs import BEST, State, read_state
 from latentopt.zoo.architectures import CLASSES, VIDEO
 from latentopt.zoo.embedded import EMBEDDED, write_embedded
 
@@ -46,14 +46,6 @@ HELD_OUT_CLIPS = 24
 
 Batch = Tensor | list[Tensor]
 """Images, or the frames of clips, (B, 3, H, W) each."""
-
-
-class Best(TypedDict):
-    """What RUNS/CODEC-Q.best.pt holds."""
-
-    model: dict[str, Tensor]
-    step: int
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -90,12 +82,12 @@ def settings(codec: str, quality: int) -> Settings:
     return Settings(lmbda=values.pop("lambda"), **values)
 
 
-def best(codec: str, quality: int, runs: Path) -> Best:
+def best(codec: str, quality: int, runs: Path) -> State:
     """State of the best weights so far."""
     path = runs / f"{codec}-{quality}.best.pt"
     if not path.is_file():
         raise InputError(f"{path}: no such file; train {codec} {quality} first")
-    return torch.load(path, weights_only=True, map_location="cpu")
+    return read_state(path, *BEST)
 
 
 def data(own: Settings, files: Sequence[Path]) -> Source[Batch]:

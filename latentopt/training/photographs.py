@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from latentopt.errors import InputError
+from latentopt.media.rgb import as_mode, read_rgb
 
 SCALES = (1.0, 0.8, 0.63, 0.5, 0.4, 0.32)
 """Of a photograph of two megapixels; all are kept in memory."""
@@ -24,13 +25,14 @@ class Photographs:
     """Random crops of the training images: scale, place, flip, transpose, colour.
 
     Args:
-        files: images as PIL opens them, which stay in memory.
+        files: images of 8-bit RGB or grey, which stay in memory.
         crop: pixels a side.
         batch: crops at a time.
         seed: batches follow from it and the step.
 
     Raises:
         InputError: there are none, or one is no larger than the crop.
+        DataError: one cannot be read, or is of another kind.
     """
 
     def __init__(self, files: Sequence[Path], crop: int, batch: int, seed: int):
@@ -66,11 +68,16 @@ def _recoloured(x: Tensor, random: np.random.Generator) -> Tensor:
 
 
 def _pyramid(file: Path, crop: int) -> list[Pixels]:
-    image = Image.open(file).convert("RGB")
+    image = _opened(file)
     scales = [scale for scale in SCALES if scale * min(image.size) > crop]
     if not scales:
         raise InputError(f"{file} is {image.size[0]}x{image.size[1]}: no crop of {crop} fits")
     return [_resized(image, scale) for scale in scales]
+
+
+def _opened(file: Path) -> Image.Image:
+    """A photograph without regard to its colour profile, as published measurements take images."""
+    return Image.fromarray(read_rgb(file, None, lambda image, _: as_mode(image, "RGB")))
 
 
 def _resized(image: Image.Image, scale: float) -> Pixels:
@@ -91,10 +98,14 @@ def split(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def validation_images(files: Sequence[Path]) -> list[Tensor]:
-    """Photographs at half size, cropped to multiples of 64: (1, 3, H, W) each, in [0, 1]."""
+    """Photographs at half size, cropped to multiples of 64: (1, 3, H, W) each, in [0, 1].
+
+    Raises:
+        DataError: one cannot be read, or is of another kind than 8-bit RGB or grey.
+    """
     images = []
     for file in files:
-        rgb = _resized(Image.open(file).convert("RGB"), 0.5)
+        rgb = _resized(_opened(file), 0.5)
         height, width = (n // 64 * 64 for n in rgb.shape[:2])
         images.append(torch.from_numpy(rgb[:height, :width]).permute(2, 0, 1)[None].float() / 255)
     return images

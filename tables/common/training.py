@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from latentopt.errors import InputError, LatentoptError
+from latentopt.training.runs import read_state
 
 RUNS = Path("runs")
 """Where training goes on, and weights are found."""
@@ -36,11 +37,11 @@ def best(path: Path, command: str) -> dict[str, Tensor]:
 
     Raises:
         InputError: there are none; the message has the command that trains them.
+        TrainingError: they are damaged.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; python -m {command}")
-    state: dict[str, Tensor] = torch.load(path, weights_only=True)["model"]
-    return state
+    return read_state(path, "model")["model"]
 
 
 def arguments(description: str, data: Path, check_every: int) -> argparse.ArgumentParser:

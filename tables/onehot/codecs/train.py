@@ -32,6 +32,7 @@ from latentopt.training import (
 )
 from latentopt.training.loop import Source
 from latentopt.training.rate_adaptation import Adapted
+from latentopt.training.runs import BEST, read_state
 from latentopt.zoo.embedded import write_embedded
 from latentopt.zoo.one_hot_codec import OneHotCodec
 from tables.common import training
@@ -178,7 +179,7 @@ def trained(name: str, runs: Path = RUNS) -> CompressionModel:
 
 def export(name: str, path: Path, runs: Path) -> None:
     """Write a one-hot codec for the zoo, small, with how it was made."""
-    own, state = Recipe.named(name), torch.load(runs / f"{name}.best.pt", weights_only=True)
+    own, state = Recipe.named(name), read_state(runs / f"{name}.best.pt", *BEST)
     made = {
         "architecture": "tiny-ohm",
         "quality": 1,
