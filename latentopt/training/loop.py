@@ -133,20 +133,24 @@ class Loop(Generic[Output, Batch]):
         if path.is_file():
             self._load()
 
-    def train(self, steps: int, check_every: int) -> None:
-        """Go on until ``steps`` are done in all.
+    def train(self, steps: float, check_every: int, seconds: float = math.inf) -> None:
+        """Go on until ``steps`` are done in all, or ``seconds`` have passed; then check and save.
 
         Raises:
             TrainingError: the loss is no longer a finite number.
         """
+        end = time.monotonic() + seconds
         if self.options.check_first and not self.rows:
             self._check()
         with tqdm(total=steps, initial=self.step, desc=self._title, mininterval=5) as bar:
-            while self.step < steps:
+            while self.step < steps and time.monotonic() < end:
                 start = time.monotonic()
-                for _ in range(min(check_every - self.step % check_every, steps - self.step)):
+                last = min(self.step - self.step % check_every + check_every, steps)
+                while self.step < last:
                     loss = self._update()
                     bar.update()
+                    if time.monotonic() >= end:
+                        break
                 if not torch.isfinite(loss):
                     raise TrainingError(
                         f"{self._title}: the loss is {float(loss)} at step {self.step}; "

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from latentopt.training import (
     RateDistortion,
     Task,
     Terms,
+    TimedCosine,
     WarmCosine,
     fit_quantiles,
     in_float32,
@@ -152,6 +154,38 @@ def test_the_best_weights_are_kept_and_every_check_is_logged(tmp_path: Path) -> 
     again = Loop(toy_task([1.2, 0.5]), tmp_path / "x.pt", Options(autocast=None))
     again.train(12, check_every=2)  # the first is no better than what was best before
     assert torch.load(tmp_path / "x.best.pt", weights_only=True)["step"] == 12
+
+
+def test_a_run_ends_by_the_clock_and_checks_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+
+    class Slow(Ones):
+        """A batch takes a second."""
+
+        def batch(self, step: int) -> Tensor:
+            nonlocal now
+            now += 1
+            return super().batch(step)
+
+    rate = TimedCosine(1.0, warmup=2, seconds=7, clock=lambda: now)
+    rates: list[float] = []
+
+    def noted(step: int) -> float:
+        rates.append(rate(step))
+        return 0.1
+
+    task = replace(toy_task([4.0, 3.0, 2.0]), data=Slow(), schedule=noted)
+    loop = Loop(task, tmp_path / "x.pt", Options(autocast=None))
+    loop.train(math.inf, check_every=3, seconds=7)
+    assert [row["step"] for row in loop.rows] == [3, 6, 7]
+    assert torch.load(tmp_path / "x.pt", weights_only=True)["step"] == 7
+    cosine = WarmCosine(1.0, warmup=2, steps=7)
+    assert rates == pytest.approx([cosine(step) for step in range(7)])
+    loop.train(math.inf, check_every=3, seconds=0)
+    assert loop.step == 7
 
 
 def test_rates_follow_the_schedule_and_each_groups_factor(tmp_path: Path) -> None:
