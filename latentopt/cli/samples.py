@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from latentopt.cli import dcvc
 from latentopt.errors import InputError
 from latentopt.zoo import catalog
 from latentopt.zoo.names import SAMPLED
@@ -20,7 +21,7 @@ import takes seconds; a test compares."""
 
 def settle(args: argparse.Namespace) -> None:
     """Put what the options leave open into them, where the codec is one that sends samples."""
-    if args.dcvc_repo or catalog.family(args.codec) not in SAMPLED:
+    if dcvc.is_named(args) or catalog.family(args.codec) not in SAMPLED:
         return
     if args.spread is None and (args.sampler or args.seed is not None):
         args.spread = SPREAD
