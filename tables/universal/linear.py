@@ -1,17 +1,12 @@
 """Figures 5 and 6, the linear model: rounding (Q), dither (UQ), and soft rounding with it."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from tables.common.experiment import Cell, Experiment, Request
-from tables.common.harness import means
-from tables.common.plots import canvas, save
+from tables.common.experiment import Cell
 from tables.universal import PAPER
-from tables.universal.codecs.measured import differences
-from tables.universal.codecs.measured import measured as rows_of_ways
+from tables.universal.codecs.curves import Curves
 
 IMAGES = ("kodim03", "kodim16", "kodim23")
 """Those of the paper's pages of this model."""
@@ -49,55 +44,29 @@ PUBLISHED = {
 """Bits per pixel and PSNR of the paper's pages of this model, Figures 7 to 9."""
 
 
-def measured(request: Request) -> dict[str, pd.DataFrame]:
-    """Rows of each way."""
-    return rows_of_ways(WAYS, IMAGES, "linear", request)
-
-
-class Linear(Experiment):
+class Linear(Curves):
     """Means of each curve's points, Bjøntegaard differences, and the paper's pages beside."""
 
     name = "linear"
     title = "the linear model: rounding, dither, soft rounding"
     source = f"{PAPER}, Figures 5 to 9"
+    ways, images, qualities = WAYS, IMAGES, ("psnr_db", "ms_ssim")
     notes = (
         "Bytes written, of the three images of the paper's pages. BD-rates are against UN + Q. "
         "Rows of images are the trained point whose rate is nearest to the published one. The "
         "paper's models were trained for much longer, on other photographs.",
     )
 
-    def cells(self, request: Request) -> Iterator[Cell]:
-        found = measured(request)
-        if not found:
-            yield Cell("linear", "bpp", note="python -m tables.universal.codecs.train linear-un")
-        for way, rows in found.items():
-            for _, point in means(rows).sort_values("bpp").iterrows():
-                for column, unit in (("bpp", ""), ("psnr_db", ""), ("ms_ssim", "")):
-                    yield Cell(f"{way}, {point['point']}", column, point[column], unit=unit)
-        yield from differences(found, "UN + Q")
-        yield from _pages(found)
-
-    def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
-        figure, panels = canvas(2, width=13)
-        for way, rows in measured(replace(request, run=False)).items():
-            curve = means(rows).sort_values("bpp")
-            for axes, quality in zip(panels, ("psnr_db", "ms_ssim")):
-                axes.plot(curve["bpp"], curve[quality], marker=".", label=way)
-                axes.set(xlabel="bits per pixel", ylabel=quality)
-        panels[0].legend(fontsize="small")
-        save(figure, path)
-
-
-def _pages(found: dict[str, pd.DataFrame]) -> Iterator[Cell]:
-    """Of the paper's pages, the point that is nearest in rate."""
-    for image, ways in PUBLISHED.items():
-        for way, (bpp, psnr) in ways.items():
-            rows = found.get(way, pd.DataFrame(columns=["image", "bpp"]))
-            own = rows[rows["image"].astype(str).str.startswith(image)]
-            if len(own):
-                nearest = own.loc[(own["bpp"] - bpp).abs().idxmin()]
-                yield Cell(f"{image}, {way}", "bpp", nearest["bpp"], bpp, "")
-                yield Cell(f"{image}, {way}", "psnr_db", nearest["psnr_db"], psnr, "")
+    def beside(self, found: Mapping[str, pd.DataFrame]) -> Iterator[Cell]:
+        """Of the paper's pages, the point that is nearest in rate."""
+        for image, ways in PUBLISHED.items():
+            for way, (bpp, psnr) in ways.items():
+                rows = found.get(way, pd.DataFrame(columns=["image", "bpp"]))
+                own = rows[rows["image"].astype(str).str.startswith(image)]
+                if len(own):
+                    nearest = own.loc[(own["bpp"] - bpp).abs().idxmin()]
+                    yield Cell(f"{image}, {way}", "bpp", nearest["bpp"], bpp, "")
+                    yield Cell(f"{image}, {way}", "psnr_db", nearest["psnr_db"], psnr, "")
 
 
 EXPERIMENT = Linear()
