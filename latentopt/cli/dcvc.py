@@ -124,12 +124,21 @@ def of_clip(
     """
     if not args.predicted:
         return named, None
-    from latentopt.adapters import adapter_class, dcvc_hem, dcvc_net, load_dcvc
+    from latentopt.adapters import dcvc_hem, dcvc_net, load_dcvc
 
     predicted: Predicted = args.predicted
     family = _OF_PREDICTED[predicted.family]
     model = load_dcvc(args.dcvc_repo, family, predicted.weights.expanduser()).to(args.device)
-    key = image_adapter(args) or adapter_class(named)
+    key = image_adapter(args) or _own_adapter(named)
     if predicted.family == _ONE_RATE:
         return model, dcvc_net.video(named, key)
     return model, dcvc_hem.video(named, key, args.q_index or 0)
+
+
+def _own_adapter(key: "nn.Module") -> "type[Adapter]":
+    """Of a codec of the zoo; those of clips were refused by name."""
+    from latentopt.adapters import Adapter, adapter_class
+
+    found = adapter_class(key)
+    assert issubclass(found, Adapter)
+    return found
