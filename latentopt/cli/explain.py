@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latentopt.bitstream.headers import SAMPLE
-from latentopt.cli import model, native, samples
+from latentopt.cli import dcvc, model, native, samples
 from latentopt.cli.coded import is_video, naming, opened, read_video_header, recipe_for
 from latentopt.cli.described import Described, describe, describe_image
 from latentopt.cli.outputs import check_output, check_png
@@ -47,11 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.plot:
-        check_output(args.plot, [args.file, args.weights, args.against])
+        check_output(args.plot, [args.file, *model.weights(args), args.against])
         check_png(args.plot, "explain")
         import latentopt.bench  # noqa: F401 (says which extra is missing)
     if args.file != STREAM and is_video(args.file):
         return _of_clip(args)
+    dcvc.check_image(args, args.file)
     job = Job(args.file, STREAM)
     data, container, settled = opened(replace(job, content=_own(job)), args)
     if args.against and container.settings.channel != SAMPLE:
@@ -90,12 +91,11 @@ def _of_clip(args: argparse.Namespace) -> int:
     model.settle_by(args, header.origin)
     with progress() as stage:
         from latentopt.codec.explain_clip import explain_clip
-        from latentopt.codec.wrap import wrap_for
         from latentopt.media.clips import open_clip
 
         stage("reading the file")
         with naming(path, model.conflict(args, header.origin)):
-            codec = wrap_for(model.model_for(args, stage, header), header)
+            codec = model.clip_codec_for(args, stage, header)
         stage("decoding" if args.against else "reading the frames")
         with ExitStack() as stack, naming(path):
             original = args.against and stack.enter_context(open_clip(args.against))

@@ -192,6 +192,7 @@ def codec_of(args: argparse.Namespace) -> dict[str, object]:
         "codec": args.codec,
         "weights": weights,
         "quality": args.quality,
+        "predicted": args.predicted and str(args.predicted),
         "preset": preset(args),
     }
     return {name: value for name, value in named.items() if value is not None}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from latentopt.cli import dcvc
 from latentopt.cli.arguments import refuse
 from latentopt.cli.described import Described
 from latentopt.cli.native import is_native
@@ -37,7 +38,7 @@ def settle(args: argparse.Namespace) -> None:
     Raises:
         InputError: they speak of what such a codec has not.
     """
-    if args.dcvc_repo or catalog.family(args.codec) not in SAMPLED:
+    if dcvc.is_named(args) or catalog.family(args.codec) not in SAMPLED:
         return
     sends = f"{args.codec} sends samples"
     refuse(args, _OF_POINTS, "for points of a lattice", unlike=sends)
