@@ -1,6 +1,6 @@
 """Rows lost, doubled or measured twice where clients and workers are killed as they go.
 
-Run: python scripts/kills.py [--kills 20] [--images 24]
+Run: python scripts/kills.py [--kills 20] [--images 200]
 A cluster of two workers; `encode` and `bdrate` in turn, of which the client or a worker is killed
 as soon as it has kept another row, and which then goes on. In the end both run undisturbed.
 """
@@ -25,7 +25,7 @@ from latentopt.archive.manifest import Manifest
 from latentopt.bench import datasets
 from latentopt.bench.kept import MEASUREMENTS
 from latentopt.engine.cluster import local_cluster
-from latentopt.errors import LatentoptError
+from latentopt.errors import InputError, LatentoptError
 from latentopt.media.images import read_image, write_png
 
 _SIDE = 96  # pixels
@@ -73,7 +73,7 @@ def main() -> None:
             before = command.rows()
             command.start()
             if not command.goes_on(len(before)):
-                break
+                raise InputError(f"{command.name} ended after {number} kills: give it more images")
             victim = "client" if number // len(commands) % 2 else "worker"
             _kill(command, client, victim, draw)
             seen[f"{command.name}, {victim} killed"] += 1
@@ -89,8 +89,8 @@ def main() -> None:
             seen["rows"] += len(keys)
             seen["lost"] += command.expected - len(keys)
             seen["doubled"] += sum(keys.values()) - len(keys)
-    for what in (*sorted(seen), "lost", "doubled", "measured twice"):
-        print(f"{what:>24} {seen.pop(what, 0) if what in seen else ''}".rstrip())
+    for what, count in sorted(seen.items()):
+        print(f"{what:>24} {count}")
 
 
 def _kill(command: Command, client: Client, victim: str, draw: random.Random) -> None:
@@ -144,7 +144,7 @@ def _of_csv(file: Path) -> list[tuple[str, ...]]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--images", type=int, default=24)
+    parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--data", default="clic2020", help="photographs (default: clic2020)")
     return parser.parse_args()
 
