@@ -10,23 +10,24 @@ from tables.common.experiment import Cell, Experiment, Request
 from tables.common.harness import means
 from tables.common.plots import canvas, save
 from tables.universal import PAPER
-from tables.universal.codecs.measured import differences
+from tables.universal.codecs.measured import Way, curves, differences
 from tables.universal.codecs.measured import measured as rows_of_ways
 
-IMAGES = ("kodim03", "kodim16")
+IMAGES = ("kodim02", "kodim15", "kodim21")
+"""Those of the paper's pages of this model, Figures 10 to 12."""
+
 _UN, _SR = "hyperprior-un", "hyperprior-sr"
 WAYS = {
-    "UN + Q": (_UN, "int"),
-    "UN + UQ": (_UN, "dither"),
-    "UN + UQ + SR": (_SR, "dither+soft"),
-    "UN + SR, rounded": (_SR, "int"),
+    "UN + Q": Way(_UN, "int", IMAGES),
+    "UN + UQ": Way(_UN, "dither", IMAGES),
+    "UN + UQ + SR": Way(_SR, "dither+soft", IMAGES),
+    "UN + SR, rounded": Way(_SR, "int", IMAGES),
 }
-"""Trained curve and configuration."""
 
 
 def measured(request: Request) -> dict[str, pd.DataFrame]:
     """Rows of each way."""
-    return rows_of_ways(WAYS, IMAGES, "hyperprior", request)
+    return rows_of_ways(WAYS, "hyperprior", request)
 
 
 class Hyperprior(Experiment):
@@ -36,7 +37,7 @@ class Hyperprior(Experiment):
     title = "a hyperprior model: rounding, dither, soft rounding"
     source = f"{PAPER}, Figure 6, a plot without numbers"
     notes = (
-        f"Bytes written, of {' and '.join(IMAGES)}. BD-rates are against UN + Q. The embedded "
+        f"Bytes written, of {', '.join(IMAGES)}. BD-rates are against UN + Q. The embedded "
         "mean-scale hyperprior, trained on from its weights for a minute; the paper's was trained "
         "from the beginning, for much longer.",
     )
@@ -45,10 +46,7 @@ class Hyperprior(Experiment):
         found = measured(request)
         if not found:
             yield Cell("hyperprior", "bpp", note="python -m tables.universal.codecs.train")
-        for way, rows in found.items():
-            for _, point in means(rows).sort_values("bpp").iterrows():
-                for column in ("bpp", "psnr_db"):
-                    yield Cell(f"{way}, {point['point']}", column, point[column], unit="")
+        yield from curves(found)
         yield from differences(found, "UN + Q")
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:

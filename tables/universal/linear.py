@@ -10,94 +10,65 @@ from tables.common.experiment import Cell, Experiment, Request
 from tables.common.harness import means
 from tables.common.plots import canvas, save
 from tables.universal import PAPER
-from tables.universal.codecs.measured import differences
+from tables.universal.codecs.measured import Way, curves, differences
 from tables.universal.codecs.measured import measured as rows_of_ways
 
 IMAGES = ("kodim03", "kodim16", "kodim23")
-"""Those of the paper's pages of this model."""
+"""Those of the paper's pages of this model, Figures 7 to 9."""
 
 WAYS = {
-    "UN + Q": ("linear-un", "int"),
-    "UN + UQ": ("linear-un", "dither"),
-    "UN + UQ + means": ("linear-un", "dither+mean"),
-    "UN + UQ + SR": ("linear-sr", "dither+soft"),
-    "UN + SR, rounded": ("linear-sr", "int"),
-    "UN + UQ + SR + means": ("linear-sr", "dither+soft+mean"),
-    "α annealed, gradients drawn": ("linear-sr-no-eg", "dither+soft"),
-    "α 16, gradients expected": ("linear-sr16", "dither+soft"),
-    "α 16, gradients drawn": ("linear-sr16-no-eg", "dither+soft"),
+    "UN + Q": Way("linear-un", "int"),
+    "UN + UQ": Way("linear-un", "dither"),
+    "UN + UQ + means": Way("linear-un", "dither+mean", IMAGES),
+    "UN + UQ + SR": Way("linear-sr", "dither+soft"),
+    "UN + SR, rounded": Way("linear-sr", "int"),
+    "UN + UQ + SR + means": Way("linear-sr", "dither+soft+mean", IMAGES),
+    "α annealed, gradients drawn": Way("linear-sr-no-eg", "dither+soft", IMAGES),
+    "α 16, gradients expected": Way("linear-sr16", "dither+soft", IMAGES),
+    "α 16, gradients drawn": Way("linear-sr16-no-eg", "dither+soft", IMAGES),
+    "orthogonal start, UN + Q": Way("orthogonal-un", "int", IMAGES),
+    "orthogonal start, UN + UQ": Way("orthogonal-un", "dither", IMAGES),
+    "orthogonal start, UN + UQ + SR": Way("orthogonal-sr", "dither+soft", IMAGES),
 }
-"""Trained curve and configuration."""
-
-PUBLISHED = {
-    "kodim03": {
-        "UN + Q": (0.672, 34.33),
-        "UN + UQ": (0.762, 32.79),
-        "UN + UQ + SR": (0.562, 33.60),
-    },
-    "kodim16": {
-        "UN + Q": (0.750, 33.09),
-        "UN + UQ": (0.836, 32.22),
-        "UN + UQ + SR": (0.623, 32.54),
-    },
-    "kodim23": {
-        "UN + Q": (0.674, 34.71),
-        "UN + UQ": (0.778, 33.05),
-        "UN + UQ + SR": (0.572, 33.98),
-    },
-}
-"""Bits per pixel and PSNR of the paper's pages of this model, Figures 7 to 9."""
 
 
 def measured(request: Request) -> dict[str, pd.DataFrame]:
     """Rows of each way."""
-    return rows_of_ways(WAYS, IMAGES, "linear", request)
+    return rows_of_ways(WAYS, "linear", request)
 
 
 class Linear(Experiment):
-    """Means of each curve's points, Bjøntegaard differences, and the paper's pages beside."""
+    """Means of each curve's points, and Bjøntegaard differences."""
 
     name = "linear"
     title = "the linear model: rounding, dither, soft rounding"
-    source = f"{PAPER}, Figures 5 to 9"
+    source = f"{PAPER}, Figures 5 and 6, plots without numbers"
     notes = (
-        "Bytes written, of the three images of the paper's pages. BD-rates are against UN + Q. "
-        "Rows of images are the trained point whose rate is nearest to the published one. The "
-        "paper's models were trained for much longer, on other photographs.",
+        f"Bytes written. Ways of three images are of {', '.join(IMAGES)}. BD-rates are against "
+        "UN + Q, on the images that both have. The paper's models were trained for much longer, "
+        "on other photographs.",
     )
 
     def cells(self, request: Request) -> Iterator[Cell]:
         found = measured(request)
         if not found:
             yield Cell("linear", "bpp", note="python -m tables.universal.codecs.train linear-un")
-        for way, rows in found.items():
-            for _, point in means(rows).sort_values("bpp").iterrows():
-                for column, unit in (("bpp", ""), ("psnr_db", ""), ("ms_ssim", "")):
-                    yield Cell(f"{way}, {point['point']}", column, point[column], unit=unit)
+        yield from curves(found)
         yield from differences(found, "UN + Q")
-        yield from _pages(found)
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         figure, panels = canvas(2, width=13)
         for way, rows in measured(replace(request, run=False)).items():
-            curve = means(rows).sort_values("bpp")
+            curve = means(rows[rows["image"].map(_is_shown)]).sort_values("bpp")
             for axes, quality in zip(panels, ("psnr_db", "ms_ssim")):
                 axes.plot(curve["bpp"], curve[quality], marker=".", label=way)
-                axes.set(xlabel="bits per pixel", ylabel=quality)
+                axes.set(xlabel="bits per pixel", ylabel=quality, title=", ".join(IMAGES))
         panels[0].legend(fontsize="small")
         save(figure, path)
 
 
-def _pages(found: dict[str, pd.DataFrame]) -> Iterator[Cell]:
-    """Of the paper's pages, the point that is nearest in rate."""
-    for image, ways in PUBLISHED.items():
-        for way, (bpp, psnr) in ways.items():
-            rows = found.get(way, pd.DataFrame(columns=["image", "bpp"]))
-            own = rows[rows["image"].astype(str).str.startswith(image)]
-            if len(own):
-                nearest = own.loc[(own["bpp"] - bpp).abs().idxmin()]
-                yield Cell(f"{image}, {way}", "bpp", nearest["bpp"], bpp, "")
-                yield Cell(f"{image}, {way}", "psnr_db", nearest["psnr_db"], psnr, "")
+def _is_shown(image: str) -> bool:
+    return Path(image).stem in IMAGES
 
 
 EXPERIMENT = Linear()
