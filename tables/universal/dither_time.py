@@ -84,12 +84,12 @@ class DitherTime(CodecExperiment):
     def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
         for _, mean in curve(probed(PROBE, subject, request), PROBE.quantities).iterrows():
             for lattice, dithered in LATTICES.items():
-                for config in (lattice, dithered):
-                    for verb in _VERBS:
-                        seconds, plain = (mean[f"{of} {verb}_s"] for of in (config, lattice))
-                        yield Cell(f"{subject.label}: {config}", verb, seconds, unit="s")
-                        ratio = seconds / plain
-                        yield Cell(f"{subject.label}: {config}", f"{verb} ratio", ratio, unit="×")
+                row = f"{subject.label}: {lattice}"
+                for verb in _VERBS:
+                    own, plain = (mean[f"{of} {verb}_s"] for of in (dithered, lattice))
+                    yield Cell(row, verb, plain, unit="s")
+                    yield Cell(f"{row}+dither", verb, own, unit="s")
+                    yield Cell(f"{row}+dither", f"{verb} ratio", own / plain, unit="×")
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         bars([cell for cell in cells if cell.unit == "×"], path, self.title)

@@ -13,8 +13,7 @@ from tables.universal import PAPER
 from tables.universal.codecs.measured import Way, curves, differences
 from tables.universal.codecs.measured import measured as rows_of_ways
 
-IMAGES = ("kodim02", "kodim15", "kodim21")
-"""Those of the paper's pages of this model, Figures 10 to 12."""
+IMAGES = ("kodim03", "kodim16")
 
 _UN, _SR = "hyperprior-un", "hyperprior-sr"
 WAYS = {
@@ -37,7 +36,7 @@ class Hyperprior(Experiment):
     title = "a hyperprior model: rounding, dither, soft rounding"
     source = f"{PAPER}, Figure 6, a plot without numbers"
     notes = (
-        f"Bytes written, of {', '.join(IMAGES)}. BD-rates are against UN + Q. The embedded "
+        f"Bytes written, of {' and '.join(IMAGES)}. BD-rates are against UN + Q. The embedded "
         "mean-scale hyperprior, trained on from its weights for a minute; the paper's was trained "
         "from the beginning, for much longer.",
     )
