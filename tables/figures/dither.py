@@ -32,7 +32,4 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "dither-time": partial(short, "dither_time", "kodak"),
     "linear-third": partial(short, "linear", "kodak", _CURVE, _THIRD),
     "linear-bd": partial(short, "linear", "kodak", _BD),
-    "hyperprior": partial(short, "hyperprior", "kodak", _CURVE),
-    "hyperprior-bd": partial(short, "hyperprior", "kodak", _BD),
-    "universal-pages": partial(short, "universal_pages", "kodak"),
 }

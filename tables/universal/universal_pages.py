@@ -1,7 +1,8 @@
 """Figures 7 to 12: images as each way leaves them, with what the paper has beside."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,8 @@ from tables.common.experiment import Cell, Experiment, Request
 from tables.common.harness import Images, parse
 from tables.common.plots import canvas, save
 from tables.universal import PAPER, hyperprior, linear
-from tables.universal.codecs.measured import Way
+from tables.universal.codecs.measured import Way, subject_of
 from tables.universal.codecs.measured import measured as rows_of_ways
-from tables.universal.codecs.train import trained
 
 Published = Mapping[str, tuple[float, float]]
 """By way, bits per pixel and PSNR in dB."""
@@ -73,32 +73,50 @@ class Pages(Experiment):
         "so only pairs of both numbers can be compared. The paper's models were trained for much "
         "longer.",
     )
-    drawn_from_rows = False
 
     def cells(self, request: Request) -> Iterator[Cell]:
         for page, rows in _measured(request):
-            for way, (bpp, psnr) in page.published.items():
+            for way, known in page.published.items():
                 row, point = f"{page.model}, {page.image}, {way}", page.nearest(rows, way)
-                if point is None:
-                    yield Cell(row, "bpp", published=bpp, unit="", note="not measured")
-                    continue
-                yield Cell(row, "bpp", point["bpp"], bpp, "")
-                yield Cell(row, "psnr_db", point["psnr_db"], psnr, "")
+                for column, published in zip(("bpp", "psnr_db"), known):
+                    value, note = (
+                        (math.nan, "not measured") if point is None else (point[column], "")
+                    )
+                    yield Cell(row, column, value, published, "", note)
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
-        columns = 1 + len(PAGES[0].published)
-        figure, panels = canvas(columns * len(PAGES), width=11, across=columns, height=2.1)
-        by_image = {image.stem: image for image in request.dataset.paths}
-        for k, (page, rows) in enumerate(_measured(request)):
-            x = next(Images().groups([by_image[page.image]]))[0]
-            own = panels[k * columns : (k + 1) * columns]
-            pictures = [(page.image, _part(x)), *_pictures(page, rows, x)]
-            for axes, (title, picture) in zip(own, pictures):
-                axes.imshow(picture, interpolation="none")
-                axes.grid(visible=False)
-                axes.set(xticks=[], yticks=[])
-                axes.set_title(title, fontsize="small")
+        """What is published and what is ours; and where it was measured now, the pictures."""
+        figure, [axes] = canvas()
+        for row in dict.fromkeys(cell.row for cell in cells):
+            bpp, psnr = (
+                next((c for c in cells if (c.row, c.column) == (row, column)), Cell(row, column))
+                for column in ("bpp", "psnr_db")
+            )
+            own, known = (bpp.measured, psnr.measured), (bpp.published, psnr.published)
+            axes.plot(*zip(known, own), ".-", label=row)
+            axes.plot(*known, "kx")
+        axes.set(xlabel="bits per pixel", ylabel="PSNR, dB", title="x: published")
+        axes.legend(fontsize="x-small")
         save(figure, path)
+        if request.run:
+            _draw(request, path.with_stem(f"{path.stem}-pictures"))
+
+
+def _draw(request: Request, path: Path) -> None:
+    """A part of each image, and of each way of it whose weights are here."""
+    columns = 1 + len(PAGES[0].published)
+    figure, panels = canvas(columns * len(PAGES), width=11, across=columns, height=2.1)
+    by_image = {image.stem: image for image in request.dataset.paths}
+    for k, (page, rows) in enumerate(_measured(replace(request, run=False))):
+        x = next(Images().groups([by_image[page.image]]))[0]
+        own = panels[k * columns : (k + 1) * columns]
+        for axes, (title, picture) in zip(own, [(page.image, _part(x)), *_pictures(page, rows, x)]):
+            axes.imshow(picture, interpolation="none")
+            axes.set_title(title, fontsize="small")
+    for axes in panels:
+        axes.set(xticks=[], yticks=[])
+        axes.grid(visible=False)
+    save(figure, path)
 
 
 def _measured(request: Request) -> Iterator[tuple[Page, Mapping[str, pd.DataFrame]]]:
@@ -116,10 +134,10 @@ def _pictures(
     """Title and picture of each way that was measured."""
     for name, way in page.ways.items():
         point = page.nearest(rows, name)
-        if point is not None:
-            number = int(str(point["point"]).rpartition("-")[2])
+        points = {one.name: one for one in subject_of(way.curve, page.model).points}
+        if point is not None and point["point"] in points:
             with torch.no_grad():
-                coder = Images().coder(parse(way.config), trained(way.curve, number))
+                coder = Images().coder(parse(way.config), points[point["point"]].load())
                 [decoded] = coder([x]).decode()
             yield f"{name}: {point['bpp']:.3f} bpp, {point['psnr_db']:.2f} dB", _part(decoded)
 
