@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("file", type=Path, metavar="F", help="file that encode wrote, or -")
     where = "PNG to write: where in the image, or in which frames of a clip, the bits went"
     add("--plot", type=Path, metavar="P.png", help=where)
-    against = "what was coded: of a clip, say each frame's PSNR, too; of samples, their overhead"
+    against = "what was coded: say the PSNR of each frame of a clip; of samples, and their overhead"
     add("--against", type=Path, metavar="FILE", help=against)
     add("--json", action="store_true", help="print JSON: docs/reference/json.md")
     model.add_reader_arguments(parser)
@@ -65,18 +65,22 @@ def run(args: argparse.Namespace) -> int:
             codec = model.image_codec_for(settled, stage, container, recipe)
             stage("decoding")
             explanation = codec.explain_bytes(data)
-        above = samples.overhead(codec, args.against, explanation) if args.against else ""
+        against = None
+        if args.plot or args.against:
+            x_hat = codec.load_bytes(data)
+            against = args.against and samples.Against.of(codec, x_hat, args.against)
         if args.plot:
             from latentopt.bench.plots import plot_bits
 
-            plot_bits(explanation, codec.load_bytes(data), args.plot)
+            plot_bits(explanation, x_hat, args.plot)
     if args.json:
         latents = [_latent(one) for one in explanation.latents]
-        print(json.dumps({**describe_image(job.name, data), "latents": latents}, indent=2))
+        found = {**describe_image(job.name, data), "latents": latents}
+        print(json.dumps(found | ({"against": against.described()} if against else {}), indent=2))
     else:
         print(f"{job.name}: {explanation}")
-        if above:
-            print(f"\nabove KL:\n{above}")
+        if against:
+            print(f"\n{against.said_of(explanation)}")
     return 0
 
 

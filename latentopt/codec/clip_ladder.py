@@ -1,6 +1,6 @@
 """A video codec at all its qualities, which codes a clip to a target."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -14,6 +14,7 @@ from latentopt.codec.rung import Rung
 from latentopt.codec.target import Target
 from latentopt.codec.video import VideoCodec
 from latentopt.codec.wrap import wrap_video
+from latentopt.errors import InputError
 from latentopt.media.images import to_uint8
 from latentopt.media.quality import psnr_db
 
@@ -90,8 +91,11 @@ class ClipLadder(Climber[VideoCodec, CodedClip]):
         Raises:
             RateRangeError: no quality and lambda of this codec gives that; the message says what
                 it gives.
-            InputError: the frames are not those of a clip, or there is no such quality.
+            InputError: the frames are not those of a clip, can be read but once, or there is no
+                such quality.
         """
+        if isinstance(frames, Iterator):
+            raise InputError("frames are read once for each encode: give a list, or a Clip")
 
         def encode(codec: VideoCodec) -> CodedClip:
             return encode_clip(codec, frames, rate, done)

@@ -127,8 +127,8 @@ def wrap(
             or an object of your own. The decoder takes any of them.
         preset: ``paper``, ``plain``, ``fast``, ``default``, ``slow`` or ``best``: values for the
             other arguments that are not given, from what the encoder may spend. Without any
-            argument it is ``default``; with some, but no preset, ``plain``: the lattice ``oct``
-            and a shift.
+            argument, or with ``progressive`` alone, it is ``default``; with others, but no preset,
+            ``plain``: the lattice ``oct`` and a shift.
         recipe: the same as a value of your own.
         direction, scales, adaptive, context, effort, lmbda, pmf, portable: see :class:`Recipe`.
         parts, gop, ahead, channel: likewise.

@@ -13,7 +13,7 @@ from tables.universal.linear import WAYS
 _TRIPS = MEASURED / PROBES / "dither-trips" / "sample"
 _BD = ("BD-rate, PSNR", "BD-rate, MS-SSIM")
 _CURVE = ("bpp", "psnr_db", "ms_ssim")
-_THIRD = [f"{name}, {way.curve}-3" for name, way in WAYS.items()]
+_THIRD = [f"{way}, {curve}-3" for way, (curve, _) in WAYS.items()]
 
 
 def trips() -> str:

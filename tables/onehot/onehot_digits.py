@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 
-from latentopt.errors import InputError
 from tables.common.experiment import Cell, Request
 from tables.common.places import LAB
 from tables.onehot.codecs.cuts import SOURCE, Cuts
-from tables.onehot.codecs.cutting import codec_of, curve
+from tables.onehot.codecs.cutting import curve
 from tables.onehot.codecs.digits import cut_out, digits, sheet
-from tables.onehot.codecs.train import Recipe
 
 CODECS = {
     **{
@@ -42,15 +40,7 @@ class Digits(Cuts):
     def cells(self, request: Request) -> Iterator[Cell]:
         test = digits(LAB / "data" / "mnist.npz", "test")[:_DIGITS]
         x = sheet(test, _COLUMNS)
-        for row, name in CODECS.items():
-            try:
-                codec = codec_of(name)
-            except InputError as error:
-                yield Cell(row, f"{self.rates[0]:g} bpp", note=str(error))
-                continue
-            steps = Recipe.named(name).steps
-            yield Cell(row, "steps", steps, unit="")
-            yield from self.cells_of(row, curve(codec, [x], pixels=cut_out))
+        yield from self.trained_cells(CODECS, lambda codec: curve(codec, [x], pixels=cut_out))
 
 
 EXPERIMENT = Digits()

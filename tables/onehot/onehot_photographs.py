@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator
 
-from latentopt.errors import InputError
 from latentopt.media.images import read_image
 from tables.common.experiment import Cell, Request
 from tables.onehot.codecs.cuts import SOURCE, Cuts
-from tables.onehot.codecs.cutting import codec_of, curve
-from tables.onehot.codecs.train import Recipe
+from tables.onehot.codecs.cutting import curve
 
 CODECS = {"OHM": "clic-ohm", **{f"INT, C {maps}": f"clic-int-{maps}" for maps in (8, 16, 32)}}
 
@@ -32,14 +30,7 @@ class Photographs(Cuts):
 
     def cells(self, request: Request) -> Iterator[Cell]:
         images = [read_image(path) for path in request.dataset.paths]
-        for row, name in CODECS.items():
-            try:
-                codec = codec_of(name)
-            except InputError as error:
-                yield Cell(row, f"{self.rates[0]:g} bpp", note=str(error))
-                continue
-            yield Cell(row, "steps", Recipe.named(name).steps, unit="")
-            yield from self.cells_of(row, curve(codec, images, _MAPS))
+        yield from self.trained_cells(CODECS, lambda codec: curve(codec, images, _MAPS))
 
 
 EXPERIMENT = Photographs()

@@ -15,8 +15,7 @@ from tables.common.experiment import Cell, Experiment, Request
 from tables.common.harness import Images, parse
 from tables.common.plots import canvas, save
 from tables.universal import PAPER, hyperprior, linear
-from tables.universal.codecs.measured import Way, subject_of
-from tables.universal.codecs.measured import measured as rows_of_ways
+from tables.universal.codecs.measured import Ways, measured, subject_of
 
 Published = Mapping[str, tuple[float, float]]
 """By way, bits per pixel and PSNR in dB."""
@@ -34,7 +33,7 @@ class Page:
     published: Published
 
     @property
-    def ways(self) -> Mapping[str, Way]:
+    def ways(self) -> Ways:
         """How each of its pictures is made here."""
         found = {"linear": linear.WAYS, "hyperprior": hyperprior.WAYS}[self.model]
         return {way: found[way] for way in self.published}
@@ -86,20 +85,19 @@ class Pages(Experiment):
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         """What is published and what is ours; and where it was measured now, the pictures."""
-        figure, [axes] = canvas()
-        for row in dict.fromkeys(cell.row for cell in cells):
-            bpp, psnr = (
-                next((c for c in cells if (c.row, c.column) == (row, column)), Cell(row, column))
-                for column in ("bpp", "psnr_db")
-            )
-            own, known = (bpp.measured, psnr.measured), (bpp.published, psnr.published)
-            axes.plot(*zip(known, own), ".-", label=row)
-            axes.plot(*known, "kx")
+        shown, (figure, [axes]) = replace(request, run=False), canvas()
+        for page, rows in _measured(shown):
+            for way, known in page.published.items():
+                axes.plot(*known, "kx")
+                point = page.nearest(rows, way)
+                if point is not None:
+                    own = point["bpp"], point["psnr_db"]
+                    axes.plot(*zip(known, own), ".-", label=f"{page.image}, {way}")
         axes.set(xlabel="bits per pixel", ylabel="PSNR, dB", title="x: published")
         axes.legend(fontsize="x-small")
         save(figure, path)
         if request.run:
-            _draw(request, path.with_stem(f"{path.stem}-pictures"))
+            _draw(shown, path.with_stem(f"{path.stem}-pictures"))
 
 
 def _draw(request: Request, path: Path) -> None:
@@ -107,7 +105,7 @@ def _draw(request: Request, path: Path) -> None:
     columns = 1 + len(PAGES[0].published)
     figure, panels = canvas(columns * len(PAGES), width=11, across=columns, height=2.1)
     by_image = {image.stem: image for image in request.dataset.paths}
-    for k, (page, rows) in enumerate(_measured(replace(request, run=False))):
+    for k, (page, rows) in enumerate(_measured(request)):
         x = next(Images().groups([by_image[page.image]]))[0]
         own = panels[k * columns : (k + 1) * columns]
         for axes, (title, picture) in zip(own, [(page.image, _part(x)), *_pictures(page, rows, x)]):
@@ -124,20 +122,19 @@ def _measured(request: Request) -> Iterator[tuple[Page, Mapping[str, pd.DataFram
     here = {path.stem for path in request.dataset.paths}
     for page in (page for page in PAGES if page.image in here):
         alike = [other.image for other in PAGES if other.model == page.model]
-        ways = {name: Way(way.curve, way.config, alike) for name, way in page.ways.items()}
-        yield page, rows_of_ways(ways, page.model, request)
+        yield page, measured(page.ways, alike, page.model, request)
 
 
 def _pictures(
     page: Page, rows: Mapping[str, pd.DataFrame], x: Tensor
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Title and picture of each way that was measured."""
-    for name, way in page.ways.items():
+    for name, (curve, config) in page.ways.items():
         point = page.nearest(rows, name)
-        points = {one.name: one for one in subject_of(way.curve, page.model).points}
+        points = {one.name: one for one in subject_of(curve, page.model).points}
         if point is not None and point["point"] in points:
             with torch.no_grad():
-                coder = Images().coder(parse(way.config), points[point["point"]].load())
+                coder = Images().coder(parse(config), points[point["point"]].load())
                 [decoded] = coder([x]).decode()
             yield f"{name}: {point['bpp']:.3f} bpp, {point['psnr_db']:.2f} dB", _part(decoded)
 

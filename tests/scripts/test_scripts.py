@@ -142,6 +142,13 @@ def test_timing(image: str, output: Output) -> None:
     assert rows[-1][0] == "int" and all(float(n) > 0 for n in rows[-1][1:])
 
 
+def test_timing_of_a_preset_and_a_codec_of_the_zoo(image: str, output: Output) -> None:
+    options = ["--codec", CODEC, "--quality", str(QUALITY), "--configs", "fast", "--threads", "1"]
+    timing.main(["--data", image, *options])
+    name, encode, ratio, *_ = output().splitlines()[-1].split()
+    assert name == "fast" and float(encode) > 0 and float(ratio) > 1  # it searches
+
+
 def test_timing_of_random_weights_has_work_for_the_coders(image: str) -> None:
     x = photo(64, 64)
     model = timing.random_model("cheng2020-attn", x)

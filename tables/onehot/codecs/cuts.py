@@ -1,12 +1,15 @@
 """What the figures of one-hot max share: PSNR at rates, for each way of cutting a stream."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from latentopt import Codec
+from latentopt.errors import InputError
 from tables.common.experiment import Cell, Experiment, Request
 from tables.common.plots import canvas, save
-from tables.onehot.codecs.cutting import Cut, at_rates
+from tables.onehot.codecs.cutting import Cut, at_rates, codec_of
+from tables.onehot.codecs.train import Recipe
 
 SOURCE = "Löhdefink et al., CVPR workshops 2022"
 _UNIT = "dB PSNR"
@@ -29,17 +32,27 @@ class Cuts(Experiment):
         yield Cell(row, "whole, bpp", max(cut.bpp for cut in cuts), unit="bpp")
         yield Cell(row, "whole", max(cuts, key=lambda cut: cut.bpp).psnr_db, unit=_UNIT)
 
+    def trained_cells(
+        self, codecs: Mapping[str, str], curve_of: Callable[[Codec], Sequence[Cut]]
+    ) -> Iterator[Cell]:
+        """Those of trained codecs, by row; or what trains one."""
+        for row, name in codecs.items():
+            try:
+                codec = codec_of(name)
+            except InputError as error:
+                yield Cell(row, f"{self.rates[0]:g} bpp", note=str(error))
+                continue
+            yield Cell(row, "steps", Recipe.named(name).steps, unit="")
+            yield from self.cells_of(row, curve_of(codec))
+
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         """PSNR over the rate, a line for each row."""
         figure, [axes] = canvas()
+        rates = {f"{rate:g} bpp": rate for rate in self.rates}
         for row in dict.fromkeys(cell.row for cell in cells):
-            own = [cell for cell in cells if cell.row == row]
-            points = [
-                (float(cell.column.split()[0]), cell.measured)
-                for cell in own
-                if cell.column.endswith(" bpp") and cell.column[0].isdigit()
-            ]
-            axes.plot(*zip(*points), ".-", label=row)
+            own = [cell for cell in cells if cell.row == row and cell.column in rates]
+            x, y = [rates[cell.column] for cell in own], [cell.measured for cell in own]
+            axes.plot(x, y, ".-", label=row)
         axes.set(title=self.title, xlabel="bits per pixel", ylabel="PSNR, dB")
         axes.legend(fontsize="small")
         save(figure, path)

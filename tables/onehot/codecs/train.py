@@ -7,7 +7,6 @@ four rates, and RUNS/NAME.csv the log. `--export` writes the weights of a one-ho
 
 import argparse
 import sys
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from compressai.models import CompressionModel
 from torch import Tensor, nn
 
 from latentopt import zoo
-from latentopt.errors import InputError, LatentoptError
 from latentopt.training import (
     Loop,
     Options,
@@ -34,15 +32,17 @@ from latentopt.training import (
 )
 from latentopt.training.loop import Source
 from latentopt.training.rate_adaptation import Adapted
+from latentopt.training.runs import BEST, read_state
 from latentopt.zoo.embedded import write_embedded
 from latentopt.zoo.one_hot_codec import OneHotCodec
+from tables.common import training
 from tables.common.places import LAB
+from tables.common.training import RUNS
 from tables.onehot.codecs.digits import Sheets, digits, sheet
 from tables.onehot.codecs.integers import IntegerCodec
 from tables.onehot.codecs.latents import Between, Latents, latents_of, weights
 
 FOLDER = Path(__file__).parent
-RUNS = Path("runs")
 MNIST = "mnist"
 _HELD_OUT = 64  # crops
 _HELD_OUT_SIDE = 384
@@ -80,11 +80,7 @@ class Recipe:
     @staticmethod
     def named(name: str) -> "Recipe":
         """Of that name; InputError where there is none."""
-        path = FOLDER / f"{name}.toml"
-        if not path.is_file():
-            known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
-            raise InputError(f"unknown codec {name!r}: choose {known}")
-        return Recipe(**tomllib.loads(path.read_text()))
+        return training.from_toml(Recipe, FOLDER, name, "codec")
 
     @property
     def rates(self) -> Rates:
@@ -172,11 +168,9 @@ def trained(name: str, runs: Path = RUNS) -> CompressionModel:
     Raises:
         InputError: it was not trained; the message has the command.
     """
-    path = runs / f"{name}.best.pt"
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; python -m tables.onehot.codecs.train {name}")
-    model, state = Recipe.named(name).model(), torch.load(path, weights_only=True)["model"]
-    prefix = "codec.codec." if Recipe.named(name).crops else "codec."
+    state = training.best(runs / f"{name}.best.pt", f"tables.onehot.codecs.train {name}")
+    recipe = Recipe.named(name)
+    model, prefix = recipe.model(), "codec.codec." if recipe.crops else "codec."
     own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     model.load_state_dict(own)
     model.update(force=True)
@@ -185,7 +179,7 @@ def trained(name: str, runs: Path = RUNS) -> CompressionModel:
 
 def export(name: str, path: Path, runs: Path) -> None:
     """Write a one-hot codec for the zoo, small, with how it was made."""
-    own, state = Recipe.named(name), torch.load(runs / f"{name}.best.pt", weights_only=True)
+    own, state = Recipe.named(name), read_state(runs / f"{name}.best.pt", *BEST)
     made = {
         "architecture": "tiny-ohm",
         "quality": 1,
@@ -198,28 +192,21 @@ def export(name: str, path: Path, runs: Path) -> None:
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
+def _train(args: argparse.Namespace) -> None:
+    for name in args.codecs:
+        if args.export:
+            export(name, args.export, args.runs)
+        else:
+            loop(name, args.data, args.runs).train(Recipe.named(name).steps, args.check_every)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = training.arguments(__doc__.splitlines()[0], LAB / "data", check_every=250)
     parser.add_argument("codecs", nargs="+", help="files beside this one, without .toml")
-    parser.add_argument("--data", type=Path, default=LAB / "data")
-    parser.add_argument("--runs", type=Path, default=RUNS)
-    parser.add_argument("--check-every", type=int, default=250, help="steps")
     parser.add_argument(
         "--export", type=Path, metavar="FILE", help="write the weights, no training"
     )
-    args = parser.parse_args(argv)
-    args.runs.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
-    try:
-        for name in args.codecs:
-            if args.export:
-                export(name, args.export, args.runs)
-            else:
-                loop(name, args.data, args.runs).train(Recipe.named(name).steps, args.check_every)
-    except LatentoptError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return training.run(parser, argv, _train)
 
 
 if __name__ == "__main__":
