@@ -1,6 +1,6 @@
 """What the figures of trained models share: their points, differences, and curves."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,11 +39,6 @@ class Curves(Experiment):
                 for column in ("bpp", *self.qualities):
                     yield Cell(f"{way}, {point['point']}", column, point[column], unit="")
         yield from differences(found, _AGAINST)
-        yield from self.beside(found)
-
-    def beside(self, found: Mapping[str, pd.DataFrame]) -> Iterator[Cell]:
-        """What else there is to say of the rows of each way."""
-        yield from ()
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         count = len(self.qualities)

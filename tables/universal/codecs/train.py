@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
@@ -145,20 +145,27 @@ def linear_adam(model: nn.Module, step: float) -> torch.optim.Optimizer:
 def loop(name: str, k: int, data: Path, runs: Path) -> Loop[Coded, Tensor]:
     """The training of a curve's point, begun or gone on with."""
     own, lmbda = Curve.named(name), Curve.named(name).lambdas[k - 1]
-    files, kept = split(list(data.glob("*.png")))
+    photographs, held_out = images_of(data, own.crop, own.batch, own.seed)
     model, quantizer = own.model(k), own.quantizer()
     install(quantizer, model)
     task = Task(
         model=model,
         loss=RateDistortion(lmbda),
-        data=Photographs(files, own.crop, own.batch, own.seed),
-        held_out=validation_images(kept),
+        data=photographs,
+        held_out=held_out,
         optimizer=own.optimizer(k),
         schedule=WarmCosine(own.learning_rate, own.warmup, own.steps),
         before_step=own.anneal(quantizer),
         before_check=fit_quantiles,
     )
     return Loop(task, runs / f"{name}-{k}.pt", Options(seed=own.seed, autocast=None))
+
+
+@lru_cache(maxsize=1)
+def images_of(data: Path, crop: int, batch: int, seed: int) -> tuple[Photographs, Sequence[Tensor]]:
+    """Photographs to train on, and those for validation: read once for all points of a curve."""
+    files, kept = split(list(data.glob("*.png")))
+    return Photographs(files, crop, batch, seed), validation_images(kept)
 
 
 def trained(name: str, k: int, runs: Path = RUNS) -> CompressionModel:
