@@ -19,7 +19,7 @@ from latentopt.media.images import read_image, write_png
 SCRIPT = Path(__file__).parents[2] / "scripts/gpu_session.sh"
 CODEC = "tiny-mbt2018-mean"
 
-PYTHON = f"""#!{sys.executable}
+PYTHON = f"""#!{sys.executable} -IS
 import os, sys
 from pathlib import Path
 
