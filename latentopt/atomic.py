@@ -196,6 +196,20 @@ def all_of(file: BinaryIO, name: str) -> bytes:
     return bytes(data)
 
 
+def file_hash(path: Path) -> str:
+    """First 12 digits of the SHA-256 of a file, or of the files in a folder, in order of names.
+
+    Raises:
+        InputError: one cannot be read.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(filter(Path.is_file, path.iterdir())) if path.is_dir() else [path]:
+        with reading(file) as content:
+            while chunk := content.read(_CHUNK):
+                digest.update(chunk)
+    return digest.hexdigest()[:12]
+
+
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file whole or not at all.
 

@@ -67,4 +67,14 @@ class MissingExtraError(LatentoptError, ImportError):
 
 
 class TrainingError(LatentoptError):
-    """Training that cannot go on: its loss is no number any more."""
+    """Training that cannot go on: its loss is no number any more, or its files are damaged."""
+
+
+def reason(error: Exception) -> str:
+    r"""Why something failed, in one line; with the kind of exception where it is none of ours.
+
+    >>> reason(InputError("no such\n file")), reason(ZeroDivisionError("by 0"))
+    ('no such file', 'ZeroDivisionError: by 0')
+    """
+    said = str(error) if isinstance(error, LatentoptError) else f"{type(error).__name__}: {error}"
+    return " ".join(said.split())

@@ -98,10 +98,18 @@ def main_latent(codec: Codec, x: Tensor) -> MainLatent:
 
 
 def seconds(work: Callable[[], Result]) -> tuple[float, Result]:
-    """How long some work takes, and what it gives."""
+    """How long some work takes, on a GPU too, and what it gives."""
+    _wait_for_gpu()
     start = time.perf_counter()
     result = work()
+    _wait_for_gpu()
     return time.perf_counter() - start, result
+
+
+def _wait_for_gpu() -> None:
+    """Until all that was asked of it is done, if anything was."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def line(*cells: str) -> str:

@@ -138,7 +138,7 @@ def code_image(streams: Streams, point: Point, x: Tensor, image: str, presets: l
         took, out = seconds(partial(coder.compress, frame))
         about = {"codec": point.codec, "point": point.name, "image": image, "preset": preset}
         job = {"kind": "strings", "model": model, "strings": out["strings"], "shape": out["shape"]}
-        x_hat = point.model.decompress(out["strings"], out["shape"])["x_hat"]
+        x_hat = point.model.decompress(out["strings"], out["shape"])["x_hat"].clamp(0, 1)
         size = coded_bytes(out["strings"], 0)
         streams.add(job, [x_hat], **about, bytes=size, seconds=took, x=x)
 

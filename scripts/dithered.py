@@ -1,13 +1,15 @@
 """The dithered channel: round trips in a fresh process, or bytes and PSNR against rounding.
 
-Run: python scripts/dithered.py --trips 1000
+Run: python scripts/dithered.py --trips 1000   # or --trips 1000 --piece 1/10, and so on
      python scripts/dithered.py --codec tiny-mbt2018-mean --quality 2 --data kodak --limit 4
      python scripts/dithered.py --quality 1 --data kodim12.png --picture docs/img/dither.png
 
 Trips are of random (codec, size, lattice, soft rounding, means, latents, seed): files are written
 here with one thread and read in a second process with two. Decoded latents must be equal to the
 last bit; pixels may differ by 1e-5, as synthesis adds up in an order that depends on the number of
-threads. A picture shows a part of the first image: as it is, rounded, dithered, and with means.
+threads. --rows appends a row of each trip to a file of its codec.
+
+A picture shows a part of the first image: as it is, rounded, dithered, and with means.
 """
 
 import argparse
@@ -36,6 +38,8 @@ import latentopt
 from latentopt import zoo
 from latentopt.bench.codecs import coded_bytes
 from latentopt.bench.datasets import resolve
+from latentopt.bench.provenance import commit
+from latentopt.bench.store import csv_line
 from latentopt.codec.image import Codec
 from latentopt.latents.dither import LATENTS, Dither
 from latentopt.lattices import LATTICES
@@ -98,10 +102,31 @@ class Case:
         return latentopt.wrap(model(self.name), quant=self.quant, shift=False, dither=dither)
 
 
-def encode(folder: Path, count: int) -> None:
-    random = np.random.default_rng(0)
+@dataclass(frozen=True)
+class Trips:
+    """So many, cut into pieces of about equal size."""
+
+    count: int
+    piece: int = 1
+    pieces: int = 1
+
+    @staticmethod
+    def asked(count: int, piece: str) -> "Trips":
+        """Of a piece "K/N"."""
+        return Trips(count, *map(int, piece.split("/")))
+
+    @property
+    def cases(self) -> list[Case]:
+        """Sorted, so that those which share tables follow each other."""
+        random = np.random.default_rng(0)
+        drawn = sorted(Case.drawn(random) for _ in range(self.count))
+        ends = [self.count * k // self.pieces for k in (self.piece - 1, self.piece)]
+        return drawn[slice(*ends)]
+
+
+def encode(folder: Path, cases: Sequence[Case]) -> None:
     photographs = [read_image(path) for path in resolve("sample").paths]
-    for i, case in enumerate(sorted(Case.drawn(random) for _ in range(count))):
+    for i, case in enumerate(cases):
         x = photographs[i % len(photographs)][..., : case.size[0], : case.size[1]]
         codec = case.codec
         coded = [one for [one] in codec.encode(x).values()]
@@ -112,31 +137,56 @@ def encode(folder: Path, count: int) -> None:
         torch.save(written, folder / f"{i:06}")
 
 
-def decode(folder: Path) -> int:
+def decode(folder: Path, rows: Path | None) -> int:
     """Number of files that decode to something else."""
     torch.set_num_threads(2)
     differing = 0
     for path in sorted(folder.iterdir()):
         written = torch.load(path, weights_only=True)
-        case = Case(**written["case"])
-        codec = case.codec
-        found = codec.decode([string for [string] in written["strings"]], case.size)
-        hats = [torch.from_numpy(one.latent.hat) for one in found]
-        same = all(torch.equal(a, b) for a, b in zip(hats, written["hats"], strict=True))
-        x_hat = codec.decompress(written["strings"], case.size)["x_hat"]
-        if not same or float((x_hat - written["x_hat"]).abs().max()) > TOLERANCE:
+        case = Case(**written.pop("case"))
+        same = _is_same(case.codec, case.size, **written)
+        if not same:
             differing += 1
             print(case)
+        if rows:
+            _note(case, same, rows / f"{case.name}.csv")
     return differing
 
 
-def trips(count: int) -> int:
+def _is_same(
+    codec: Codec,
+    size: tuple[int, int],
+    strings: list[list[bytes]],
+    hats: list[Tensor],
+    x_hat: Tensor,
+) -> bool:
+    """Whether strings decode to these latents and pixels."""
+    found = codec.decode([string for [string] in strings], size)
+    own = [torch.from_numpy(one.latent.hat) for one in found]
+    same = all(torch.equal(a, b) for a, b in zip(own, hats, strict=True))
+    error = codec.decompress(strings, size)["x_hat"] - x_hat
+    return same and float(error.abs().max()) <= TOLERANCE
+
+
+def _note(case: Case, same: bool, path: Path) -> None:
+    """Append a row to the file of a case's codec."""
+    row = {**asdict(case), "size": "x".join(map(str, case.size)), "same": same}
+    row["latentopt"] = commit()
+    new = not path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(csv_line(row) * new + csv_line(row.values()))
+
+
+def trips(asked: Trips, rows: Path | None) -> int:
     torch.set_num_threads(1)
+    cases = asked.cases
     with tempfile.TemporaryDirectory() as folder:
-        encode(Path(folder), count)
+        encode(Path(folder), cases)
         fresh = [sys.executable, __file__, "--decode", folder]
+        fresh += ["--rows", str(rows)] if rows else []
         failed = subprocess.run(fresh, check=False).returncode
-    print(f"{count} combinations, {failed} not identical")
+    print(f"{len(cases)} combinations, {failed} not identical")
     return min(failed, 1)
 
 
@@ -181,6 +231,8 @@ def _measured(codec: Codec, x: Tensor) -> tuple[float, float, float, float]:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trips", type=int)
+    parser.add_argument("--piece", default="1/1", metavar="K/N", help="only the K-th of N pieces")
+    parser.add_argument("--rows", type=Path, help="folder for a row of each trip")
     parser.add_argument("--decode", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--codec", default="tiny-mbt2018-mean")
     parser.add_argument("--quality", type=int)
@@ -190,9 +242,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--picture", type=Path, help="PNG to write, in place of measuring")
     args = parser.parse_args(argv)
     if args.decode:
-        return min(decode(args.decode), 100)
+        return min(decode(args.decode, args.rows), 100)
     if args.trips:
-        return trips(args.trips)
+        return trips(Trips.asked(args.trips, args.piece), args.rows)
     paths = resolve(args.data).paths[: args.limit]
     if args.picture:
         picture(args.codec, args.quality, args.weights, paths[0], args.picture)

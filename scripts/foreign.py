@@ -96,7 +96,8 @@ def crop(x: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def decode_strings(model: Any, strings: Any, shape: Any) -> list[Tensor]:
-    return [model.decompress(strings, shape)["x_hat"]]
+    """Clipped, which CompressAI leaves to its users after 1.2.8."""
+    return [model.decompress(strings, shape)["x_hat"].clamp(0, 1)]
 
 
 def decode_clip(strings: Any, shapes: Any) -> list[Tensor]:

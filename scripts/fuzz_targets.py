@@ -69,8 +69,7 @@ class Streams:
         if generator.random() < 0.3:
             return name, damaged(data, generator)
         if isinstance(codec, VideoCodec):
-            counts = tuple(codec._string_count(is_key) for is_key in (True, False))
-            return name, resealed_clip(data, (counts[0], counts[1]), generator)
+            return name, resealed_clip(data, codec.files.counts, generator)
         return name, resealed_image(data, codec.string_count, generator)
 
     def outcome(self, path: Path) -> str:

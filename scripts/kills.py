@@ -1,6 +1,6 @@
 """Rows lost, doubled or measured twice where clients and workers are killed as they go.
 
-Run: python scripts/kills.py [--kills 20] [--images 24]
+Run: python scripts/kills.py [--kills 20] [--images 120]
 A cluster of two workers; `encode` and `bdrate` in turn, of which the client or a worker is killed
 as soon as it has kept another row, and which then goes on. In the end both run undisturbed.
 """
@@ -25,11 +25,13 @@ from latentopt.archive.manifest import Manifest
 from latentopt.bench import datasets
 from latentopt.bench.kept import MEASUREMENTS
 from latentopt.engine.cluster import local_cluster
-from latentopt.errors import LatentoptError
+from latentopt.errors import InputError, LatentoptError
 from latentopt.media.images import read_image, write_png
 
 _SIDE = 96  # pixels
 _CODEC = "tiny-bmshj2018-factorized"
+_WORKERS = 2
+_SETTLED_S = 2.0  # Dask does not start a worker again that dies before its nanny saw it come up
 
 
 @dataclass
@@ -64,7 +66,7 @@ def main() -> None:
     draw, seen = random.Random(0), Counter[str]()
     with (
         tempfile.TemporaryDirectory() as folder,
-        local_cluster(2) as cluster,
+        local_cluster(_WORKERS) as cluster,
         Client(cluster) as client,
     ):
         commands = _commands(args, Path(folder), cluster.scheduler_address)
@@ -73,7 +75,7 @@ def main() -> None:
             before = command.rows()
             command.start()
             if not command.goes_on(len(before)):
-                break
+                raise InputError(f"{command.name} ended after {number} kills: give it more images")
             victim = "client" if number // len(commands) % 2 else "worker"
             _kill(command, client, victim, draw)
             seen[f"{command.name}, {victim} killed"] += 1
@@ -89,12 +91,14 @@ def main() -> None:
             seen["rows"] += len(keys)
             seen["lost"] += command.expected - len(keys)
             seen["doubled"] += sum(keys.values()) - len(keys)
-    for what in (*sorted(seen), "lost", "doubled", "measured twice"):
-        print(f"{what:>24} {seen.pop(what, 0) if what in seen else ''}".rstrip())
+    for what, count in sorted(seen.items()):
+        print(f"{what:>24} {count}")
 
 
 def _kill(command: Command, client: Client, victim: str, draw: random.Random) -> None:
     if victim == "worker":
+        client.wait_for_workers(_WORKERS)
+        time.sleep(_SETTLED_S)
         pid = draw.choice(sorted(client.run(os.getpid).values()))
         os.kill(pid, signal.SIGKILL)  # another starts in its place, and the client goes on
         return
@@ -144,7 +148,7 @@ def _of_csv(file: Path) -> list[tuple[str, ...]]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--images", type=int, default=24)
+    parser.add_argument("--images", type=int, default=120)
     parser.add_argument("--data", default="clic2020", help="photographs (default: clic2020)")
     return parser.parse_args()
 

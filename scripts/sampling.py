@@ -26,10 +26,10 @@ from latentopt.bench.codecs import coded_bytes
 from latentopt.bench.datasets import resolve
 from latentopt.bitstream.headers import SAMPLERS
 from latentopt.codec.image import Codec
-from latentopt.densities import Density, Floats, GaussianDensity
+from latentopt.densities import Floats, GaussianDensity
 from latentopt.latents import AtOnce, Point, Prior
-from latentopt.latents.sampling import SampleChannel, SampledLatent, Sampling, Steps
-from latentopt.latents.sampling.blocks import CANDIDATES, Blocked, Posterior
+from latentopt.latents.sampling import SampleChannel, SampledLatent, Sampling
+from latentopt.latents.sampling.blocks import CANDIDATES, Blocked
 from latentopt.media.images import read_image
 
 SIGMAS = (0.05, 0.1, 0.29, 0.58, 1.16, 2.32, 4.64, 9.28)
@@ -40,12 +40,6 @@ FEW = 4_000
 """Elements that the samplers in blocks take."""
 BINS = np.linspace(-4, 4, 33)
 SPREADS = (0.2, 0.289, 0.5)
-
-
-def divergence(density: Density, prior: Prior, values: Floats, spread: float) -> float:
-    """KL[q | p] of a latent in bits, p with the posterior's own noise."""
-    levels, mean = prior.levels.astype(np.int64), prior.residual(values).astype(np.float64)
-    return float(Posterior(Steps(density, spread), levels, mean, spread).divergence().sum())
 
 
 def level(sigma: float, n: int, seed: int = 0) -> tuple[GaussianDensity, Prior, Floats]:
@@ -79,7 +73,8 @@ def coder(name: str, sigma: float, n: int) -> Iterator[str]:
     middle = process_time()
     assert np.array_equal(channel.receive(AtOnce(prior), string).hat, latent.hat)
     end = process_time()
-    kl, bits = divergence(density, prior, values, SPREAD) / n, 8 * len(string) / n
+    kl = float(channel.divergence(latent, Point(values)).mean())
+    bits = 8 * len(string) / n
     noise = (latent.hat - values) / SPREAD
     shares = np.histogram(noise, BINS)[0] / n
     distance = 0.5 * np.abs(shares - np.diff(norm.cdf(BINS))).sum()
@@ -109,12 +104,12 @@ def images(
     row(["spread", "sampler", "bpp", "KL, bpp", "main, bpp", "PSNR, dB", "encode, s", "decode, s"])
     row(["---"] * 8)
     plain = latentopt.wrap(trained, "int", False)
-    row(["none", "rounding", *image_cells([image(plain, x, None) for x in each])])
+    row(["none", "rounding", *image_cells([image(plain, x) for x in each])])
     for spread in SPREADS:
         for name in samplers:
             own = latentopt.wrap(trained, shift=False, spread=Sampling(spread, name))
             own.compress(each[0][..., :64, :64])
-            row([f"{spread}", name, *image_cells([image(own, x, spread) for x in each])])
+            row([f"{spread}", name, *image_cells([image(own, x) for x in each])])
 
 
 def image_cells(rows: Sequence[Sequence[float]]) -> list[str]:
@@ -123,7 +118,7 @@ def image_cells(rows: Sequence[Sequence[float]]) -> list[str]:
     return [*rates, f"{psnr:.3f}", *(f"{s:.2f}" for s in seconds)]
 
 
-def image(codec: Codec, x: Tensor, spread: float | None) -> tuple[float, ...]:
+def image(codec: Codec, x: Tensor) -> tuple[float, ...]:
     """Of one image: bpp, KL and bytes of the main latent per pixel, PSNR, seconds."""
     pixels = x[0, 0].numel()
     start = process_time()
@@ -131,17 +126,11 @@ def image(codec: Codec, x: Tensor, spread: float | None) -> tuple[float, ...]:
     middle = process_time()
     x_hat = codec.decompress(**out)["x_hat"]
     end = process_time()
-    kl = float("nan")
-    if spread:
-        adapter, [main] = codec.assembly.adapter, codec.encode(x)["y"]
-        y = adapter.analysis(codec.padded(x)).flatten().detach().numpy()
-        kl = divergence(adapter.densities[0], main.latent.prior, y, spread) / pixels
-    bpp, main_bpp = (
-        8 * coded_bytes(out["strings"], 0) / pixels,
-        8 * len(out["strings"][0][0]) / pixels,
-    )
+    [kl] = codec.divergences(x)["y"]
+    bpp = 8 * coded_bytes(out["strings"], 0) / pixels
+    main_bpp = 8 * len(out["strings"][0][0]) / pixels
     psnr = float(-10 * torch.log10((x_hat - x).square().mean()))
-    return bpp, kl, main_bpp, psnr, middle - start, end - middle
+    return bpp, kl / pixels, main_bpp, psnr, middle - start, end - middle
 
 
 # -- the laws of indices -------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 Run: python scripts/timing.py [--codec mbt2018-mean] [--weights FILE] [--limit 24] [--threads 1 2]
      python scripts/timing.py --codec mbt2018 --weights random --limit 3   # or cheng2020-attn
+     python scripts/timing.py --codec tiny-mbt2018-mean --quality 3 --configs fast default
 Every image is coded by the baseline and by each configuration in turn, so that a slow moment of the
 machine falls on all alike; the figures are medians of the per-image ratios.
 """
@@ -21,6 +22,7 @@ from tqdm import tqdm
 import latentopt
 from latentopt import Recipe, zoo
 from latentopt.adapters.base import Scale
+from latentopt.codec.recipe import get_preset
 from latentopt.encoder import Secant
 from latentopt.encoder.search import Grid
 
@@ -34,6 +36,7 @@ CONFIGS = {
     "oct+secant portable": Recipe("oct", Secant()),
     "oct+grid": Recipe("oct", Grid(), portable=False),
 }
+PRESETS = {name: get_preset(name) for name in ("fast", "default")}
 CHECKPOINTS = {
     "mbt2018-mean": LAB_MEAN_2,
     "bmshj2018-factorized": str(WEIGHTS / "bmshj2018-factorized-q2.pt"),
@@ -80,25 +83,33 @@ def measure(codec: Timed, x: Tensor) -> tuple[float, float]:
     return encode, decode
 
 
+def model_of(args: argparse.Namespace, x: Tensor) -> CompressionModel:
+    """The codec that was asked for; one with random weights has work to do on ``x``."""
+    if args.quality:
+        return zoo.load(args.codec, args.quality)
+    weights = args.weights or CHECKPOINTS.get(args.codec, "random")
+    if weights == "random":
+        return random_model(args.codec, x)
+    return zoo.load(args.codec, weights=weights)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--codec", default="mbt2018-mean")
-    parser.add_argument("--weights", help='a checkpoint, or "random"')
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--quality", type=int, help="of a codec that the zoo has weights of")
+    which.add_argument("--weights", help='a checkpoint, or "random"')
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--configs", nargs="+", choices=CONFIGS, default=list(CONFIGS))
+    parser.add_argument("--configs", nargs="+", choices=CONFIGS | PRESETS, default=list(CONFIGS))
     add_images(parser, "kodak", limit=24)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     args = parser.parse_args(argv)
-    weights = args.weights or CHECKPOINTS.get(args.codec, "random")
     crops = [x.to(args.device) for x in images(args)]
-    if weights == "random":
-        model = random_model(args.codec, crops[0].cpu())
-    else:
-        model = zoo.load(args.codec, weights=weights)
-    model.to(args.device)
+    model = model_of(args, crops[0].cpu()).to(args.device)
     codecs = {"CompressAI": cast(Timed, model)}
     for name in args.configs:
-        codecs[name] = cast(Timed, latentopt.wrap(model, recipe=CONFIGS[name]))
+        recipe = (CONFIGS | PRESETS)[name]
+        codecs[name] = cast(Timed, latentopt.wrap(model, recipe=recipe))
     for threads in args.threads:
         torch.set_num_threads(threads)
         for codec in codecs.values():

@@ -3,15 +3,18 @@
 Settings are in scripts/zoo/CODEC.toml. At every check the state goes to RUNS/CODEC-Q.pt, and a run
 that finds one goes on from it; RUNS/CODEC-Q.csv logs RD on the validation split, and
 RUNS/CODEC-Q.best.pt keeps the weights with the lowest validation loss. `--export` writes those
-into the package, small. Video codecs learn on photographs that move.
+into the package, small, or into the folder `--to`. Video codecs learn on photographs that move.
+
+`--minutes 6 --batch 64 --crop 256 --start FOLDER` is for a GPU that is there for so long: training
+starts from the weights FOLDER/CODEC-Q.best.pt, or from those that ship, and ends by the clock.
 """
 
 import argparse
+import math
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
 
 import torch
 from common import run
@@ -19,7 +22,9 @@ from compressai.models import CompressionModel
 from laboratory import DATA
 from torch import Tensor
 
+from latentopt import zoo
 from latentopt.errors import InputError
+from latentopt.media import IMAGE_SUFFIXES
 from latentopt.training import (
     Clips,
     Coded,
@@ -29,6 +34,7 @@ from latentopt.training import (
     RateDistortion,
     Source,
     Task,
+    TimedCosine,
     WarmCosine,
     fit_quantiles,
     in_float32,
@@ -37,6 +43,7 @@ from latentopt.training import (
     split,
     validation_images,
 )
+from latentopt.training.runs import BEST, State, read_state
 from latentopt.zoo.architectures import CLASSES, VIDEO
 from latentopt.zoo.embedded import EMBEDDED, write_embedded
 
@@ -44,16 +51,11 @@ FOLDER = Path(__file__).parent / "zoo"
 
 HELD_OUT_CLIPS = 24
 
+MAX_RATE = 3e-3
+"""Learning rates grow with the root of the batch, to no more than this, SOAP's own default."""
+
 Batch = Tensor | list[Tensor]
 """Images, or the frames of clips, (B, 3, H, W) each."""
-
-
-class Best(TypedDict):
-    """What RUNS/CODEC-Q.best.pt holds."""
-
-    model: dict[str, Tensor]
-    step: int
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,13 @@ class Settings:
     def is_video(self) -> bool:
         return self.architecture in VIDEO
 
+    def sized(self, batch: int | None, crop: int | None) -> "Settings":
+        """With other batches and crops, where they are given."""
+        batch = batch or self.batch
+        rate = self.learning_rate * math.sqrt(batch / self.batch)
+        limit = max(MAX_RATE, self.learning_rate)
+        return replace(self, batch=batch, crop=crop or self.crop, learning_rate=min(rate, limit))
+
 
 def settings(codec: str, quality: int) -> Settings:
     """From the codec's file."""
@@ -90,19 +99,26 @@ def settings(codec: str, quality: int) -> Settings:
     return Settings(lmbda=values.pop("lambda"), **values)
 
 
-def best(codec: str, quality: int, runs: Path) -> Best:
+def best(codec: str, quality: int, runs: Path) -> State:
     """State of the best weights so far."""
     path = runs / f"{codec}-{quality}.best.pt"
     if not path.is_file():
         raise InputError(f"{path}: no such file; train {codec} {quality} first")
-    return torch.load(path, weights_only=True, map_location="cpu")
+    return read_state(path, *BEST)
 
 
-def data(own: Settings, files: Sequence[Path]) -> Source[Batch]:
+def weights(codec: str, quality: int, folder: Path) -> dict[str, Tensor]:
+    """The best of an earlier run, where the folder has them, or those that ship."""
+    if (folder / f"{codec}-{quality}.best.pt").is_file():
+        return best(codec, quality, folder)["model"]
+    return zoo.load(codec, quality).state_dict()
+
+
+def data(own: Settings, files: Sequence[Path], device: str) -> Source[Batch]:
     """What to train on."""
     if own.is_video:
         return Clips(files, own.crop, own.batch, own.frames, own.seed)
-    return Photographs(files, own.crop, own.batch, own.seed)
+    return Photographs(files, own.crop, own.batch, own.seed, device)
 
 
 def held_out(own: Settings, files: Sequence[Path]) -> Sequence[Batch]:
@@ -113,71 +129,111 @@ def held_out(own: Settings, files: Sequence[Path]) -> Sequence[Batch]:
     return validation_images(files)
 
 
-def new_model(own: Settings, source: Source[Batch], runs: Path) -> CompressionModel:
+def donor(codec: str, quality: int, args: argparse.Namespace) -> CompressionModel | None:
+    """What training starts from, if not from random weights: the stem, or with ``start`` itself."""
+    start = (codec, quality) if args.start else settings(codec, quality).start
+    if start is None:
+        return None
+    state = weights(*start, args.start) if args.start else best(*start, args.runs)["model"]
+    return CLASSES[settings(*start).architecture].from_state_dict(state)
+
+
+def new_model(
+    own: Settings, source: Source[Batch], donor: CompressionModel | None
+) -> CompressionModel:
     """The model as training begins."""
     torch.manual_seed(own.seed)
     model = CLASSES[own.architecture](*own.widths)
-    if own.start:
-        state = best(*own.start, runs)["model"]
-        donor = CLASSES[settings(*own.start).architecture].from_state_dict(state)
+    if donor:
         batch = source.batch(0)
-        inherit(model, donor, batch if isinstance(batch, Tensor) else batch[0])
+        inherit(model, donor, (batch if isinstance(batch, Tensor) else batch[0]).cpu())
     in_float32(model)
     return model
 
 
 def loop(codec: str, quality: int, args: argparse.Namespace) -> Loop[Coded, Batch]:
     """The training of a codec, begun or gone on with."""
-    own = settings(codec, quality)
-    files, kept = split(list(args.data.glob("*.png")))
-    source = data(own, files)
+    own = settings(codec, quality).sized(args.batch, args.crop)
+    images = [path for path in args.data.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+    files, kept = split(images)
+    source = data(own, files, args.device)
     task = Task(
-        model=new_model(own, source, args.runs),
+        model=new_model(own, source, donor(codec, quality, args)),
         loss=RateDistortion(own.lmbda),
         data=source,
         held_out=held_out(own, kept),
         optimizer=soap,
-        schedule=WarmCosine(own.learning_rate, own.warmup, own.steps),
+        schedule=schedule(own, args.minutes),
         before_check=fit_quantiles,
     )
-    layout = getattr(torch, own.memory_format)
-    options = Options(seed=own.seed, device=args.device, memory_format=layout)
+    options = Options(
+        seed=own.seed,
+        device=args.device,
+        memory_format=getattr(torch, own.memory_format),
+        check_first=args.start is not None,
+    )
     return Loop(task, args.runs / f"{codec}-{quality}.pt", options)
 
 
-def export(codec: str, quality: int, runs: Path) -> None:
-    """Write the best weights so far into the package, with how they were made."""
-    own, state = settings(codec, quality), best(codec, quality, runs)
+def schedule(own: Settings, minutes: float | None) -> WarmCosine | TimedCosine:
+    """The learning rate over all steps, or over so many minutes."""
+    if minutes:
+        return TimedCosine(own.learning_rate, own.warmup, 60 * minutes)
+    return WarmCosine(own.learning_rate, own.warmup, own.steps)
+
+
+def export(codec: str, quality: int, args: argparse.Namespace) -> None:
+    """Write the best weights so far, with how they were made."""
+    own, state = settings(codec, quality), best(codec, quality, args.runs)
     model = CLASSES[own.architecture].from_state_dict(state["model"]).eval()
+    start = (codec, quality) if args.start else own.start
     made = {
         "architecture": own.architecture,
         "quality": quality,
         "lambda": own.lmbda,
         "steps": state["step"],
         "seconds": round(state["seconds"]),
-        "start": "-".join(map(str, own.start or ["random"])),
+        "start": "-".join(map(str, start or ["random"])),
     }
-    path = EMBEDDED.file(codec, quality)
+    home = replace(EMBEDDED, path=args.to) if args.to else EMBEDDED
+    path = home.file(codec, quality)
     write_embedded(model, path, {key: str(value) for key, value in made.items()}, own.half)
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("codec")
-    parser.add_argument("quality", type=int)
-    parser.add_argument("--data", type=Path, default=DATA / "clic")
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--check-every", type=int, default=2000, help="steps")
-    parser.add_argument("--export", action="store_true", help="write the best weights, no training")
-    args = parser.parse_args(argv)
-    args.runs.mkdir(parents=True, exist_ok=True)
-    if args.export:
-        export(args.codec, args.quality, args.runs)
+def train(codec: str, quality: int, args: argparse.Namespace) -> None:
+    """Train for so many minutes from now, or until all steps are done."""
+    # Crops are of one size: the fastest convolutions are worth a search.
+    torch.backends.cudnn.benchmark = True
+    run = loop(codec, quality, args)
+    if args.minutes:
+        run.train(math.inf, args.check_every, 60 * args.minutes)
     else:
-        steps = settings(args.codec, args.quality).steps
-        loop(args.codec, args.quality, args).train(steps, args.check_every)
+        run.train(settings(codec, quality).steps, args.check_every)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = made.add_argument
+    add("codec")
+    add("quality", type=int)
+    add("--data", type=Path, default=DATA / "clic")
+    add("--runs", type=Path, default=Path("runs"))
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--check-every", type=int, default=2000, help="steps")
+    add("--start", type=Path, metavar="FOLDER", help="of best weights to start from")
+    add("--minutes", type=float, help="end by the clock, not after the file's steps")
+    add("--batch", type=int, help="crops at a time, in place of the file's")
+    add("--crop", type=int, help="pixels a side, in place of the file's")
+    add("--export", action="store_true", help="write the best weights, no training")
+    add("--to", type=Path, metavar="FOLDER", help="of exported weights; default: the package's")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parser().parse_args(argv)
+    args.runs.mkdir(parents=True, exist_ok=True)
+    (export if args.export else train)(args.codec, args.quality, args)
 
 
 if __name__ == "__main__":

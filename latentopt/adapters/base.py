@@ -19,6 +19,7 @@ from latentopt.adapters.geometry import fitting_stride
 from latentopt.adapters.reference import Reference
 from latentopt.adapters.scales import STANDARD_SCALES
 from latentopt.adapters.still import canonical, peeled, uncompiled
+from latentopt.adapters.winograd import quicken
 from latentopt.densities import Density, FactorizedDensity
 from latentopt.errors import UnsupportedModelError
 from latentopt.latents import OfChannels, Walk
@@ -247,7 +248,7 @@ class Adapter(ABC):
     @derived
     def exact_model(self) -> nn.Module:
         """The model in float64 on the CPU."""
-        return cpu_copy(self.model)
+        return quicken(cpu_copy(self.model))
 
     def weights_digest(self) -> bytes:
         """SHA-256 of the weights that the decoder uses, whatever device they are on."""

@@ -42,7 +42,7 @@ class VariationalAdapter(Adapter):
 
     def decoder_parts(self) -> list[nn.Module]:
         """See :meth:`Adapter.decoder_parts`."""
-        names = ["unit", "unit2", "h_s"][:: 1 if self._is_ladder else 3]
+        names = ["unit", "unit2", "h_s"] if self._is_ladder else ["unit"]
         return [Networks(self.model, names), *self.synthesis_parts]
 
     @property
@@ -53,9 +53,9 @@ class VariationalAdapter(Adapter):
 
     def analysis(self, x: Tensor) -> Tensor:
         """Means of level 1, for images (B, 3, H, W)."""
-        return (
-            self._analysis(self.model, x) if self._analysis else _both(self.model, x).chunk(2, 1)[0]
-        )
+        if self._analysis:
+            return self._analysis(self.model, x)
+        return _both(self.model, x).chunk(2, 1)[0]
 
     def deeper(self, y: Tensor) -> list[Tensor]:
         """Means of level 2, for those of level 1."""
@@ -64,21 +64,19 @@ class VariationalAdapter(Adapter):
     @torch.no_grad()
     def encoded(self, x: Tensor) -> list[Normal]:
         """What the encoder says of each level (B, C, h, w), level 1 first, without their priors."""
-        view = copy.copy(self)
+        view = copy.copy(self)  # whose analysis, which is cut into tiles, gives spreads, too
         view._analysis = _both
         first = Normal.of(Tiled(view).analysis(x))
         return [first, Normal.of(self.model.h_a(first.mean))] if self._is_ladder else [first]
 
     def posterior(self, depth: int, found: Normal, prior: Prior) -> Gaussian:
         """Of a level of one image (1, C, h, w), what shall arrive a sample of."""
+        mean, spread = (v.cpu().double().ravel() for v in (found.mean, found.spread))
+        own = Normal(mean, spread)
         if depth == 0 and self._is_ladder:
-            spread = prior.scaled(self.densities[0].spreads[prior.levels])
-            like = found.mean.double()
-            believed = Normal(
-                *(torch.from_numpy(v).reshape(like.shape) for v in (prior.centres, spread))
-            )
-            found = Normal(like, found.spread.double()).combined(believed, self.model.power)
-        return Gaussian(*(v.double().cpu().numpy().ravel() for v in (found.mean, found.spread)))
+            believed = prior.centres, prior.scaled(self.densities[0].spreads[prior.levels])
+            own = own.combined(Normal(*map(torch.from_numpy, believed)), self.model.power)
+        return Gaussian(own.mean.numpy(), own.spread.numpy())
 
     # -- both sides --------------------------------------------------------------------------------
 

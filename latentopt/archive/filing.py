@@ -1,7 +1,7 @@
 """Files coded from where they lie to where they shall, and told in a manifest."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
@@ -10,7 +10,7 @@ from typing import Any
 from latentopt.archive import storage
 from latentopt.archive.manifest import Manifest, Row, Settings, digest
 from latentopt.engine import Engine
-from latentopt.errors import InputError, LatentoptError
+from latentopt.errors import InputError, reason
 
 _DIGITS = 12  # of hashes that tell files apart, and need not withstand anybody
 
@@ -59,12 +59,24 @@ class Archive:
     settings: Settings
 
     def entries(self) -> Iterator[Entry]:
-        """Every input, as listings give it."""
-        said = vars(self.settings)
-        for found in storage.found(self.sources, self.suffixes):
-            output = str(PurePosixPath(found.name).with_suffix(self.becomes))
-            row = Row(as_text(found.name), as_text(output), found.stamp, codec="", **said)
-            yield Entry(found.url, storage.join(self.folder, output), row)
+        """Every input, as listings give it.
+
+        Raises:
+            InputError: a source is not there, or holds none.
+        """
+        return map(self._entry, storage.found(self.sources, self.suffixes))
+
+    def _entry(self, found: storage.Found) -> Entry:
+        output = str(PurePosixPath(found.name).with_suffix(self.becomes))
+        said = {"folder": as_text(found.folder), **vars(self.settings)}
+        row = Row(as_text(found.name), as_text(output), found.stamp, codec="", **said)
+        return Entry(found.url, storage.join(self.folder, output), row)
+
+    def called_as_outputs(self) -> set[str]:
+        """Inputs of an output's suffix, resolved; of folders there are none, by their suffixes."""
+        named = [source for source in self.sources if not storage.is_folder(source)]
+        urls = (found.url for found in storage.found(named, self.suffixes))
+        return {storage.resolved(url) for url in urls if url.endswith(self.becomes)}
 
 
 @dataclass
@@ -74,6 +86,8 @@ class Tally:
     before: int = 0
     done: int = 0
     failed: int = 0
+    replaced: int = 0
+    """Of those coded now, whose outputs replaced a file that was not as the manifest says."""
 
 
 def file_all(
@@ -85,55 +99,94 @@ def file_all(
 ) -> Tally:
     """Code what the manifest does not have yet; ``say`` is told each row that comes to it.
 
-    Files and results are held while they are coded; of all others two numbers each are kept.
+    Files and results are held while they are coded; of all others a few numbers each are kept.
 
     Raises:
         InputError: a source or the manifest cannot be read, or outputs cannot be seen from here.
     """
     _check_shared(archive, engine)
+    entries = archive.entries()  # before anything is made
     tally = Tally()
-
-    def settle(row: Row) -> None:
-        row = replace(row, engine=engine.label)
-        manifest.add(row)
-        tally.failed += bool(row.error)
-        tally.done += not row.error
-        say(row)
-
     with manifest:
-        pending = _pending(archive, manifest, tally, settle)
+        known = _known(archive, manifest)
+
+        def settle(row: Row) -> None:
+            row = replace(row, engine=engine.label)
+            manifest.add(row)
+            tally.failed += bool(row.error)
+            tally.done += not row.error
+            tally.replaced += not row.error and known.is_of_others(row)
+            say(row)
+
+        pending = _pending(entries, known, tally, settle)
         for _, row in engine.run(partial(filing, make), pending):
             settle(row)
     return tally
 
 
 def _pending(
-    archive: Archive, manifest: Manifest, tally: Tally, settle: Callable[[Row], None]
+    entries: Iterable[Entry], known: "_Known", tally: Tally, settle: Callable[[Row], None]
 ) -> Iterator[Entry]:
-    """Entries that are not done; of two with one output, the second is settled as a failure.
-
-    An input is done where its output lies in the folder, as long as the manifest says.
-    """
-    there = {digest(as_text(name), str(size)) for name, size in storage.sizes(archive.folder)}
-    known: set[int] = set()
-    owners: dict[int, int] = {}  # of outputs: which input's they are
-    for row in manifest.rows():
-        if not row.error and digest(row.output, str(row.bytes)) in there:
-            owners[digest(row.output)] = digest(row.path)
-            if row.settings == archive.settings:
-                known.add(digest(row.path, row.stamp))
+    """Entries that are not done; those whose outputs are not theirs to write are settled."""
     met: set[int] = set()
-    for entry in archive.entries():
-        output, own = digest(entry.row.output), digest(entry.row.path)
-        if output in met or owners.get(output, own) != own:
-            why = f"another input becomes {entry.row.output}, too: rename one"
-            settle(replace(entry.row, path=as_text(entry.source), error=why))
-        elif digest(entry.row.path, entry.row.stamp) in known:
+    for entry in entries:
+        row, output = entry.row, digest(entry.row.output)
+        twin = f"another input becomes {row.output}, too: rename one" if output in met else ""
+        if why := twin or known.objection(entry):
+            settle(replace(row, path=as_text(entry.source), error=why))
+            continue
+        met.add(output)
+        if known.has(row):
             tally.before += 1
-            met.add(output)
         else:
-            met.add(output)
             yield entry
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What there is before anything is coded, by digests of names."""
+
+    sizes: dict[int, int]
+    """Bytes of each file in the output folder."""
+    owners: dict[int, int]
+    """Of outputs that lie there as the manifest says: which input's they are."""
+    done: set[int]
+    """Inputs, as they are now, that have such an output by these settings."""
+    inputs: set[str]
+    """URLs that outputs could have, too."""
+
+    def has(self, row: Row) -> bool:
+        """Whether there is nothing to do."""
+        return digest(row.path, row.stamp) in self.done
+
+    def is_of_others(self, row: Row) -> bool:
+        """Whether in an output's place there is a file that the manifest does not tell of."""
+        output = digest(row.output)
+        return output in self.sizes and output not in self.owners
+
+    def objection(self, entry: Entry) -> str:
+        """Why an output is not this input's to write; empty: it is."""
+        row, own = entry.row, digest(entry.row.folder, entry.row.path)
+        if self.inputs and storage.resolved(entry.target) in self.inputs:
+            return f"its output {row.output} would replace an input: name another folder"
+        if self.owners.get(digest(row.output), own) != own and not self.has(row):
+            return (
+                f"another input becomes {row.output}, too, as an earlier run had it: rename one, "
+                "or name another folder and manifest"
+            )
+        return ""
+
+
+def _known(archive: Archive, manifest: Manifest) -> _Known:
+    sizes = {digest(as_text(name)): size for name, size in storage.sizes(archive.folder)}
+    found = _Known(sizes, {}, set(), archive.called_as_outputs())
+    for row in manifest.rows():
+        output = digest(row.output)
+        if not row.error and sizes.get(output) == row.bytes:
+            found.owners[output] = digest(row.folder, row.path)
+            if row.settings == archive.settings:
+                found.done.add(digest(row.path, row.stamp))
+    return found
 
 
 def _check_shared(archive: Archive, engine: Engine) -> None:
@@ -155,10 +208,8 @@ def _file(coder: Coder, entry: Entry) -> Row:
         row = replace(row, image=sha256(content)[:_DIGITS])
         made = coder(row.path, content)
         storage.write(entry.target, made.data)
-    except LatentoptError as error:
-        return replace(row, error=" ".join(str(error).split()))
     except Exception as error:
-        return replace(row, error=" ".join(f"{type(error).__name__}: {error}".split()))
+        return replace(row, error=reason(error))
     return replace(row, **_said(made))
 
 

@@ -9,7 +9,7 @@ from latentopt.archive import storage
 from latentopt.archive.filing import sha256
 from latentopt.archive.manifest import Manifest, Row
 from latentopt.engine import Engine
-from latentopt.errors import LatentoptError
+from latentopt.errors import reason
 
 Reader = Callable[[str, bytes], str]
 """What :attr:`Row.pixels` says of an output, given its name and content, by decoding it anew."""
@@ -69,12 +69,8 @@ def _inspect(reader: Reader, claim: Claim) -> str:
     try:
         content = storage.read(claim.target)
         if sha256(content) != claim.row.hash:
-            return f"{claim.row.output}: is not the file that was written: its SHA-256 differs"
+            return "is not the file that was written: its SHA-256 differs"
         pixels = reader(claim.row.output, content)
-    except LatentoptError as error:
-        return str(error)
     except Exception as error:
-        return f"{claim.row.output}: {type(error).__name__}: {error}"
-    if pixels != claim.row.pixels:
-        return f"{claim.row.output}: decodes to other pixels than where it was coded"
-    return ""
+        return reason(error)
+    return "" if pixels == claim.row.pixels else "decodes to other pixels than where it was coded"

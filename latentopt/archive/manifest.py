@@ -9,10 +9,11 @@ is killed.
 import secrets
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, fields
 from hashlib import blake2b
 from io import BytesIO
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -74,6 +75,8 @@ class Row:
     """Where it was coded: "local", or "processes:2", which take time from each other."""
     error: str = ""
     """Why there is no output; empty: there is one."""
+    folder: str = ""
+    """Where ``path`` is: the folder that was named, or the fixed part of a glob, as a URL."""
 
     @property
     def settings(self) -> Settings:
@@ -102,7 +105,9 @@ class Manifest:
         self._open = ExitStack()
 
     def __enter__(self) -> "Manifest":
-        """InputError where another process of this machine writes it."""
+        """InputError where it is a folder, or another process of this machine writes it."""
+        if storage.is_folder(self._url):
+            raise InputError(f"{self._url}: is a folder; name a file in it with --manifest")
         place = storage.local(self._folder)
         if place:
             place.mkdir(parents=True, exist_ok=True)
@@ -115,6 +120,7 @@ class Manifest:
             self._flush()
             self._join()
         finally:
+            self._tidy()
             self._open.close()
 
     def add(self, row: Row) -> None:
@@ -131,6 +137,10 @@ class Manifest:
         """
         return _newest(self._files())
 
+    def is_there(self) -> bool:
+        """Whether a run has begun to write it."""
+        return bool(self._files())
+
     def _files(self) -> list[str]:
         """All that hold rows, newest first."""
         parts = [name for name in storage.names(self._folder) if name.endswith(".parquet")]
@@ -143,7 +153,7 @@ class Manifest:
             return
         began = time.monotonic()
         buffer = BytesIO()
-        with pq.ParquetWriter(buffer, _SCHEMA) as writer:
+        with _writer(buffer) as writer:
             writer.write_table(_table(self._waiting))
         # Unlike a number, a time and a draw are nobody else's, and in order all the same
         name = f"{time.time_ns():020d}-{secrets.token_hex(4)}.parquet"
@@ -161,15 +171,19 @@ class Manifest:
         files = self._files()
         if files[:1] not in ([], [self._url]):
             _merge(files, self._url)
+
+    def _tidy(self) -> None:
+        """Remove the lock, and the folder of parts where they are one file."""
         place = storage.local(self._folder)
         if place:
             (place / ".lock").unlink(missing_ok=True)
-            place.rmdir()
+            with suppress(OSError):  # parts are left
+                place.rmdir()
 
 
 def _merge(files: list[str], target: str) -> None:
     """Make files, newest first, one at ``target``, which may be one of them."""
-    with storage.writing(target) as temporary, pq.ParquetWriter(temporary, _SCHEMA) as writer:
+    with storage.writing(target) as temporary, _writer(temporary) as writer:
         batch: list[Row] = []
         for row in _newest(files):
             batch.append(row)
@@ -191,12 +205,34 @@ def _newest(files: Iterable[str]) -> Iterator[Row]:
 
 
 def _rows(url: str) -> Iterator[Row]:
+    content = storage.read(url)
     try:
-        with pq.ParquetFile(BytesIO(storage.read(url))) as file:
+        with pq.ParquetFile(BytesIO(content), page_checksum_verification=True) as file:
+            missing = file.metadata.num_rows
             for batch in file.iter_batches(_BATCH, columns=list(_COLUMNS)):
-                yield from (Row(**row) for row in batch.to_pylist())
-    except (pa.ArrowException, TypeError) as error:
-        raise InputError(f"{url}: is no manifest of this version ({error})") from error
+                missing -= len(batch)
+                yield from (Row(**row) for row in _checked(batch).to_pylist())
+            if missing:
+                raise ValueError(f"{missing} rows are missing")
+    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
+        raise InputError(
+            f"{url}: is no manifest of this version, or damaged ({error}): bring back a copy; "
+            "where it is removed, what it told is coded again"
+        ) from error
+
+
+def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The columns, in order; ValueError, KeyError or Arrow's own where they are not those."""
+    known = batch.select(_COLUMNS).cast(_SCHEMA)
+    known.validate(full=True)  # of strings, that they are text
+    if any(column.null_count for column in known.columns):
+        raise ValueError("a value is missing")
+    return known
+
+
+def _writer(where: BytesIO | Path) -> pq.ParquetWriter:
+    """Of a file in which readers notice what has changed."""
+    return pq.ParquetWriter(where, _SCHEMA, write_page_checksum=True)
 
 
 def _table(rows: Iterable[Row]) -> pa.Table:

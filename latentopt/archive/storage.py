@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from glob import has_magic
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from latentopt.atomic import read_whole, replacing, sweep
-from latentopt.errors import DataError, InputError, MissingExtraError
+from latentopt.errors import DataError, InputError, LatentoptError, MissingExtraError, reason
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -26,31 +27,44 @@ class Found:
     """A file as a listing shows it."""
 
     url: str
+    folder: str
+    """URL of the folder, or of the fixed part of the glob, that it was found by."""
     name: str
-    """Relative to the folder, or to the fixed part of the glob, that it was found by."""
+    """Relative to that."""
     stamp: str
     """What changes with the file: its size, and the store's tag or time."""
 
 
 def found(sources: Iterable[str], suffixes: Sequence[str]) -> Iterator[Found]:
-    """The files of folders and globs, by their suffixes, and those that are named; lazily.
+    """The files of folders, by their suffixes, those that globs match, and those that are named.
 
-    Hidden files are left out, as of a folder are files of other suffixes.
+    Hidden files are left out. Of each source one file is looked for now, the others as they are
+    asked for.
 
     Raises:
-        InputError: one is not there.
+        InputError: a source is not there, or holds none.
     """
-    for source in sources:
-        store, path = _store(source)
-        with _told(source):
-            if store.isdir(path):
-                yield from _within(store, path, tuple(suffixes))
-            elif has_magic(path) and not store.exists(path):
-                yield from _matches(store, path)
-            elif store.exists(path):
-                yield _found(store, store.info(path), posixpath.dirname(path))
-            else:
-                raise InputError(f"cannot read {source}: no such file or folder")
+    return chain.from_iterable([_some(source, tuple(suffixes)) for source in sources])
+
+
+def _some(source: str, suffixes: tuple[str, ...]) -> Iterator[Found]:
+    listing = _listing(source, suffixes)
+    for first in listing:
+        return chain([first], listing)
+    raise InputError(f"{source}: no image there (in folders: {', '.join(suffixes)})")
+
+
+def _listing(source: str, suffixes: tuple[str, ...]) -> Iterator[Found]:
+    store, path = _store(source)
+    with _told(source):
+        if store.isdir(path):
+            yield from _within(store, path, suffixes)
+        elif has_magic(path) and not store.exists(path):
+            yield from _matches(store, path)
+        elif store.exists(path):
+            yield _found(store, store.info(path), posixpath.dirname(path))
+        else:
+            raise InputError(f"cannot read {source}: no such file or folder")
 
 
 def _within(store: "AbstractFileSystem", top: str, suffixes: tuple[str, ...]) -> Iterator[Found]:
@@ -75,7 +89,8 @@ def _found(store: "AbstractFileSystem", info: dict[str, object], top: str) -> Fo
     path = str(info["name"])
     changes = next((str(info[key]) for key in _CHANGES if info.get(key)), "")
     stamp = f"{info['size']} {changes.strip(chr(34))}"
-    return Found(store.unstrip_protocol(path), posixpath.relpath(path, top), stamp)
+    url, folder = store.unstrip_protocol(path), store.unstrip_protocol(top)
+    return Found(url, folder, posixpath.relpath(path, top), stamp)
 
 
 def read(url: str) -> bytes:
@@ -87,8 +102,8 @@ def read(url: str) -> bytes:
     store, path = _store(url)
     try:
         content: bytes = store.cat_file(path)
-    except OSError as error:
-        raise DataError(f"cannot read {url}: {error.strerror or error}") from error
+    except Exception as error:
+        raise DataError(f"cannot read {url}: {_why(error)}") from error
     return content
 
 
@@ -164,10 +179,27 @@ def remove(urls: Iterable[str]) -> None:
 
 
 def exists(url: str) -> bool:
-    """Whether there is a file."""
+    """Whether there is a file; InputError where the store does not tell."""
     store, path = _store(url)
     with _told(url):
-        return bool(store.isfile(path))
+        try:
+            return bool(store.info(path)["type"] == "file")  # isfile takes any failure for a no
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+
+def is_folder(url: str) -> bool:
+    """Whether there is a folder, or what an object store shows as one."""
+    store, path = _store(url)
+    with _told(url):
+        return bool(store.isdir(path))
+
+
+def resolved(url: str) -> str:
+    """The same for all names of a file, those of links among them."""
+    place = local(url)
+    store, path = _store(url)
+    return os.path.realpath(place) if place else str(store.unstrip_protocol(path))
 
 
 def join(folder: str, name: str) -> str:
@@ -213,15 +245,23 @@ def _store(url: str) -> "tuple[AbstractFileSystem, str]":
         store, path = url_to_fs(url if is_url(url) else os.path.abspath(url))
     except ImportError as error:
         raise MissingExtraError(f"{url}: {error}") from error
-    except ValueError as error:
-        raise InputError(f"{url}: {error}") from error
+    except Exception as error:  # some ask a server here
+        raise InputError(f"{url}: {_why(error)}") from error
     return store, path.rstrip("/") or path
 
 
 @contextmanager
 def _told(url: str) -> Iterator[None]:
-    """What a store refuses, in one line."""
+    """What a store refuses, in one line; each has exceptions of its own, as for no credentials."""
     try:
         yield
-    except OSError as error:
-        raise InputError(f"{url}: {error.strerror or error}") from error
+    except LatentoptError:
+        raise
+    except Exception as error:
+        raise InputError(f"{url}: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    """What the user can act on: the kinds of Python's own exceptions are none."""
+    plain = isinstance(error, OSError | ValueError)
+    return str(getattr(error, "strerror", None) or error) if plain else reason(error)

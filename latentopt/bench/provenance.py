@@ -1,25 +1,15 @@
 """Where a measurement comes from: the weights that were measured, and the code that did."""
 
-import hashlib
 import os
 import subprocess
 from functools import cache
 from pathlib import Path
 
 from latentopt import __version__
+from latentopt.atomic import file_hash
 from latentopt.codec.seal import weights_sha256 as weights_hash
 
 __all__ = ["commit", "file_hash", "source", "weights_hash"]
-
-
-def file_hash(path: Path) -> str:
-    """First 12 digits of the SHA-256 of a file, or of the files in a folder, in order of names."""
-    digest = hashlib.sha256()
-    for file in sorted(filter(Path.is_file, path.iterdir())) if path.is_dir() else [path]:
-        with open(file, "rb") as content:
-            while chunk := content.read(1 << 20):
-                digest.update(chunk)
-    return digest.hexdigest()[:12]
 
 
 @cache

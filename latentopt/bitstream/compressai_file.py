@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import BinaryIO
 
+from latentopt.bitstream.origin import CODECS
 from latentopt.errors import BitstreamError, InputError
 
 _HEAD, _SIZE, _LENGTH = ">BBIIB", ">III", ">I"
+NUMBERED = CODECS[:7]
+"""Codecs whose numbers are the same in all versions of CompressAI; latentopt's begin with them."""
 METRICS = ("mse", "ms-ssim")
 """In the order of their numbers."""
 _BIT_DEPTH = 8

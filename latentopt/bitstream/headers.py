@@ -94,7 +94,9 @@ class Identity:
         """Raises BitstreamError, which says what differs, unless a stream is of this codec."""
         ours = asdict(self.settings)
         settings = asdict(theirs.settings).items()
-        differing = [f"{k}={v!r}, not {ours[k]!r}" for k, v in settings if v != ours[k]]
+        differing = [
+            f"{k}={_said(k, v)}, not {_said(k, ours[k])}" for k, v in settings if v != ours[k]
+        ]
         if differing:
             raise BitstreamError(f"written by a codec with {' and '.join(differing)}: wrap it so")
         if theirs.weights_hash != self.weights_hash:
@@ -108,6 +110,13 @@ class Identity:
                 f"{theirs.table_hash.hex()}, here {self.table_hash.hex()}): load the "
                 "encoder's state_dict, which carries its tables"
             )
+
+
+def _said(name: str, value: object) -> str:
+    """A setting in the words of who wraps a model."""
+    if value is None:
+        return "none"
+    return f"{value / 1000:g}" if name == "spread" and isinstance(value, int) else repr(value)
 
 
 def check_version(version: int) -> None:

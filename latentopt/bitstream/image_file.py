@@ -18,11 +18,13 @@ the codec is named by its number; a grey image takes one byte more.
 """
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from latentopt.bitstream.fields import pack_fields, unpack_image_fields, version_of
 from latentopt.bitstream.headers import Identity, Settings, check_version
-from latentopt.bitstream.maps import LEAD, join_maps, pack_maps, split_maps, unpack_maps
+from latentopt.bitstream.maps import LEAD, join_maps, map_bytes, pack_maps, split_maps, unpack_maps
 from latentopt.bitstream.origin import Origin
 from latentopt.bitstream.strings import join_strings, split_strings
 from latentopt.errors import BitstreamError, InputError, MapError
@@ -93,6 +95,15 @@ class Container:
         """
         main = LEAD + join_maps(self.maps[:maps])
         return replace(self, strings=(main, *self.strings[1:]), damage=None)
+
+    @property
+    def cut_bytes(self) -> Sequence[int]:
+        """Of the files with none of the maps, with the first one, and so on to all.
+
+        Raises:
+            BitstreamError: the main latent does not come in maps.
+        """
+        return list(accumulate(map(map_bytes, self.maps), initial=len(self.cut(0).to_bytes())))
 
     @staticmethod
     def from_bytes(data: bytes, string_count: int | None = None) -> "Container":

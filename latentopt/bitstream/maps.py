@@ -57,10 +57,15 @@ def pack_maps(head: bytes, others: bytes, maps: Sequence[bytes]) -> bytes:
     """A file: ``head``, the other strings, and the maps, each with its checksum."""
     data = head + leb128(len(others)) + others
     pieces, crc = [data], zlib.crc32(data)
-    for own in [b"", *(leb128(len(own)) + own for own in maps)]:
+    for own in [b"", *(join_maps([own]) for own in maps)]:
         crc = zlib.crc32(own, crc)
         pieces += [own, crc.to_bytes(_CRC, "little")]
     return b"".join(pieces)
+
+
+def map_bytes(own: bytes) -> int:
+    """What a map takes in a file."""
+    return len(join_maps([own])) + _CRC
 
 
 def unpack_maps(data: bytes, start: int) -> Mapped:

@@ -1,7 +1,6 @@
 """Encoding and decoding of archives: files in object stores or on disks, with a manifest."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from latentopt import __version__, engine
 from latentopt.cli import arguments, batch, model, targets
 from latentopt.cli.sources import STREAM, Job, Kind
-from latentopt.errors import InputError, printable
+from latentopt.errors import BitstreamError, InputError
 
 if TYPE_CHECKING:
     from latentopt.archive.filing import Coder
@@ -67,12 +66,13 @@ def run(
         InputError: an input is not there, or the options are not for archives.
     """
     _check(args)
+    from latentopt.archive import storage
     from latentopt.archive.filing import Archive, file_all
     from latentopt.archive.manifest import Manifest
     from latentopt.cli.progress import files
 
     folder = str(args.output)
-    manifest = Manifest(str(args.manifest or f"{folder.rstrip('/')}/{MANIFEST}"))
+    manifest = Manifest(str(args.manifest or storage.join(folder, MANIFEST)))
     sources = [str(found) for found in args.inputs]
     archive = Archive(sources, folder, kind.suffixes, kind.becomes, _settings(args))
     with files(None) as (advance, _), engine.engine_of(args) as working:
@@ -80,13 +80,13 @@ def run(
         def say(row: "Row") -> None:
             advance()
             if row.error:
-                named = row.error if row.path in row.error else f"{row.path}: {row.error}"
-                print(f"latentopt: {printable(named)}", file=sys.stderr)
+                batch.complain(row.path, row.error)
 
         make = partial(prepared, coder, args, working.threads)
         tally = file_all(archive, manifest, make, working, say)
     known = f", {tally.before} done before" if tally.before else ""
-    print(f"{tally.done} files coded{known}, {tally.failed} failed: {folder}")
+    replaced = f", {tally.replaced} replaced" if tally.replaced else ""
+    print(f"{tally.done} files coded{known}, {tally.failed} failed{replaced}: {folder}")
     return 1 if tally.failed else 0
 
 
@@ -126,6 +126,8 @@ def decoding(args: argparse.Namespace) -> "Coder":
 
     def decode(name: str, content: bytes) -> Made:
         image = worker(Job(Path(name), STREAM, content), lambda _: None)
+        if image.lost:
+            raise BitstreamError(f"{name}: {image.lost} if it is decoded by itself")
         bpp = 8 * len(content) / (image.width * image.height)
         size = image.width, image.height
         return Made(image.data, "", *size, bpp, float("nan"), image.seconds, image.pixels)

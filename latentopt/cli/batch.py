@@ -23,7 +23,7 @@ from latentopt.atomic import write_whole
 from latentopt.cli.noise import quiet
 from latentopt.cli.progress import Stage, files, progress
 from latentopt.cli.sources import STREAM, Job, Plan
-from latentopt.errors import BitstreamError, InputError, LatentoptError
+from latentopt.errors import BitstreamError, InputError, LatentoptError, printable, reason
 
 
 class Output(Protocol):
@@ -102,11 +102,16 @@ def _settled(job: Job, outcome: Output | Failure, args: argparse.Namespace, say:
         job.output.parent.mkdir(parents=True, exist_ok=True)
         _deliver(job, outcome, args, say)
     except (LatentoptError, OSError) as error:
-        reason = " ".join(str(error).split())
-        named = reason if str(job.name) in reason else f"{job.name}: {reason}"
-        print(f"latentopt: {named}", file=sys.stderr)
+        complain(job.name, str(error))
         return False
     return True
+
+
+def complain(name: object, why: str) -> None:
+    """Say on stderr what is wrong with a file, in one line that names it."""
+    line = printable(why)
+    named = line if printable(str(name)) in line else printable(f"{name}: {line}")
+    print(f"latentopt: {named}", file=sys.stderr)
 
 
 def _deliver(job: Job, output: Output, args: argparse.Namespace, say: Say) -> None:
@@ -169,7 +174,5 @@ def _attempt(worker: Worker, job: Job) -> Output | Failure:
         if job.content is None and os.path.exists(job.source) and not os.path.isfile(job.source):
             return Failure("is not a regular file")  # reading a pipe might wait for ever
         return worker(job, lambda _: None)
-    except LatentoptError as error:
-        return Failure(str(error))
     except Exception as error:
-        return Failure(f"{type(error).__name__}: {error}")
+        return Failure(reason(error))

@@ -12,7 +12,6 @@ from latentopt.cli.progress import Stage, frames
 from latentopt.cli.recipe import GOP, codec_of, recipe
 from latentopt.codec.clip_ladder import Quality
 from latentopt.codec.recipe import Recipe
-from latentopt.codec.wrap import wrap_video
 from latentopt.media.clips import open_clip
 from latentopt.media.clips.clip import Clip
 
@@ -49,7 +48,7 @@ def encode(path: Path, output: Path, args: argparse.Namespace, stage: Stage) -> 
 def _write(
     clip: Clip, output: Path, recipe: Recipe, args: argparse.Namespace, stage: Stage
 ) -> Written:
-    codec = wrap_video(model.model(args, stage), recipe)
+    codec = model.clip_codec(args, stage, recipe)
     native.put_label(args, codec)
     stage("encoding")
     quality, started = Quality(), perf_counter()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentopt.cli import archive, arguments, batch, model, native
+from latentopt.cli import archive, arguments, batch, dcvc, model, native
 from latentopt.cli.coded import check_pixels, is_video, naming, opened, read_video_header
 from latentopt.cli.outputs import check_clip, check_output, check_png
 from latentopt.cli.progress import frames, progress
@@ -50,11 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     model.check(args)
     kind = replace(_KIND, suffixes=(native.SUFFIX,)) if native.is_native(args) else _KIND
-    if archive.is_meant(args):
-        return archive.run(kind, archive.decoding, args)
+    is_archive = archive.is_meant(args)
     [first, *more] = args.inputs
-    if not more and os.path.isfile(first) and _is_clip(first, args):
+    if not is_archive and not more and os.path.isfile(first) and _is_clip(first, args):
         return _decode_clip(first, args)
+    dcvc.check_image(args, first)
+    if is_archive:
+        return archive.run(kind, archive.decoding, args)
     planned = plan(args.inputs, args.output, kind, [args.weights])
     if not planned.is_batch and args.output != STREAM:
         check_png(args.output, "decode")
@@ -81,19 +83,18 @@ def _is_clip(path: Path, args: argparse.Namespace) -> bool:
 def _decode_clip(path: Path, args: argparse.Namespace) -> int:
     """0, or 1 where the file ends early: what it holds is written, and stderr says so."""
     arguments.refuse(args, _BATCH_OPTIONS, "for image codecs")
-    check_output(args.output, [path, args.weights], folder=True)
+    check_output(args.output, [path, *model.weights(args)], folder=True)
     check_clip(args.output)
     if not is_video(path):
         return native.decode_clip(path, args)
     header = read_video_header(path)
     model.settle_by(args, header.origin)
     with progress() as stage:
-        from latentopt.codec.wrap import wrap_for
         from latentopt.media.clips import Format, write_clip
 
         stage("reading the file")
         with naming(path, model.conflict(args, header.origin)):
-            codec = wrap_for(model.model_for(args, stage, header), header)
+            codec = model.clip_codec_for(args, stage, header)
         stage("decoding")
         found = Format(header.width, header.height, header.rate)
         with frames(None) as done, naming(path):

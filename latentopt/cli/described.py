@@ -8,7 +8,7 @@ from latentopt.bitstream.origin import Origin
 from latentopt.cli import native
 from latentopt.cli.coded import container_of, is_video, naming, read_video_header
 from latentopt.cli.sources import STREAM, content
-from latentopt.zoo.names import NUMBERED, VIDEO
+from latentopt.zoo.names import VIDEO
 
 if TYPE_CHECKING:  # NumPy is spared those who only mistyped an option
     from latentopt.bitstream import Container, Header, Settings
@@ -73,7 +73,7 @@ def _foreign(path: Path, data: bytes) -> Described:
 
 def _named(head: "Head") -> Origin:
     """What CompressAI calls a model; it is imported where its version decides on the number."""
-    from latentopt.bitstream.compressai_file import METRICS
+    from latentopt.bitstream.compressai_file import METRICS, NUMBERED
 
     if head.model < len(NUMBERED) and head.metric < len(METRICS):
         return Origin(NUMBERED[head.model], head.quality, METRICS[head.metric])

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import TextIO
 
 from latentopt.cli.noise import quiet
-from latentopt.errors import LatentoptError, LatentoptWarning, printable
+from latentopt.errors import LatentoptError, LatentoptWarning, printable, reason
 
 _FAILED, _INTERNAL = 2, 70
 _SIGNAL = 128  # plus a signal's number: the exit code of what it ended, as shells have it
@@ -56,7 +56,7 @@ def guarded(work: Callable[[], int]) -> int:
     except Exception as error:
         if os.environ.get(_DEBUG):
             raise
-        what = f"{type(error).__name__}: {error}"
+        what = reason(error)
         return _say(f"a mistake of latentopt's own ({what}); {_DEBUG}=1 shows where", _INTERNAL)
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from latentopt.cli import archive, arguments, batch, model, native, recipe, samples, targets
+from latentopt.cli import archive, arguments, batch, dcvc, model, native, recipe, samples, targets
 from latentopt.cli.outputs import check_output
 from latentopt.cli.progress import progress
 from latentopt.cli.recipe import CLIP_OPTIONS
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     recipe.check(args)
     from latentopt import zoo
 
-    is_clip = not args.dcvc_repo and zoo.is_video(args.codec)
+    is_clip = bool(args.predicted) or (not dcvc.is_named(args) and zoo.is_video(args.codec))
     targets.check_kind(args, is_clip)
     if is_clip:
         return _encode_clip(args)
@@ -94,13 +94,16 @@ def _check(job: Job, args: argparse.Namespace) -> None:
 
 
 def _encode_clip(args: argparse.Namespace) -> int:
+    codec = args.predicted or args.codec
     if archive.is_meant(args):
-        raise InputError(f"{args.codec} codes clips, and archives are of images")
-    arguments.refuse(args, _BATCH_OPTIONS, "for image codecs")
+        raise InputError(f"{codec} codes clips, and archives are of images")
+    arguments.refuse(args, _BATCH_OPTIONS, "for image codecs", f"{codec} is not one")
     if len(args.inputs) > 1:
-        raise InputError(f"{args.codec} codes one clip at a time, not {len(args.inputs)}")
+        raise InputError(f"{codec} codes one clip at a time, not {len(args.inputs)}")
     [clip], output = args.inputs, args.output or args.inputs[0].with_suffix(".lov")
-    check_output(output, [clip, args.weights])
+    if clip.suffix.lower() in IMAGE_SUFFIXES:
+        dcvc.check_image(args, clip)
+    check_output(output, [clip, *model.weights(args)])
     with progress() as stage:
         from latentopt.cli import clips
 

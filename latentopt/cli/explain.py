@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latentopt.bitstream.headers import SAMPLE
-from latentopt.cli import model, native, samples
+from latentopt.cli import dcvc, model, native, samples
 from latentopt.cli.coded import is_video, naming, opened, read_video_header, recipe_for
 from latentopt.cli.described import Described, describe, describe_image
 from latentopt.cli.outputs import check_output, check_png
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("file", type=Path, metavar="F", help="file that encode wrote, or -")
     where = "PNG to write: where in the image, or in which frames of a clip, the bits went"
     add("--plot", type=Path, metavar="P.png", help=where)
-    against = "what was coded: of a clip, say each frame's PSNR, too; of samples, their overhead"
+    against = "what was coded: say the PSNR of each frame of a clip; of samples, and their overhead"
     add("--against", type=Path, metavar="FILE", help=against)
     add("--json", action="store_true", help="print JSON: docs/reference/json.md")
     model.add_reader_arguments(parser)
@@ -47,11 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.plot:
-        check_output(args.plot, [args.file, args.weights, args.against])
+        check_output(args.plot, [args.file, *model.weights(args), args.against])
         check_png(args.plot, "explain")
         import latentopt.bench  # noqa: F401 (says which extra is missing)
     if args.file != STREAM and is_video(args.file):
         return _of_clip(args)
+    dcvc.check_image(args, args.file)
     job = Job(args.file, STREAM)
     data, container, settled = opened(replace(job, content=_own(job)), args)
     if args.against and container.settings.channel != SAMPLE:
@@ -65,18 +66,22 @@ def run(args: argparse.Namespace) -> int:
             codec = model.image_codec_for(settled, stage, container, recipe)
             stage("decoding")
             explanation = codec.explain_bytes(data)
-        above = samples.overhead(codec, args.against, explanation) if args.against else ""
+        against = None
+        if args.plot or args.against:
+            x_hat = codec.load_bytes(data)
+            against = args.against and samples.Against.of(codec, x_hat, args.against)
         if args.plot:
             from latentopt.bench.plots import plot_bits
 
-            plot_bits(explanation, codec.load_bytes(data), args.plot)
+            plot_bits(explanation, x_hat, args.plot)
     if args.json:
         latents = [_latent(one) for one in explanation.latents]
-        print(json.dumps({**describe_image(job.name, data), "latents": latents}, indent=2))
+        found = {**describe_image(job.name, data), "latents": latents}
+        print(json.dumps(found | ({"against": against.described()} if against else {}), indent=2))
     else:
         print(f"{job.name}: {explanation}")
-        if above:
-            print(f"\nabove KL:\n{above}")
+        if against:
+            print(f"\n{against.said_of(explanation)}")
     return 0
 
 
@@ -86,12 +91,11 @@ def _of_clip(args: argparse.Namespace) -> int:
     model.settle_by(args, header.origin)
     with progress() as stage:
         from latentopt.codec.explain_clip import explain_clip
-        from latentopt.codec.wrap import wrap_for
         from latentopt.media.clips import open_clip
 
         stage("reading the file")
         with naming(path, model.conflict(args, header.origin)):
-            codec = wrap_for(model.model_for(args, stage, header), header)
+            codec = model.clip_codec_for(args, stage, header)
         stage("decoding" if args.against else "reading the frames")
         with ExitStack() as stack, naming(path):
             original = args.against and stack.enter_context(open_clip(args.against))

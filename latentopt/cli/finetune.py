@@ -75,9 +75,9 @@ def run(args: argparse.Namespace) -> int:
     files = datasets.resolve(args.data).paths
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    step, args.step = args.step, 1.0
+    plain = argparse.Namespace(**{**vars(args), "step": 1.0})  # training puts the step around it
     with progress() as stage:
-        loaded = model.model(args, stage)
+        loaded = model.model(plain, stage)
     outcome = finetune(
         loaded,
         recipe.recipe(args),
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         Path(f"{args.output}.run"),
         _budget(args),
         args.also,
-        step,
+        args.step,
     )
     print(_said(outcome))
     if outcome.improved:
@@ -131,15 +131,20 @@ def _budget(args: argparse.Namespace) -> "Budget":
 
 
 def _said(outcome: "Outcome") -> str:
-    """Both ends in a line, or two."""
-    lines = [f"before: {_figures(outcome.before)}"]
-    if not outcome.improved:
-        return "\n".join(
-            [*lines, "no other weights are better: these stay, and nothing is written"]
-        )
-    return "\n".join(
-        [*lines, f"after {outcome.after['step']:.0f} steps: {_figures(outcome.after)}"]
-    )
+    """Both ends, and how far they are apart."""
+    before, after = outcome.before, outcome.after
+    lines = [f"before: {_figures(before)}"]
+    if outcome.improved:
+        lines += [f"after {after['step']:.0f} steps: {_figures(after)}", _gain(before, after)]
+    else:
+        lines += ["no other weights are better: these stay, and nothing is written"]
+    return "\n".join(lines)
+
+
+def _gain(before: Mapping[str, float], after: Mapping[str, float]) -> str:
+    quality, rate = (after[name] - before[name] for name in ("psnr_db", "bpp"))
+    lower = 100 * (1 - after["loss"] / before["loss"])
+    return f"gain: {quality:+.3f} dB, {rate:+.4f} bpp, and {lower:.2g} % of the loss"
 
 
 def _figures(row: Mapping[str, float]) -> str:

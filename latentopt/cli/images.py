@@ -8,7 +8,7 @@ from time import perf_counter
 
 from torch import Tensor
 
-from latentopt.cli import arguments, model, native, targets
+from latentopt.cli import arguments, dcvc, model, native, targets
 from latentopt.cli.progress import Stage
 from latentopt.cli.recipe import codec_of, recipe
 from latentopt.cli.sources import Job, check_size
@@ -130,7 +130,7 @@ class ImageEncoder:
         native.put_label(self._args, self._codec)
         if self._args.versus_plain:
             plain = ROUNDING.but(portable=self._args.portable)
-            self._plain = wrap_image(self._codec.model, plain)
+            self._plain = wrap_image(self._codec.model, plain, dcvc.image_adapter(self._args))
 
 
 def _encoded(file: CodedFile, seconds: float) -> Encoded:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from latentopt.cli import dcvc
 from latentopt.cli.arguments import positive
 from latentopt.cli.progress import Stage
 from latentopt.errors import InputError, WeightsError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from latentopt.bitstream import Container, Header, Identity, Origin
     from latentopt.codec.image import Codec
     from latentopt.codec.recipe import Recipe
+    from latentopt.codec.video import VideoCodec
 
 CODEC, CLIP_CODEC = "tiny-mbt2018-mean", "tiny-ssf2020"
 """What codes images, and clips, where no codec is named: embedded, and quick."""
@@ -25,7 +27,6 @@ CLIP_SUFFIX = ".lov"
 """Of their coded files."""
 
 METRICS = ("mse", "ms-ssim")  # as headers have them; a test compares
-_DCVC = ("DCVC-HEM", "DCVC-DC")  # families with an image codec
 _IN_THE_FILE = "what the file says"
 
 
@@ -57,13 +58,7 @@ def _add(parser: argparse.ArgumentParser, codec: str, quality: str, step: str, m
         metavar="S",
         help=f"quantization step multiplier: above 1 for fewer bits (default: {step})",
     )
-    add(
-        "--dcvc-repo",
-        type=Path,
-        metavar="PATH",
-        help="checkout of microsoft/DCVC: see docs/guide/dcvc.md",
-    )
-    add("--q-index", type=int, metavar="N", help="which rate of a DCVC checkpoint (default: 0)")
+    dcvc.add_arguments(parser)
     metric_help = f"what published weights were trained for (default: {metric})"
     add("--metric", choices=METRICS, help=metric_help)
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where it runs (default: cpu)")
@@ -78,7 +73,7 @@ def settle(args: argparse.Namespace, path: Path) -> None:
     Raises:
         InputError: there is no such codec, or the options contradict each other.
     """
-    _check_dcvc(args)
+    dcvc.check(args)
     if args.codec is None:
         if args.weights:
             raise InputError("--weights: name their architecture with --codec")
@@ -99,8 +94,8 @@ def check(args: argparse.Namespace) -> None:
     Raises:
         InputError: there is no such codec, or the options contradict each other.
     """
-    _check_dcvc(args)
-    if args.codec is not None and not args.dcvc_repo:
+    dcvc.check(args)
+    if args.codec is not None and not dcvc.is_named(args):
         _name(args)
 
 
@@ -152,7 +147,7 @@ def _leaves_all_to_the_file(args: argparse.Namespace) -> bool:
 def _settle_quality(args: argparse.Namespace) -> None:
     from latentopt.zoo import catalog
 
-    if args.dcvc_repo or args.weights:
+    if dcvc.is_named(args) or args.weights:
         _check_weights(args)
     elif args.quality is None:
         args.quality = catalog.middle(_name(args))
@@ -164,7 +159,7 @@ def _check_weights(args: argparse.Namespace) -> None:
     """Refuse weights that are not there, and a quality for what has but one."""
     from latentopt.zoo import catalog
 
-    is_variable = not args.dcvc_repo and catalog.is_variable(_name(args))
+    is_variable = not dcvc.is_named(args) and catalog.is_variable(_name(args))
     if args.quality is not None and not is_variable:
         raise InputError(
             f"--quality is not allowed with --weights: a checkpoint of {args.codec} has one quality"
@@ -182,18 +177,6 @@ def _name(args: argparse.Namespace) -> str:
     return catalog.canonical(args.codec)
 
 
-def _check_dcvc(args: argparse.Namespace) -> None:
-    """Refuse what does not go with a checkout of DCVC, or goes with nothing else."""
-    if not args.dcvc_repo:
-        if args.q_index is not None:
-            raise InputError("--q-index is for --dcvc-repo: name the checkout, too")
-        return
-    if (args.codec or "").upper() not in _DCVC:
-        raise InputError(f"--dcvc-repo: the codec is {' or '.join(_DCVC)}, not {args.codec}")
-    if not args.weights:
-        raise InputError("--dcvc-repo: name the checkpoint with --weights")
-
-
 # -- the model -------------------------------------------------------------------------------------
 
 
@@ -209,16 +192,37 @@ def image_codec_for(
     return _wrapped(args, model_for(args, stage, container), recipe, container.identity)
 
 
+def clip_codec(args: argparse.Namespace, stage: Stage, recipe: "Recipe") -> "VideoCodec":
+    """The same of clips."""
+    from latentopt.codec.wrap import wrap_video
+
+    found, adapter = dcvc.of_clip(args, model(args, stage))
+    return wrap_video(found, recipe, adapter)
+
+
+def clip_codec_for(args: argparse.Namespace, stage: Stage, header: "Header") -> "VideoCodec":
+    """What reads a clip's file."""
+    from latentopt.codec.wrap import wrap_for
+
+    found, adapter = dcvc.of_clip(args, model_for(args, stage, header))
+    return wrap_for(found, header, adapter)
+
+
+def weights(args: argparse.Namespace) -> list[Path | None]:
+    """Files that the options name, none of which an output may replace."""
+    return [args.weights, args.predicted and args.predicted.weights]
+
+
 def model(args: argparse.Namespace, stage: Stage) -> "nn.Module":
     """The model that the settled arguments name, where they say."""
     from latentopt import zoo
-    from latentopt.adapters import load_dcvc, with_step
+    from latentopt.adapters import with_step
 
     _check_device(args)
     stage("loading the model")
     found: nn.Module
-    if args.dcvc_repo:
-        found = load_dcvc(args.dcvc_repo, args.codec.upper(), args.weights)
+    if dcvc.is_named(args):
+        found = dcvc.load(args)
     else:
         found = zoo.load(args.codec, args.quality, args.weights, args.metric or METRICS[0])
     if args.step != 1:
@@ -243,11 +247,9 @@ def model_for(args: argparse.Namespace, stage: Stage, header: "Container | Heade
 def _wrapped(
     args: argparse.Namespace, found: "nn.Module", recipe: "Recipe", reads: "Identity | None" = None
 ) -> "Codec":
-    from latentopt.adapters import intra
     from latentopt.codec.wrap import wrap_image
 
-    adapter = intra(q_index=args.q_index) if args.dcvc_repo else None
-    return wrap_image(found, recipe, adapter, reads)
+    return wrap_image(found, recipe, dcvc.image_adapter(args), reads)
 
 
 def _check_device(args: argparse.Namespace) -> None:

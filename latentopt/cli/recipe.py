@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--mean", action="store_true", help=mean)
     spread = "send samples of this standard deviation, in steps, in place of points of a grid"
     add("--spread", "--sample", type=float, metavar="TAU", help=spread)
-    sampler = "how these are coded (default: layered)"
+    sampler = "how these are coded (default: layered; mixed for tiny-pln and tiny-gamma-pln)"
     add("--sampler", choices=SAMPLERS, help=sampler)
     seed = "of what encoder and decoder draw for them (default: 0)"
     add("--seed", type=arguments.seed, metavar="SEED", help=seed)
@@ -192,6 +192,7 @@ def codec_of(args: argparse.Namespace) -> dict[str, object]:
         "codec": args.codec,
         "weights": weights,
         "quality": args.quality,
+        "predicted": args.predicted and str(args.predicted),
         "preset": preset(args),
     }
     return {name: value for name, value in named.items() if value is not None}

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from latentopt.cli import model, native
+from latentopt.cli import dcvc, model, native
 from latentopt.cli.arguments import byte_count, positive
 from latentopt.errors import InputError
 
@@ -54,6 +54,8 @@ def settle(args: argparse.Namespace) -> None:
     """
     args.any_quality = args.quality is None and args.weights is None and not args.dcvc_repo
     aimed = is_aimed(args)
+    if aimed:
+        dcvc.check_target(args)
     if args.keep_step and not aimed:
         raise InputError("--keep-step is for a target: --max-bytes, --target-bpp, … or --match")
     if aimed and args.step != 1:
@@ -100,11 +102,10 @@ def ladder(args: argparse.Namespace, recipe: "Recipe") -> "Ladder":
 
     What it loads it keeps: one serves for many images.
     """
-    from latentopt.adapters import intra
     from latentopt.codec.dial import lambda_dial
     from latentopt.codec.ladder import Ladder
 
-    adapter = intra(q_index=args.q_index) if args.dcvc_repo else None
+    adapter = dcvc.image_adapter(args)
     return Ladder(models(args), recipe, adapter, lambda_dial if args.keep_step else None)
 
 
@@ -112,7 +113,10 @@ def clip_ladder(args: argparse.Namespace, recipe: "Recipe") -> "ClipLadder":
     """The same of a video codec."""
     from latentopt.codec.clip_ladder import ClipLadder
 
-    return ClipLadder(models(args), recipe)
+    if not args.predicted:
+        return ClipLadder(models(args), recipe)
+    found, adapter = dcvc.of_clip(args, model.model(args, lambda _: None))
+    return ClipLadder({args.quality: lambda: found}, recipe, adapter)
 
 
 def models(args: argparse.Namespace) -> "Models":

@@ -1,6 +1,9 @@
 """`latentopt truncate`: the first maps of a progressive file, without model and PyTorch."""
 
 import argparse
+import os
+import sys
+from bisect import bisect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +23,7 @@ EPILOG = """examples:
   latentopt truncate photo.lo -o smaller.lo --maps 12
 
 The result is a file that could have been written: `decode` takes it as it is. Of a file with a
-damaged map, the maps before that are kept."""
+damaged map, the maps before that are kept, and stderr names it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,23 +44,22 @@ def run(args: argparse.Namespace) -> int:
     whole = container_of(args.file, data)
     with naming(args.file):
         there = len(whole.maps)
-        if args.bytes is not None:
-            _check_room(args, whole)
-        wanted = args.maps if args.maps is not None else _fitting(whole, args.bytes)
-    cut = whole.cut(wanted).to_bytes()
+        wanted = min(there, args.maps) if args.maps is not None else _fitting(args, whole)
+    cut, replaced = whole.cut(wanted).to_bytes(), os.path.exists(args.output)
     write_whole(args.output, cut)
-    kept = f"{min(wanted, there)} of {there} maps"
-    print(f"{len(cut)} of {len(data)} bytes, {kept}: {args.output}")
+    kept = f"{wanted} of {there}{' whole' if whole.damage else ''} maps"
+    end = " (replaced)" if replaced else ""
+    print(f"{len(cut)} of {len(data)} bytes, {kept}: {args.output}{end}")
+    if whole.damage:
+        lost = f"{whole.damage.what}; only the {there} before it are whole"
+        print(f"latentopt: {args.file}: {lost}", file=sys.stderr)
     return 0
 
 
-def _check_room(args: argparse.Namespace, whole: "Container") -> None:
-    least = len(whole.cut(1).to_bytes())
+def _fitting(args: argparse.Namespace, whole: "Container") -> int:
+    """How many of the first maps fit into the bytes that are allowed."""
+    sizes = whole.cut_bytes
+    least = sizes[min(1, len(whole.maps))]
     if least > args.bytes:
         raise InputError(f"{args.file}: the header and the first map take {least} bytes already")
-
-
-def _fitting(whole: "Container", most: int) -> int:
-    """How many of the first maps fit into so many bytes."""
-    sizes = (len(whole.cut(count).to_bytes()) for count in range(len(whole.maps) + 1))
-    return sum(size <= most for size in sizes) - 1
+    return bisect(sizes, args.bytes) - 1

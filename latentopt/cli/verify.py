@@ -2,7 +2,6 @@
 
 import argparse
 import posixpath
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,26 +39,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     model.check(args)
     engine.check(args)
-    from latentopt.archive import storage
     from latentopt.archive.inspection import inspect_all
     from latentopt.archive.manifest import Manifest
     from latentopt.cli.progress import files
 
-    manifest = str(args.manifest)
-    if not (storage.exists(manifest) or storage.names(f"{manifest}.parts")):
-        raise InputError(f"cannot read {manifest}: no such manifest")
-    folder = str(args.folder or posixpath.dirname(manifest) or ".")
+    place = str(args.manifest)
+    manifest = Manifest(place)
+    if not manifest.is_there():
+        raise InputError(f"cannot read {place}: no such manifest")
+    folder = str(args.folder or posixpath.dirname(place) or ".")
     seen = wrong = 0
     with files(None) as (advance, _), engine.engine_of(args) as working:
         make = partial(_prepared, args, working.threads)
-        found = inspect_all(Manifest(manifest), folder, make, working, args.sample)
-        for _, reason in found:
+        found = inspect_all(manifest, folder, make, working, args.sample)
+        for row, why in found:
             advance()
             seen += 1
-            if reason:
+            if why:
                 wrong += 1
-                print(f"latentopt: {reason}", file=sys.stderr)
-    print(f"{seen - wrong} of {seen} outputs are what {manifest} says")
+                batch.complain(row.output, why)
+    print(f"{seen - wrong} of {seen} outputs are what {place} says")
     return 1 if wrong else 0
 
 

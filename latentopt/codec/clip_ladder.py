@@ -1,19 +1,20 @@
 """A video codec at all its qualities, which codes a clip to a target."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
 
-from latentopt.codec.climb import Climber, Outcome, Tell
+from latentopt.codec.climb import Climber, Models, Outcome, Tell
 from latentopt.codec.dial import LambdaDial
-from latentopt.codec.recipe import ROUNDING
+from latentopt.codec.recipe import ROUNDING, Recipe
 from latentopt.codec.rung import Rung
 from latentopt.codec.target import Target
 from latentopt.codec.video import VideoCodec
-from latentopt.codec.wrap import wrap_video
+from latentopt.codec.wrap import MakeVideoAdapter, wrap_video
+from latentopt.errors import InputError
 from latentopt.media.images import to_uint8
 from latentopt.media.quality import psnr_db
 
@@ -64,9 +65,19 @@ class ClipLadder(Climber[VideoCodec, CodedClip]):
         models: how to load those of its qualities; each is loaded once, when it is first tried.
         recipe: what to do with them; None: the preset ``default``. One that does not search leaves
             the qualities alone to choose from.
+        adapter: for a codec of your own, see :func:`latentopt.wrap`.
     """
 
     _what = "clip"
+
+    def __init__(
+        self,
+        models: Models,
+        recipe: Recipe | None = None,
+        adapter: MakeVideoAdapter | None = None,
+    ):
+        super().__init__(models, recipe)
+        self._adapter = adapter
 
     def encode(
         self,
@@ -90,8 +101,11 @@ class ClipLadder(Climber[VideoCodec, CodedClip]):
         Raises:
             RateRangeError: no quality and lambda of this codec gives that; the message says what
                 it gives.
-            InputError: the frames are not those of a clip, or there is no such quality.
+            InputError: the frames are not those of a clip, can be read but once, or there is no
+                such quality.
         """
+        if isinstance(frames, Iterator):
+            raise InputError("frames are read once for each encode: give a list, or a Clip")
 
         def encode(codec: VideoCodec) -> CodedClip:
             return encode_clip(codec, frames, rate, done)
@@ -99,6 +113,7 @@ class ClipLadder(Climber[VideoCodec, CodedClip]):
         return self._climb(encode, pixels, target, quality, tell)
 
     def _rung_of(self, quality: int | None, model: nn.Module) -> Rung[VideoCodec]:
-        codec = wrap_video(model, self._recipe)
+        codec = wrap_video(model, self._recipe, self._adapter)
         rounding = ROUNDING.but(portable=self._recipe.portable, gop=self._recipe.gop)
-        return Rung(quality, codec, wrap_video(model, rounding), LambdaDial(codec))
+        plain = wrap_video(model, rounding, self._adapter)
+        return Rung(quality, codec, plain, LambdaDial(codec))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from latentopt.bitstream import read_header
 from latentopt.codec.explain import table
-from latentopt.codec.frames import KEY_PART
+from latentopt.codec.frames import KEY_PART, check_frame
 from latentopt.codec.video import VideoCodec
 from latentopt.errors import BitstreamError, InputError
 from latentopt.media.clips import Format
@@ -96,8 +96,10 @@ def explain_clip(
     Raises:
         TruncatedError: the file ends early.
         BitstreamError: it is corrupt, empty, or of another codec.
-        InputError: the original is of another size or length, or a file cannot be read.
+        InputError: the original is no clip, of another size or length, or a file cannot be read.
     """
+    if not isinstance(original, Iterable | None):
+        raise InputError(f"original: expected frames (1, 3, H, W), not {type(original).__name__}")
     header = read_header(path)
     quality = repeat(None) if original is None else _quality(codec, path, original)
     frames = tuple(
@@ -122,6 +124,7 @@ def _compared(decoded: Iterable[Tensor], original: Iterator[Tensor]) -> Iterator
         x = next(original, None)
         if x is None:
             raise InputError(f"the original has {number - 1} frames only, and the file more")
+        check_frame(x, None)
         if x.shape != x_hat.shape:
             sizes = f"{x.shape[-1]}x{x.shape[-2]}, the file's {x_hat.shape[-1]}x{x_hat.shape[-2]}"
             raise InputError(f"the original's frames are {sizes}")

@@ -98,13 +98,15 @@ class NativeCodec(Codec):
     def decompress(self, strings: Sequence[Sequence[bytes]], shape: Sequence[int]) -> Decompressed:
         """What the model's own ``decompress`` returns: ``x_hat`` (B, 3, H, W), padding included.
 
+        It is clipped to [0, 1], which that of CompressAI after 1.2.8 leaves to others.
+
         Raises:
             BitstreamError: there are no strings, or not as many of each latent.
         """
         self.check_strings(strings)
         pixels = latent_pixels(shape, self.downsampling_factor, self.max_pixels)
         safe = readable(strings, pixels)
-        return {"x_hat": self._own.decompress(safe, shape)["x_hat"]}
+        return {"x_hat": self._own.decompress(safe, shape)["x_hat"].clamp(0, 1)}
 
     # -- files, in the layout of CompressAI's examples/codec.py ------------------------------------
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from latentopt.adapters import Reference, VideoAdapter
 from latentopt.bitstream import Origin
 from latentopt.bitstream.compressai_file import Body, Head, check_end, count_bytes, read_count
+from latentopt.codec.clip_files import Watch
 from latentopt.codec.formats import NATIVE
 from latentopt.codec.frames import KEY_PART, check_frame
 from latentopt.codec.image import Codec
@@ -32,7 +33,7 @@ from latentopt.codec.native_files import (
 from latentopt.codec.own_coder import Given, renew_tables, with_parts
 from latentopt.codec.recipe import Recipe
 from latentopt.codec.synthesis import finite
-from latentopt.codec.video import Shape, Strings, VideoCodec, Watch, clips_of
+from latentopt.codec.video import Shape, Strings, VideoCodec, clips_of
 from latentopt.encoder.ahead import Frame
 from latentopt.errors import BitstreamError, InputError
 

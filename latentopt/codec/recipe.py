@@ -169,7 +169,9 @@ class Recipe:
         if self.channel in DITHERED:
             raise InputError(f"channel {self.channel!r} goes by its seed: dither=SEED")
         if (self.channel == SAMPLE) != (self.spread is not None):
-            raise InputError(f"channel {self.channel!r} with the spread {self.spread}: give both")
+            which = "without a spread" if self.spread is None else "with a spread"
+            both = f"for samples give both the channel {SAMPLE!r} and a spread"
+            raise InputError(f"channel {self.channel!r} {which}: {both}")
         what = "spread" if self.spread else f"channel {self.channel!r}"
         if self.channel != LATTICE:  # tables are a channel's own business
             check_unsearched(what, {**vars(self), "pmf": self.pmf if self.spread else None})
@@ -332,10 +334,13 @@ def get_preset(name: str, format: str = OWN) -> Recipe:
 def preset_for(words: Words) -> str:
     """The preset that words are said on top of where none is named.
 
-    >>> preset_for({}), preset_for({"quant": "hex", "shift": None})
+    That a file may be cut says nothing of how its points are chosen.
+
+    >>> preset_for({"progressive": True}), preset_for({"quant": "hex", "shift": None})
     ('default', 'plain')
     """
-    return "default" if all(value is None for value in words.values()) else "plain"
+    chosen = [value for word, value in words.items() if word != "progressive"]
+    return "default" if all(value is None for value in chosen) else "plain"
 
 
 def _search(shift: Shift) -> StepSearch | None:

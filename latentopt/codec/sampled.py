@@ -5,7 +5,7 @@ x ─► encoded ─► level 2 ─► crosses ─► prior of level 1 ─► it
 
 from collections.abc import Iterator
 
-import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from latentopt.adapters import VariationalAdapter
@@ -16,7 +16,7 @@ from latentopt.codec.encode import Encoder, check_images
 from latentopt.codec.recipe import PRESETS, Recipe
 from latentopt.codec.synthesis import padded
 from latentopt.errors import InputError
-from latentopt.latents import Coded, Crossed, Point
+from latentopt.latents import Channel, Coded, Crossed, Point
 from latentopt.latents.sampling import SampleChannel, SampledLatent, Sampling
 
 SAMPLER = "mixed"
@@ -50,8 +50,11 @@ class SampledEncoder(Encoder):
 
     def encode(self, x: Tensor) -> dict[str, list[Coded]]:
         """See :meth:`Encoder.encode`."""
-        each = [[self._coded(latent) for latent, _ in image] for image in self.sent(x)]
-        return dict(zip(self._assembly.names, map(list, zip(*each))))
+        latents = zip(*([latent for latent, _ in image] for image in self.sent(x)))
+        return {
+            name: [self._coded(depth, latent) for latent in of_name]
+            for depth, (name, of_name) in enumerate(zip(self._assembly.names, latents))
+        }
 
     def sent(self, x: Tensor) -> Iterator[list[tuple[Crossed, Point]]]:
         """For each image its latents, the main one first, and what was to arrive a sample of."""
@@ -64,7 +67,7 @@ class SampledEncoder(Encoder):
             yield self._sent(of_image, grid)
 
     def _sent(self, encoded: list[Normal], grid: tuple[int, int]) -> list[tuple[Crossed, Point]]:
-        sent, above = list[tuple[Crossed, Point]](), list[np.ndarray]()
+        sent, above = list[tuple[Crossed, Point]](), list[NDArray]()
         for depth, found in reversed(list(enumerate(encoded))):
             walk = self._levels.walk(above, grid)
             target = self._levels.posterior(depth, found, walk.prior)
@@ -73,8 +76,8 @@ class SampledEncoder(Encoder):
             sent.insert(0, (crossed, target))
         return sent
 
-    def _coded(self, latent: Crossed) -> Coded:
-        return Coded(latent, [NO_SHIFT] * DIRECTIONS[self._recipe.direction])
+    def _coded(self, depth: int, latent: Crossed) -> Coded:
+        return Coded(latent, [NO_SHIFT] * DIRECTIONS[self._assembly.direction(depth)])
 
 
 def encoder_of(assembly: Assembly) -> Encoder:
@@ -85,24 +88,24 @@ def encoder_of(assembly: Assembly) -> Encoder:
 
 def divergences(assembly: Assembly, x: Tensor) -> dict[str, list[float]]:
     """For each latent by name, KL[q | p] in bits of each image; NaN where nothing is sampled."""
-    encoder = encoder_of(assembly)
+    found = list[list[float]]()
+    for image in _sent(encoder_of(assembly), x):
+        found.append([_bits(*one) for one in zip(assembly.channels, image)])
+    return dict(zip(assembly.names, map(list, zip(*found))))
+
+
+def _sent(encoder: Encoder, x: Tensor) -> Iterator[list[tuple[Crossed, Point]]]:
+    """See :meth:`SampledEncoder.sent`, of any encoder."""
     if isinstance(encoder, SampledEncoder):
-        each = [[of_latent(assembly, d, *one) for d, one in enumerate(i)] for i in encoder.sent(x)]
-        return dict(zip(assembly.names, map(list, zip(*each))))
-    targets = encoder.targets(x)
-    coded = encoder.encode(x)
-    return {
-        name: [
-            of_latent(assembly, d, c.latent, Point(y.ravel()))
-            for c, y in zip(coded[name], targets[d])
-        ]
-        for d, name in enumerate(assembly.names)
-    }
+        return encoder.sent(x)
+    coded = zip(*encoder.encode(x).values())
+    targets = zip(*encoder.targets(x))
+    return ([(c.latent, Point(y.ravel())) for c, y in zip(*of)] for of in zip(coded, targets))
 
 
-def of_latent(assembly: Assembly, depth: int, crossed: Crossed, target: Point) -> float:
-    """KL[q | p] in bits of one latent."""
-    channel = assembly.channels[depth]
+def _bits(channel: Channel, sent: tuple[Crossed, Point]) -> float:
+    """KL[q | p] of one latent."""
+    crossed, target = sent
     if not isinstance(channel, SampleChannel) or not isinstance(crossed, SampledLatent):
         return float("nan")
     return float(channel.divergence(crossed, target).sum())

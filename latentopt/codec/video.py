@@ -11,21 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from latentopt.atomic import reading, writing_whole
-from latentopt.bitstream import (
-    KEY,
-    PREDICTED,
-    Header,
-    Identity,
-    Origin,
-    end_record,
-    frame_record,
-    frame_records,
-)
+from latentopt.bitstream import Header, Origin
 from latentopt.bitstream.fields import version_of
 from latentopt.codec.assembly import Assembly, joint_hash
+from latentopt.codec.clip_files import ClipFiles, Watch, strings_of
 from latentopt.codec.encode import check_images
 from latentopt.codec.extra_state import Checked
 from latentopt.codec.frames import KEY_PART, Frames, pictures
+from latentopt.codec.frames import Strings as FrameStrings
 from latentopt.codec.image import Codec
 from latentopt.codec.recipe import Recipe
 from latentopt.encoder.ahead import Frame
@@ -35,10 +28,6 @@ Strings = Sequence[Sequence[bytes]] | Mapping[str, Sequence[Sequence[bytes]]]
 """Of a key frame, lists of one string per clip; of a predicted one, such lists by part."""
 Shape = Sequence[int] | Mapping[str, Sequence[int]]
 """Of a key frame, the images' (H, W); of a predicted one, the same by part."""
-
-
-Watch = Callable[[Tensor, Tensor], object]
-"""What is shown a frame and what will be decoded of it, each (1, 3, H, W) in [0, 1]."""
 
 
 class VideoOutput(TypedDict):
@@ -125,7 +114,7 @@ class VideoCodec(Checked):
         Raises:
             InputError: ``frames`` are not such a list.
         """
-        clips = [[_strings(frame) for frame, _ in self.encode(clip)] for clip in clips_of(frames)]
+        clips = [[strings_of(frame) for frame, _ in self.encode(clip)] for clip in clips_of(frames)]
         size = frames[0].shape[-2:]
         strings: list[Strings] = []
         shapes: list[Shape] = []
@@ -213,20 +202,8 @@ class VideoCodec(Checked):
         done: Callable[[int], object],
         watch: Watch | None,
     ) -> tuple[int, int]:
-        count = size = 0
-        for x, frame, image in self.frames.encode(self._checked(frames)):
-            if not count:
-                size += file.write(self._header(x, rate).to_bytes())
-            flat = tuple(string for strings in _strings(frame).values() for string in strings)
-            kind = KEY if KEY_PART in frame else PREDICTED
-            written = file.write(frame_record(count, kind, flat))
-            count, size = count + 1, size + written
-            done(written)
-            if watch:
-                watch(x, pictures([image], x.shape[-2:]))
-        if not count:
-            raise InputError("there is no frame to code")
-        return size + file.write(end_record(count)), count
+        coded = self.frames.encode(self._checked(frames))
+        return self.files.write(file, coded, rate, done, watch)
 
     @torch.no_grad()
     def load(self, path: str | os.PathLike[str]) -> Iterator[Tensor]:
@@ -245,7 +222,7 @@ class VideoCodec(Checked):
         """:meth:`load` for the file's content."""
         yield from self._read(BytesIO(data))
 
-    def strings(self, path: str | os.PathLike[str]) -> Iterator[Mapping[str, Sequence[bytes]]]:
+    def strings(self, path: str | os.PathLike[str]) -> Iterator[FrameStrings]:
         """The strings of a file's frames, undecoded: of each part those of its latents.
 
         Raises:
@@ -259,27 +236,22 @@ class VideoCodec(Checked):
         for image in self.frames.decode(records, size):
             yield pictures([image], size)
 
-    def _opened(
-        self, file: BinaryIO
-    ) -> tuple[tuple[int, int], Iterator[Mapping[str, Sequence[bytes]]]]:
+    def _opened(self, file: BinaryIO) -> tuple[tuple[int, int], Iterator[FrameStrings]]:
         """Frames' size (H, W), and the strings of each."""
-        header = Header.read(file)
-        self.check(header)
-        size = self._check_size((header.height, header.width))
-        counts = (self._string_count(is_key=True), self._string_count(is_key=False))
-        return size, (self._split(*record) for record in frame_records(file, counts))
-
-    def _header(self, x: Tensor, rate: Fraction) -> Header:
-        settings = tuple(codec.settings for codec in self._codecs.values())
-        return Header(settings, x.shape[-1], x.shape[-2], rate, *self._hashes, self.origin)
+        size, records = self.files.read(file)
+        return self._check_size(size), records
 
     def check(self, header: Header) -> None:
         """Raises BitstreamError unless a file with this header is of this codec."""
-        ours = [codec.settings for codec in self._codecs.values()]
-        if len(header.settings) != len(ours):
-            raise BitstreamError(f"written by a codec of {len(header.settings)} parts")
-        for settings, theirs in zip(ours, header.identities):
-            Identity(settings, *self._hashes).check(theirs)
+        self.files.check(header)
+
+    @property
+    def files(self) -> ClipFiles:
+        """What writes and reads files, with the parts as they are now."""
+        codecs = self._codecs
+        settings = [codec.settings for codec in codecs.values()]
+        counts = {name: codec.string_count for name, codec in codecs.items()}
+        return ClipFiles(settings, self._hashes, self.origin, counts)
 
     @property
     def max_pixels(self) -> int:
@@ -344,17 +316,6 @@ class VideoCodec(Checked):
         weights, tables = map(joint_hash, pairs)
         return weights, tables
 
-    def _string_count(self, is_key: bool) -> int:
-        return sum(self._part(name).string_count for name in self.frames.names(is_key))
-
-    def _split(self, kind: int, strings: Sequence[bytes]) -> dict[str, Sequence[bytes]]:
-        """A record's strings by part."""
-        rest = iter(strings)
-        found: dict[str, Sequence[bytes]] = {}
-        for name in self.frames.names(is_key=kind == KEY):
-            found[name] = [next(rest) for _ in range(self._part(name).string_count)]
-        return found
-
     def _by_part(self, strings: Strings) -> dict[str, Sequence[Sequence[bytes]]]:
         named = dict(strings) if isinstance(strings, Mapping) else {KEY_PART: strings}
         if set(named) not in ({KEY_PART}, set(self.frames.names(is_key=False))):
@@ -386,10 +347,6 @@ def _check_parts(codec: VideoCodec, state: dict[str, Tensor], prefix: str, *_: o
 def _public(name: str) -> str:
     """CompressAI's name of a part's likelihoods."""
     return "keyframe" if name == KEY_PART else name
-
-
-def _strings(frame: Frame) -> dict[str, list[bytes]]:
-    return {name: [latent.string for latent in latents] for name, latents in frame.items()}
 
 
 def clips_of(frames: Sequence[Tensor]) -> list[list[Tensor]]:

@@ -127,8 +127,8 @@ def wrap(
             or an object of your own. The decoder takes any of them.
         preset: ``paper``, ``plain``, ``fast``, ``default``, ``slow`` or ``best``: values for the
             other arguments that are not given, from what the encoder may spend. Without any
-            argument it is ``default``; with some, but no preset, ``plain``: the lattice ``oct``
-            and a shift.
+            argument, or with ``progressive`` alone, it is ``default``; with others, but no preset,
+            ``plain``: the lattice ``oct`` and a shift.
         recipe: the same as a value of your own.
         direction, scales, adaptive, context, effort, lmbda, pmf, portable: see :class:`Recipe`.
         parts, gop, ahead, channel: likewise.
@@ -203,16 +203,23 @@ def wrap_image(
     return made
 
 
-def wrap_video(model: nn.Module, recipe: Recipe) -> VideoCodec:
+def wrap_video(
+    model: nn.Module, recipe: Recipe, adapter: MakeVideoAdapter | None = None
+) -> VideoCodec:
     """:func:`wrap` for a video codec; InputError where the model is of another kind."""
-    made = _wrap(model, recipe)
+    made = _wrap(model, recipe, adapter)
     if not isinstance(made, VideoCodec):
         raise InputError(f"{type(model).__qualname__} is an image codec, and codes no video")
     return made
 
 
-def wrap_for(model: nn.Module, header: Header) -> VideoCodec:
+def wrap_for(
+    model: nn.Module, header: Header, adapter: MakeVideoAdapter | None = None
+) -> VideoCodec:
     """The codec that reads a video file with this header, whatever its parts were coded with.
+
+    Args:
+        adapter: for a codec of your own, see :func:`wrap`.
 
     Raises:
         UnsupportedModelError: the model is not of a video codec that is supported.
@@ -220,14 +227,15 @@ def wrap_for(model: nn.Module, header: Header) -> VideoCodec:
     """
     portable = all(settings.portable for settings in header.settings)
     recipes = [Recipe.reading(settings) for settings in header.settings]
-    adapter = adapter_class(model)(still_copy(model), portable)
-    if not isinstance(adapter, VideoAdapter) or len(adapter.parts) != len(header.settings):
+    made = (adapter or adapter_class(model))(still_copy(model), portable)
+    if not isinstance(made, VideoAdapter) or len(made.parts) != len(header.settings):
         raise BitstreamError(f"a video of {len(header.settings)} parts is not one of this model's")
-    _check_weights(adapter, header.identities[0])
+    _check_weights(made, header.identities[0])
     codecs = {
-        name: Codec(part, recipe) for (name, part), recipe in zip(adapter.parts.items(), recipes)
+        name: Codec(part, recipe) for (name, part), recipe in zip(made.parts.items(), recipes)
     }
-    codec = VideoCodec(codecs, adapter.searched, Recipe(), _origin_of(model)).eval()
+    origin = None if adapter else _origin_of(model)
+    codec = VideoCodec(codecs, made.searched, Recipe(), origin).eval()
     codec.check(header)
     return codec
 

@@ -21,6 +21,7 @@ R = TypeVar("R")
 
 _PATIENCE_S = 60.0  # for a scheduler, and for its first worker
 _RESTART_S = 300  # for a worker that died
+_GIVES_UP = ("distributed.deploy.lost-worker-timeout", "distributed.comm.timeouts.connect")
 _FRESH_S = 2.0  # how long a count of workers is believed
 
 
@@ -102,13 +103,14 @@ class Dask:
 def local_cluster(count: int) -> "Iterator[LocalCluster]":
     """So many workers of one thread on this machine; one that dies is started again.
 
-    A busy machine takes longer to do so than the 15 seconds after which Dask gives up on it.
+    A busy machine takes longer to do so than the seconds after which Dask gives up on it for good.
     """
     import dask
     from distributed import LocalCluster
 
+    patience = dict.fromkeys(_GIVES_UP, f"{_RESTART_S}s")
     with (
-        dask.config.set({"distributed.deploy.lost-worker-timeout": f"{_RESTART_S}s"}),
+        dask.config.set(patience),
         LocalCluster(
             n_workers=count,
             threads_per_worker=1,

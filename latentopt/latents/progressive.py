@@ -23,7 +23,6 @@ from latentopt.latents.channel import Crossed, Kinds, Point
 from latentopt.latents.lattice import LatticeChannel
 from latentopt.latents.lattice.channel import Chooser
 from latentopt.latents.lattice.latent import Latent
-from latentopt.latents.lattice.packing import Part
 from latentopt.latents.prior import Prior
 from latentopt.latents.walk import AtOnce, Walk, take_across
 from latentopt.pmf.tables import Ints
@@ -121,9 +120,10 @@ class ProgressiveChannel:
 
         def maps(prior: Prior) -> Mapping[int, Latent]:
             return {
-                channel: self.inner.send(own, Point(target.values[place]), None, chosen)
+                channel: self.inner.send(
+                    own, Point(target.values[place]), None, choose and _from(choose, place.start)
+                )
                 for channel, own, place in _channels(prior)
-                for chosen in [choose and _From(choose, place.start)]
             }
 
         return self._cross(walk, maps)
@@ -171,21 +171,9 @@ class ProgressiveChannel:
         return hashlib.sha256(b"progressive 1" + self.inner.digest()).digest()
 
 
-class _From:
+def _from(choose: Chooser, start: int) -> Chooser:
     """A chooser for a part of a latent, which begins at ``start``."""
-
-    def __init__(self, choose: Chooser, start: int):
-        self._choose, self._start = choose, start
-
-    def __call__(
-        self,
-        parts: Sequence[Part],
-        index: NDArray[np.int64],
-        prior: Prior,
-        residual: NDArray[np.floating],
-        /,
-    ) -> list[Ints]:
-        return self._choose(parts, index + self._start, prior, residual)
+    return lambda parts, index, prior, residual: choose(parts, index + start, prior, residual)
 
 
 def _channels(prior: Prior) -> list[tuple[int, AtOnce, slice]]:

@@ -8,7 +8,7 @@ from latentopt.training.losses import Coded, RateDistortion
 from latentopt.training.optimizers import soap
 from latentopt.training.photographs import Photographs, split, validation_images
 from latentopt.training.rate_adaptation import Ramp, RateAdaptive, Rates, adaptive_loss
-from latentopt.training.schedules import WarmCosine
+from latentopt.training.schedules import TimedCosine, WarmCosine
 from latentopt.training.spectral import hold_norms, release_norms
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Source",
     "Task",
     "Terms",
+    "TimedCosine",
     "WarmCosine",
     "adaptive_loss",
     "fit_quantiles",

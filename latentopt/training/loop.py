@@ -25,9 +25,18 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from latentopt.atomic import whole, write_whole
+from latentopt.atomic import write_whole
 from latentopt.errors import TrainingError
 from latentopt.quantizers import Quantizer
+from latentopt.training.runs import (
+    BEST,
+    State,
+    best_of,
+    fitting,
+    read_state,
+    unusable,
+    write_state,
+)
 
 Batch = TypeVar("Batch")
 Output = TypeVar("Output")
@@ -96,6 +105,8 @@ class Options:
     check_first: bool = False
     """Check before the first step, too: where training betters nothing, the best weights are those
     that it began with."""
+    title: str = ""
+    """What progress and errors call the run; empty: as RUN.pt."""
 
 
 class Loop(Generic[Output, Batch]):
@@ -105,6 +116,10 @@ class Loop(Generic[Output, Batch]):
         task: the model is moved to the device, and trained in place.
         path: RUN.pt, for the state; RUN.csv and RUN.best.pt are written beside it.
         options: a run must be resumed with the same ones.
+
+    Raises:
+        TrainingError: ``path`` or RUN.best.pt is damaged or of another training, or one of the two
+            is missing.
     """
 
     def __init__(self, task: Task[Output, Batch], path: Path, options: Options | None = None):
@@ -118,28 +133,51 @@ class Loop(Generic[Output, Batch]):
         if path.is_file():
             self._load()
 
-    def train(self, steps: int, check_every: int) -> None:
-        """Go on until ``steps`` are done in all.
+    def train(self, steps: float, check_every: int, seconds: float = math.inf) -> None:
+        """Go on until ``steps`` are done in all, or ``seconds`` have passed; then check and save.
 
         Raises:
             TrainingError: the loss is no longer a finite number.
         """
+        end = time.monotonic() + seconds
         if self.options.check_first and not self.rows:
             self._check()
-        with tqdm(total=steps, initial=self.step, desc=self.path.stem, mininterval=5) as bar:
-            while self.step < steps:
+        with tqdm(total=steps, initial=self.step, desc=self._title, mininterval=5) as bar:
+            while self.step < steps and time.monotonic() < end:
                 start = time.monotonic()
-                for _ in range(min(check_every - self.step % check_every, steps - self.step)):
+                last = min(self.step - self.step % check_every + check_every, steps)
+                while self.step < last:
                     loss = self._update()
                     bar.update()
+                    if time.monotonic() >= end:
+                        break
                 if not torch.isfinite(loss):
                     raise TrainingError(
-                        f"{self.path.stem}: the loss is {float(loss)} at step {self.step}; "
+                        f"{self._title}: the loss is {float(loss)} at step {self.step}; "
                         "train again from an earlier state, at a lower learning rate"
                     )
                 self.seconds += time.monotonic() - start
                 bar.set_postfix(self._check())
                 self._save()
+
+    def take_best(self) -> Mapping[str, float]:
+        """Give the model its best weights so far; returns the row of the check that they are of.
+
+        Raises:
+            TrainingError: RUN.best.pt is missing, damaged, or of another run.
+        """
+        path = best_of(self.path)
+        best = read_state(path, *BEST)
+        rows = [row for row in self.rows if row["step"] == best["step"]]
+        if not rows:
+            raise unusable(path, "of another run")
+        with fitting(path):
+            self.model.load_state_dict(best["model"])
+        return rows[0]
+
+    @property
+    def _title(self) -> str:
+        return self.options.title or self.path.stem
 
     @property
     def _device(self) -> torch.device:
@@ -203,13 +241,15 @@ class Loop(Generic[Output, Batch]):
         self.rows.append({"step": self.step, "seconds": round(self.seconds), **terms})
         if terms["loss"] < self.best:
             self.best = terms["loss"]
-            state = {"model": self.model.state_dict(), "step": self.step, "seconds": self.seconds}
-            _write(state, self.path.with_suffix(".best.pt"))
+            write_state(
+                best_of(self.path),
+                {"model": self.model.state_dict(), "step": self.step, "seconds": self.seconds},
+            )
         return {name: f"{value:.4g}" for name, value in terms.items()}
 
     def _save(self) -> None:
         """The state, then the log, which is part of it."""
-        state = {
+        state: State = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
@@ -217,7 +257,7 @@ class Loop(Generic[Output, Batch]):
             "best": self.best,
             "rows": self.rows,
         }
-        _write(state, self.path)
+        write_state(self.path, state)
         text = io.StringIO()
         writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
         writer.writeheader()
@@ -225,9 +265,12 @@ class Loop(Generic[Output, Batch]):
         write_whole(self.path.with_suffix(".csv"), text.getvalue().encode())
 
     def _load(self) -> None:
-        state = torch.load(self.path, map_location=self._device, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        state = read_state(self.path, *State.__annotations__)
+        if state["best"] != math.inf:  # else hours of training may end without weights
+            read_state(best_of(self.path), *BEST)
+        with fitting(self.path):
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
         self.rows = state["rows"]
 
@@ -240,9 +283,3 @@ def _moved(batch: Batch, device: torch.device, layout: torch.memory_format) -> B
     if isinstance(batch, (list, tuple)):
         return cast(Batch, type(batch)(_moved(part, device, layout) for part in batch))
     return batch
-
-
-def _write(state: Mapping[str, object], path: Path) -> None:
-    # A file, as PyTorch takes no path whose name begins with a dot.
-    with whole(path) as temporary, temporary.open("wb") as file:
-        torch.save(dict(state), file)

@@ -39,8 +39,12 @@ class RateDistortion:
         bpp = torch.stack(bits).sum() / pixels
         errors = [mse_loss(x_hat.float(), x) for x_hat, x in zip(decoded, frames, strict=True)]
         mse = torch.stack(errors).mean()
-        shown = {"bpp": bpp, "psnr_db": -10 * mse.log10()}
-        return Terms(self.lmbda * 255**2 * mse + bpp, shown)
+        return rate_distortion(self.lmbda, mse, bpp)
+
+
+def rate_distortion(lmbda: float, mse: Tensor, bpp: Tensor) -> Terms:
+    """lambda * 255^2 * MSE + bits per pixel, scalars of samples in [0, 1]; shows both."""
+    return Terms(lmbda * 255**2 * mse + bpp, {"bpp": bpp, "psnr_db": -10 * mse.log10()})
 
 
 def _tensors(nested: Nested) -> Iterator[Tensor]:

@@ -5,39 +5,41 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from latentopt.errors import InputError
+from latentopt.media.rgb import as_mode, read_rgb
 
 SCALES = (1.0, 0.8, 0.63, 0.5, 0.4, 0.32)
-"""Of a photograph of two megapixels; all are kept in memory."""
+"""Of a photograph of two megapixels; all are kept in memory, the processor's or a GPU's."""
 
 HELD_OUT = 7
 """Every seventh photograph is for validation, from the first."""
-
-Pixels = NDArray[np.uint8]
 
 
 class Photographs:
     """Random crops of the training images: scale, place, flip, transpose, colour.
 
     Args:
-        files: images as PIL opens them, which stay in memory.
+        files: images of 8-bit RGB or grey, which stay in memory.
         crop: pixels a side.
         batch: crops at a time.
         seed: batches follow from it and the step.
+        device: whose memory; crops are made and stay there.
 
     Raises:
         InputError: there are none, or one is no larger than the crop.
+        DataError: one cannot be read, or is of another kind.
     """
 
-    def __init__(self, files: Sequence[Path], crop: int, batch: int, seed: int):
+    def __init__(
+        self, files: Sequence[Path], crop: int, batch: int, seed: int, device: str = "cpu"
+    ):
         if not files:
             raise InputError("no photographs to train on")
         self.crop, self.size, self.seed = crop, batch, seed
-        self._pyramids = [_pyramid(file, crop) for file in files]
+        self._pyramids = [[x.to(device) for x in _pyramid(file, crop)] for file in files]
 
     def batch(self, step: int) -> Tensor:
         """(batch, 3, crop, crop) in [0, 1]."""
@@ -45,39 +47,46 @@ class Photographs:
 
     def draw(self, random: np.random.Generator) -> Tensor:
         """The same, by a generator of the caller's."""
-        crops = torch.from_numpy(np.stack([self._one(random) for _ in range(self.size)]))
+        crops = torch.stack([self._one(random) for _ in range(self.size)])
         return _recoloured(crops.permute(0, 3, 1, 2).float() / 255, random)
 
-    def _one(self, random: np.random.Generator) -> Pixels:
+    def _one(self, random: np.random.Generator) -> Tensor:
+        """(crop, crop, 3), of 8 bits."""
         pyramid = self._pyramids[random.integers(len(self._pyramids))]
         image = pyramid[random.integers(len(pyramid))]
         top, left = (int(random.integers(n - self.crop + 1)) for n in image.shape[:2])
         patch = image[top : top + self.crop, left : left + self.crop]
         if random.random() < 0.5:
-            patch = patch[:, ::-1]
-        return patch.transpose(1, 0, 2) if random.random() < 0.25 else patch
+            patch = patch.flip(1)
+        return patch.transpose(0, 1) if random.random() < 0.25 else patch
 
 
 def _recoloured(x: Tensor, random: np.random.Generator) -> Tensor:
     """A mild gamma per image and gain per channel, without clipping."""
     gamma = torch.from_numpy(np.exp(random.normal(0, 0.15, (len(x), 1, 1, 1)))).float()
     gain = torch.from_numpy(random.uniform(0.8, 1.0, (len(x), 3, 1, 1))).float()
-    return gain * x**gamma
+    return gain.to(x.device) * x ** gamma.to(x.device)
 
 
-def _pyramid(file: Path, crop: int) -> list[Pixels]:
-    image = Image.open(file).convert("RGB")
+def _pyramid(file: Path, crop: int) -> list[Tensor]:
+    image = _opened(file)
     scales = [scale for scale in SCALES if scale * min(image.size) > crop]
     if not scales:
         raise InputError(f"{file} is {image.size[0]}x{image.size[1]}: no crop of {crop} fits")
     return [_resized(image, scale) for scale in scales]
 
 
-def _resized(image: Image.Image, scale: float) -> Pixels:
+def _opened(file: Path) -> Image.Image:
+    """A photograph without regard to its colour profile, as published measurements take images."""
+    return Image.fromarray(read_rgb(file, None, lambda image, _: as_mode(image, "RGB")))
+
+
+def _resized(image: Image.Image, scale: float) -> Tensor:
+    """(H, W, 3), of 8 bits."""
     width, height = (round(n * scale) for n in image.size)
     if scale != 1:
         image = image.resize((width, height), Image.Resampling.LANCZOS)
-    return np.array(image, dtype=np.uint8)
+    return torch.from_numpy(np.array(image, dtype=np.uint8))
 
 
 def split(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
@@ -91,10 +100,14 @@ def split(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def validation_images(files: Sequence[Path]) -> list[Tensor]:
-    """Photographs at half size, cropped to multiples of 64: (1, 3, H, W) each, in [0, 1]."""
+    """Photographs at half size, cropped to multiples of 64: (1, 3, H, W) each, in [0, 1].
+
+    Raises:
+        DataError: one cannot be read, or is of another kind than 8-bit RGB or grey.
+    """
     images = []
     for file in files:
-        rgb = _resized(Image.open(file).convert("RGB"), 0.5)
+        rgb = _resized(_opened(file), 0.5)
         height, width = (n // 64 * 64 for n in rgb.shape[:2])
-        images.append(torch.from_numpy(rgb[:height, :width]).permute(2, 0, 1)[None].float() / 255)
+        images.append(rgb[:height, :width].permute(2, 0, 1)[None].float() / 255)
     return images

@@ -1,7 +1,9 @@
 """Learning rates over time: functions of the step."""
 
 import math
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,36 @@ class WarmCosine:
     """In all; at the last the rate is a hundredth of the peak."""
 
     def __call__(self, step: int) -> float:
-        warm = min(1.0, (step + 1) / self.warmup)
-        left = 0.5 * (1 + math.cos(math.pi * step / self.steps))
-        return self.peak * warm * (0.01 + 0.99 * left)
+        return self.peak * _rise(step, self.warmup) * _fall(step / self.steps)
+
+
+@dataclass
+class TimedCosine:
+    """The same for training that ends by the clock: the cosine takes so many seconds.
+
+    They count from the first step on, so a schedule is for one run, which cannot be repeated.
+    """
+
+    peak: float
+    warmup: int
+    """Steps."""
+    seconds: float
+    clock: Callable[[], float] = time.monotonic
+    _begun: float | None = field(default=None, init=False)
+
+    def __call__(self, step: int) -> float:
+        now = self.clock()
+        if self._begun is None:
+            self._begun = now
+        passed = min(1.0, (now - self._begun) / self.seconds)
+        return self.peak * _rise(step, self.warmup) * _fall(passed)
+
+
+def _rise(step: int, warmup: int) -> float:
+    return min(1.0, (step + 1) / warmup)
+
+
+def _fall(passed: float) -> float:
+    """What is left of the peak, after a part of the time."""
+    left = 0.5 * (1 + math.cos(math.pi * passed))
+    return 0.01 + 0.99 * left

@@ -18,17 +18,6 @@ OWN = ("tiny-ohm",)
 SAMPLED = ("vae", "pln", "gamma-pln")
 """Architectures of latentopt's own, which send samples."""
 
-NUMBERED = (
-    "bmshj2018-factorized",
-    "bmshj2018-factorized-relu",
-    "bmshj2018-hyperprior",
-    "mbt2018-mean",
-    "mbt2018",
-    "cheng2020-anchor",
-    "cheng2020-attn",
-)
-"""Those whose numbers in CompressAI's own files are the same in all of its versions: 0, 1, …"""
-
 _DATA: dict[str, dict[str, dict[str, str]]] = json.loads(
     Path(__file__).with_suffix(".json").read_text(encoding="utf-8")
 )

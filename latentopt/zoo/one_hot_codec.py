@@ -1,7 +1,7 @@
 """The codec of one-hot maps: what `tiny-ohm` is an instance of (Löhdefink et al. 2022)."""
 
 from collections.abc import Mapping
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from compressai.layers import GDN
@@ -10,7 +10,9 @@ from compressai.models.utils import conv, deconv
 from torch import Tensor, nn
 
 from latentopt.quantizers import Components, MapPrior, OneHotMax, is_kept
-from latentopt.training.rate_adaptation import Mapped
+
+if TYPE_CHECKING:  # what a codec is loaded for is no training
+    from latentopt.training.rate_adaptation import Mapped
 
 
 class OneHotCodec(CompressionModel):
@@ -42,7 +44,7 @@ class OneHotCodec(CompressionModel):
         self.quantizer.begin(y, found)
         self.prior.begin(self.quantizer.symbols_of(y))
 
-    def forward(self, x: Tensor, kept: Tensor | None = None) -> Mapped:
+    def forward(self, x: Tensor, kept: Tensor | None = None) -> "Mapped":
         """Images (B, 3, H, W) through the first ``kept`` (B,) maps; None: through all."""
         if kept is None:
             kept = torch.full((len(x),), self.quantizer.maps, device=x.device)

@@ -13,11 +13,13 @@ from tables.common.experiment import Cell
 _ACROSS = 3
 
 
-def canvas(panels: int = 1, width: float = 8.0) -> tuple[Figure, list[Axes]]:
-    """A figure of panels, three in a row at most, without pyplot's global state."""
-    across = min(panels, _ACROSS)
+def canvas(
+    panels: int = 1, width: float = 8.0, across: int = _ACROSS, height: float = 4.0
+) -> tuple[Figure, list[Axes]]:
+    """A figure of panels so high, some in a row at most, without pyplot's global state."""
+    across = min(panels, across)
     down = -(-panels // across)
-    figure = Figure(figsize=(width, 1 + 4 * down), layout="constrained")
+    figure = Figure(figsize=(width, 1 + height * down), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(down, across, squeeze=False).flatten()
     for panel in axes[:panels]:

@@ -4,10 +4,11 @@ import re
 from collections.abc import Callable, Mapping
 
 from latentopt.errors import InputError
-from tables.figures import compat, gains, paper, video, worst, zoo
+from tables.figures import compat, dither, gains, paper, video, worst, zoo
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
     **compat.BLOCKS,
+    **dither.BLOCKS,
     **gains.BLOCKS,
     **paper.BLOCKS,
     **video.BLOCKS,

@@ -21,6 +21,7 @@ from tables.figures.rows import (
 _GROUPS = {
     "compat": {"fast": "compat:fast", "default": "compat"},
     "compat-slow": {"slow": "compat:slow"},
+    "compat-best": {"best": "compat:best"},
 }
 """By run, presets and their configurations, that are measured on the same images."""
 

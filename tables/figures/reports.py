@@ -15,7 +15,7 @@ FOLDER = ROOT / "docs" / "tables"
 REPORTS = (
     *((name, "kodak") for name in ("table1", "table3", "table4", "table5", "table6")),
     *((name, "kodak") for name in ("figure3", "figure4", "figure4c", "figure7")),
-    *((name, "kodak") for name in ("dithered", "linear")),
+    *((name, "kodak") for name in ("dithered", "dither_time", "linear", "universal_pages")),
     *((name, "kodak") for name in ("hyperprior", "gap_training", "gap_gains", "finetuned")),
     *((name, data.CLIC) for name in ("table1", "figure4")),
     ("table2", data.VIDEO),

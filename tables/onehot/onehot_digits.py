@@ -44,7 +44,7 @@ class Digits(Cuts):
             test = digits(LAB / "data" / "mnist.npz", "test")[:_DIGITS]
             return curve(codec, [sheet(test, _COLUMNS)], pixels=cut_out)
 
-        yield from self.cells_of_trained(CODECS, "mnist", 1, request, measure)
+        yield from self.trained_cells(CODECS, "mnist", 1, request, measure)
 
 
 EXPERIMENT = Digits()

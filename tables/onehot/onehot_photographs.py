@@ -35,7 +35,7 @@ class Photographs(Cuts):
         def measure(codec: Codec) -> list[Cut]:
             return curve(codec, [read_image(path) for path in data.paths], _MAPS)
 
-        yield from self.cells_of_trained(CODECS, data.name, len(data.paths), request, measure)
+        yield from self.trained_cells(CODECS, data.name, len(data.paths), request, measure)
 
 
 EXPERIMENT = Photographs()

@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from latentopt.zoo.names import SAMPLED as FAMILIES
 from tables.common.experiment import Cell, Experiment, Request
 from tables.common.plots import canvas, save
 from tables.common.probes import curve, probed
 from tables.sampling import PAPER
-from tables.sampling.common.coded import SAMPLED, SAMPLERS
+from tables.sampling.common.coded import SAMPLED, SAMPLERS, ladders
 
 PUBLISHED = {"fastest": (56.0, 25.0), "beta = 0.1": (99.0, 33.0), "slowest": (452.0, 140.0)}
 """Seconds to encode and to decode an image, on a GPU."""
@@ -31,9 +30,7 @@ class CodingTime(Experiment):
         for row, seconds in PUBLISHED.items():
             for verb, known in zip(_VERBS, seconds):
                 yield Cell(f"thesis, {row}", verb, published=known, unit="s", note="a GPU")
-        for subject in request.subjects:
-            if subject.architecture not in FAMILIES:
-                continue
+        for subject in ladders(request):
             rows = probed(SAMPLED, subject, request)
             for (point, _), mean in curve(rows, SAMPLED.quantities).iterrows():
                 for sampler in SAMPLERS:

@@ -12,11 +12,11 @@ from latentopt.densities import Floats
 from latentopt.latents import Gaussian
 from latentopt.latents.sampling import SampledLatent
 from latentopt.media.images import read_image
-from latentopt.zoo.names import SAMPLED as FAMILIES
 from tables.common.experiment import Cell, Experiment, Request
 from tables.common.plots import canvas, save
 from tables.common.subjects import Subject
 from tables.sampling import PAPER
+from tables.sampling.common.coded import ladders
 
 IMAGE = "kodim21"
 _MAPS = ("posterior mean", "posterior spread", "prior mean", "prior spread", "sample", "KL, bits")
@@ -33,14 +33,14 @@ class CrossSections(Experiment):
     notes = (f"Of {IMAGE}, or the first image where it is not among the data.",)
 
     def cells(self, request: Request) -> Iterator[Cell]:
-        for subject in _ladders(request):
+        for subject in _measurable(request):
             for level, maps in enumerate(_maps(subject, request), 1):
                 for name, values in maps.items():
                     row = f"{subject.label} level {level}"
                     yield Cell(row, name, float(values.mean()), unit="mean")
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
-        for subject in _ladders(request):
+        for subject in _measurable(request):
             levels = _maps(subject, request)
             figure, panels = canvas(len(_MAPS) * len(levels), width=14)
             titled = [(f"level {i}: {n}", v) for i, m in enumerate(levels, 1) for n, v in m.items()]
@@ -50,8 +50,8 @@ class CrossSections(Experiment):
             save(figure, path.with_stem(f"{path.stem}-{subject.label}"))
 
 
-def _ladders(request: Request) -> list[Subject]:
-    return [s for s in request.subjects if s.architecture in FAMILIES and s.points]
+def _measurable(request: Request) -> list[Subject]:
+    return [subject for subject in ladders(request) if subject.points]
 
 
 def _maps(subject: Subject, request: Request) -> list[dict[str, NDArray[np.floating]]]:

@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from latentopt.zoo.names import SAMPLED as FAMILIES
 from tables.common.experiment import Cell, Experiment, Request
 from tables.common.plots import canvas, save
 from tables.common.probes import curve, probed
 from tables.sampling import PAPER
-from tables.sampling.common.coded import OF_SAMPLES, SAMPLED
+from tables.sampling.common.coded import OF_SAMPLES, SAMPLED, ladders
 
 
 class SecondLevel(Experiment):
@@ -20,9 +19,7 @@ class SecondLevel(Experiment):
     notes = ("Of KL, not of bytes.",)
 
     def cells(self, request: Request) -> Iterator[Cell]:
-        for subject in request.subjects:
-            if subject.architecture not in FAMILIES:
-                continue
+        for subject in ladders(request):
             means = curve(probed(SAMPLED, subject, request), OF_SAMPLES)
             for (point, _), row in means.iterrows():
                 place = f"{subject.label} {point}"

@@ -1,17 +1,7 @@
 """Figure 6, the hyperprior model: the embedded mean-scale hyperprior, trained on by noise or SR."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
-
-import pandas as pd
-
-from tables.common.experiment import Cell, Experiment, Request
-from tables.common.harness import means
-from tables.common.plots import canvas, save
 from tables.universal import PAPER
-from tables.universal.codecs.measured import differences
-from tables.universal.codecs.measured import measured as rows_of_ways
+from tables.universal.codecs.curves import Curves
 
 IMAGES = ("kodim03", "kodim16")
 _UN, _SR = "hyperprior-un", "hyperprior-sr"
@@ -24,41 +14,18 @@ WAYS = {
 """Trained curve and configuration."""
 
 
-def measured(request: Request) -> dict[str, pd.DataFrame]:
-    """Rows of each way."""
-    return rows_of_ways(WAYS, IMAGES, "hyperprior", request)
-
-
-class Hyperprior(Experiment):
+class Hyperprior(Curves):
     """Means of each curve's points, and Bjøntegaard differences where there are four."""
 
     name = "hyperprior"
     title = "a hyperprior model: rounding, dither, soft rounding"
     source = f"{PAPER}, Figure 6, a plot without numbers"
+    ways, images = WAYS, IMAGES
     notes = (
         f"Bytes written, of {' and '.join(IMAGES)}. BD-rates are against UN + Q. The embedded "
         "mean-scale hyperprior, trained on from its weights for a minute; the paper's was trained "
         "from the beginning, for much longer.",
     )
-
-    def cells(self, request: Request) -> Iterator[Cell]:
-        found = measured(request)
-        if not found:
-            yield Cell("hyperprior", "bpp", note="python -m tables.universal.codecs.train")
-        for way, rows in found.items():
-            for _, point in means(rows).sort_values("bpp").iterrows():
-                for column in ("bpp", "psnr_db"):
-                    yield Cell(f"{way}, {point['point']}", column, point[column], unit="")
-        yield from differences(found, "UN + Q")
-
-    def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
-        figure, [axes] = canvas()
-        for way, rows in measured(replace(request, run=False)).items():
-            curve = means(rows).sort_values("bpp")
-            axes.plot(curve["bpp"], curve["psnr_db"], marker=".", label=way)
-        axes.set(xlabel="bits per pixel", ylabel="PSNR, dB", title=self.title)
-        axes.legend()
-        save(figure, path)
 
 
 EXPERIMENT = Hyperprior()

@@ -1,17 +1,7 @@
 """Figures 5 and 6, the linear model: rounding (Q), dither (UQ), and soft rounding with it."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
-
-import pandas as pd
-
-from tables.common.experiment import Cell, Experiment, Request
-from tables.common.harness import means
-from tables.common.plots import canvas, save
 from tables.universal import PAPER
-from tables.universal.codecs.measured import differences
-from tables.universal.codecs.measured import measured as rows_of_ways
+from tables.universal.codecs.curves import Curves
 
 IMAGES = ("kodim03", "kodim16", "kodim23")
 """Those of the paper's pages of this model."""
@@ -26,78 +16,24 @@ WAYS = {
     "α annealed, gradients drawn": ("linear-sr-no-eg", "dither+soft"),
     "α 16, gradients expected": ("linear-sr16", "dither+soft"),
     "α 16, gradients drawn": ("linear-sr16-no-eg", "dither+soft"),
+    "orthogonal start, UN + Q": ("orthogonal-un", "int"),
+    "orthogonal start, UN + UQ": ("orthogonal-un", "dither"),
+    "orthogonal start, UN + UQ + SR": ("orthogonal-sr", "dither+soft"),
 }
 """Trained curve and configuration."""
 
-PUBLISHED = {
-    "kodim03": {
-        "UN + Q": (0.672, 34.33),
-        "UN + UQ": (0.762, 32.79),
-        "UN + UQ + SR": (0.562, 33.60),
-    },
-    "kodim16": {
-        "UN + Q": (0.750, 33.09),
-        "UN + UQ": (0.836, 32.22),
-        "UN + UQ + SR": (0.623, 32.54),
-    },
-    "kodim23": {
-        "UN + Q": (0.674, 34.71),
-        "UN + UQ": (0.778, 33.05),
-        "UN + UQ + SR": (0.572, 33.98),
-    },
-}
-"""Bits per pixel and PSNR of the paper's pages of this model, Figures 7 to 9."""
 
-
-def measured(request: Request) -> dict[str, pd.DataFrame]:
-    """Rows of each way."""
-    return rows_of_ways(WAYS, IMAGES, "linear", request)
-
-
-class Linear(Experiment):
-    """Means of each curve's points, Bjøntegaard differences, and the paper's pages beside."""
+class Linear(Curves):
+    """Means of each curve's points, and Bjøntegaard differences where there are four."""
 
     name = "linear"
     title = "the linear model: rounding, dither, soft rounding"
-    source = f"{PAPER}, Figures 5 to 9"
+    source = f"{PAPER}, Figures 5 and 6, plots without numbers"
+    ways, images, qualities = WAYS, IMAGES, ("psnr_db", "ms_ssim")
     notes = (
-        "Bytes written, of the three images of the paper's pages. BD-rates are against UN + Q. "
-        "Rows of images are the trained point whose rate is nearest to the published one. The "
+        "Bytes written, of the three images of the paper's pages. BD-rates are against UN + Q. The "
         "paper's models were trained for much longer, on other photographs.",
     )
-
-    def cells(self, request: Request) -> Iterator[Cell]:
-        found = measured(request)
-        if not found:
-            yield Cell("linear", "bpp", note="python -m tables.universal.codecs.train linear-un")
-        for way, rows in found.items():
-            for _, point in means(rows).sort_values("bpp").iterrows():
-                for column, unit in (("bpp", ""), ("psnr_db", ""), ("ms_ssim", "")):
-                    yield Cell(f"{way}, {point['point']}", column, point[column], unit=unit)
-        yield from differences(found, "UN + Q")
-        yield from _pages(found)
-
-    def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
-        figure, panels = canvas(2, width=13)
-        for way, rows in measured(replace(request, run=False)).items():
-            curve = means(rows).sort_values("bpp")
-            for axes, quality in zip(panels, ("psnr_db", "ms_ssim")):
-                axes.plot(curve["bpp"], curve[quality], marker=".", label=way)
-                axes.set(xlabel="bits per pixel", ylabel=quality)
-        panels[0].legend(fontsize="small")
-        save(figure, path)
-
-
-def _pages(found: dict[str, pd.DataFrame]) -> Iterator[Cell]:
-    """Of the paper's pages, the point that is nearest in rate."""
-    for image, ways in PUBLISHED.items():
-        for way, (bpp, psnr) in ways.items():
-            rows = found.get(way, pd.DataFrame(columns=["image", "bpp"]))
-            own = rows[rows["image"].astype(str).str.startswith(image)]
-            if len(own):
-                nearest = own.loc[(own["bpp"] - bpp).abs().idxmin()]
-                yield Cell(f"{image}, {way}", "bpp", nearest["bpp"], bpp, "")
-                yield Cell(f"{image}, {way}", "psnr_db", nearest["psnr_db"], psnr, "")
 
 
 EXPERIMENT = Linear()

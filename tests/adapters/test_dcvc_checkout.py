@@ -6,6 +6,7 @@ The checkout is that of github.com/microsoft/DCVC; weights are random, as in scr
 import os
 import re
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,16 @@ from latentopt.adapters import (
     FourPartAdapter,
     Reference,
     adapter_class,
+    dcvc_hem,
     intra,
     load_dcvc,
 )
 from latentopt.adapters.checkout import FAMILIES
 from latentopt.adapters.dcvc_net import is_dcvc_net, video
+from latentopt.cli.main import main
 from latentopt.codec.synthesis import padded
+from latentopt.media.clips import Format, open_clip, write_clip
+from latentopt.media.images import to_uint8
 
 ADAPTERS = {"DCVC-HEM": DualPriorAdapter, "DCVC-DC": FourPartAdapter}
 X = photo(60, 64)
@@ -141,6 +146,27 @@ def test_predicted_frames_round_trip(models: dict[str, Any], options: dict[str, 
     strings, shapes = codec.compress(frames)
     for image, expected in zip(codec.decompress(strings, shapes), codec(frames)["x_hat"]):
         assert torch.equal(image, expected)
+
+
+@pytest.mark.parametrize("family", ["dcvc", "dcvc-hem"])
+def test_the_command_line_codes_clips(
+    models: dict[str, Any], repo: str, family: str, tmp_path: Path
+) -> None:
+    predicted = {"dcvc": "DCVC", "dcvc-hem": "DCVC-HEM-P"}[family]
+    for name, loaded in (("key", "DCVC-HEM"), ("predicted", predicted)):
+        torch.save(models[loaded].state_dict(), tmp_path / name)
+    x, lov, out = (str(tmp_path / name) for name in ("x.y4m", "x.lov", "out"))
+    write_clip(x, [photo(64, 64), photo(64, 64, seed=1)], Format(64, 64, Fraction(25)))
+    named = ["--dcvc-repo", repo, "--codec", "dcvc-hem", "--weights", str(tmp_path / "key")]
+    named += ["--predicted", f"{family}:{tmp_path / 'predicted'}"]
+    assert main(["encode", x, "-o", lov, "--quant", "oct", *named]) == 0
+    assert main(["decode", lov, "-o", out, *named]) == 0
+    make = video if family == "dcvc" else dcvc_hem.video
+    key = models["DCVC-HEM"]
+    codec = latentopt.wrap(models[predicted], "oct", adapter=make(key, adapter_class(key)), gop=8)
+    with open_clip(out) as decoded:
+        for image, own in zip(decoded, codec.load(lov), strict=True):
+            assert torch.equal(to_uint8(image), to_uint8(own))
 
 
 def test_bytes_are_near_the_codecs_own_estimates(models: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Codecs that send samples: what arrives is what the encoder says, of both levels."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,8 @@ from latentopt.codec.image import Codec
 from latentopt.codec.sampled import SampledEncoder
 from latentopt.latents import Gaussian
 from latentopt.latents.sampling import SampledLatent, Sampling
-from latentopt.media.images import write_png
+from latentopt.media.images import to_uint8, write_png
+from latentopt.media.quality import psnr_db
 from latentopt.zoo.names import SAMPLED
 
 KINDS = (Vae, Pln, GammaPln)
@@ -227,6 +229,24 @@ def test_each_quality_has_learned(name: str) -> None:
         last = len(data), psnr
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        *(("--quant", "hex"), ("--dither", "3"), ("--progressive",), ("--lmbda", "0.1")),
+        *(("--versus-plain",), ("--target-bpp", "1"), ("--step", "2"), ("--format", "compressai")),
+    ],
+    ids=lambda option: option[0],
+)
+def test_options_for_points_are_refused_by_name(
+    option: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_png(tmp_path / "x.png", photo(64, 64))
+    assert run("encode", tmp_path / "x.png", "--codec", "tiny-pln", *option) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"latentopt: {option[0]}") and "tiny-pln sends samples" in error
+    assert not (tmp_path / "x.lo").exists()
+
+
 def test_another_image_is_no_original(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image, other, file = (tmp_path / n for n in ("x.png", "z.png", "x.lo"))
     write_png(image, photo(64, 64))
@@ -234,6 +254,40 @@ def test_another_image_is_no_original(tmp_path: Path, capsys: pytest.CaptureFixt
     assert run("encode", image, "-o", file, "--codec", "tiny-pln", "--quality", 1) == 0
     assert run("explain", file, "--against", other) == 2
     assert "not the file's original" in capsys.readouterr().err
+
+
+def test_an_image_of_the_same_size_is_told_by_its_psnr(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, other, file = (tmp_path / n for n in ("x.png", "z.png", "x.lo"))
+    write_png(image, x := photo(64, 64))
+    write_png(other, x.flip(3))
+    assert run("encode", image, "-o", file, "--codec", "tiny-pln", "--quality", 3) == 0
+    x_hat = latentopt.wrap(zoo.load("tiny-pln", 3)).load(file)
+    for path, original in ((image, x), (other, x.flip(3))):
+        capsys.readouterr()
+        assert run("explain", file, "--against", path, "--json") == 0
+        told = json.loads(capsys.readouterr().out)["against"]
+        assert told["psnr_db"] == pytest.approx(psnr_db(to_uint8(original), to_uint8(x_hat)))
+        assert run("explain", file, "--against", path) == 0
+        text = capsys.readouterr().out
+        assert f"PSNR against {path}: {told['psnr_db']:.2f} dB" in text
+    assert told["psnr_db"] < 20 and all(kl > 0 for kl in told["kl_bits"])
+
+
+def test_of_latents_that_are_not_sampled_no_divergence_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, file = tmp_path / "x.png", tmp_path / "x.lo"
+    write_png(image, photo(64, 64))
+    assert run("encode", image, "-o", file, "--spread", 0.29) == 0
+    capsys.readouterr()
+    assert run("explain", file, "--against", image) == 0
+    _, above = capsys.readouterr().out.split("above KL:")
+    assert [line.split(":")[0] for line in above.split("\n") if line] == ["main latent"]
+    assert run("explain", file, "--against", image, "--json") == 0
+    main, side = json.loads(capsys.readouterr().out)["against"]["kl_bits"]
+    assert main > 0 and side is None
 
 
 def test_weights_of_ones_own(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Archives: files of any store, each coded once and told in a manifest, whatever is killed."""
 
 import os
+import random
 import subprocess
 import sys
 import time
@@ -9,46 +10,43 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from compressai.models import MeanScaleHyperprior
 from support.commands import Refused, pixels, run
 from support.dask import cluster
-from support.models import photo, tiny
+from support.folders import SIZES, photos, weights
+from support.models import photo
 
 from latentopt.errors import InputError, MissingExtraError
 from latentopt.media.images import png_bytes, write_png
 
 fsspec = pytest.importorskip("fsspec", reason="needs the extra [cluster]")
-pytest.importorskip("pyarrow", reason="needs the extra [cluster]")
+pyarrow = pytest.importorskip("pyarrow", reason="needs the extra [cluster]")
 
 from latentopt.archive import storage  # noqa: E402
 from latentopt.archive.filing import sha256  # noqa: E402
 from latentopt.archive.manifest import Manifest, Row  # noqa: E402
 
-__all__ = ["cluster"]
+__all__ = ["cluster", "photos", "weights"]
 
-SIZES = {"a.png": (50, 70), "sub/a.png": (34, 40), "sub/deep/b.PNG": (33, 64)}
 CODED = {"a.lo", "sub/a.lo", "sub/deep/b.lo"}
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    path = tmp_path_factory.mktemp("weights") / "tiny.pt"
-    torch.save(tiny(MeanScaleHyperprior).state_dict(), path)
-    return ["--codec", "mbt2018-mean", "--weights", str(path)]
+@pytest.fixture
+def model(weights: Path) -> list[str]:
+    return ["--codec", "mbt2018-mean", "--weights", str(weights)]
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """Three images in folders, one that is none, and what nobody asked for."""
-    folder = tmp_path / "photos"
-    for name, size in SIZES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        write_png(folder / name, photo(*size))
-    (folder / "sub/broken.png").write_text("no image")
-    (folder / "notes.txt").write_text("no image")
-    (folder / ".hidden.png").write_text("no image")
-    return folder
+def with_broken(photos: Path) -> Path:
+    """The same, and a file that is no image."""
+    (photos / "sub/broken.png").write_text("no image")
+    return photos
+
+
+@pytest.fixture
+def encode(photos: Path, tmp_path: Path, model: list[str]) -> list[object]:
+    """The command that codes the photographs to an archive."""
+    place = ["-o", tmp_path / "coded", "--manifest", tmp_path / "m.parquet"]
+    return ["encode", photos, *place, *model]
 
 
 @pytest.fixture
@@ -61,65 +59,119 @@ def memory() -> Iterator[str]:
 
 
 def test_outputs_that_are_gone_or_changed_are_made_again(
-    photos: Path, tmp_path: Path, model: list[str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, encode: list[object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Also where the same manifest is given with another folder."""
-    (photos / "sub/broken.png").unlink()
-    manifest = ["--manifest", tmp_path / "m.parquet", *model]
-    argv = ["encode", photos, "-o", tmp_path / "coded", *manifest]
-    assert run(*argv) == 0
+    assert run(*encode) == 0
     whole = {name: (tmp_path / "coded" / name).read_bytes() for name in CODED}
     (tmp_path / "coded/a.lo").unlink()
     (tmp_path / "coded/sub/a.lo").write_bytes(b"x")
     capsys.readouterr()
-    assert run(*argv) == 0
+    assert run(*encode) == 0
     assert "2 files coded, 1 done before, 0 failed" in capsys.readouterr().out
     assert all((tmp_path / "coded" / name).read_bytes() == data for name, data in whole.items())
-    assert run("encode", photos, "-o", tmp_path / "other", *manifest) == 0
+    assert run(*encode, "-o", tmp_path / "other") == 0
     assert all((tmp_path / "other" / name).is_file() for name in CODED)
 
 
 def test_what_is_no_file_or_has_no_name_stops_nothing(
-    photos: Path, tmp_path: Path, model: list[str], capsys: pytest.CaptureFixture[str]
+    photos: Path, tmp_path: Path, encode: list[object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (photos / "endless.png").symlink_to("/dev/zero")
     os.mkfifo(photos / "pipe.png")
     write_png(photos / "ok.png", photo(40, 40))
     os.rename(photos / "ok.png", os.fsencode(photos) + b"/\xff.png")
-    argv = [
-        "encode",
-        photos,
-        "-o",
-        tmp_path / "coded",
-        "--manifest",
-        tmp_path / "m.parquet",
-        *model,
-    ]
-    assert run(*argv) == 1
+    assert run(*encode) == 1
     said = capsys.readouterr()
     assert said.err.count("it is no regular file") == 2
     assert good(tmp_path / "m.parquet").keys() == {*SIZES, "\\udcff.png"}
 
 
-def test_an_output_is_not_anothers(photos: Path, tmp_path: Path, model: list[str]) -> None:
+def test_an_output_is_not_anothers(photos: Path, tmp_path: Path, encode: list[object]) -> None:
     """What was coded before stays, and the newcomer is named."""
-    argv = [
-        "encode",
-        photos,
-        "-o",
-        tmp_path / "coded",
-        "--manifest",
-        tmp_path / "m.parquet",
-        *model,
-    ]
-    run(*argv)
+    assert run(*encode) == 0
     before = (tmp_path / "coded/a.lo").read_bytes()
     write_png(photos / "x.png", photo(20, 20))
     (photos / "x.png").rename(photos / "a.PNG")
-    assert run(*argv) == 1
+    assert run(*encode) == 1
     assert (tmp_path / "coded/a.lo").read_bytes() == before
     errors = [row.error for row in rows_of(tmp_path / "m.parquet").values()]
     assert any("another input becomes a.lo" in error for error in errors)
+
+
+def test_an_output_is_not_that_of_another_folder(
+    photos: Path, tmp_path: Path, encode: list[object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files of the same names, in a second run; a folder that was moved is none."""
+    assert run(*encode) == 0
+    before = (tmp_path / "coded/a.lo").read_bytes()
+    (tmp_path / "others").mkdir()
+    write_png(tmp_path / "others/a.png", photo(20, 20))
+    others = [tmp_path / "others" if word == photos else word for word in encode]
+    capsys.readouterr()
+    assert run(*others) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("0 files coded, 1 failed: ")
+    assert err.startswith(f"latentopt: file://{tmp_path}/others/a.png: another input becomes a.lo")
+    assert (tmp_path / "coded/a.lo").read_bytes() == before
+    photos.rename(tmp_path / "moved")
+    assert run(*(tmp_path / "moved" if word == photos else word for word in encode)) == 0
+    assert "0 files coded, 3 done before" in capsys.readouterr().out
+
+
+def test_an_output_is_no_input(
+    tmp_path: Path, encode: list[object], model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever folder is named for it, a link to the inputs', too."""
+    assert run(*encode) == 0
+    folder, link = tmp_path / "coded", tmp_path / "link"
+    link.symlink_to(folder)
+    write_png(folder / "a.png", photo(20, 20))
+    before = (folder / "a.png").read_bytes()
+    capsys.readouterr()
+    argv = ["decode", f"{folder}/*", "-o", link, "--manifest", tmp_path / "d.parquet", *model]
+    assert run(*argv) == 1
+    assert (folder / "a.png").read_bytes() == before
+    assert "/a.lo: its output a.png would replace an input" in capsys.readouterr().err
+
+
+def test_what_is_replaced_is_counted(
+    tmp_path: Path, encode: list[object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files that no run of this manifest wrote; of those that one did, nothing is said."""
+    (tmp_path / "coded").mkdir()
+    (tmp_path / "coded/a.lo").write_bytes(b"somebody's")
+    assert run(*encode) == 0
+    assert capsys.readouterr().out.startswith("3 files coded, 0 failed, 1 replaced: ")
+    assert run(*encode, "--quant", "int") == 0
+    assert capsys.readouterr().out.startswith("3 files coded, 0 failed: ")
+
+
+def test_originals_that_decoding_replaces_are_counted(
+    photos: Path,
+    tmp_path: Path,
+    encode: list[object],
+    model: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In a folder of photographs and what they became, as without a manifest."""
+    assert run(*encode, "-o", photos) == 0
+    capsys.readouterr()
+    assert run("decode", photos, "-o", photos, "--manifest", tmp_path / "d", *model) == 0
+    assert capsys.readouterr().out.startswith("3 files coded, 0 failed, 2 replaced: ")
+
+
+def test_of_a_damaged_file_no_part_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_png(tmp_path / "x.png", photo(50, 70))
+    coded, decoded = tmp_path / "x.lo", tmp_path / "decoded"
+    assert run("encode", tmp_path / "x.png", "--progressive", "--quant", "int") == 0
+    coded.write_bytes(coded.read_bytes()[:-3])
+    capsys.readouterr()
+    assert run("decode", coded, "-o", decoded, "--manifest", tmp_path / "m.parquet") == 1
+    assert "ends early; decoded from the" in capsys.readouterr().err
+    assert not (decoded / "x.png").exists()
 
 
 def rows_of(url: object) -> dict[str, Row]:
@@ -137,11 +189,11 @@ def good(url: object) -> dict[str, Row]:
 
 
 def test_an_object_store_and_back(
-    photos: Path, memory: str, model: list[str], capsys: pytest.CaptureFixture[str]
+    with_broken: Path, memory: str, model: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Outputs mirror the inputs, the manifest tells of each, and one broken file stops nothing."""
     coded, decoded = f"{memory}/coded", f"{memory}/decoded"
-    assert run("encode", photos, "-o", coded, *model) == 1
+    assert run("encode", with_broken, "-o", coded, *model) == 1
     out, err = capsys.readouterr()
     assert out == f"3 files coded, 1 failed: {coded}\n"
     assert (
@@ -155,11 +207,12 @@ def test_an_object_store_and_back(
         assert (row.width, row.height, row.bytes) == (width, height, len(content))
         assert row.bpp == 8 * len(content) / (width * height) and 5 < row.psnr_db < 60
         assert (
-            row.hash == sha256(content) and row.image == sha256((photos / path).read_bytes())[:12]
+            row.hash == sha256(content)
+            and row.image == sha256((with_broken / path).read_bytes())[:12]
         )
         assert (row.codec, row.engine) == ("mbt2018-mean tiny.pt", "local")
-    assert run("encode", photos / "a.png", "-o", photos / "a.lo", *model) == 0
-    assert (photos / "a.lo").read_bytes() == storage.read(f"{coded}/a.lo")
+    assert run("encode", with_broken / "a.png", "-o", with_broken / "a.lo", *model) == 0
+    assert (with_broken / "a.lo").read_bytes() == storage.read(f"{coded}/a.lo")
 
     assert run("decode", coded, "-o", decoded, *model) == 0
     own = good(f"{decoded}/manifest.parquet")
@@ -172,13 +225,13 @@ def test_an_object_store_and_back(
 
 
 def test_only_what_is_missing_is_coded_again(
-    photos: Path, tmp_path: Path, model: list[str], capsys: pytest.CaptureFixture[str]
+    with_broken: Path, tmp_path: Path, model: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = ["encode", photos, "-o", tmp_path / "coded", "--manifest", tmp_path / "m.parquet"]
+    argv = ["encode", with_broken, "-o", tmp_path / "coded", "--manifest", tmp_path / "m.parquet"]
     assert run(*argv, *model) == 1
     first = rows_of(tmp_path / "m.parquet")
-    write_png(photos / "sub/broken.png", photo(40, 40))  # mended
-    write_png(photos / "a.png", photo(51, 70))  # another image
+    write_png(with_broken / "sub/broken.png", photo(40, 40))  # mended
+    write_png(with_broken / "a.png", photo(51, 70))  # another image
     assert run(*argv, *model) == 0
     assert capsys.readouterr().out.endswith(f"2 files coded, 2 done before, 0 failed: {argv[3]}\n")
     second = rows_of(tmp_path / "m.parquet")
@@ -188,17 +241,19 @@ def test_only_what_is_missing_is_coded_again(
     assert [p.name for p in tmp_path.glob("m.parquet*")] == ["m.parquet"]
 
 
-def test_two_inputs_of_one_output(photos: Path, tmp_path: Path, model: list[str]) -> None:
-    (photos / "a.bmp").write_bytes(b"a twin")
-    assert run("encode", photos, "-o", tmp_path / "c", "--manifest", tmp_path / "m", *model) == 1
+def test_two_inputs_of_one_output(with_broken: Path, tmp_path: Path, model: list[str]) -> None:
+    (with_broken / "a.bmp").write_bytes(b"a twin")
+    assert (
+        run("encode", with_broken, "-o", tmp_path / "c", "--manifest", tmp_path / "m", *model) == 1
+    )
     errors = [row.error for row in rows_of(tmp_path / "m").values() if "becomes a.lo" in row.error]
     assert errors == ["another input becomes a.lo, too: rename one"]
 
 
 def test_a_cluster_makes_the_same_archive(
-    photos: Path, tmp_path: Path, model: list[str], cluster: str
+    with_broken: Path, tmp_path: Path, model: list[str], cluster: str
 ) -> None:
-    argv = ["encode", photos, *model]
+    argv = ["encode", with_broken, *model]
     assert run(*argv, "-o", tmp_path / "alone", "--manifest", tmp_path / "alone/m.parquet") == 1
     there = ["--engine", "dask", "--scheduler", cluster]
     assert run(*argv, "-o", tmp_path / "there", *there) == 1
@@ -248,6 +303,12 @@ def test_what_is_no_archive(
     refused("memory://x: no other process sees it", *encode, "-o", "memory://x", "--jobs", 2)
     refused("no such file or folder", "encode", *model, photos / "no", "-o", "memory://x")
     refused("Protocol not known: nowhere", *encode, "-o", "nowhere://x")
+    (tmp_path / "empty").mkdir()
+    new = ["-o", tmp_path / "new", "--manifest", tmp_path / "m"]
+    for nothing in (tmp_path / "empty", f"{photos}/*.tiff"):
+        refused("no image there", *encode, nothing, *new)
+    refused("no image there", "decode", tmp_path / "empty", *new)
+    refused("photos: is a folder; name a file", *encode, "-o", tmp_path, "--manifest", photos)
     refused("codes clips, and archives are of images", "encode", "x.y4m", "-o", "memory://x")
     refused("no such manifest", "verify", tmp_path / "m.parquet")
     (tmp_path / "m.parquet").write_bytes(b"no Parquet")
@@ -265,10 +326,10 @@ def test_a_store_whose_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_what_is_not_as_it_was_is_named(
-    photos: Path, tmp_path: Path, model: list[str], capsys: pytest.CaptureFixture[str]
+    with_broken: Path, tmp_path: Path, model: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, manifest = tmp_path / "coded", tmp_path / "coded/m.parquet"
-    assert run("encode", photos, "-o", folder, "--manifest", manifest, *model) == 1
+    assert run("encode", with_broken, "-o", folder, "--manifest", manifest, *model) == 1
     (folder / "sub/a.lo").unlink()
     content = bytearray((folder / "a.lo").read_bytes())
     content[-1] ^= 1
@@ -358,6 +419,45 @@ def written_until_death(place: str) -> tuple[list[str], list[str]]:
     return told, begun
 
 
+def test_a_damaged_manifest_is_named_before_anything_is_coded(
+    photos: Path, tmp_path: Path, encode: list[object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "m.parquet"
+    with Manifest(str(place)) as manifest:
+        manifest.add(row("a.png"))
+    content = bytearray(place.read_bytes())
+    content[content.index(b"a.png")] ^= 1
+    place.write_bytes(content)
+    Refused(tmp_path, capsys)(f"{place}: is no manifest of this version, or damaged", *encode)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("path", None), ("width", "wide"), ("bpp", None), ("output", b"\xff")]
+)
+def test_what_is_no_row_is_refused(tmp_path: Path, column: str, value: object) -> None:
+    values = {**vars(row("a")), column: value}
+    table = pyarrow.table({name: [known] for name, known in values.items()})
+    pyarrow.parquet.write_table(table, tmp_path / "m")
+    with pytest.raises(InputError, match="m: is no manifest of this version, or damaged"):
+        rows_of(tmp_path / "m")
+
+
+def test_no_changed_byte_changes_a_row(tmp_path: Path) -> None:
+    place, draw = tmp_path / "m", random.Random(0)
+    with Manifest(str(place)) as manifest:
+        for i in range(3):
+            manifest.add(row(f"{i}", bpp=i / 3, width=i))
+    content, whole = place.read_bytes(), rows_of(place)
+    for _ in range(300):
+        changed = bytearray(content)
+        changed[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        place.write_bytes(changed)
+        try:
+            assert rows_of(place) == whole
+        except InputError as error:
+            assert str(error).startswith(f"{place}: is no manifest")
+
+
 def test_one_client_writes_a_manifest(tmp_path: Path) -> None:
     with (
         Manifest(f"{tmp_path}/m"),
@@ -419,3 +519,22 @@ def test_s3(
     assert run("verify", manifest, *model) == 0
     assert run("decode", f"{bucket}/out/*/x.lo", "-o", tmp_path / "decoded", *model) == 0
     assert pixels(tmp_path / "decoded/1/x.png").shape == (3, 40, 50)
+
+
+def test_s3_without_credentials(
+    tmp_path: Path,
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("s3fs", reason="needs s3fs")
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    refused = Refused(tmp_path, capsys)
+    refused("s3://b/in: .*Unable to locate cred", "encode", "s3://b/in", "-o", tmp_path / "coded")
+    refused("s3://b/out.*: .*Unable to locate cred", "encode", photos, "-o", "s3://b/out")
+    refused("s3://b/m.*: .*Unable to locate cred", "verify", "s3://b/m")

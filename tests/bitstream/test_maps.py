@@ -36,6 +36,7 @@ def test_every_beginning_is_a_file(others: tuple[bytes, ...]) -> None:
     data = whole.to_bytes()
     assert data[3] == 2 and Container.from_bytes(data, 1 + len(others)) == whole
     assert Container.from_bytes(data).to_bytes() == data  # whoever knows no codec, too
+    assert whole.cut_bytes == [len(whole.cut(k).to_bytes()) for k in range(len(MAPS) + 1)]
     for count in range(len(MAPS) + 2):
         cut = whole.cut(count).to_bytes()
         assert data.startswith(cut) and (count < len(MAPS)) == (cut != data)

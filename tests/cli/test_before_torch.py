@@ -10,7 +10,7 @@ from compressai.zoo import models
 from support.models import photo
 
 from latentopt.bench import clipsets, datasets, items, options
-from latentopt.bitstream.compressai_file import Body, Head
+from latentopt.bitstream.compressai_file import NUMBERED, Body, Head
 from latentopt.cli import outputs, recipe
 from latentopt.cli.arguments import max_pixels
 from latentopt.codec.image import Codec
@@ -18,7 +18,7 @@ from latentopt.codec.recipe import NATIVE_PRESETS
 from latentopt.media.clips import WRITABLE
 from latentopt.media.images import write_png
 from latentopt.zoo import catalog, variable
-from latentopt.zoo.names import NUMBERED, VARIABLE
+from latentopt.zoo.names import VARIABLE
 
 _SCRIPT = """
 import contextlib, io, json, sys

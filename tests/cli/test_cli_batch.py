@@ -10,40 +10,21 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
-from compressai.models import MeanScaleHyperprior
 from support.commands import Refused, pixels, run
-from support.models import photo, tiny
+from support.folders import SIZES, photos, weights
+from support.models import photo
 
 from latentopt.cli.sources import Kind, plan
 from latentopt.media.images import write_png
 
-SIZES = {"a.png": (50, 70), "sub/a.png": (34, 40), "sub/deep/b.PNG": (33, 64)}
+__all__ = ["photos", "weights"]
+
 KIND = Kind("image", (".png", ".jpg"), becomes=".lo")
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "tiny.pt"
-    torch.save(tiny(MeanScaleHyperprior).state_dict(), path)
-    return path
 
 
 @pytest.fixture
 def model(weights: Path) -> list[str]:
     return ["--codec", "mbt2018-mean", "--weights", str(weights), "--quant", "int"]
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """Three images in folders, and what is none of them."""
-    folder = tmp_path / "photos"
-    for name, size in SIZES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        write_png(folder / name, photo(*size))
-    (folder / "notes.txt").write_text("no image")
-    (folder / ".hidden.png").write_text("no image")
-    return folder
 
 
 @pytest.fixture

@@ -1,29 +1,57 @@
-"""The command line on a codec from a checkout of DCVC, of which a stand-in is used."""
+"""The command line on codecs from a checkout of DCVC, of which a stand-in is used."""
 
+import json
+from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import torch
-from support.dcvc_models import DualPrior, lively
+from support.dcvc_models import DualPrior, Predicted, WithMemory, lively
 from support.models import photo
 
-from latentopt.adapters import intra
+from latentopt import VideoCodec, zoo
+from latentopt.adapters import adapter_class, dcvc_hem, dcvc_net, intra
 from latentopt.cli.main import main
 from latentopt.codec.wrap import wrap
+from latentopt.media.clips import Format, open_clip, write_clip
 from latentopt.media.images import read_image, to_uint8, write_png
+
+CLASSES = {
+    "DCVC-HEM/src/models/image_model.py": (DualPrior, "IntraNoAR"),
+    "DCVC-HEM/src/models/video_model.py": (WithMemory, "DMC"),
+    "DCVC/src/models/DCVC_net.py": (Predicted, "DCVC_net"),
+}
+"""Of the stand-in: where DCVC has a class, and what it is called there."""
+ZOO = {"codec": "tiny-mbt2018-mean", "quality": "1"}
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> list[str]:
-    """The options that name a model of that structure."""
-    folder = tmp_path / "DCVC-family" / "DCVC-HEM" / "src" / "models"
-    folder.mkdir(parents=True)
-    (folder / "image_model.py").write_text(
-        "from support.dcvc_models import DualPrior as IntraNoAR\n"
-    )
-    torch.save(lively(DualPrior).state_dict(), tmp_path / "weights.pt")
-    options = {"codec": "dcvc-hem", "weights": tmp_path / "weights.pt", "dcvc-repo": tmp_path}
-    return [text for name, value in options.items() for text in (f"--{name}", str(value))]
+def repo(tmp_path: Path) -> Path:
+    """A checkout, and weights beside it that are named as their classes."""
+    for place, (model, name) in CLASSES.items():
+        file = tmp_path / "DCVC-family" / place
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"from support.dcvc_models import {model.__name__} as {name}\n")
+        torch.save(lively(model).state_dict(), tmp_path / name)
+    return tmp_path
+
+
+@pytest.fixture
+def model(repo: Path) -> list[str]:
+    """The options that name its image codec."""
+    return options(hem(repo))
+
+
+def options(named: Mapping[str, object]) -> list[str]:
+    return [text for name, value in named.items() for text in (f"--{name}", str(value))]
+
+
+def hem(repo: Path) -> dict[str, object]:
+    return {"codec": "dcvc-hem", "weights": repo / "IntraNoAR", "dcvc-repo": repo}
+
+
+# -- images ----------------------------------------------------------------------------------------
 
 
 def test_an_image_goes_through(model: list[str], tmp_path: Path) -> None:
@@ -36,6 +64,17 @@ def test_an_image_goes_through(model: list[str], tmp_path: Path) -> None:
     codec = wrap(lively(DualPrior), "oct", True, adapter=intra(q_index=1))
     expected = to_uint8(codec(read_image(Path(x)))["x_hat"][0])
     assert torch.equal(to_uint8(read_image(Path(png))[0]), expected)
+
+
+def test_plain_rounding_is_that_of_the_same_rate(
+    model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x = tmp_path / "x.png"
+    write_png(x, photo(60, 90))
+    argv = ["encode", str(x), "--quant", "int", "--shift", "none", "--versus-plain", "--json"]
+    assert main([*argv, *model, "--q-index", "2"]) == 0
+    [said] = map(json.loads, capsys.readouterr().out.splitlines())
+    assert said["bytes"] == said["plain"]["bytes"]
 
 
 def test_refused(model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,3 +92,112 @@ def test_refused(model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
         assert main([*argv, *options]) == 2
         err = capsys.readouterr().err
         assert message in err, err
+
+
+# -- clips -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A clip of three frames."""
+    path = tmp_path / "x.y4m"
+    frames = [photo(60, 62).roll(k, -1) for k in (0, 2, 5)]
+    write_clip(path, frames, Format(62, 60, Fraction(30)))
+    return path
+
+
+def codec_of(family: str, key: str) -> VideoCodec:
+    """What the options of the test below name."""
+    own = lively(DualPrior) if key == "dcvc-hem" else zoo.load(ZOO["codec"], int(ZOO["quality"]))
+    adapter = intra(q_index=1) if key == "dcvc-hem" else adapter_class(own)
+    if family == "dcvc":
+        made = dcvc_net.video(own, adapter)
+        return wrap(lively(Predicted), "oct", True, adapter=made, gop=2)
+    return wrap(lively(WithMemory), "oct", True, adapter=dcvc_hem.video(own, adapter, 1), gop=2)
+
+
+@pytest.mark.parametrize(
+    ("family", "key"), [("dcvc", "dcvc-hem"), ("dcvc", "zoo"), ("dcvc-hem", "dcvc-hem")]
+)
+def test_a_clip_goes_through(repo: Path, clip: Path, family: str, key: str) -> None:
+    lov, out, expected = (str(repo / name) for name in ("x.lov", "out.y4m", "expected.y4m"))
+    weights = repo / ("DCVC_net" if family == "dcvc" else "DMC")
+    keys = {**hem(repo), "q-index": 1} if key == "dcvc-hem" else {**ZOO, "dcvc-repo": repo}
+    named = options({**keys, "predicted": f"{family}:{weights}"})
+    assert main(["encode", str(clip), "--quant", "oct", "--gop", "2", *named]) == 0
+    assert main(["decode", lov, "-o", out, *named]) == 0
+    codec = codec_of(family, key)
+    with open_clip(clip) as frames:
+        assert codec.save_bytes(frames, 30) == Path(lov).read_bytes()
+    write_clip(expected, codec.load(lov), Format(62, 60, Fraction(30)))
+    assert Path(out).read_bytes() == Path(expected).read_bytes()
+
+
+def test_what_a_clip_is_read_with(
+    repo: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other weights of either codec are refused, and explain takes the options, too."""
+    lov = str(repo / "x.lov")
+    predicted = options({"predicted": f"dcvc-hem:{repo / 'DMC'}"})
+    named = [*options(hem(repo)), *predicted]
+    assert main(["encode", str(clip), "-o", lov, "--preset", "fast", *named]) == 0
+    said = capsys.readouterr().out
+    assert "dcvc-hem IntraNoAR dcvc-hem:DMC fast" in said
+    assert main(["explain", lov, "--json", "--against", str(clip), *named]) == 0
+    frames = json.loads(capsys.readouterr().out)["explained_frames"]
+    assert [set(frame["parts"]) for frame in frames] == [{"image"}, *[{"motion", "residual"}] * 2]
+    torch.save(lively(DualPrior, seed=1).state_dict(), repo / "other key")
+    torch.save(lively(WithMemory, seed=1).state_dict(), repo / "other")
+    for message, wrong in (
+        ("weights", [*options({**hem(repo), "weights": repo / "other key"}), *predicted]),
+        ("weights", [*named[:-1], f"dcvc-hem:{repo / 'other'}"]),
+        ("weights", [*named, "--q-index", "1"]),
+        ("3 parts", options(hem(repo))),
+        ("not of WithMemory", [*named[:-1], f"dcvc-hem:{repo / 'DCVC_net'}"]),
+    ):
+        assert main(["decode", lov, "-o", str(repo / "out.y4m"), *wrong]) == 2
+        assert message in capsys.readouterr().err
+    assert not (repo / "out.y4m").exists()
+
+
+def test_a_target_moves_lambda(repo: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = options({**hem(repo), "predicted": f"dcvc:{repo / 'DCVC_net'}"})
+    encode = ["encode", str(clip), "--preset", "default", *named]
+    assert main(encode) == 0
+    most = int(0.95 * (repo / "x.lov").stat().st_size)
+    assert main([*encode, "--max-bytes", str(most)]) == 0
+    assert 0.98 * most < (repo / "x.lov").stat().st_size <= most
+    assert "lambda" in capsys.readouterr().out
+    assert main(["decode", str(repo / "x.lov"), "-o", str(repo / "out.y4m"), *named]) == 0
+
+
+def test_clips_that_are_refused(repo: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image, lo, x = repo / "x.png", repo / "x.lo", str(clip)
+    write_png(image, photo(60, 90))
+    net = ["--predicted", f"dcvc:{repo / 'DCVC_net'}"]
+    key = options(hem(repo))
+    zoo_key = options({**ZOO, "dcvc-repo": repo})
+    encode, decode = ["encode", x], ["decode", str(lo), "-o", str(repo / "y.png")]
+    assert main(["encode", str(image), "--codec", ZOO["codec"]]) == 0
+    capsys.readouterr()
+    for message, *argv in (
+        ("--predicted is for --dcvc-repo", *encode, *options(ZOO), *net),
+        ("is not dcvc:FILE or dcvc-hem:FILE", *encode, *key, "--predicted", "dcvc-dc:x"),
+        ("is not dcvc:FILE or dcvc-hem:FILE", *encode, *key, "--predicted", "dcvc-hem"),
+        ("nowhere: no such file", *encode, *key, "--predicted", "dcvc-hem:nowhere"),
+        ("name the codec of key frames", *encode, *net, "--dcvc-repo", str(repo)),
+        ("tiny-ssf2020 codes clips", *encode, *zoo_key, *net, "--codec", "tiny-ssf2020"),
+        ("padded to 64, not 16", *encode, *zoo_key, *net, "--codec", "tiny-bmshj2018-factorized"),
+        ("neither codec is of a checkpoint", *encode, *zoo_key, *net, "--q-index", "1"),
+        ("is for clips, and", "encode", str(image), *key, *net),
+        ("archives are of images", *encode, *key, *net, "-o", str(repo), "--manifest", "m"),
+        ("one clip at a time", *encode, x, *key, *net),
+        ("name the --quality", *encode, *zoo_key[:2], *zoo_key[4:], *net, "--target-kbps", "9"),
+        ("--dcvc-repo is for latentopt's own", *encode, *key, *net, "--format", "compressai"),
+        ("is an input too", *encode, *key, *net, "-o", str(repo / "DCVC_net")),
+        ("is for clips, and", *decode, *key, *net),
+        ("is for clips, and", "explain", str(lo), *key, *net),
+    ):
+        assert main(argv) == 2, argv
+        err = capsys.readouterr().err
+        assert message in err and err.count("\n") == 1, err

@@ -64,15 +64,24 @@ def test_a_file_is_cut_without_its_model(coded: Path, tmp_path: Path, capsys: Pr
     assert torch.equal(pixels(tmp_path / "a.png"), to_uint8(codec.load(coded, maps=2)))
 
 
-def test_as_many_maps_as_fit(coded: Path, tmp_path: Path) -> None:
+def test_as_many_maps_as_fit(coded: Path, tmp_path: Path, capsys: Printed) -> None:
     whole = Container.from_bytes(coded.read_bytes())
     sizes = [len(whole.cut(k).to_bytes()) for k in range(maps_of(coded) + 1)]
     for most in (sizes[1], sizes[3] - 1, sizes[3], sizes[-1], 10 * sizes[-1]):
         assert run("truncate", coded, "-o", tmp_path / "b.lo", "--bytes", most) == 0
         size = (tmp_path / "b.lo").stat().st_size
         assert size == max(own for own in sizes if own <= most)
+    capsys.readouterr()
     assert run("truncate", coded, "-o", tmp_path / "b.lo", "--maps", 999) == 0
     assert (tmp_path / "b.lo").read_bytes() == coded.read_bytes()
+    assert capsys.readouterr().out.endswith(f"maps: {tmp_path / 'b.lo'} (replaced)\n")
+
+
+def test_the_preset_stays_the_default(image: Path) -> None:
+    assert run("encode", image, "--progressive") == 0
+    unnamed = image.with_suffix(".lo").read_bytes()
+    assert run("encode", image, "--progressive", "--preset", "default") == 0
+    assert image.with_suffix(".lo").read_bytes() == unnamed
 
 
 def test_what_cannot_be_cut(coded: Path, image: Path, tmp_path: Path, refused: Refused) -> None:
@@ -98,6 +107,11 @@ def test_damage_is_named_and_what_is_before_it_decoded(
     assert run("decode", coded, "-o", tmp_path / "d.png") != 0
     error = capsys.readouterr().err
     assert f"{coded}: map 4 is corrupt: its checksum differs; decoded from the 3 before" in error
+    assert run("truncate", coded, "-o", tmp_path / "d.lo", "--maps", 5) == 0
+    said = capsys.readouterr()
+    assert f", 3 of 3 whole maps: {tmp_path / 'd.lo'}\n" in said.out
+    wrong = "map 4 is corrupt: its checksum differs; only the 3 before it are whole"
+    assert said.err == f"latentopt: {coded}: {wrong}\n"
     assert run("truncate", coded, "-o", tmp_path / "d.lo", "--maps", 3) == 0
     assert run("decode", tmp_path / "d.lo", "-o", tmp_path / "e.png") == 0
     assert (tmp_path / "d.png").read_bytes() == (tmp_path / "e.png").read_bytes()

@@ -74,6 +74,11 @@ def test_out_of_reach(ladder: ClipLadder, clip: list[Tensor]) -> None:
         coded(ladder, clip, MaxBytes(1e6))
 
 
+def test_frames_that_can_be_read_but_once(ladder: ClipLadder, clip: list[Tensor]) -> None:
+    with pytest.raises(InputError, match="once for each encode"):
+        ladder.encode(iter(clip), RATE, 2 * 128 * 128, MaxBytes(1e6))
+
+
 def test_another_lambda_shares_the_model(clip: list[Tensor]) -> None:
     codec = wrap(zoo.load(CODEC, 2), recipe=FAST)
     before = codec.lmbda

@@ -134,7 +134,7 @@ def test_transforms_replaced_after_wrapping_write_no_file(tmp_path: Path) -> Non
 
 class Filtered(MeanScaleHyperprior):
     def decompress(self, strings: Any, shape: Any) -> Any:
-        return {"x_hat": 1 - super().decompress(strings, shape)["x_hat"]}
+        return {"x_hat": 1 - super().decompress(strings, shape)["x_hat"].clamp(0, 1)}
 
 
 class OwnScan(FAMILIES["mbt2018"]):  # type: ignore[misc]
@@ -242,7 +242,7 @@ def with_density(cls: type[nn.Module], name: str, density: nn.Module) -> nn.Modu
 
 def tree_of(density: nn.Module) -> nn.Module:
     model: Any = PlainTree()
-    model.latent_codec["y"].gaussian_conditional = density
+    model.latent_codec.latent_codec["y"].gaussian_conditional = density
     return model
 
 

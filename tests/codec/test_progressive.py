@@ -188,7 +188,8 @@ def test_what_does_not_come_is_what_is_expected() -> None:
 def test_searches_know_the_maps() -> None:
     model = tiny(FAMILIES["mbt2018-mean"])
     plain = latentopt.wrap(model, progressive=True, quant="int")
-    searched = latentopt.wrap(model, progressive=True, preset="default")
+    searched = latentopt.wrap(model, progressive=True)
+    assert searched.recipe == latentopt.wrap(model, progressive=True, preset="default").recipe
     assert searched.recipe.effort and not searched.settings.scales and not searched.recipe.shift
 
     def cost(codec: Codec) -> float:

@@ -21,6 +21,8 @@ from latentopt.latents import AtOnce, OfChannels, Point, Prior
 from latentopt.latents.dither import Dither
 from latentopt.latents.lattice import LatticeChannel
 from latentopt.latents.sampling import MAKERS, Drawn, SampleChannel, SampledLatent, Sampling, Steps
+from latentopt.latents.sampling import channel as sample_channel
+from latentopt.latents.sampling.belief import Belief
 from latentopt.latents.sampling.blocks import CANDIDATES, Posterior
 from latentopt.latents.sampling.layers import gaussian_widths, uniform_widths
 from latentopt.media.images import write_png
@@ -304,9 +306,9 @@ def test_what_is_no_sampling() -> None:
     for seed in (-1, 2**32, True, 0.5):
         with pytest.raises(InputError, match="a whole number"):
             Sampling(0.3, seed=seed)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="give both"):
+    with pytest.raises(InputError, match="'sample' without a spread: for samples give both"):
         latentopt.wrap(model(), channel="sample")
-    with pytest.raises(InputError, match="give both"):
+    with pytest.raises(InputError, match="'lattice' with a spread: for samples give both"):
         latentopt.wrap(model(), channel="lattice", spread=0.3)
     with pytest.raises(InputError, match="exclude each other"):
         latentopt.wrap(model(), spread=0.3, dither=Dither(1))
@@ -317,6 +319,9 @@ def test_headers_that_nothing_writes_are_refused(tmp_path: Path) -> None:
     latentopt.wrap(model(), spread=0.3).save(path, photo(64, 64))
     found = Container.from_bytes(path.read_bytes(), 2)
     codec = latentopt.wrap(model())
+    with pytest.raises(BitstreamError, match=r"spread=0\.3, not none") as refused:
+        codec.load(path)
+    assert "None" not in str(refused.value)
     for changes in ({"seed": None}, {"channel": "lattice"}, {"spread": None, "sampler": None}):
         settings = replace(found.settings, **changes)
         path.write_bytes(replace(found, settings=settings).to_bytes())
@@ -336,6 +341,42 @@ def test_the_cheapest_latents_are_not_refused(sampler: str, spread: float) -> No
     sent = channel.send(walk, Point(walk.prior.centres))
     found = channel.receive(OfChannels(density, (128, 128)), sent.string())
     assert np.array_equal(found.residual, sent.residual)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_no_coder_refuses_what_it_sent(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of common latents and of the cheapest, asked from few elements on what they cost at least."""
+    monkeypatch.setattr(sample_channel, "_MANY", 1)
+    values, prior = random_latent(1000)
+    for target in (values, prior.centres):
+        own = sent(channel(name), target, prior)
+        assert np.array_equal(channel(name).receive(AtOnce(prior), own.string()).hat, own.hat)
+        least = MAKERS[name](Belief.of(DENSITY, SPREAD)).least_bits(prior.levels.astype(np.int64))
+        assert (name == "budget") == (least == 0) and least <= own.bits().sum()
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_few_bytes_of_many_samples_are_refused_before_these_are_drawn(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether a header claims them, or what was decoded before."""
+    model, drawn = tiny(FAMILIES["bmshj2018-factorized"]), list[int]()
+    density = latentopt.wrap(model, "int", False).assembly.adapter.densities[0]
+    assert isinstance(density, FactorizedDensity)
+    prior = Prior.of_channels(density, (density.levels, 512, 512))
+    words = Drawn.words
+
+    def counted(self: Drawn, places: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        drawn.append(len(places))
+        return words(self, places, numbers)
+
+    monkeypatch.setattr(Drawn, "words", counted)
+    garbage = np.random.default_rng(0).integers(1, 256, 90, dtype=np.uint8).tobytes()
+    message = "corrupt" if name == "budget" else "too few for a latent of this size"
+    for walk in (OfChannels(density, (512, 512)), AtOnce(prior)):
+        with pytest.raises(BitstreamError, match=message):
+            channel(name, density=density).receive(walk, garbage)
+    assert sum(drawn) < 1000 * density.levels
 
 
 def test_every_coder_has_a_number() -> None:

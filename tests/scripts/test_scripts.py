@@ -142,6 +142,13 @@ def test_timing(image: str, output: Output) -> None:
     assert rows[-1][0] == "int" and all(float(n) > 0 for n in rows[-1][1:])
 
 
+def test_timing_of_a_preset_and_a_codec_of_the_zoo(image: str, output: Output) -> None:
+    options = ["--codec", CODEC, "--quality", str(QUALITY), "--configs", "fast", "--threads", "1"]
+    timing.main(["--data", image, *options])
+    name, encode, ratio, *_ = output().splitlines()[-1].split()
+    assert name == "fast" and float(encode) > 0 and float(ratio) > 1  # it searches
+
+
 def test_timing_of_random_weights_has_work_for_the_coders(image: str) -> None:
     x = photo(64, 64)
     model = timing.random_model("cheng2020-attn", x)
@@ -155,15 +162,23 @@ def test_roundtrips(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     assert output() == "2 combinations, 0 not identical\n"
 
 
-def test_dithered(image: str, output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dithered(
+    image: str, output: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(dithered, "LATTICES", ("int", "e8"))
     dithered.main(codec(image))
     rows = [[float(n) for n in row[2:]] for row in cells(output())[1:]]
     assert len(rows) == 4 and all(rows[i][0] < rows[i + 1][0] for i in (0, 2))  # noise has a rate
     monkeypatch.setattr(dithered, "RANDOM", {"mean": dithered.RANDOM["mean"]})
     monkeypatch.setattr(dithered, "EMBEDDED", ())
-    assert dithered.main(["--trips", "3"]) == 0
+    rows = tmp_path / "rows"
+    assert dithered.main(["--trips", "6", "--piece", "2/2", "--rows", str(rows)]) == 0
     assert output() == "3 combinations, 0 not identical\n"
+    kept = pd.read_csv(rows / "mean.csv")
+    assert len(kept) == 3 and kept["same"].all()
+    pieces = [dithered.Trips.asked(6, piece).cases for piece in ("1/2", "2/2")]
+    assert pieces[0] + pieces[1] == dithered.Trips(6).cases
+    assert list(kept["seed"]) == [case.seed for case in pieces[1]]
 
 
 def test_sampling(image: str, output: Output, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,8 @@ def args(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
     monkeypatch.setattr(train_zoo, "settings", lambda codec, _: CONFIGS[codec])
     for i in range(3):
         write_png(tmp_path / f"{i}.png", photo(140, 150, seed=i))
-    return argparse.Namespace(data=tmp_path, runs=tmp_path, device="cpu")
+    folders = ["--data", str(tmp_path), "--runs", str(tmp_path), "--device", "cpu"]
+    return train_zoo.parser().parse_args(["tiny-mbt2018-mean", "1", *folders])
 
 
 def test_runs_resume_and_export(
@@ -98,11 +99,50 @@ def test_a_video_codec_trains_resumes_and_exports(
     run.train(4, check_every=2)
     folder = Folder(args.runs / "weights", "embedded", EMBEDDED.codecs)
     monkeypatch.setattr(train_zoo, "EMBEDDED", folder)
-    train_zoo.export("tiny-ssf2020", 1, args.runs)
+    train_zoo.export("tiny-ssf2020", 1, args)
     loaded = zoo.load("tiny-ssf2020", weights=folder.file("tiny-ssf2020", 1))
     frames = moving(2, 128, 128)
     strings, shapes = loaded.compress(frames)
     assert len(loaded.decompress(strings, shapes)) == 2
+
+
+def test_minutes_end_a_run_that_starts_from_its_own_best_weights(
+    args: argparse.Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codec = "tiny-mbt2018-mean"
+    train_zoo.loop(codec, 1, args).train(4, check_every=4)
+    before = torch.load(tmp_path / f"{codec}-1.best.pt", weights_only=True)["model"]
+    args.start, args.runs, args.minutes, args.batch = tmp_path, tmp_path / "runs", 0.05, 1
+    args.runs.mkdir()
+    own = train_zoo.loop(codec, 1, args).model.state_dict()
+    assert all(torch.equal(v, before[k]) for k, v in own.items() if v.shape == before[k].shape)
+
+    train_zoo.train(codec, 1, args)
+    with open(args.runs / f"{codec}-1.csv") as file:
+        checks = list(csv.DictReader(file))
+    assert checks[0]["step"] == "0" and int(checks[-1]["step"]) > 0
+    assert int(checks[-1]["seconds"]) <= 3 + 1
+    args.to = tmp_path / "weights"
+    train_zoo.export(codec, 1, args)
+    assert replace(EMBEDDED, path=args.to).metadata(codec, 1)["start"] == f"{codec}-1"
+
+
+def test_where_there_is_no_checkpoint_training_starts_from_the_weights_that_ship(
+    tmp_path: Path,
+) -> None:
+    args = argparse.Namespace(start=tmp_path, runs=tmp_path)
+    given = train_zoo.donor("tiny-mbt2018-mean", 1, args)
+    shipped = zoo.load("tiny-mbt2018-mean", 1)
+    x = photo(64, 64)
+    assert given and torch.equal(given.eval()(x)["x_hat"], shipped(x)["x_hat"])
+
+
+def test_larger_batches_have_larger_learning_rates() -> None:
+    assert COMMON.sized(None, None) == COMMON
+    assert COMMON.sized(8, 96) == replace(COMMON, batch=8, crop=96, learning_rate=2e-3)
+    assert COMMON.sized(200, None).learning_rate == train_zoo.MAX_RATE
+    hot = replace(COMMON, learning_rate=5e-3)
+    assert hot.sized(8, None).learning_rate == 5e-3
 
 
 @pytest.mark.parametrize("codec", [c for c in CODECS if zoo.family(c) not in (*SAMPLED, *OWN)])

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.fft import dctn
@@ -15,8 +16,10 @@ from latentopt.latents.dither import Dither
 from latentopt.media.images import write_png
 from latentopt.quantizers import SoftRound
 from latentopt.training import fit_quantiles
+from tables.figures.reports import report
 from tables.universal.codecs import train
 from tables.universal.codecs.linear import LinearCodec, high_rate_step
+from tables.universal.universal_pages import PAGES, Page
 
 CURVES = sorted(path.stem for path in train.FOLDER.glob("*.toml"))
 X = photo(64, 96)
@@ -87,3 +90,23 @@ def test_training_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.M
     codec = latentopt.wrap(codecs[0], "int", dither=Dither(1, alpha=16.0))
     out = codec.compress(X)
     assert torch.equal(codec.decompress(**out)["x_hat"], codec(X)["x_hat"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.image)
+def test_pages_take_the_point_of_the_nearest_rate(page: Page) -> None:
+    bpp, _ = page.published["UN + Q"]
+    rates = {"other.png": (1.0, 0.9), f"{page.image}.png": (0.7, 1.2, 1.4)}
+    rows = pd.DataFrame(
+        [{"image": name, "bpp": bpp * rate} for name, own in rates.items() for rate in own]
+    )
+    nearest = page.nearest({"UN + Q": rows}, "UN + Q")
+    assert nearest is not None and nearest["bpp"] == bpp * 1.2
+    assert page.nearest({}, "UN + Q") is None
+    assert set(page.ways) == {"UN + Q", "UN + UQ", "UN + UQ + SR"}
+
+
+def test_published_numbers_stand_beside_ours() -> None:
+    """Of committed rows, as far as there are some."""
+    cells = report("universal_pages", "kodak").cells
+    published = {(c.row, c.column): c.published for c in cells}
+    assert published["linear, kodim03, UN + UQ + SR", "bpp"] == 0.562

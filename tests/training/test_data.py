@@ -7,7 +7,7 @@ import torch
 from support.models import photo
 from torch import Tensor
 
-from latentopt.errors import InputError
+from latentopt.errors import DataError, InputError
 from latentopt.media.images import write_png
 from latentopt.training import Clips, Photographs, split, validation_images
 
@@ -36,6 +36,16 @@ def test_photographs_that_are_too_small_are_refused(files: list[Path]) -> None:
         Photographs(files, crop=140, batch=1, seed=0)
     with pytest.raises(InputError, match="no photographs"):
         Photographs([], crop=64, batch=1, seed=0)
+
+
+@pytest.mark.parametrize("kept", [0, 200])
+def test_damaged_photographs_are_named(files: list[Path], kept: int, tmp_path: Path) -> None:
+    damaged = tmp_path / "x.png"
+    damaged.write_bytes(files[0].read_bytes()[:kept])
+    with pytest.raises(DataError, match=r"x\.png: not a readable image"):
+        Photographs([*files, damaged], crop=64, batch=1, seed=0)
+    with pytest.raises(DataError, match=r"x\.png: not a readable image"):
+        validation_images([*files, damaged])
 
 
 def test_the_split_is_whole_and_held_out_images_are_whole_blocks(files: list[Path]) -> None:

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from latentopt.training import (
     RateDistortion,
     Task,
     Terms,
+    TimedCosine,
     WarmCosine,
     fit_quantiles,
     in_float32,
@@ -154,6 +156,38 @@ def test_the_best_weights_are_kept_and_every_check_is_logged(tmp_path: Path) -> 
     assert torch.load(tmp_path / "x.best.pt", weights_only=True)["step"] == 12
 
 
+def test_a_run_ends_by_the_clock_and_checks_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+
+    class Slow(Ones):
+        """A batch takes a second."""
+
+        def batch(self, step: int) -> Tensor:
+            nonlocal now
+            now += 1
+            return super().batch(step)
+
+    rate = TimedCosine(1.0, warmup=2, seconds=7, clock=lambda: now)
+    rates: list[float] = []
+
+    def noted(step: int) -> float:
+        rates.append(rate(step))
+        return 0.1
+
+    task = replace(toy_task([4.0, 3.0, 2.0]), data=Slow(), schedule=noted)
+    loop = Loop(task, tmp_path / "x.pt", Options(autocast=None))
+    loop.train(math.inf, check_every=3, seconds=7)
+    assert [row["step"] for row in loop.rows] == [3, 6, 7]
+    assert torch.load(tmp_path / "x.pt", weights_only=True)["step"] == 7
+    cosine = WarmCosine(1.0, warmup=2, steps=7)
+    assert rates == pytest.approx([cosine(step) for step in range(7)])
+    loop.train(math.inf, check_every=3, seconds=0)
+    assert loop.step == 7
+
+
 def test_rates_follow_the_schedule_and_each_groups_factor(tmp_path: Path) -> None:
     steps: list[int] = []
     model = nn.Linear(1, 1)
@@ -220,3 +254,73 @@ def test_warm_cosine_rises_then_falls_to_a_hundredth(steps: int) -> None:
     if steps > 3:
         assert rates[-1] == pytest.approx(0.02)
         assert all(a > b for a, b in itertools.pairwise(rates[3:]))
+
+
+DAMAGES = {
+    "empty": lambda data: b"",
+    "halved": lambda data: data[: len(data) // 2],
+    "cut": lambda data: data[:-10],
+    "junk": lambda data: b"junk" * 50,
+    "zeros": lambda data: bytes(len(data)),
+}
+"""What may become of a file, whose readers raise something else for each."""
+
+
+@pytest.mark.parametrize("name", ["x.pt", "x.best.pt"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_run_is_refused_in_one_line(damage: str, name: str, tmp_path: Path) -> None:
+    Loop(toy_task([1.0]), tmp_path / "x.pt", Options(autocast=None)).train(1, 1)
+    file = tmp_path / name
+    file.write_bytes(DAMAGES[damage](file.read_bytes()))
+    with pytest.raises(TrainingError) as caught:
+        Loop(toy_task([]), tmp_path / "x.pt")
+    assert str(caught.value) == f"{file}: damaged; remove {tmp_path / 'x.pt'} to train anew"
+    (tmp_path / "x.pt").unlink()  # as it says
+    again = Loop(toy_task([2.0]), tmp_path / "x.pt", Options(autocast=None))
+    again.train(1, 1)
+    assert again.take_best()["loss"] == 2.0
+
+
+def test_a_run_lacking_its_best_weights_is_refused(tmp_path: Path) -> None:
+    loop = Loop(toy_task([1.0]), tmp_path / "x.pt", Options(autocast=None))
+    loop.train(1, 1)
+    best = tmp_path / "x.best.pt"
+    content = best.read_bytes()
+    best.unlink()
+    with pytest.raises(TrainingError, match=r"x\.best\.pt: missing; remove .*x\.pt to train anew"):
+        Loop(toy_task([]), tmp_path / "x.pt")
+    torch.save([1], best)
+    with pytest.raises(TrainingError, match=r"x\.best\.pt: no state with model, step, seconds"):
+        Loop(toy_task([]), tmp_path / "x.pt")
+    best.write_bytes(content)
+    assert Loop(toy_task([]), tmp_path / "x.pt").take_best() == loop.rows[0]
+
+
+def test_a_state_of_another_training_is_refused(tmp_path: Path) -> None:
+    task = toy_task([1.0, 1.0])
+    loop = Loop(task, tmp_path / "x.pt", Options(autocast=None))
+    loop.train(1, 1)
+    wide = replace(task, model=nn.Linear(2, 1))
+    with pytest.raises(TrainingError, match=r"x\.pt: of another training; remove"):
+        Loop(wide, tmp_path / "x.pt")
+    more = replace(
+        task, optimizer=lambda m: torch.optim.SGD([{"params": [p]} for p in m.parameters()])
+    )
+    with pytest.raises(TrainingError, match=r"x\.pt: of another training; remove"):
+        Loop(more, tmp_path / "x.pt")
+    Loop(replace(task, model=nn.Linear(1, 1)), tmp_path / "y.pt", Options(autocast=None)).train(
+        2, 2
+    )
+    (tmp_path / "y.best.pt").rename(tmp_path / "x.best.pt")
+    with pytest.raises(TrainingError, match=r"x\.best\.pt: of another run; remove"):
+        loop.take_best()
+
+
+def test_progress_and_errors_name_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for title, said in (("", "x"), ("mine", "mine")):
+        path = tmp_path / f"run{title}" / "x.pt"
+        path.parent.mkdir()
+        Loop(toy_task([1.0]), path, Options(autocast=None, title=title)).train(1, 1)
+        assert f"{said}: 100%" in capsys.readouterr().err

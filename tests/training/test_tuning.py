@@ -1,5 +1,8 @@
 """Fine-tuning: what is trained on is what is decoded, nothing else changes, and nothing is lost."""
 
+import re
+import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from support.models import FAMILIES, photo, tiny
 from torch import nn
 
 import latentopt
-from latentopt import Container, InputError, Recipe, zoo
+from latentopt import Container, DataError, InputError, Recipe, zoo
 from latentopt.adapters import with_step
 from latentopt.bench.configs import parse_recipe
 from latentopt.cli import finetune as command
@@ -176,13 +179,56 @@ def test_what_is_refused(photos: list[Path], tmp_path: Path) -> None:
         finetune(model, plain, photos[:1], tmp_path, SHORT)
     with pytest.raises(InputError, match="rounds 0: it must be positive"):
         replace(SHORT, rounds=0)
-    with pytest.raises(InputError, match="1 steps are fewer than 2 rounds"):
+    with pytest.raises(InputError, match="steps 1: at least one in each of 2 rounds"):
         replace(SHORT, steps=1)
+    with pytest.raises(InputError, match="seed -1: it must not be negative"):
+        replace(SHORT, seed=-1)
     assert not any(tmp_path.iterdir())
     short = replace(SHORT, steps=2)
     finetune(model, plain, photos, tmp_path / "run", short)
     with pytest.raises(InputError, match="holds a run that was begun otherwise"):
         finetune(model, SHIFTED, photos, tmp_path / "run", short)
+
+
+def test_a_run_on_other_photographs_of_the_same_names_is_refused(
+    photos: list[Path], tmp_path: Path
+) -> None:
+    model, short = tiny(FactorizedPrior), replace(SHORT, steps=2)
+    own = [tmp_path / str(file.stem) / "x.png" for file in photos]  # all of one name
+    for file, other in zip(own, photos):
+        file.parent.mkdir()
+        shutil.copy(other, file)
+    folder = tmp_path / "run"
+    finetune(model, PLAIN, own, folder, short)
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    kept = tiny(FactorizedPrior)  # as the model was, whose weights are others now
+    write_png(own[2], photo(130, 140, seed=99))
+    with pytest.raises(InputError, match="run: holds a run that was begun otherwise; remove it"):
+        finetune(kept, PLAIN, own, folder, short)
+    shutil.copy(photos[2], own[2])
+    finetune(kept, PLAIN, own[::-1], folder, short)  # it is of the same, in whatever order
+    after = {file: file.read_bytes() for file in folder.iterdir()}
+    assert after == before
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff{}"])
+def test_a_run_that_does_not_say_what_it_is_is_refused(
+    content: bytes | None, photos: list[Path], tmp_path: Path
+) -> None:
+    short = replace(SHORT, steps=2)
+    finetune(tiny(FactorizedPrior), PLAIN, photos, tmp_path, short)
+    begun = tmp_path / "begun.json"
+    begun.unlink() if content is None else begun.write_bytes(content)
+    with pytest.raises(InputError, match="holds a run that was begun otherwise"):
+        finetune(tiny(FactorizedPrior), PLAIN, photos, tmp_path, short)
+
+
+def test_damaged_photographs_are_named(photos: list[Path], tmp_path: Path) -> None:
+    damaged = tmp_path / "x.png"
+    damaged.write_bytes(photos[0].read_bytes()[:300])
+    with pytest.raises(DataError, match=r"x\.png: not a readable image"):
+        finetune(tiny(FactorizedPrior), PLAIN, [*photos, damaged], tmp_path / "run", SHORT)
+    assert not (tmp_path / "run").exists()
 
 
 # -- the command -----------------------------------------------------------------------------------
@@ -210,6 +256,10 @@ def test_what_the_command_trained_decodes_by_its_name_and_by_its_hash(
     assert run("finetune", *given, "-o", home / "sharp.safetensors", *OPTIONS) == 0
     said = capsys.readouterr().out
     assert "before: " in said and "after 8 steps: " in said and "--codec sharp --quality 2" in said
+    gain = re.search(r"^gain: \+\d\.\d{3} dB, \+0\.0000 bpp, and (.+) % of the loss$", said, re.M)
+    losses = [float(loss) for loss in re.findall(r"loss (\S+)$", said, re.M)]
+    assert gain, said
+    assert float(gain[1]) == pytest.approx(100 * (1 - losses[1] / losses[0]), rel=0.1)
     assert zoo.lmbda("sharp", 2) == zoo.lmbda("small", 2) == 0.01
     assert folder.recorded(home / "sharp.safetensors")["source"] == "small 2 finetuned"
 
@@ -254,6 +304,36 @@ def test_what_the_command_refuses(
     video = ("finetune", "--data", home, "--codec", "tiny-ssf2020", "-o", home / "y.safetensors")
     refused("only image codecs of one rate", *video)
     refused("names no file", *base, "--data", home / "none", "-o", home / "y.safetensors")
+
+
+def test_the_command_names_the_damaged_file_of_a_run(
+    home: Path, photos: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ("--codec", "small", "--quality", 2, "--quant", "int", "--data", photos[0].parent)
+    again = ("finetune", *given, "-o", home / "mine.safetensors", *OPTIONS)
+    assert run(*again) == 0
+    assert "mine.safetensors.run: " in capsys.readouterr().err  # of the progress bar
+    again += ("--force",)
+    folder = home / "mine.safetensors.run"
+    for name in ("state.pt", "state.best.pt"):
+        content = (folder / name).read_bytes()
+        for damaged in (b"", content[: len(content) // 2], b"junk" * 50):
+            (folder / name).write_bytes(damaged)
+            _ends_in_one_line(again, f"{name}: damaged; remove", capsys)
+        (folder / name).write_bytes(content)
+    (folder / "state.best.pt").unlink()
+    _ends_in_one_line(again, "state.best.pt: missing; remove", capsys)
+    (folder / "state.pt").unlink()  # as it says
+    assert run(*again) == 0
+
+
+def _ends_in_one_line(
+    argv: Sequence[object], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*argv) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and message in err, err
+    assert err.endswith("mine.safetensors.run/state.pt to train anew\n")
 
 
 def test_the_command_knows_the_parts() -> None:

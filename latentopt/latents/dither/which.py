@@ -81,7 +81,8 @@ class Dither:
         own = settings.alpha, settings.sigma, settings.mean
         draws = settings.channel in DITHERED or settings.channel == SAMPLE
         if draws != (settings.seed is not None):
-            raise InputError(f"channel {settings.channel!r} with the seed {settings.seed}")
+            which = "without a seed" if draws else "with a seed"
+            raise InputError(f"channel {settings.channel!r} {which}")
         if settings.seed is None or settings.channel == SAMPLE:
             if any(own):
                 raise InputError(f"channel {settings.channel!r} with what goes with a dither")

@@ -118,7 +118,7 @@ class LatticeChannel:
             sender = _Sender(self, walk.shape, corrections, context, target, choose or self.nearest)
             walk.go(sender)
             sent.append(sender.latent())
-        return cheapest(sent)
+        return cheapest(sent) if len(sent) > 1 else sent[0]
 
     def _contexts(self, choose: Chooser | None) -> Sequence[Context | None]:
         """With which to try what a chooser, or none, takes."""

@@ -138,6 +138,11 @@ class Latent(Crossed):
 
         What escaped of a group follows its symbols; vectors that a context has moved come first.
         """
+        return self._string
+
+    @cached_property
+    def _string(self) -> bytes:
+        """Coded once: a map's length is asked for before the map is written."""
         encoder = SymbolEncoder()
         if self.adapted is not None:
             encode_switch(encoder, self.adapted)

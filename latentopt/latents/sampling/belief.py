@@ -6,7 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from latentopt.densities import BelievedDensity, Density, Floats
-from latentopt.latents.sampling.staircase import Steps
+from latentopt.latents.sampling.posterior import Normals, Posterior
+from latentopt.latents.sampling.staircase import Levels, Steps
 
 _FINEST, _FINER = 64.0, 1024.0
 _LESS = 1.3  # what elements of tiny-pln have, to a third
@@ -30,9 +31,18 @@ class Belief:
         return Belief(density, spread, np.full(density.levels, float(spread)))
 
     @cached_property
+    def bare(self) -> Steps:
+        """The density itself."""
+        return Steps(self.density, 0.0)
+
+    @cached_property
     def steps(self) -> Steps:
         """The prior."""
-        return Steps(self.density, self.noise)
+        return Steps(self.density, self.noise) if self.noise else self.bare
+
+    def posterior(self, levels: Levels, target: Normals) -> Posterior:
+        """What is sent of elements of these levels (n,), against it."""
+        return Posterior(self.steps, levels, target.mean, target.spread)
 
     @cached_property
     def information(self) -> Floats:

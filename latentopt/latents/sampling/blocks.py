@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 
 from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder
 from latentopt.densities import Floats
-from latentopt.latents.dither.philox import Words
 from latentopt.latents.sampling.belief import Belief
 from latentopt.latents.sampling.cut import Cut, Ints64
 from latentopt.latents.sampling.drawn import Drawn
 from latentopt.latents.sampling.layers import LayerCoder, Layered, gaussian_widths
 from latentopt.latents.sampling.posterior import Normals, Posterior
 from latentopt.latents.sampling.races import Arrivals, Arrived, Race, Rejection
+from latentopt.latents.sampling.sampler import Sampler
 from latentopt.latents.sampling.staircase import Levels
 from latentopt.pmf import Counts
 
@@ -71,19 +71,15 @@ class Kind:
         """Of blocks, all of them within reach."""
         if self.greedy:
             return self.greedy(posterior, self.candidates, seed)
-        largest, every = np.full(len(cut.starts), np.inf), np.ones(len(cut.starts), np.bool_)
-        if self.is_ordered and len(largest):
-            largest = cut.sums(posterior.largest(), every)
-        return Arrivals(largest, self.is_ordered, seed)
+        if not self.is_ordered:
+            return Arrivals(np.full(len(cut.starts), np.inf), is_ordered=False, seed=seed)
+        return Arrivals(cut.sums(posterior.largest()), is_ordered=True, seed=seed)
 
     def is_within_reach(self, posterior: Posterior, cut: Cut) -> NDArray[np.bool_]:
         """(b,) whether so many candidates suffice for a block."""
-        if not len(cut.starts):
-            return np.zeros(0, np.bool_)
-        whole = np.ones(len(cut.starts), np.bool_)
         if self.is_exact:
-            return cut.sums(posterior.largest(), whole) < np.log(self.candidates / _LIKELY)
-        return cut.sums(posterior.divergence(), whole) < np.log2(self.candidates) - 1
+            return cut.sums(posterior.largest()) < np.log(self.candidates / _LIKELY)
+        return cut.sums(posterior.divergence()) < np.log2(self.candidates) - 1
 
 
 KINDS = (
@@ -132,7 +128,7 @@ class Blocked:
         self.rest.encode(encoder)
 
 
-class BlockCoder:
+class BlockCoder(Sampler):
     """Samples by candidates of the prior.
 
     Args:
@@ -147,14 +143,14 @@ class BlockCoder:
     def send(self, levels: Levels, places: Ints64, target: Normals, drawn: Drawn) -> Blocked:
         """A sample of each element's posterior."""
         cut = self._cut(levels)
-        posterior = Posterior(self._belief.steps, levels, target.mean, target.spread)
+        posterior = self._belief.posterior(levels, target)
         index = np.full(len(cut.starts), self.kind.candidates)
         can = self.kind.is_within_reach(posterior, cut)
         for slab in slabs(can):
-            own = cut.elements(slab)
-            within = Cut.of_sizes(cut.sizes[slab])
-            race = self.kind.race(posterior.at(own), within, drawn.seed)
-            run(race, posterior.at(own), within, places[own], drawn, self.kind.candidates)
+            own, within = cut.only(slab)
+            some = posterior.at(own)
+            race = self.kind.race(some, within, drawn.seed)
+            run(race, some, within, places[own], drawn, self.kind.candidates)
             index[slab] = race.index
         own = cut.elements(index == self.kind.candidates)
         rest = self._layers.send(levels[own], places[own], target.at(own), drawn)
@@ -172,9 +168,10 @@ class BlockCoder:
         rest = self._layers.receive(levels[own], places[own], decoder, drawn)
         return self._blocked(cut, index, rest, levels, places, drawn)
 
-    def least_bits(self, levels: int) -> float:
-        """None to speak of: blocks of what is all but certain cost next to nothing, and no time."""
-        return 0.0
+    def least_bits(self, levels: Levels) -> float:
+        """Of each block the likeliest index."""
+        ranks = self._cut(levels).by_rank()
+        return float(sum(len(own) * alphabet(self.kind, rank).bits.min() for rank, own in ranks))
 
     def _cut(self, levels: Levels) -> Cut:
         return Cut.of(self._belief.information[levels], self.kind.block, self.kind.most)
@@ -190,7 +187,7 @@ class BlockCoder:
     ) -> Blocked:
         """With the samples of these indices."""
         words = drawn.words(places, index[cut.block])
-        values = self._belief.steps.inverse(levels, counted(words))
+        values = self._belief.steps.samples(levels, words)
         values[index[cut.block] == self.kind.candidates] = rest.values
         return Blocked(self.kind, cut, index, rest, values)
 
@@ -218,17 +215,10 @@ def run(
         if not running.any():
             break
         own = cut.elements(running)
-        words = drawn.batch(places[own], start)
-        levels = posterior.levels[own]
-        x = posterior.steps.inverse(levels, counted(words))
-        weights = posterior.at(own).log_weights(levels, x)
-        race.run(running, cut.sums(weights, running), start)
+        some = posterior.at(own)
+        x = some.steps.samples(some.levels, drawn.batch(places[own], start))
+        race.run(running, cut.sums(some.log_weights(x), running), start)
         running &= race.is_open()
-
-
-def counted(words: Words) -> Floats:
-    """Random words as what :meth:`Steps.inverse` takes: 2^24 with eight more bits."""
-    return words.astype(np.float64) / 256
 
 
 @cache

@@ -9,18 +9,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder
 from latentopt.densities import Floats
 from latentopt.latents.sampling.belief import Belief
-from latentopt.latents.sampling.blocks import BATCH, counted, slabs
+from latentopt.latents.sampling.blocks import run, slabs
 from latentopt.latents.sampling.cut import Cut, Ints64
 from latentopt.latents.sampling.drawn import Drawn
 from latentopt.latents.sampling.empirical import Empirical
 from latentopt.latents.sampling.plain import Plain
 from latentopt.latents.sampling.posterior import Normals, Posterior
 from latentopt.latents.sampling.races import Rejection
+from latentopt.latents.sampling.sampler import Sampler
 from latentopt.latents.sampling.staircase import Levels
 
 BUDGET = 128
@@ -35,15 +35,13 @@ class Budgeted:
 
     cut: Cut
     index: Ints64  # (n,) of the candidate that was accepted; BUDGET where none was
-    laws: tuple[Empirical, ...]
-    """Of each rank."""
     rest: Plain
     values: Floats  # (n,)
 
     def bits(self) -> Floats:
         """(n,) cost of each element."""
         cost = np.empty(len(self.index))
-        for (_, own), law in zip(self.cut.by_rank(), self.laws):
+        for own, law in self._laws():
             cost[own] = law.bits(self.index[own])
         cost[self.index == BUDGET] += self.rest.bits()
         return cost
@@ -54,44 +52,50 @@ class Budgeted:
 
     def encode(self, encoder: SymbolEncoder) -> None:
         """Indices by rank, then the rest."""
-        for (_, own), law in zip(self.cut.by_rank(), self.laws):
+        for own, law in self._laws():
             law.encode(encoder, self.index[own])
         self.rest.encode(encoder)
 
+    def _laws(self) -> Iterator[tuple[Ints64, Empirical]]:
+        """The elements of each rank, and how often they have which index."""
+        for _, own in self.cut.by_rank():
+            yield own, Empirical.of(self.index[own], BUDGET + 1)
 
-class BudgetCoder:
+
+class BudgetCoder(Sampler):
     """Samples by the first candidate that is accepted, of a budget of them."""
 
     def __init__(self, belief: Belief):
         self._belief = belief
 
     def send(self, levels: Levels, places: Ints64, target: Normals, drawn: Drawn) -> Budgeted:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
+        """See :class:`Sampler`."""
         cut = self._cut(levels)
-        posterior = Posterior(self._belief.steps, levels, target.mean, target.spread)
+        posterior = self._belief.posterior(levels, target)
         index, left = np.full(len(levels), BUDGET), np.zeros(len(levels))
         for slab in slabs(np.ones(len(levels), np.bool_)):
-            race = _raced(posterior.at(np.flatnonzero(slab)), places[slab], drawn)
+            own, within = cut.only(slab)
+            some = posterior.at(own)
+            race = Rejection(some, BUDGET, drawn.seed)
+            run(race, some, within, places[own], drawn, BUDGET)
             index[slab], left[slab] = race.index, race.reached
         own = np.flatnonzero(index == BUDGET)
         rest = _left_over(posterior.at(own), left[own], drawn.seed)
-        laws = tuple(Empirical.of(index[o], BUDGET + 1) for _, o in cut.by_rank())
         plain = Plain.nearest(self._belief, levels[own], rest)
-        return self._budgeted(cut, index, laws, plain, levels, places, drawn)
+        return self._budgeted(cut, index, plain, levels, places, drawn)
 
     def receive(
         self, levels: Levels, places: Ints64, decoder: SymbolDecoder, drawn: Drawn
     ) -> Budgeted:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
-        cut, index, laws = self._cut(levels), np.empty(len(levels), np.int64), list[Empirical]()
+        """See :class:`Sampler`."""
+        cut, index = self._cut(levels), np.empty(len(levels), np.int64)
         for _, own in cut.by_rank():
-            law, index[own] = Empirical.decode(decoder, len(own), BUDGET + 1)
-            laws.append(law)
+            index[own] = Empirical.decode(decoder, len(own), BUDGET + 1)
         plain = Plain.decode(self._belief, levels[index == BUDGET], decoder)
-        return self._budgeted(cut, index, tuple(laws), plain, levels, places, drawn)
+        return self._budgeted(cut, index, plain, levels, places, drawn)
 
-    def least_bits(self, levels: int) -> float:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
+    def least_bits(self, levels: Levels) -> float:
+        """Nothing: were all indices one and the same, their frequencies would say so."""
         return 0.0
 
     def _cut(self, levels: Levels) -> Cut:
@@ -101,49 +105,28 @@ class BudgetCoder:
         self,
         cut: Cut,
         index: Ints64,
-        laws: tuple[Empirical, ...],
         rest: Plain,
         levels: Levels,
         places: Ints64,
         drawn: Drawn,
     ) -> Budgeted:
         """With the samples of these indices."""
-        values = self._belief.steps.inverse(levels, counted(drawn.words(places, index)))
+        values = self._belief.steps.samples(levels, drawn.words(places, index))
         values[index == BUDGET] = rest.values
-        return Budgeted(cut, index, laws, rest, values)
-
-
-def _raced(posterior: Posterior, places: Ints64, drawn: Drawn) -> Rejection:
-    """The race of elements, run to the end of the budget."""
-    race = Rejection(posterior, BUDGET, drawn.seed)
-    for start in range(0, BUDGET, BATCH):
-        if not (running := race.is_open()).any():
-            break
-        own = np.flatnonzero(running)
-        levels = posterior.levels[own]
-        x = posterior.steps.inverse(levels, counted(drawn.batch(places[own], start)))
-        race.run(running, posterior.at(own).log_weights(levels, x), start)
-    return race
+        return Budgeted(cut, index, rest, values)
 
 
 def _left_over(posterior: Posterior, reached: Floats, seed: int) -> Floats:
     """(n,) samples of max(0, q - L p), by rejection of q's own."""
     rng = np.random.default_rng([seed, _OWN])
     found = posterior.draw(rng)
-    for open_ in _until_none(np.ones(len(found), np.bool_)):
-        own = np.flatnonzero(open_)
-        some = posterior.at(own)
-        x = some.draw(rng)
-        kept = 1 - reached[own] * np.exp(-some.log_weights(some.levels, x))
-        taken = rng.random(len(own)) < kept
-        found[own[taken]] = x[taken]
-        open_[own[taken]] = False
-    return found
-
-
-def _until_none(open_: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
-    """The same mask as long as any of it is left, though not for ever."""
+    left = np.arange(len(found))
     for _ in range(_TRIES):
-        if not open_.any():
-            return
-        yield open_
+        if not len(left):
+            break
+        some = posterior.at(left)
+        x = some.draw(rng)
+        is_taken = rng.random(len(left)) < 1 - reached[left] * np.exp(-some.log_weights(x))
+        found[left[is_taken]] = x[is_taken]
+        left = left[~is_taken]
+    return found

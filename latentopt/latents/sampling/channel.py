@@ -13,7 +13,6 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,55 +25,19 @@ from latentopt.latents.prior import Prior
 from latentopt.latents.sampling.belief import Belief
 from latentopt.latents.sampling.blocks import KINDS, BlockCoder
 from latentopt.latents.sampling.budget import BudgetCoder
+from latentopt.latents.sampling.cut import Ints64
 from latentopt.latents.sampling.drawn import Drawn
 from latentopt.latents.sampling.groups import GroupCoder
-from latentopt.latents.sampling.layers import (
-    Ints64,
-    LayerCoder,
-    gaussian_widths,
-    uniform_widths,
-)
+from latentopt.latents.sampling.layers import LayerCoder, gaussian_widths, uniform_widths
 from latentopt.latents.sampling.mixed import MixedCoder
-from latentopt.latents.sampling.posterior import Normals, Posterior
+from latentopt.latents.sampling.posterior import Normals
+from latentopt.latents.sampling.sampler import Sampled, Sampler
 from latentopt.latents.sampling.shards import ShardCoder
 from latentopt.latents.sampling.spread import Sampling
 from latentopt.latents.sampling.staircase import Levels
 from latentopt.latents.walk import OfChannels, Walk, take_across
 from latentopt.pmf import Counts
 from latentopt.pmf.tables import Ints
-
-
-class Sampled(Protocol):
-    """Elements of a group that crossed as samples."""
-
-    @property
-    def values(self) -> Floats:
-        """(n,) the samples."""
-
-    def bits(self) -> Floats:
-        """(n,) cost of each."""
-
-    def escaped(self) -> int:
-        """How many symbols say that what they stand for follows."""
-
-    def encode(self, encoder: SymbolEncoder) -> None:
-        """Their symbols."""
-
-
-class Sampler(Protocol):
-    """A coder of samples: one law, :meth:`receive` gives what :meth:`send` gave, bit for bit."""
-
-    def send(self, levels: Levels, places: Ints64, target: Normals, drawn: Drawn) -> Sampled:
-        """Samples of the posteriors ``target`` (n,)."""
-
-    def receive(
-        self, levels: Levels, places: Ints64, decoder: SymbolDecoder, drawn: Drawn
-    ) -> Sampled:
-        """The mirror of :meth:`send` and :meth:`Sampled.encode`."""
-
-    def least_bits(self, levels: int) -> float:
-        """What an element of each of the first levels costs at least, in the mean of very many."""
-
 
 MAKERS: Mapping[str, Callable[[Belief], Sampler]] = {
     "layered": lambda belief: LayerCoder(belief, gaussian_widths()),
@@ -95,7 +58,8 @@ for ever, and where that is a likely one it would end as if all were well: this 
 
 _LARGEST = 2.0**22  # of a residual: the narrowest layers, of 1/256, count it in 30 bits
 
-_MANY = 1 << 14  # elements of a level, of which the mean is as good as known
+_MANY = 1 << 14  # elements, of which the mean is as good as known
+_SOME = 1 << 10  # of a channel, by which to judge all of it before memory is taken for them
 
 Cross = Callable[[Levels, Ints64, Prior], Sampled]
 """One side: a group's samples, given its levels, its places and its prior."""
@@ -189,7 +153,7 @@ class SampleChannel:
         levels = prior.levels.astype(np.int64)
         if isinstance(self.density, BelievedDensity):
             return self.density.divergence(levels, own.mean, own.spread)
-        return Posterior(self._belief.steps, levels, own.mean, own.spread).divergence()
+        return self._belief.posterior(levels, own).divergence()
 
     def receive(self, walk: Walk, string: bytes, /) -> SampledLatent:
         """The mirror of :meth:`send` and :meth:`SampledLatent.string`.
@@ -199,9 +163,12 @@ class SampleChannel:
         """
         decoder, drawn = SymbolDecoder(string), Drawn(self.sampling.seed, walk.shape)
         if isinstance(walk, OfChannels) and walk.plane >= _MANY:
-            decoder.check(walk.plane * self._sampler.least_bits(walk.shape[0]))
+            some = np.arange(walk.shape[0]).repeat(_SOME)
+            decoder.check(walk.plane / _SOME / 2 * self._sampler.least_bits(some))
 
         def read(levels: Levels, index: Ints64, prior: Prior) -> Sampled:
+            if len(levels) >= _MANY:
+                decoder.expect(self._sampler.least_bits(levels))
             return self._sampler.receive(levels, index, decoder, drawn)
 
         latent = self._cross(walk, read)

@@ -34,7 +34,7 @@ class Cut:
         number = np.floor(middle / size) if size else np.arange(len(information))
         is_first = np.diff(number, prepend=-1.0) != 0
         starts = np.flatnonzero(is_first)
-        bits = np.add.reduceat(information, starts) if len(starts) else information
+        bits = np.add.reduceat(information, starts)
         rank = np.frexp(np.square(bits * _FINEST))[1].astype(np.int64) - 1
         return Cut(starts, np.cumsum(is_first) - 1, np.maximum(rank, 0))
 
@@ -53,13 +53,17 @@ class Cut:
         """Those of some blocks."""
         return np.flatnonzero(blocks[self.block])
 
-    def sums(self, values: Floats, blocks: NDArray[np.bool_]) -> Floats:
-        """Of each of some blocks, of values (..., k) that belong to their elements."""
-        sizes = self.sizes[blocks]
+    def only(self, blocks: NDArray[np.bool_]) -> tuple[Ints64, "Cut"]:
+        """The elements of some blocks, and how these are cut."""
+        return self.elements(blocks), Cut.of_sizes(self.sizes[blocks])
+
+    def sums(self, values: Floats, blocks: NDArray[np.bool_] | None = None) -> Floats:
+        """Of each of some blocks, or all, of values (..., k) that belong to their elements."""
+        sizes = self.sizes if blocks is None else self.sizes[blocks]
         summed: Floats = np.add.reduceat(values, np.cumsum(sizes) - sizes, axis=-1)
         return summed
 
     def by_rank(self) -> Iterator[tuple[int, Ints64]]:
         """The blocks whose indices have one and the same alphabet."""
-        for rank in np.unique(self.rank):
+        for rank in np.flatnonzero(np.bincount(self.rank)):
             yield int(rank), np.flatnonzero(self.rank == rank)

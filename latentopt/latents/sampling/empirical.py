@@ -47,7 +47,7 @@ class Empirical:
         encoder.run(self.counts, symbols.astype(np.int32))
 
     @staticmethod
-    def decode(decoder: SymbolDecoder, n: int, size: int) -> tuple["Empirical", Ints]:
+    def decode(decoder: SymbolDecoder, n: int, size: int) -> Ints:
         """The mirror of :meth:`encode`, for n symbols of an alphabet of that size.
 
         Raises:
@@ -60,11 +60,10 @@ class Empirical:
         frequencies[:length] = decoder.integers(int(length))
         if frequencies.min() < 0 or frequencies.sum() != n:
             raise BitstreamError("corrupt: frequencies that are not those of the symbols")
-        found = Empirical(frequencies)
-        symbols = decoder.run(found.counts, n)
+        symbols = decoder.run(Empirical(frequencies).counts, n)
         if not np.array_equal(np.bincount(symbols, minlength=size), frequencies):
             raise BitstreamError("corrupt: symbols that do not have their frequencies")
-        return found, symbols
+        return symbols
 
     def bits(self, symbols: Ints64) -> Floats:
         """(k,) cost of each symbol, with its share of the frequencies."""

@@ -14,13 +14,14 @@ from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder, integer_bits
 from latentopt.densities import Floats
 from latentopt.errors import BitstreamError
 from latentopt.latents.sampling.belief import Belief
-from latentopt.latents.sampling.blocks import CANDIDATES, counted, run, slabs
+from latentopt.latents.sampling.blocks import CANDIDATES, run, slabs
 from latentopt.latents.sampling.cut import Cut, Ints64
 from latentopt.latents.sampling.drawn import Drawn
 from latentopt.latents.sampling.empirical import Empirical
 from latentopt.latents.sampling.plain import Plain
-from latentopt.latents.sampling.posterior import Normals, Posterior
+from latentopt.latents.sampling.posterior import Normals
 from latentopt.latents.sampling.races import Arrivals
+from latentopt.latents.sampling.sampler import Sampler
 from latentopt.latents.sampling.staircase import Levels
 from latentopt.pmf import Counts
 
@@ -38,21 +39,24 @@ class Grouped:
     outliers: NDArray[np.bool_]  # (n,)
     plain: Plain
     """The outliers."""
-    law: Empirical
-    """Of the groups' sizes."""
     size: Ints64  # (b,) of each group, as a place in SIZES
     index: Ints64  # (b,)
     values: Floats  # (n,)
+
+    @property
+    def _law(self) -> Empirical:
+        """Of the groups' sizes."""
+        return Empirical.of(self.size, len(SIZES))
 
     def bits(self) -> Floats:
         """(n,) cost of each element: each group's shared equally, and places by all."""
         cost = np.full(len(self.values), _integer_bits(_gaps(self.outliers)) / len(self.values))
         cost[self.outliers] += self.plain.bits()
-        each = self.law.bits(self.size) + np.log2(CANDIDATES)
+        each = self._law.bits(self.size) + np.log2(CANDIDATES)
         sizes = SIZES[self.size]
         cost[~self.outliers] += np.repeat(each / sizes, sizes)
         if not len(self.size):
-            cost += self.law.bits_ahead() / len(cost)
+            cost += self._law.bits_ahead() / len(cost)
         cost += _integer_bits(np.array([len(self.size)])) / len(cost)
         return cost
 
@@ -62,26 +66,27 @@ class Grouped:
 
     def encode(self, encoder: SymbolEncoder) -> None:
         """Outliers: where, and what; then the groups' number, sizes and indices."""
-        encoder.integers(_gaps(self.outliers)[:1])
-        encoder.integers(_gaps(self.outliers)[1:])
+        gaps = _gaps(self.outliers)
+        encoder.integers(gaps[:1])
+        encoder.integers(gaps[1:])
         self.plain.encode(encoder)
         encoder.integers(np.array([len(self.size)]))
-        self.law.encode(encoder, self.size)
+        self._law.encode(encoder, self.size)
         encoder.run(_INDICES, self.index.astype(np.int32))
 
 
 _INDICES = Counts.from_probabilities(np.ones(CANDIDATES))
 
 
-class GroupCoder:
+class GroupCoder(Sampler):
     """Samples by the candidates of groups that the encoder makes."""
 
     def __init__(self, belief: Belief):
         self._belief = belief
 
     def send(self, levels: Levels, places: Ints64, target: Normals, drawn: Drawn) -> Grouped:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
-        posterior = Posterior(self._belief.steps, levels, target.mean, target.spread)
+        """See :class:`Sampler`."""
+        posterior = self._belief.posterior(levels, target)
         bits = np.maximum(posterior.divergence(), 0.0)
         outliers = bits > BITS
         far = posterior.at(np.flatnonzero(outliers))
@@ -91,39 +96,36 @@ class GroupCoder:
         size = _packed(bits[own])
         cut, index = Cut.of_sizes(SIZES[size]), np.empty(len(size), np.int64)
         for slab in slabs(np.ones(len(size), np.bool_)):
-            within = cut.elements(slab)
+            elements, within = cut.only(slab)
             race = Arrivals(np.full(int(slab.sum()), np.inf), is_ordered=False, seed=drawn.seed)
-            some, sizes = posterior.at(own[within]), Cut.of_sizes(cut.sizes[slab])
-            run(race, some, sizes, places[own[within]], drawn)
+            place = own[elements]
+            run(race, posterior.at(place), within, places[place], drawn)
             index[slab] = race.index
-        law = Empirical.of(size, len(SIZES))
-        return self._grouped(outliers, plain, law, size, index, levels, places, drawn)
+        return self._grouped(outliers, plain, size, index, levels, places, drawn)
 
     def receive(
         self, levels: Levels, places: Ints64, decoder: SymbolDecoder, drawn: Drawn
     ) -> Grouped:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
+        """See :class:`Sampler`."""
         outliers = _places(decoder, len(levels))
         plain = Plain.decode(self._belief, levels[outliers], decoder)
         [count] = decoder.integers(1)
         if not 0 <= count <= len(levels):
             raise BitstreamError(f"corrupt: {count} groups of {len(levels)} elements")
-        law, symbols = Empirical.decode(decoder, int(count), len(SIZES))
-        size = symbols.astype(np.int64)
+        size = Empirical.decode(decoder, int(count), len(SIZES)).astype(np.int64)
         if SIZES[size].sum() != (~outliers).sum():
             raise BitstreamError("corrupt: the groups are not those of the latent's elements")
         index = decoder.run(_INDICES, int(count)).astype(np.int64)
-        return self._grouped(outliers, plain, law, size, index, levels, places, drawn)
+        return self._grouped(outliers, plain, size, index, levels, places, drawn)
 
-    def least_bits(self, levels: int) -> float:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
-        return float(levels * np.log2(CANDIDATES) / SIZES[-1] / 2)
+    def least_bits(self, levels: Levels) -> float:
+        """The index of each group, were all as large as any."""
+        return float(len(levels) / SIZES[-1] * np.log2(CANDIDATES))
 
     def _grouped(
         self,
         outliers: NDArray[np.bool_],
         plain: Plain,
-        law: Empirical,
         size: Ints64,
         index: Ints64,
         levels: Levels,
@@ -133,11 +135,9 @@ class GroupCoder:
         """With the samples of these indices."""
         values, own = np.empty(len(levels)), ~outliers
         number = np.repeat(index, SIZES[size])
-        values[own] = self._belief.steps.inverse(
-            levels[own], counted(drawn.words(places[own], number))
-        )
+        values[own] = self._belief.steps.samples(levels[own], drawn.words(places[own], number))
         values[outliers] = plain.values
-        return Grouped(outliers, plain, law, size, index, values)
+        return Grouped(outliers, plain, size, index, values)
 
 
 def _packed(bits: Floats) -> Ints64:

@@ -14,7 +14,7 @@ is uniform.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,10 @@ from latentopt.densities import Floats
 from latentopt.errors import BitstreamError
 from latentopt.latents.dither.philox import Words
 from latentopt.latents.sampling.belief import Belief
+from latentopt.latents.sampling.cut import Ints64
 from latentopt.latents.sampling.drawn import Drawn
 from latentopt.latents.sampling.posterior import Normals
+from latentopt.latents.sampling.sampler import Sampler
 from latentopt.latents.sampling.staircase import Levels, Steps
 from latentopt.pmf import PRECISION, Counts
 
@@ -35,8 +37,6 @@ _GRID = 4096.0  # widths are multiples of 1 / this, in spreads: last bits do not
 _MOST = 64  # cells that an alphabet has room for; beyond, low bits are coded as they are
 _ROWS = 1 << 14
 _DRAWS = 128  # from which the least cost of a level is estimated
-
-Ints64 = NDArray[np.int64]
 
 
 def gaussian_widths() -> Floats:
@@ -165,7 +165,7 @@ class Layered:
         return Layered(cells, k)
 
 
-class LayerCoder:
+class LayerCoder(Sampler):
     """Samples by layers of these widths (256,), in spreads.
 
     Layers are as wide as both sides believe posteriors to be, whatever these are.
@@ -179,10 +179,6 @@ class LayerCoder:
     def __init__(self, belief: Belief, widths: Floats, number: int = 0):
         self._belief, self._widths, self._number = belief, widths, number
 
-    @cached_property
-    def _steps(self) -> Steps:
-        return Steps(self._belief.density, noise=0.0)
-
     def send(self, levels: Levels, places: Ints64, target: Normals, drawn: Drawn) -> Layered:
         """A sample around the mean of each element's posterior."""
         cells = self._cells(levels, places, drawn)
@@ -194,21 +190,20 @@ class LayerCoder:
         """The mirror of :meth:`send` and :meth:`Layered.encode`."""
         return Layered.decode(self._cells(levels, places, drawn), decoder)
 
-    def least_bits(self, levels: int) -> float:
-        """What no sender stays below with many elements of the first levels, an element of each.
-
-        Half of the mean, over some draws, of what the likeliest symbols cost.
-        """
-        each, places = np.arange(levels).repeat(_DRAWS), np.tile(np.arange(_DRAWS), levels)
-        cells = self._cells(each, places, Drawn(0, (1, 1, _DRAWS)))
-        likeliest = (cells.weights(rows).max(axis=1) + 1 for rows in cells.rows())
-        cost = sum(float((PRECISION - np.log2(counts)).sum()) for counts in likeliest)
-        return 0.5 * cost / _DRAWS
+    def least_bits(self, levels: Levels) -> float:
+        """Half of what the likeliest symbols cost, in the mean over some draws of each level."""
+        number = np.bincount(levels)
+        own = np.flatnonzero(number)
+        each, places = own.repeat(_DRAWS), np.tile(np.arange(_DRAWS), len(own))
+        cells, cost = self._cells(each, places, Drawn(0, (1, 1, _DRAWS))), np.zeros(len(each))
+        for rows in cells.rows():
+            cost[rows] = PRECISION - np.log2(cells.weights(rows).max(axis=1) + 1)
+        return float(0.5 * number[own] @ cost.reshape(-1, _DRAWS).mean(axis=1))
 
     def _cells(self, levels: Levels, places: Ints64, drawn: Drawn) -> Cells:
         words = drawn.words(places, np.full(1, self._number))
         spreads = self._belief.posteriors[levels]
-        return Cells.of(self._steps, self._widths, spreads, levels, words)
+        return Cells.of(self._belief.bare, self._widths, spreads, levels, words)
 
 
 def _bit_length(values: Ints64) -> Ints64:

@@ -16,6 +16,7 @@ from latentopt.latents.sampling.cut import Ints64
 from latentopt.latents.sampling.drawn import Drawn
 from latentopt.latents.sampling.layers import LayerCoder, Layered
 from latentopt.latents.sampling.posterior import Normals
+from latentopt.latents.sampling.sampler import Sampler
 from latentopt.latents.sampling.staircase import Levels
 
 BUSY = 1.0
@@ -55,7 +56,7 @@ class Mixed:
         self.busy.encode(encoder)
 
 
-class MixedCoder:
+class MixedCoder(Sampler):
     """Samples by ordered random coding of small blocks, and by layers of these widths (256,)."""
 
     def __init__(self, widths: Floats, belief: Belief):
@@ -63,7 +64,7 @@ class MixedCoder:
         self._blocks, self._layers = BlockCoder(FEW, belief), LayerCoder(belief, widths)
 
     def send(self, levels: Levels, places: Ints64, target: Normals, drawn: Drawn) -> Mixed:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
+        """See :class:`Sampler`."""
         calm, busy = self._parts(levels)
         return Mixed(
             (calm, busy),
@@ -74,7 +75,7 @@ class MixedCoder:
     def receive(
         self, levels: Levels, places: Ints64, decoder: SymbolDecoder, drawn: Drawn
     ) -> Mixed:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
+        """See :class:`Sampler`."""
         calm, busy = self._parts(levels)
         return Mixed(
             (calm, busy),
@@ -82,9 +83,10 @@ class MixedCoder:
             self._layers.receive(levels[busy], places[busy], decoder, drawn),
         )
 
-    def least_bits(self, levels: int) -> float:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
-        return 0.0
+    def least_bits(self, levels: Levels) -> float:
+        """See :class:`Sampler`."""
+        calm, busy = self._parts(levels)
+        return self._blocks.least_bits(levels[calm]) + self._layers.least_bits(levels[busy])
 
     def _parts(self, levels: Levels) -> tuple[Ints64, Ints64]:
         """Places of those that are all but certain, by level, and of the others.

@@ -38,14 +38,12 @@ class Plain:
 
     def encode(self, encoder: SymbolEncoder) -> None:
         """As plain integers."""
-        if len(self.k):
-            encoder.integers(self.k)
+        encoder.integers(self.k)
 
     @staticmethod
     def decode(belief: Belief, levels: Levels, decoder: SymbolDecoder) -> "Plain":
         """The mirror of :meth:`encode`."""
-        k = decoder.integers(len(levels)) if len(levels) else np.zeros(0, np.int64)
-        return Plain(_steps(belief, levels), k)
+        return Plain(_steps(belief, levels), decoder.integers(len(levels)))
 
 
 def _steps(belief: Belief, levels: Levels) -> Floats:

@@ -45,22 +45,22 @@ class Posterior:
         log_q -= np.log(self.spread * np.sqrt(2 * np.pi))
         return log_q
 
-    def log_weights(self, levels: Levels, x: Floats) -> Floats:
+    def log_weights(self, x: Floats) -> Floats:
         """log q / p at ``x`` (..., n), in nats."""
-        return self.log_density(x) - self.steps.log_density(levels, x)
+        return self.log_density(x) - self.steps.log_density(self.levels, x)
 
     def divergence(self) -> Floats:
         """(n,) KL[q | p] in bits, by quadrature."""
         x = self.mean + self.spread * _NODES[:, None]
         share = _NODE_WEIGHTS / _NODE_WEIGHTS.sum()
-        nats: Floats = share @ self.log_weights(self.levels, x)
+        nats: Floats = share @ self.log_weights(x)
         return nats / np.log(2)
 
     def largest(self) -> Floats:
         """(n,) the largest log q / p, in nats."""
         found = np.full(len(self.mean), -np.inf)
         for look in _LOOK:
-            np.maximum(found, self.log_weights(self.levels, self.mean + look * self.spread), found)
+            np.maximum(found, self.log_weights(self.mean + look * self.spread), found)
         return found + _CAUTION
 
     def draw(self, rng: np.random.Generator) -> Floats:

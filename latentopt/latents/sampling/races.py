@@ -3,7 +3,6 @@
     Arrivals     argmin  T_i p(x_i) / q(x_i)   T_i of a Poisson process, or each by itself
     Rejection    the first that a coin accepts  Harsha et al. 2007, greedy
     Arrived      the first with  T_i < t(q/p)   Flamich 2023, greedy, in a Poisson process
-    Likeliest    argmax  q(x_i)                 Flamich 2019, greedy sampling
 
 The two greedy ones of one element share one function. What has been accepted of x once the level L
 is reached is min(q, L p), so what is left over is e(L) = E_q[max(0, 1 - L p / q)], and L rises by
@@ -18,9 +17,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from latentopt.densities import Floats
+from latentopt.latents.sampling.cut import Ints64
 from latentopt.latents.sampling.posterior import Posterior
 
-Ints64 = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 _OWN = 2  # the encoder's own randomness, of a seed
@@ -42,7 +41,22 @@ class Race(ABC):
         """(b,) whether a later candidate could still be taken."""
 
 
-class Arrivals(Race):
+class Least:
+    """Of each block, the candidate with the least score so far, of equal ones the first."""
+
+    def __init__(self, blocks: int):
+        self.index = np.zeros(blocks, np.int64)
+        self.score = np.full(blocks, np.inf)
+
+    def offer(self, some: Mask, scores: Floats, start: int) -> None:
+        """The next candidates' scores (k, r), of those r blocks."""
+        best = scores.min(axis=0)
+        is_better = best < self.score[some]
+        self.index[some] = np.where(is_better, start + scores.argmin(axis=0), self.index[some])
+        self.score[some] = np.minimum(best, self.score[some])
+
+
+class Arrivals(Least, Race):
     """The Poisson functional representation, or importance sampling.
 
     Args:
@@ -51,11 +65,10 @@ class Arrivals(Race):
     """
 
     def __init__(self, largest: Floats, is_ordered: bool, seed: int):
-        self.index = np.zeros(len(largest), np.int64)
+        super().__init__(len(largest))
         self._largest, self._is_ordered = largest, is_ordered
         self._rng = np.random.default_rng([seed, _OWN])
         self._time = np.zeros(len(largest))
-        self._best = np.full(len(largest), np.inf)  # log of the winner's time over its weight
 
     def run(self, running: Mask, log_weights: Floats, start: int) -> None:
         """See :class:`Race`."""
@@ -63,16 +76,12 @@ class Arrivals(Race):
         if self._is_ordered:
             times = self._time[running] + np.cumsum(times, axis=0)
             self._time[running] = times[-1]
-        score = np.log(times) - log_weights
-        best = score.min(axis=0)
-        is_better = best < self._best[running]
-        self.index[running] = np.where(is_better, start + score.argmin(axis=0), self.index[running])
-        self._best[running] = np.minimum(best, self._best[running])
+        self.offer(running, np.log(times) - log_weights, start)
 
     def is_open(self) -> Mask:
         """See :class:`Race`."""
         with np.errstate(divide="ignore"):
-            return np.log(self._time) - self._largest < self._best
+            return np.log(self._time) - self._largest < self.score
 
 
 class FirstAccepted(Race):
@@ -159,28 +168,8 @@ class Arrived(FirstAccepted):
             return -np.log(left) / slope
 
 
-class Likeliest(Race):
-    """The candidate where the posterior's density is largest: its weights are log q, not q / p."""
-
-    def __init__(self, blocks: int):
-        self.index = np.zeros(blocks, np.int64)
-        self._best = np.full(blocks, -np.inf)
-
-    def run(self, running: Mask, log_weights: Floats, start: int) -> None:
-        """See :class:`Race`."""
-        best = log_weights.max(axis=0)
-        is_better = best > self._best[running]
-        ahead = start + log_weights.argmax(axis=0)
-        self.index[running] = np.where(is_better, ahead, self.index[running])
-        self._best[running] = np.maximum(best, self._best[running])
-
-    def is_open(self) -> Mask:
-        """See :class:`Race`."""
-        return np.ones(len(self.index), np.bool_)
-
-
 def _ratios(posterior: Posterior) -> Floats:
     """p / q at the nodes (k, n), which have equal shares of q."""
     x = posterior.mean + posterior.spread * _STANDARD[:, None]
-    ratios: Floats = np.exp(-posterior.log_weights(posterior.levels, x))
+    ratios: Floats = np.exp(-posterior.log_weights(x))
     return ratios

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder
 from latentopt.densities import Floats, GaussianDensity
+from latentopt.latents.dither.philox import Words
 from latentopt.latents.sampling.belief import Belief
-from latentopt.latents.sampling.blocks import BATCH, counted
+from latentopt.latents.sampling.blocks import BATCH
 from latentopt.latents.sampling.cut import Cut, Ints64
 from latentopt.latents.sampling.drawn import Drawn
 from latentopt.latents.sampling.layers import LayerCoder, Layered, gaussian_widths
 from latentopt.latents.sampling.posterior import Normals, Posterior
-from latentopt.latents.sampling.races import Likeliest
+from latentopt.latents.sampling.races import Least
+from latentopt.latents.sampling.sampler import Sampler
 from latentopt.latents.sampling.staircase import Levels, Steps
 from latentopt.pmf import Counts
 
@@ -64,47 +66,48 @@ class Sharded:
         self.rest.encode(encoder)
 
 
-class ShardCoder:
+class ShardCoder(Sampler):
     """Samples by sums, of which each part is one of a few candidates."""
 
     def __init__(self, belief: Belief):
         self._belief = belief
-        self._part = belief.priors / np.sqrt(SHARDS)  # (levels,)
+        self._spread = belief.priors / np.sqrt(SHARDS)  # (levels,)
         self._layers = LayerCoder(belief, gaussian_widths(), SHARDS * CANDIDATES)
         self._steps = Steps(_STANDARD, noise=0.0)
 
     def send(self, levels: Levels, places: Ints64, target: Normals, drawn: Drawn) -> Sharded:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
-        cut = self._cut(levels)
-        posterior = Posterior(self._belief.steps, levels, target.mean, target.spread)
-        is_far = np.zeros(len(cut.starts), np.bool_)
-        if len(is_far):
-            is_far = cut.sums(posterior.divergence(), ~is_far) > _MOST * BLOCK
-        own = cut.elements(~is_far)
-        total, index = np.zeros(len(own)), np.empty((SHARDS, int((~is_far).sum())), np.int64)
-        within = Cut.of_sizes(cut.sizes[~is_far])
+        """See :class:`Sampler`."""
+        cut, posterior = self._cut(levels), self._belief.posterior(levels, target)
+        is_far = cut.sums(posterior.divergence()) > _MOST * BLOCK
+        own, within = cut.only(~is_far)
+        near, at = posterior.at(own), places[own]
+        index, total = list[Ints64](), np.zeros(len(own))
         for shard in range(SHARDS):
-            index[shard] = self._best(shard, total, posterior.at(own), within, places[own], drawn)
-            total += self._shard(shard, index[shard][within.block], levels[own], places[own], drawn)
+            index.append(self._best(shard, total, near, within, at, drawn))
+            total += self._shard(shard, index[-1][within.block], near.levels, at, drawn)
         far = cut.elements(is_far)
         rest = self._layers.send(levels[far], places[far], target.at(far), drawn)
-        return self._sharded(cut, is_far, index, rest, levels, places, drawn)
+        return _sharded(cut, is_far, np.array(index), total, rest)
 
     def receive(
         self, levels: Levels, places: Ints64, decoder: SymbolDecoder, drawn: Drawn
     ) -> Sharded:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
+        """See :class:`Sampler`."""
         cut = self._cut(levels)
         is_far = decoder.run(_ESCAPES, len(cut.starts)).astype(np.bool_)
-        near = int((~is_far).sum())
-        index = np.array([decoder.run(_INDICES, near) for _ in range(SHARDS)], np.int64)
+        own, within = cut.only(~is_far)
+        b = len(within.starts)
+        index = np.array([decoder.run(_INDICES, b) for _ in range(SHARDS)], np.int64)
         far = cut.elements(is_far)
         rest = self._layers.receive(levels[far], places[far], decoder, drawn)
-        return self._sharded(cut, is_far, index, rest, levels, places, drawn)
+        total = np.zeros(len(own))
+        for shard in range(SHARDS):  # in the encoder's order: sums are equal to the last bit
+            total += self._shard(shard, index[shard][within.block], levels[own], places[own], drawn)
+        return _sharded(cut, is_far, index, total, rest)
 
-    def least_bits(self, levels: int) -> float:
-        """See :class:`latentopt.latents.sampling.Sampler`."""
-        return 0.0
+    def least_bits(self, levels: Levels) -> float:
+        """That each block is far, which is said in fewer bits than its shards are."""
+        return float(len(self._cut(levels).starts) * _ESCAPES.bits[1])
 
     def _cut(self, levels: Levels) -> Cut:
         return Cut.of(self._belief.information[levels], BLOCK)
@@ -119,39 +122,28 @@ class ShardCoder:
         drawn: Drawn,
     ) -> Ints64:
         """(b,) of each block, the candidate that is added to what there is."""
-        race, every = Likeliest(len(cut.starts)), np.ones(len(cut.starts), np.bool_)
-        for start in range(0, CANDIDATES if len(every) else 0, BATCH):
-            t = self._drawn(drawn.batch(places, shard * CANDIDATES + start))
-            x = total + self._part[posterior.levels] * t
-            race.run(every, cut.sums(posterior.log_density(x), every), start)
-        return race.index
+        best, every = Least(len(cut.starts)), np.ones(len(cut.starts), np.bool_)
+        for start in range(0, CANDIDATES, BATCH):
+            words = drawn.batch(places, shard * CANDIDATES + start)
+            x = total + self._parts(posterior.levels, words)
+            best.offer(every, -cut.sums(posterior.log_density(x)), start)
+        return best.index
 
     def _shard(
         self, shard: int, index: Ints64, levels: Levels, places: Ints64, drawn: Drawn
     ) -> Floats:
         """(n,) what the candidates of these indices (n,) add."""
-        words = drawn.words(places, shard * CANDIDATES + index)
-        return self._part[levels] * self._drawn(words)
+        return self._parts(levels, drawn.words(places, shard * CANDIDATES + index))
 
-    def _drawn(self, words: NDArray[np.uint64]) -> Floats:
-        """Of N(0, 1)."""
-        return self._steps.inverse(np.zeros(1, np.int64), counted(words))
+    def _parts(self, levels: Levels, words: Words) -> Floats:
+        """(..., n) candidates of a shard, of the levels (n,)."""
+        return self._spread[levels] * self._steps.samples(np.zeros(1, np.int64), words)
 
-    def _sharded(
-        self,
-        cut: Cut,
-        is_far: NDArray[np.bool_],
-        index: Ints64,
-        rest: Layered,
-        levels: Levels,
-        places: Ints64,
-        drawn: Drawn,
-    ) -> Sharded:
-        """With the samples of these indices."""
-        values, own = np.empty(len(levels)), cut.elements(~is_far)
-        block = Cut.of_sizes(cut.sizes[~is_far]).block
-        total = np.zeros(len(own))
-        for shard in range(SHARDS):  # in this order on both sides: sums are equal to the last bit
-            total += self._shard(shard, index[shard][block], levels[own], places[own], drawn)
-        values[own], values[cut.elements(is_far)] = total, rest.values
-        return Sharded(cut, is_far, index, rest, values)
+
+def _sharded(
+    cut: Cut, is_far: NDArray[np.bool_], index: Ints64, total: Floats, rest: Layered
+) -> Sharded:
+    """With the near blocks' samples, which are sums of these indices' candidates."""
+    values = np.empty(len(cut.block))
+    values[cut.elements(~is_far)], values[cut.elements(is_far)] = total, rest.values
+    return Sharded(cut, is_far, index, rest, values)

@@ -57,7 +57,8 @@ class Sampling:
         """That of a header's settings; InputError where they do not go together."""
         said = settings.spread is not None, settings.sampler is not None
         if any(is_said != (settings.channel == SAMPLE) for is_said in said):
-            raise InputError(f"channel {settings.channel!r} with the spread {settings.spread}")
+            which = "without" if settings.channel == SAMPLE else "with"
+            raise InputError(f"channel {settings.channel!r} {which} a spread and a sampler")
         if settings.spread is None or settings.sampler is None:
             return None
         if settings.seed is None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentopt.densities import Density, Floats
+from latentopt.latents.dither.philox import Words
 from latentopt.pmf import TOTAL, Counts
 
 CELLS = 2048
@@ -71,6 +72,10 @@ class Steps:
         place = np.searchsorted(self._ends, c + TOTAL * row, side="right") - CELLS * row
         part = (c - self._cum[row, place]) / self._count[row, place]
         return self._start[row] + self._width[row] * (place + part)
+
+    def samples(self, levels: Levels, words: Words) -> Floats:
+        """Of the levels, one by each random word: all of its 32 bits count."""
+        return self.inverse(levels, words.astype(np.float64) / 256)
 
     def log_density(self, levels: Levels, t: Floats) -> Floats:
         """log p at ``t``, in nats; of the outermost cell beyond them. For encoders only."""

@@ -10,7 +10,7 @@ class Budget:
     """Of one fine-tuning.
 
     Raises:
-        InputError: a number is not positive, or there are fewer steps than rounds.
+        InputError: a number is not positive, a seed is below 0, or steps are fewer than rounds.
     """
 
     steps: int = 600
@@ -31,8 +31,10 @@ class Budget:
         for name in ("steps", "rounds", "crops", "crop", "batch", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} {getattr(self, name)}: it must be positive")
+        if self.seed < 0:
+            raise InputError(f"seed {self.seed}: it must not be negative")
         if self.steps < self.rounds:
-            raise InputError(f"{self.steps} steps are fewer than {self.rounds} rounds")
+            raise InputError(f"steps {self.steps}: at least one in each of {self.rounds} rounds")
 
     @property
     def steps_a_round(self) -> int:

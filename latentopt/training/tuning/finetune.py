@@ -1,6 +1,5 @@
 """Fine-tuning: a decoder trained on what a recipe's encoder sends it."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from latentopt.adapters import with_step
-from latentopt.atomic import read_whole, write_whole
+from latentopt.atomic import file_hash, read_whole, write_whole
 from latentopt.codec.image import Codec
 from latentopt.codec.own_coder import renew_tables
 from latentopt.codec.recipe import Recipe
@@ -69,6 +68,8 @@ def finetune(
     Raises:
         InputError: the photographs are too few or too small, the codec lacks a part, or the folder
             has another run.
+        DataError: a photograph is damaged, or of another kind than 8-bit RGB or grey.
+        TrainingError: the run's files are damaged, or the loss is no longer a finite number.
         UnsupportedModelError: no adapter is for the model, or its synthesis has no known name.
     """
     budget = budget or Budget()
@@ -77,15 +78,15 @@ def finetune(
     codec = wrap_image(with_step(model, step), recipe)
     codec = codec.with_lmbda(codec.lmbda)
     tuned = Tuned(codec, parts)
+    run = _description(codec, tuned, files, budget)
+    _refuse_other(folder, run)
     task = _task(codec, tuned, files, budget)
-    given = {"parts": list(tuned.parts), "files": {file.name: _digest(file) for file in files}}
-    _begin(folder, codec, given, budget)
-    loop = Loop(task, folder / _STATE, _options(codec, budget))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / _BEGUN, run)
+    loop = Loop(task, folder / _STATE, _options(codec, budget, folder.name))
     loop.train(budget.steps, budget.steps_a_round)
-    best = torch.load(loop.path.with_suffix(".best.pt"), weights_only=True)
-    tuned.load_state_dict(best["model"])
+    after = loop.take_best()
     _hand_over(tuned, model, places_of(codec.assembly.adapter, parts))
-    after = next(row for row in loop.rows if row["step"] == best["step"])
     return Outcome(loop.rows[0], after)
 
 
@@ -116,34 +117,38 @@ def _validation(kept: Sequence[Path]) -> list[Tensor]:
     return images
 
 
-def _options(codec: Codec, budget: Budget) -> Options:
+def _options(codec: Codec, budget: Budget, title: str) -> Options:
     return Options(
         seed=budget.seed,
         device=str(codec.assembly.device),
         memory_format=torch.channels_last,
         autocast=None,
         check_first=True,
+        title=title,
     )
 
 
-def _begin(folder: Path, codec: Codec, given: Mapping[str, object], budget: Budget) -> None:
-    """Note what the folder's run is; InputError where it has another one."""
-    weights, path = codec.identity.weights_hash.hex(), folder / _BEGUN
-    own = {"weights": weights, "recipe": repr(codec.recipe), **given, **asdict(budget)}
-    text = json.dumps(own, indent=1)
-    if path.is_file():
-        if path.read_text(encoding="utf-8") != text:
-            raise InputError(
-                f"{folder}: holds a run that was begun otherwise; remove it, or take another"
-            )
+def _description(codec: Codec, tuned: Tuned, files: Sequence[Path], budget: Budget) -> bytes:
+    """What a run is: the same of no other. Of photographs, names alone may be of others."""
+    run = {
+        "weights": codec.identity.weights_hash.hex(),
+        "recipe": repr(codec.recipe),
+        "parts": list(tuned.parts),
+        "files": [[file.name, file_hash(file)] for file in sorted(files)],
+        **asdict(budget),
+    }
+    return json.dumps(run, indent=1).encode()
+
+
+def _refuse_other(folder: Path, run: bytes) -> None:
+    """InputError where a folder has another run, or one that does not say what it is."""
+    begun = folder / _BEGUN
+    if begun.is_file() and read_whole(begun) == run:
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(path, text.encode())
-
-
-def _digest(file: Path) -> str:
-    """Of a photograph's content: names alone may be of others."""
-    return hashlib.sha256(read_whole(file)).hexdigest()[:12]
+    if begun.is_file() or (folder / _STATE).is_file():
+        raise InputError(
+            f"{folder}: holds a run that was begun otherwise; remove it, or take another"
+        )
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from latentopt.adapters.hyperprior import ScaleAdapter
 from latentopt.codec.image import Codec
 from latentopt.errors import InputError, UnsupportedModelError
 from latentopt.training.loop import Terms
+from latentopt.training.losses import rate_distortion
 from latentopt.training.tuning.sent import Points
 
 SYNTHESIS, HYPER_SYNTHESIS, DENSITY = PARTS = ("synthesis", "hyper-synthesis", "density")
@@ -72,7 +73,9 @@ class Tuned(nn.Module):
             for part, place in places_of(adapter, parts).items()
         }
         self.parts = nn.ModuleDict(found).requires_grad_()
-        self._held = codec, adapter  # no submodules: state and parameters are those of the parts
+        # In a tuple, so no submodules: state and parameters are those of the parts. The adapter is
+        # kept, as codec.assembly is made anew after each step.
+        self._held = codec, adapter
 
     def forward(self, batch: Points | Tensor) -> Reached:
         return self._decoded(batch) if isinstance(batch, Points) else self._coded(batch)
@@ -124,4 +127,4 @@ class Cost:
         x = batch.x if isinstance(batch, Points) else batch
         mse = (out.x_hat - x).square().mean()
         bpp = out.bits.to(x) / (x.numel() / 3)
-        return Terms(self.lmbda * 255**2 * mse + bpp, {"bpp": bpp, "psnr_db": -10 * mse.log10()})
+        return rate_distortion(self.lmbda, mse, bpp)

@@ -34,11 +34,12 @@ def code(codec: Codec, x: Tensor) -> Points:
     """Images (B, 3, H, W) as a codec codes them."""
     latents = list(codec.encode(x).values())
     direction = codec.assembly.direction
-    moved = [codec.moved(latents[0])]
-    for depth, coded in list(enumerate(latents))[1:]:
-        moved.append(_stacked(coded, [c.shifted(direction(depth)) for c in coded]).to(x.device))
-    hats = [_stacked(coded, [c.latent.hat for c in coded]).to(x.device) for coded in latents]
-    return Points(x, tuple(hats), tuple(moved))
+    deeper = [
+        _stacked([c.shifted(direction(depth)) for c in coded], coded, x)
+        for depth, coded in enumerate(latents[1:], 1)
+    ]
+    hats = [_stacked([c.latent.hat for c in coded], coded, x) for coded in latents]
+    return Points(x, tuple(hats), (codec.moved(latents[0]), *deeper))
 
 
 def joined(parts: Sequence[Points]) -> Points:
@@ -48,9 +49,10 @@ def joined(parts: Sequence[Points]) -> Points:
     return Points(x, tuple(map(torch.cat, hats)), tuple(map(torch.cat, moved)))
 
 
-def _stacked(coded: Sequence[Coded], values: Sequence[NDArray]) -> Tensor:
+def _stacked(values: Sequence[NDArray], coded: Sequence[Coded], x: Tensor) -> Tensor:
+    """Values of coded latents as one tensor (B, C, h, w), where the images are."""
     rows = np.stack(values).astype(np.float32)
-    return torch.from_numpy(rows).reshape(-1, *coded[0].latent.prior.shape)
+    return torch.from_numpy(rows).reshape(-1, *coded[0].latent.prior.shape).to(x.device)
 
 
 class Decoded:

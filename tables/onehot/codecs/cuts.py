@@ -31,7 +31,7 @@ class Cuts(Experiment):
         yield Cell(row, "whole, bpp", max(cut.bpp for cut in cuts), unit="bpp")
         yield Cell(row, "whole", max(cuts, key=lambda cut: cut.bpp).psnr_db, unit=_UNIT)
 
-    def cells_of_trained(
+    def trained_cells(
         self, codecs: Mapping[str, str], data: str, images: int, request: Request, measure: Measure
     ) -> Iterator[Cell]:
         """The curves of codecs, by their rows; why, where there is none."""
@@ -48,14 +48,11 @@ class Cuts(Experiment):
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         """PSNR over the rate, a line for each row."""
         figure, [axes] = canvas()
+        rates = {f"{rate:g} bpp": rate for rate in self.rates}
         for row in dict.fromkeys(cell.row for cell in cells):
-            own = [cell for cell in cells if cell.row == row]
-            points = [
-                (float(cell.column.split()[0]), cell.measured)
-                for cell in own
-                if cell.column.endswith(" bpp") and cell.column[0].isdigit()
-            ]
-            axes.plot(*zip(*points), ".-", label=row)
+            own = [cell for cell in cells if cell.row == row and cell.column in rates]
+            x, y = [rates[cell.column] for cell in own], [cell.measured for cell in own]
+            axes.plot(x, y, ".-", label=row)
         axes.set(title=self.title, xlabel="bits per pixel", ylabel="PSNR, dB")
         axes.legend(fontsize="small")
         save(figure, path)

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from latentopt import Codec
 from latentopt.errors import InputError
+from latentopt.training.runs import read_state
 from tables.common.experiment import Request
 from tables.common.harness import commit, csv_line, weights_hash
 from tables.common.places import PROBES, rows_file
+from tables.common.training import RUNS
 from tables.onehot.codecs.cutting import Cut, codec_of
-from tables.onehot.codecs.train import RUNS, trained
+from tables.onehot.codecs.train import trained
 
 _KIND = f"{PROBES}/cuts"
 _COLUMNS = ("codec", "maps", "images", "bpp", "psnr_db", "step", "seconds", "weights", "latentopt")
@@ -63,7 +64,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 def _write(path: Path, name: str, images: int, weights: str, cuts: list[Cut]) -> None:
     """A file of one codec's."""
-    state = torch.load(RUNS / f"{name}.best.pt", weights_only=True)
+    state = read_state(RUNS / f"{name}.best.pt", "step", "seconds")
     made = [state["step"], round(state["seconds"]), weights, commit()]
     lines = [csv_line([name, c.maps, images, c.bpp, c.psnr_db, *made]) for c in cuts]
     path.parent.mkdir(parents=True, exist_ok=True)

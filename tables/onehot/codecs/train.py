@@ -7,7 +7,6 @@ four rates, and RUNS/NAME.csv the log. `--export` writes the weights of a one-ho
 
 import argparse
 import sys
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from torch import Tensor, nn
 from latentopt import zoo
 from latentopt.adapters import Adapter, adapter_class
 from latentopt.encoder import sensitivity_of
-from latentopt.errors import InputError, LatentoptError
 from latentopt.quantizers import OneHotMax, components
 from latentopt.training import (
     Loop,
@@ -39,14 +37,16 @@ from latentopt.training import (
 )
 from latentopt.training.loop import Source
 from latentopt.training.rate_adaptation import Adapted
+from latentopt.training.runs import BEST, read_state
 from latentopt.zoo.embedded import write_embedded
 from latentopt.zoo.one_hot_codec import OneHotCodec
+from tables.common import training
 from tables.common.places import LAB
+from tables.common.training import RUNS
 from tables.onehot.codecs.digits import Sheets, digits, sheet
 from tables.onehot.codecs.integers import IntegerCodec
 
 FOLDER = Path(__file__).parent
-RUNS = Path("runs")
 MNIST = "mnist"
 _HELD_OUT, _HELD_OUT_SIDE = 64, 256
 """Digits, and a side of photographs, for validation, which takes four rates."""
@@ -91,11 +91,7 @@ class Recipe:
     @staticmethod
     def named(name: str) -> "Recipe":
         """Of that name; InputError where there is none."""
-        path = FOLDER / f"{name}.toml"
-        if not path.is_file():
-            known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
-            raise InputError(f"unknown codec {name!r}: choose {known}")
-        return Recipe(**tomllib.loads(path.read_text()))
+        return training.from_toml(Recipe, FOLDER, name, "codec")
 
     @property
     def rates(self) -> Rates:
@@ -209,10 +205,8 @@ def trained(name: str, runs: Path = RUNS) -> CompressionModel:
     Raises:
         InputError: it was not trained; the message has the command.
     """
-    path = runs / f"{name}.best.pt"
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; python -m tables.onehot.codecs.train {name}")
-    model, state = Recipe.named(name).model(), torch.load(path, weights_only=True)["model"]
+    state = training.best(runs / f"{name}.best.pt", f"tables.onehot.codecs.train {name}")
+    model = Recipe.named(name).model()
     model.load_state_dict({k.removeprefix("codec."): v for k, v in state.items()})
     model.update(force=True)
     return model.eval()
@@ -220,7 +214,7 @@ def trained(name: str, runs: Path = RUNS) -> CompressionModel:
 
 def export(name: str, path: Path, runs: Path) -> None:
     """Write a one-hot codec for the zoo, small, with how it was made."""
-    own, state = Recipe.named(name), torch.load(runs / f"{name}.best.pt", weights_only=True)
+    own, state = Recipe.named(name), read_state(runs / f"{name}.best.pt", *BEST)
     made = {
         "architecture": "tiny-ohm",
         "quality": 1,
@@ -235,30 +229,23 @@ def export(name: str, path: Path, runs: Path) -> None:
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
+def _train(args: argparse.Namespace) -> None:
+    for name in args.codecs:
+        if args.export:
+            export(name, args.export, args.runs)
+        else:
+            steps = Recipe.named(name).steps if args.steps is None else args.steps
+            loop(name, args.data, args.runs).train(steps, args.check_every)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = training.arguments(__doc__.splitlines()[0], LAB / "data", check_every=200)
     parser.add_argument("codecs", nargs="+", help="files beside this one, without .toml")
-    parser.add_argument("--data", type=Path, default=LAB / "data")
-    parser.add_argument("--runs", type=Path, default=RUNS)
-    parser.add_argument("--check-every", type=int, default=200, help="steps")
     parser.add_argument("--steps", type=int, help="stop after so many (default: the recipe's)")
     parser.add_argument(
         "--export", type=Path, metavar="FILE", help="write the weights, no training"
     )
-    args = parser.parse_args(argv)
-    args.runs.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
-    try:
-        for name in args.codecs:
-            if args.export:
-                export(name, args.export, args.runs)
-            else:
-                steps = Recipe.named(name).steps if args.steps is None else args.steps
-                loop(name, args.data, args.runs).train(steps, args.check_every)
-    except LatentoptError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return training.run(parser, argv, _train)
 
 
 if __name__ == "__main__":

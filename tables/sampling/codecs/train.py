@@ -7,25 +7,25 @@ loss, and RUNS/CODEC-Q.csv the log. `--export` writes the best weights into the 
 
 import argparse
 import sys
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from latentopt import zoo
 from latentopt.adapters.variational_net import Normal, Output, Pln, Vae
-from latentopt.errors import InputError, LatentoptError
+from latentopt.errors import InputError
 from latentopt.training import Loop, Options, Photographs, Task, WarmCosine, split
 from latentopt.training.elbo import BetaElbo
 from latentopt.zoo.architectures import SAMPLED
 from latentopt.zoo.embedded import EMBEDDED, write_embedded
+from tables.common import training
 from tables.common.places import LAB
 
 FOLDER = Path(__file__).parent
-RUNS = Path("runs")
 
 FACTORS = (("log_gamma", 40.0), ("h_", 4.0), ("", 1.0))
 """Of the learning rate, by how names begin: transforms are trained already, level 2 is not, and the
@@ -60,11 +60,7 @@ class Settings:
     @staticmethod
     def of(codec: str, quality: int) -> "Settings":
         """From the codec's file; InputError where there is none."""
-        path = FOLDER / f"{codec}.toml"
-        if not path.is_file():
-            known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
-            raise InputError(f"unknown codec {codec!r}: choose {known}")
-        common = tomllib.loads(path.read_text())
+        common: dict[str, Any] = training.from_toml(dict, FOLDER, codec, "codec")
         own = common.pop("quality").get(str(quality))
         if own is None:
             raise InputError(f"{codec} has no quality {quality}")
@@ -89,10 +85,7 @@ class Settings:
 def best(codec: str, quality: int, runs: Path) -> dict[str, Tensor]:
     """The best weights so far; InputError where it was not trained."""
     path = runs / f"{codec}-{quality}.best.pt"
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; python -m tables.sampling.codecs.train {codec}")
-    state: dict[str, Tensor] = torch.load(path, weights_only=True)["model"]
-    return state
+    return training.best(path, f"tables.sampling.codecs.train {codec}")
 
 
 @torch.no_grad()
@@ -190,28 +183,22 @@ def train(args: argparse.Namespace, quality: int) -> None:
     own.train(min(steps, args.until or steps), args.check_every)
 
 
+def _work(args: argparse.Namespace) -> None:
+    for quality in args.qualities:
+        if args.export:
+            export(args.codec, quality, args.data, args.runs)
+        else:
+            train(args, quality)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    data = LAB / "data" / "clic"
+    parser = training.arguments(__doc__.splitlines()[0], data, check_every=200)
     parser.add_argument("codec")
     parser.add_argument("qualities", nargs="+", type=int)
-    parser.add_argument("--data", type=Path, default=LAB / "data" / "clic")
-    parser.add_argument("--runs", type=Path, default=RUNS)
-    parser.add_argument("--check-every", type=int, default=200, help="steps")
     parser.add_argument("--export", action="store_true", help="write the best weights, no training")
     parser.add_argument("--until", type=int, help="stop after so many steps; go on another time")
-    args = parser.parse_args(argv)
-    args.runs.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
-    try:
-        for quality in args.qualities:
-            if args.export:
-                export(args.codec, quality, args.data, args.runs)
-            else:
-                train(args, quality)
-    except LatentoptError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return training.run(parser, argv, _work)
 
 
 if __name__ == "__main__":

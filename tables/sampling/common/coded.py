@@ -10,13 +10,21 @@ from latentopt.codec.image import Codec
 from latentopt.latents.sampling import Sampling
 from latentopt.media.images import to_uint8
 from latentopt.media.quality import ms_ssim, psnr_db
+from latentopt.zoo.names import SAMPLED as FAMILIES
+from tables.common.experiment import Request
 from tables.common.probes import Measure, Probe
+from tables.common.subjects import Subject
 
 SAMPLERS = ("mixed-uniform", "layered", "is-gs")
 OF_FILE = ("bpp", "psnr_db", "ms_ssim", "encode_s", "decode_s")
 OF_SAMPLES = ("kl_bpp", "second_bpp", "theory_bpp")
 """KL of all levels, of the second, and KL + 2 log2(KL + 1) bits an image."""
 _WARM = 128  # pixels a side of what is coded untimed
+
+
+def ladders(request: Request) -> list[Subject]:
+    """Those codecs of a request that send samples."""
+    return [subject for subject in request.subjects if subject.architecture in FAMILIES]
 
 
 def coded(codec: Codec, x: Tensor) -> dict[str, float]:

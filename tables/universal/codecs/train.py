@@ -7,10 +7,9 @@ the lowest validation loss, which is that of rounding, and RUNS/CURVE-K.csv the 
 
 import argparse
 import sys
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
@@ -18,7 +17,6 @@ from compressai.models import CompressionModel
 from torch import Tensor, nn
 
 from latentopt import zoo
-from latentopt.errors import InputError, LatentoptError
 from latentopt.quantizers import (
     Noise,
     Quantizer,
@@ -42,11 +40,12 @@ from latentopt.training import (
     split,
     validation_images,
 )
+from tables.common import training
 from tables.common.places import LAB
+from tables.common.training import RUNS
 from tables.universal.codecs.linear import LinearCodec, high_rate_step
 
 FOLDER = Path(__file__).parent
-RUNS = Path("runs")
 
 STAND_INS: Mapping[str, Callable[[], Quantizer]] = {
     "noise": lambda: Noise(torch.Generator()),
@@ -85,11 +84,7 @@ class Curve:
     @staticmethod
     def named(name: str) -> "Curve":
         """Of that name; InputError where there is none."""
-        path = FOLDER / f"{name}.toml"
-        if not path.is_file():
-            known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
-            raise InputError(f"unknown curve {name!r}: choose {known}")
-        return Curve(**tomllib.loads(path.read_text()))
+        return training.from_toml(Curve, FOLDER, name, "curve")
 
     @property
     def is_linear(self) -> bool:
@@ -150,14 +145,14 @@ def linear_adam(model: nn.Module, step: float) -> torch.optim.Optimizer:
 def loop(name: str, k: int, data: Path, runs: Path) -> Loop[Coded, Tensor]:
     """The training of a curve's point, begun or gone on with."""
     own, lmbda = Curve.named(name), Curve.named(name).lambdas[k - 1]
-    files, kept = split(list(data.glob("*.png")))
+    photographs, held_out = images_of(data, own.crop, own.batch, own.seed)
     model, quantizer = own.model(k), own.quantizer()
     install(quantizer, model)
     task = Task(
         model=model,
         loss=RateDistortion(lmbda),
-        data=Photographs(files, own.crop, own.batch, own.seed),
-        held_out=validation_images(kept),
+        data=photographs,
+        held_out=held_out,
         optimizer=own.optimizer(k),
         schedule=WarmCosine(own.learning_rate, own.warmup, own.steps),
         before_step=own.anneal(quantizer),
@@ -166,18 +161,23 @@ def loop(name: str, k: int, data: Path, runs: Path) -> Loop[Coded, Tensor]:
     return Loop(task, runs / f"{name}-{k}.pt", Options(seed=own.seed, autocast=None))
 
 
+@lru_cache(maxsize=1)
+def images_of(data: Path, crop: int, batch: int, seed: int) -> tuple[Photographs, Sequence[Tensor]]:
+    """Photographs to train on, and those for validation: read once for all points of a curve."""
+    files, kept = split(list(data.glob("*.png")))
+    return Photographs(files, crop, batch, seed), validation_images(kept)
+
+
 def trained(name: str, k: int, runs: Path = RUNS) -> CompressionModel:
     """The best weights of a curve's point.
 
     Raises:
         InputError: it was not trained; the message has the command.
     """
-    path = runs / f"{name}-{k}.best.pt"
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; python -m tables.universal.codecs.train {name}")
-    own = Curve.named(name)
+    command = f"tables.universal.codecs.train {name}"
+    state, own = training.best(runs / f"{name}-{k}.best.pt", command), Curve.named(name)
     model = LinearCodec() if own.is_linear else own.model(k)
-    model.load_state_dict(torch.load(path, weights_only=True)["model"])
+    model.load_state_dict(state)
     if own.spectral:
         release_norms(model.eval().get_submodule("g_a"))
     model.update(force=True)
@@ -185,24 +185,18 @@ def trained(name: str, k: int, runs: Path = RUNS) -> CompressionModel:
     return model.eval()
 
 
+def _train(args: argparse.Namespace) -> None:
+    own = Curve.named(args.curve)
+    for k in args.points or range(1, len(own.lambdas) + 1):
+        loop(args.curve, k, args.data, args.runs).train(own.steps, args.check_every)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    data = LAB / "data" / "clic"
+    parser = training.arguments(__doc__.splitlines()[0], data, check_every=500)
     parser.add_argument("curve", help="a file beside this one, without .toml")
     parser.add_argument("points", nargs="*", type=int, help="numbers of lambdas (default: all)")
-    parser.add_argument("--data", type=Path, default=LAB / "data" / "clic")
-    parser.add_argument("--runs", type=Path, default=RUNS)
-    parser.add_argument("--check-every", type=int, default=500, help="steps")
-    args = parser.parse_args(argv)
-    args.runs.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
-    try:
-        own = Curve.named(args.curve)
-        for k in args.points or range(1, len(own.lambdas) + 1):
-            loop(args.curve, k, args.data, args.runs).train(own.steps, args.check_every)
-    except LatentoptError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return training.run(parser, argv, _train)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ and place codes it, once the point's coset has crossed. So a vector's coordinate
 by its own density, and the point itself stays one of the lattice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Self
 
 import numpy as np
@@ -22,6 +22,7 @@ from latentopt.pmf.counts import PRECISION
 from latentopt.pmf.tables import AxisTable, Ints
 
 _ROWS = 1 << 12  # vectors whose cosets are weighed at once
+_SMALL = 1 << 16
 
 Places = NDArray[np.int64]
 
@@ -56,12 +57,12 @@ class Placed:
 
     def bits(self, tables: PlacedTables) -> Floats:
         """(n,) cost of each vector."""
-        cost, k = np.zeros(self.i.size), (self.i // PLACES).ravel()
-        for table, where in coordinate_runs(tables, self.part, self.i % PLACES):
-            symbols = table.symbols(k[where])
-            escaped = where[symbols == table.escape]
-            cost[where] = table.counts.bits[symbols]
-            cost[escaped] += integer_bits(k[escaped])
+        cost, (runs, k) = np.zeros(self.i.size), self._runs(tables)
+        symbols = runs.symbols(k)
+        bits = np.concatenate([table.counts.bits[own] for table, own in runs.cut(symbols)])
+        escaped = runs.escaped(symbols)
+        bits[escaped] += integer_bits(k[escaped])
+        cost[runs.order] = bits
         total: Floats = cost.reshape(self.i.shape).sum(axis=1)
         for rows in coset_rows(self.part):
             total[rows] += self._coset_bits(tables, rows)
@@ -73,21 +74,25 @@ class Placed:
 
     def escapes(self, tables: PlacedTables) -> int:
         """How many coordinates no table has."""
-        k = (self.i // PLACES).ravel()
-        runs = coordinate_runs(tables, self.part, self.i % PLACES)
-        return sum(int((table.symbols(k[at]) == table.escape).sum()) for table, at in runs)
+        runs, k = self._runs(tables)
+        return int(runs.escaped(runs.symbols(k)).sum())
+
+    def _runs(self, tables: PlacedTables) -> "tuple[CoordinateRuns, Places]":
+        """The coordinates by the tables that code them, and what k each has, in that order."""
+        runs = CoordinateRuns.of(tables, self.part, self.i % PLACES)
+        return runs, (self.i // PLACES).ravel()[runs.order]
 
     def encode(self, tables: PlacedTables, encoder: SymbolEncoder) -> None:
         """Cosets, then the coordinates table by table, then those that no table has."""
         for rows in coset_rows(self.part):
             self._encode_cosets(tables, encoder, rows)
-        k, escaped = (self.i // PLACES).ravel(), []
-        for table, where in coordinate_runs(tables, self.part, self.i % PLACES):
-            symbols = table.symbols(k[where])
-            encoder.run(table.counts, symbols)
-            escaped.append(k[where[symbols == table.escape]])
-        if any(map(len, escaped)):
-            encoder.integers(np.concatenate(escaped))
+        runs, k = self._runs(tables)
+        symbols = runs.symbols(k)
+        for table, own in runs.cut(symbols):
+            encoder.run(table.counts, own)
+        escaped = k[runs.escaped(symbols)]
+        if len(escaped):
+            encoder.integers(escaped)
 
     def _encode_cosets(self, tables: PlacedTables, encoder: SymbolEncoder, rows: slice) -> None:
         given = self.lattice, self.part.own_levels[rows], self.moves[rows]
@@ -103,14 +108,14 @@ class Placed:
             own = part.own_levels[rows], moves[rows]
             m[rows] = np.array(lattice.cosets)[cls._decode_cosets(tables, decoder, lattice, *own)]
         r = residues(lattice, m, moves)
-        k, escaped = np.zeros(r.size, np.int64), []
-        for table, where in coordinate_runs(tables, part, r):
-            symbols = decoder.run(table.counts, len(where))
-            k[where] = symbols + table.first
-            escaped.append(where[symbols == table.escape])
-        if any(map(len, escaped)):
-            places = np.concatenate(escaped)
-            k[places] = decoder.integers(len(places))
+        runs = CoordinateRuns.of(tables, part, r)
+        coded = [decoder.run(table.counts, n) for table, n in zip(runs.tables, runs.lengths)]
+        symbols = np.concatenate(coded)
+        found, escaped = symbols + runs.firsts, runs.escaped(symbols)
+        if escaped.any():
+            found[escaped] = decoder.integers(int(escaped.sum()))
+        k = np.empty(r.size, np.int64)
+        k[runs.order] = found
         return cls(part, moves, k.reshape(r.shape) * PLACES + r)
 
     @staticmethod
@@ -137,22 +142,56 @@ def coset_rows(part: Part) -> list[slice]:
     return [slice(start, start + _ROWS) for start in range(0, len(part.index), _ROWS)]
 
 
-def coordinate_runs(
-    tables: PlacedTables, part: Part, r: NDArray[np.int64]
-) -> Iterator[tuple[AxisTable, Places]]:
-    """Each table that codes coordinates of a part, and which of the flattened ones (n * v,).
+@dataclass(frozen=True)
+class CoordinateRuns:
+    """The flattened coordinates (n * v,) of a part, sorted by the tables that code them.
 
-    Both sides go through them in this order: by level, then axis class, then place ``r`` (n, v).
+    Both sides have them in this order: by level, then axis class, then place. Tables are many and
+    runs short, so what can be done for all at once is.
     """
-    lattice = part.lattice
-    classes = len(lattice.distinct_units)
-    axis = part.own_levels * classes + np.array(lattice.axis_class)
-    keys = (axis * PLACES + r).ravel()
-    order = np.argsort(keys, kind="stable")
-    sorted_keys = keys[order]
-    starts = np.flatnonzero(np.diff(sorted_keys, prepend=-1))
-    stops = [*starts[1:].tolist(), len(order)]
-    for key, start, stop in zip(sorted_keys[starts].tolist(), starts.tolist(), stops):
-        pair, place = divmod(key, PLACES)
-        level, axis_class = divmod(pair, classes)
-        yield tables.axis(lattice, level, axis_class).tables[place], order[start:stop]
+
+    tables: Sequence[AxisTable]
+    lengths: Sequence[int]
+    order: Places
+    """Which coordinate each of the sorted ones is."""
+
+    @staticmethod
+    def of(tables: PlacedTables, part: Part, r: NDArray[np.int64]) -> "CoordinateRuns":
+        """Those of coordinates at places ``r`` (n, v)."""
+        lattice = part.lattice
+        classes = len(lattice.distinct_units)
+        axis = part.own_levels * classes + np.array(lattice.axis_class)
+        keys = (axis * PLACES + r).ravel()
+        small = keys.astype(np.uint16) if keys.max() < _SMALL else keys  # which sort in no time
+        order = np.argsort(small, kind="stable")
+        starts = np.flatnonzero(np.diff(keys[order], prepend=-1))
+        lengths = np.diff(starts, append=len(order)).tolist()
+        places = (divmod(key, PLACES) for key in keys[order[starts]].tolist())
+        each = [
+            tables.axis(lattice, *divmod(pair, classes)).tables[place] for pair, place in places
+        ]
+        return CoordinateRuns(each, lengths, order)
+
+    @cached_property
+    def firsts(self) -> Places:
+        """Of each coordinate, the first of its table's."""
+        return np.repeat([table.first for table in self.tables], self.lengths)
+
+    @cached_property
+    def _escapes(self) -> Places:
+        return np.repeat([table.escape for table in self.tables], self.lengths)
+
+    def symbols(self, k: Places) -> Ints:
+        """Of sorted coordinates, each of its own table's alphabet."""
+        symbols = (k - self.firsts).astype(np.uint32)  # what is below the first becomes huge
+        return np.minimum(symbols, self._escapes).astype(np.int32)
+
+    def escaped(self, symbols: Ints) -> NDArray[np.bool_]:
+        """Whether each says that its coordinate is none of the table's."""
+        return symbols == self._escapes
+
+    def cut(self, symbols: Ints) -> Iterator[tuple[AxisTable, Ints]]:
+        """Each table with its symbols."""
+        stops = np.cumsum(self.lengths).tolist()
+        for table, start, stop in zip(self.tables, [0, *stops], stops):
+            yield table, symbols[start:stop]
