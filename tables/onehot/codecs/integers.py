@@ -1,5 +1,7 @@
 """The baseline of one-hot max: feature maps of integers, trained and cut in the same way."""
 
+from typing import cast
+
 import numpy as np
 import torch
 from compressai.entropy_models import EntropyBottleneck
@@ -46,6 +48,11 @@ class IntegerCodec(FactorizedPrior):
         """Analysis and synthesis, without what makes integers."""
         return nn.Sequential(*self.g_a[:-1]), nn.Sequential(*self.g_s[1:])
 
+    @property
+    def convolutions(self) -> tuple[nn.Conv2d, nn.Conv2d]:
+        """What makes maps, and latents of them again."""
+        return cast(nn.Conv2d, self.g_a[-1]), cast(nn.Conv2d, self.g_s[0])
+
     @torch.no_grad()
     def begin(self, y: Tensor, found: Components | None = None) -> None:
         """Begin training with components of latents ``y`` (B, M, h, w), as one-hot max does.
@@ -53,10 +60,12 @@ class IntegerCodec(FactorizedPrior):
         Those that vary most, with one step for all, by which a map has a few bits in the mean.
         """
         found = found or components(y)
-        before, after, variance = self.g_a[-1], self.g_s[0], found.variance[: self.M]
+        before, after = self.convolutions
+        variance = found.variance[: self.M]
         bits = shared_bits(variance, _BITS * self.M, most=2 * _BITS)
         step = float((12 * variance / 4**bits)[bits > 0].min().sqrt())
         before.weight.copy_((found.forth[: self.M] / step)[:, :, None, None])
+        assert before.bias is not None and after.bias is not None
         before.bias.copy_(-found.forth[: self.M] @ found.mean / step)
         after.weight.copy_((found.back[:, : self.M] * step)[:, :, None, None])
         after.bias.copy_(found.centre)
@@ -67,9 +76,11 @@ class IntegerCodec(FactorizedPrior):
     @torch.no_grad()
     def components(self, y: Tensor) -> Components:
         """Of latents ``y`` (B, M, h, w): those of its maps, for a codec with its transforms."""
-        forth, back = self.g_a[-1].weight[:, :, 0, 0], self.g_s[0].weight[:, :, 0, 0]
-        own = components(self.g_a[-1](y))
-        centre = back @ own.mean + self.g_s[0].bias
+        before, after = self.convolutions
+        assert after.bias is not None
+        forth, back = before.weight[:, :, 0, 0], after.weight[:, :, 0, 0]
+        own = components(before(y))
+        centre = back @ own.mean + after.bias
         mean = y.mean(dim=(0, 2, 3))
         return Components(mean, own.forth @ forth, back @ own.back, centre, own.variance)
 

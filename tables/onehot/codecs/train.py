@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -173,9 +174,10 @@ def adam(model: nn.Module) -> torch.optim.Optimizer:
     slow = {id(p) for m in model.modules() if isinstance(m, OneHotMax) for p in m.parameters()}
     groups = []
     for group in parameter_groups(model):
-        for factor, own in ((SLOWER, True), (1.0, False)):
-            some = [p for p in group["params"] if (id(p) in slow) == own]
-            groups += [{"params": some, "factor": factor * group["factor"]}] * bool(some)
+        params, factor = cast(list[nn.Parameter], group["params"]), cast(float, group["factor"])
+        for own, share in ((True, SLOWER), (False, 1.0)):
+            some = [p for p in params if (id(p) in slow) == own]
+            groups += [{"params": some, "factor": share * factor}] * bool(some)
     return torch.optim.Adam(groups, betas=(0.9, 0.99))
 
 
