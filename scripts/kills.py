@@ -1,6 +1,6 @@
 """Rows lost, doubled or measured twice where clients and workers are killed as they go.
 
-Run: python scripts/kills.py [--kills 20] [--images 200]
+Run: python scripts/kills.py [--kills 20] [--images 120]
 A cluster of two workers; `encode` and `bdrate` in turn, of which the client or a worker is killed
 as soon as it has kept another row, and which then goes on. In the end both run undisturbed.
 """
@@ -30,6 +30,8 @@ from latentopt.media.images import read_image, write_png
 
 _SIDE = 96  # pixels
 _CODEC = "tiny-bmshj2018-factorized"
+_WORKERS = 2
+_SETTLED_S = 2.0  # Dask does not start a worker again that dies before its nanny saw it come up
 
 
 @dataclass
@@ -64,7 +66,7 @@ def main() -> None:
     draw, seen = random.Random(0), Counter[str]()
     with (
         tempfile.TemporaryDirectory() as folder,
-        local_cluster(2) as cluster,
+        local_cluster(_WORKERS) as cluster,
         Client(cluster) as client,
     ):
         commands = _commands(args, Path(folder), cluster.scheduler_address)
@@ -95,6 +97,8 @@ def main() -> None:
 
 def _kill(command: Command, client: Client, victim: str, draw: random.Random) -> None:
     if victim == "worker":
+        client.wait_for_workers(_WORKERS)
+        time.sleep(_SETTLED_S)
         pid = draw.choice(sorted(client.run(os.getpid).values()))
         os.kill(pid, signal.SIGKILL)  # another starts in its place, and the client goes on
         return
@@ -144,7 +148,7 @@ def _of_csv(file: Path) -> list[tuple[str, ...]]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--images", type=int, default=120)
     parser.add_argument("--data", default="clic2020", help="photographs (default: clic2020)")
     return parser.parse_args()
 
