@@ -4,7 +4,9 @@ What a convolution makes of ones is the same everywhere, but for the border, whe
 beyond. So there is a distribution for each map, and another one for its edges and corners.
 """
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 RADIUS = 1
 """Elements from the border within which distributions differ."""
@@ -32,6 +34,16 @@ class MapPrior(nn.Module):
             nn.ReLU(),
             nn.Conv2d(hidden, maps * symbols, 1),
         )
+
+    @torch.no_grad()
+    def begin(self, symbols: Tensor) -> None:
+        """Begin training with the frequencies of symbols (B, maps, h, w), but for the border."""
+        last = self.layers[-1]
+        assert isinstance(last, nn.Conv2d) and last.bias is not None
+        counts = one_hot(symbols.movedim(1, 0).flatten(1), self.symbols).sum(dim=1) + 1
+        wanted = (counts / counts.sum(dim=1, keepdim=True)).log()
+        side = 2 * RADIUS + 1
+        last.bias += (wanted - self(side, side)[:, :, RADIUS, RADIUS]).flatten()
 
     def forward(self, height: int, width: int) -> Tensor:
         """Log-probabilities (maps, symbols, height, width) in nats."""

@@ -13,10 +13,11 @@ from torch.nn.functional import one_hot
 from latentopt.densities import ABSENT
 from latentopt.errors import InputError
 from latentopt.quantizers.base import Quantizer
+from latentopt.quantizers.beginnings import Components, clusters, components, shared_out
 
-_RECTIFIED, _SHARPNESS = 3.0, 2.0
-"""At the beginning of training: standard deviations below which numbers are rectified, and those
-of the logits."""
+_ROOM = 2.0
+"""At the beginning of training: numbers are rectified where they are as far below those of all
+latents seen as these spread."""
 
 
 class OneHotMax(Quantizer):
@@ -54,31 +55,55 @@ class OneHotMax(Quantizer):
         self.log_beta = nn.Parameter(torch.zeros(()))
 
     @torch.no_grad()
-    def begin(self, y: Tensor) -> None:
-        """Begin training where all symbols occur, by latents ``y`` (B, channels, h, w).
+    def begin(self, y: Tensor, found: Components | None = None) -> None:
+        """Begin training as a vector quantizer of latents ``y`` (B, channels, h, w).
 
-        Where several of an element's numbers are rectified they are equal, and the first symbol is
-        taken. So numbers get a spread of one, and biases below which hardly one is rectified; beta
-        makes softmax neither flat nor hard.
+        From random weights there is no gradient but towards the symbol that is most frequent by
+        chance, and training ends with one symbol for each map. The distances of a latent to
+        centres of clusters differ by what is linear in the latent, so that there are convolutions
+        that find the nearest one. A map is given neighbouring principal components, the first map
+        those that vary most, and softmax is as soft as its clusters are wide.
+
+        Args:
+            y: latents, of many positions.
+            found: their components, K of them; None: those of :func:`components`.
+
+        Raises:
+            InputError: there are fewer components than maps.
         """
-        assert self.before.bias is not None
-        numbers = torch.conv2d(y, self.before.weight)
-        spread, mean = numbers.std(dim=(0, 2, 3)), numbers.mean(dim=(0, 2, 3))
-        self.before.weight /= spread[:, None, None, None]
-        self.before.bias.copy_(_RECTIFIED - mean / spread)
-        self.log_beta.fill_(math.log(_SHARPNESS))
+        found = found or components(y)
+        if len(found.variance) < self.maps:
+            raise InputError(f"{len(found.variance)} channels for {self.maps} maps: too few")
+        assert self.before.bias is not None and self.after.bias is not None
+        groups, each = shared_out(found.variance, self.maps, math.log2(self.symbols)), found.of(y)
+        for number in range(self.maps):
+            own = groups == number
+            before, level, after = _nearest(each[:, own], self.symbols)
+            rows = slice(number * self.symbols, (number + 1) * self.symbols)
+            self.before.weight[rows] = (before @ found.forth[own])[:, :, None, None]
+            self.before.bias[rows] = level - before @ found.forth[own] @ found.mean
+            self.after.weight[:, rows] = (found.back[:, own] @ after)[:, :, None, None]
+        self.after.bias.copy_(found.centre)
+        sharpness = self.before.weight.square().mean().sqrt()  # steps of training are of weights
+        self.before.weight /= sharpness
+        self.before.bias /= sharpness
+        self.log_beta.copy_(sharpness.log())
 
     def logits(self, y: Tensor) -> Tensor:
         """(B, maps, symbols, h, w) of a latent (B, channels, h, w): eq. 1 and 2."""
-        split = self.before(y).unflatten(1, (self.maps, self.symbols))
+        return self._logits(y).movedim((3, 4), (1, 2))
+
+    def _logits(self, y: Tensor) -> Tensor:
+        """The same as (B, h, w, maps, symbols): symbols side by side, as softmax is fast on."""
+        split = self.before(y).movedim(1, -1).unflatten(-1, (self.maps, self.symbols))
         return -self.log_beta.exp() * torch.relu(split)
 
     def hot(self, y: Tensor) -> Tensor:
         """(B, maps, symbols, h, w), a one at each largest logit; the gradient is softmax's."""
-        logits = self.logits(y)
-        soft = logits.softmax(dim=2)
-        hard = torch.zeros_like(soft).scatter_(2, logits.argmax(dim=2, keepdim=True), 1.0)
-        return hard + (soft - soft.detach())
+        logits = self._logits(y)
+        soft = logits.softmax(dim=-1)
+        hard = torch.zeros_like(soft).scatter_(-1, logits.argmax(dim=-1, keepdim=True), 1.0)
+        return (hard + (soft - soft.detach())).movedim((3, 4), (1, 2))
 
     def spread_out(self, hot: Tensor) -> Tensor:
         """``y_hat`` (B, channels, h, w) of one-hot maps (B, maps, symbols, h, w): eq. 3."""
@@ -87,7 +112,7 @@ class OneHotMax(Quantizer):
 
     def symbols_of(self, y: Tensor) -> Tensor:
         """Number (B, maps, h, w) of the symbol of each element of each map."""
-        return self.logits(y).argmax(dim=2)
+        return self._logits(y).argmax(dim=-1).movedim(-1, 1)
 
     def restored(self, symbols: Tensor) -> Tensor:
         """``y_hat`` (B, channels, h, w) of symbols (B, maps, h, w), -1 where there is none."""
@@ -105,6 +130,21 @@ class OneHotMax(Quantizer):
         if means is not None:
             return self.rounded(y - means) + means
         return self.restored(self.symbols_of(y))
+
+
+def _nearest(points: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights (count, d) and biases of which the smallest is of the nearest cluster's centre.
+
+    And the centres (d, count) of points (n, d). Squared distances, with what :func:`clusters` adds
+    to them, are in units of twice the mean one, without the part that all have in common.
+    """
+    centres, cost = clusters(points, count)
+    squared = torch.cdist(points, centres).square()
+    nearest = (squared + cost).argmin(dim=1, keepdim=True)
+    unit = 2 * float(squared.gather(1, nearest).mean()) + 1e-12
+    weight, level = -2 * centres / unit, (centres.square().sum(dim=1) + cost) / unit
+    lowest = float((points @ weight.T + level).min())
+    return weight, level + _ROOM * abs(lowest), centres.T
 
 
 def kept_maps(q: Tensor, maps: int, least: int) -> Tensor:

@@ -7,7 +7,7 @@ from latentopt.training.loop import Loop, Loss, Options, Source, Task, Terms
 from latentopt.training.losses import Coded, RateDistortion
 from latentopt.training.optimizers import soap
 from latentopt.training.photographs import Photographs, split, validation_images
-from latentopt.training.rate_adaptation import RateAdaptive, Rates, adaptive_loss
+from latentopt.training.rate_adaptation import Ramp, RateAdaptive, Rates, adaptive_loss
 from latentopt.training.schedules import TimedCosine, WarmCosine
 from latentopt.training.spectral import hold_norms, release_norms
 
@@ -18,6 +18,7 @@ __all__ = [
     "Loss",
     "Options",
     "Photographs",
+    "Ramp",
     "RateAdaptive",
     "RateDistortion",
     "Rates",

@@ -32,7 +32,7 @@ class MapCodec(Protocol):
 
 
 class Adapted(Mapped):
-    """The same at random rates."""
+    """The same at random rates, nats times :attr:`Rates.share`."""
 
     x: Tensor
     """What went in: in evaluation, the batch once for each rate."""
@@ -53,6 +53,11 @@ class Rates:
     """Maps that are always kept, C_min."""
     lmbda: tuple[float, float]
     """At rates 0 and 1."""
+    share: float = 1.0
+    """Of a nat, what counts: 1/S where eq. 8 is a mean over all numbers of one-hot vectors of S.
+
+    Where nats count in full, the paper's lambdas leave no symbol that pays, by errors in [0, 1].
+    """
 
     def __post_init__(self) -> None:
         if not 0 <= self.least <= self.maps:
@@ -76,16 +81,36 @@ class RateAdaptive(nn.Module):
     def __init__(self, codec: nn.Module, rates: Rates):
         super().__init__()
         self.codec, self.rates = codec, rates
+        self.pressure = 1.0
+        """By which nats are multiplied in training, too; see :class:`Ramp`."""
 
     def forward(self, x: Tensor) -> Adapted:
         """Images (B, 3, H, W), each at a rate of its own."""
         if self.training:
             q = torch.rand(len(x), device=x.device).sqrt()  # density 2 q: eq. 6
+            pressure = self.pressure
         else:
             q = torch.tensor(VALIDATED, device=x.device).repeat_interleave(len(x))
             x = x.repeat(len(VALIDATED), 1, 1, 1)
+            pressure = 1.0
         out = cast(MapCodec, self.codec)(x, self.rates.kept(q))
-        return {**out, "x": x, "lmbda": self.rates.lambdas(q)}
+        nats = pressure * self.rates.share * out["nats"]
+        return {"x_hat": out["x_hat"], "nats": nats, "x": x, "lmbda": self.rates.lambdas(q)}
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """Let the rate count more and more over the first steps, for :attr:`Task.before_step`.
+
+    Until transforms make use of symbols, all that the rate tells training is to use fewer of them.
+    """
+
+    model: RateAdaptive
+    steps: int
+
+    def __call__(self, step: int) -> None:
+        """Before the step of that number, from 0."""
+        self.model.pressure = min(1.0, (step + 1) / self.steps)
 
 
 def adaptive_loss(out: Adapted, batch: Tensor) -> Terms:

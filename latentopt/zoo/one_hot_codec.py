@@ -9,7 +9,7 @@ from compressai.models import CompressionModel
 from compressai.models.utils import conv, deconv
 from torch import Tensor, nn
 
-from latentopt.quantizers import MapPrior, OneHotMax, is_kept
+from latentopt.quantizers import Components, MapPrior, OneHotMax, is_kept
 
 if TYPE_CHECKING:  # what a codec is loaded for is no training
     from latentopt.training.rate_adaptation import Mapped
@@ -39,6 +39,11 @@ class OneHotCodec(CompressionModel):
         """Pixels per element of a map, as CompressAI's models say it."""
         return self.downsampling
 
+    def begin(self, y: Tensor, found: Components | None = None) -> None:
+        """Begin training from latents ``y`` (B, M, h, w), see :meth:`OneHotMax.begin`."""
+        self.quantizer.begin(y, found)
+        self.prior.begin(self.quantizer.symbols_of(y))
+
     def forward(self, x: Tensor, kept: Tensor | None = None) -> "Mapped":
         """Images (B, 3, H, W) through the first ``kept`` (B,) maps; None: through all."""
         if kept is None:
@@ -50,9 +55,10 @@ class OneHotCodec(CompressionModel):
         """What is between the transforms: ``y_hat`` like ``y`` (B, M, h, w), and nats (B,)."""
         hot = self.quantizer.hot(y)  # (B, maps, symbols, h, w)
         mask = is_kept(kept, self.quantizer.maps).to(hot)
-        nats = -(hot * self.prior(*hot.shape[-2:])).sum(dim=2).mean(dim=(2, 3))  # (B, maps)
-        y_hat = self.quantizer.spread_out(hot * mask[:, :, None, None, None])
-        return y_hat, (nats * mask).sum(dim=1) / mask.sum(dim=1)
+        kept_hot = hot * mask[:, :, None, None, None]
+        log_p = self.prior(*hot.shape[-2:]).movedim((0, 1), (2, 3)).contiguous()  # laid out as hot
+        nats = -torch.einsum("bmshw,hwms->b", kept_hot, log_p) / hot[0, 0, 0].numel()
+        return self.quantizer.spread_out(kept_hot), nats / mask.sum(dim=1)
 
     @classmethod
     def from_state_dict(cls, state_dict: Mapping[str, Tensor]) -> Self:

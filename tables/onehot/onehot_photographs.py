@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
+from latentopt import Codec
 from latentopt.media.images import read_image
 from tables.common.experiment import Cell, Request
 from tables.onehot.codecs.cuts import SOURCE, Cuts
-from tables.onehot.codecs.cutting import curve
+from tables.onehot.codecs.cutting import Cut, curve
 
 CODECS = {"OHM": "clic-ohm", **{f"INT, C {maps}": f"clic-int-{maps}" for maps in (8, 16, 32)}}
 
@@ -29,8 +30,12 @@ class Photographs(Cuts):
     }
 
     def cells(self, request: Request) -> Iterator[Cell]:
-        images = [read_image(path) for path in request.dataset.paths]
-        yield from self.trained_cells(CODECS, lambda codec: curve(codec, images, _MAPS))
+        data = request.dataset
+
+        def measure(codec: Codec) -> list[Cut]:
+            return curve(codec, [read_image(path) for path in data.paths], _MAPS)
+
+        yield from self.trained_cells(CODECS, data.name, len(data.paths), request, measure)
 
 
 EXPERIMENT = Photographs()

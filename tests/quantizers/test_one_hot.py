@@ -5,7 +5,7 @@ import torch
 from support.one_hot import one_hot
 
 from latentopt import InputError
-from latentopt.quantizers import MapPrior, OneHotMax, is_kept, kept_maps
+from latentopt.quantizers import MapPrior, OneHotMax, components, is_kept, kept_maps
 
 Y = torch.randn(2, 8, 3, 5, generator=torch.Generator().manual_seed(0))
 
@@ -50,6 +50,29 @@ def test_training_begins_where_all_symbols_occur() -> None:
         counts = torch.bincount(symbols.flatten(), minlength=6)
         assert int(counts.min()) > 0 and int(counts.max()) < 0.6 * symbols.numel()
     assert 0.5 < float(own.logits(y).std(dim=(0, 3, 4)).mean()) < 4
+
+
+def test_training_begins_with_the_nearest_of_clusters() -> None:
+    torch.manual_seed(2)
+    own, mixing = OneHotMax(6, maps=2, symbols=16), torch.randn(6, 6)
+    y = 5 + torch.einsum("ij,bjhw->bihw", mixing, torch.randn(4, 6, 16, 16))
+    own.begin(y)
+    error = (own(y) - y).square().mean() / y.var(dim=(0, 2, 3)).mean()
+    assert float(error) < 0.3  # eight bits for six numbers; random weights: above 1
+    weight = torch.tensor([10.0, 1, 1, 1, 1, 1])
+    plain = (own(y) - y)[:, 0].square().mean()
+    own.begin(y, components(y, weight))
+    assert float((own(y) - y)[:, 0].square().mean()) < float(plain) / 2
+    with pytest.raises(InputError, match="1 channels for 2 maps: too few"):
+        OneHotMax(1, maps=2, symbols=4).begin(torch.randn(1, 1, 8, 8))
+
+
+def test_the_prior_begins_with_frequencies() -> None:
+    prior, symbols = MapPrior(maps=2, symbols=4), torch.randint(0, 3, (2, 2, 50, 50))
+    prior.begin(symbols)
+    counts = [torch.bincount(symbols[:, m].flatten(), minlength=4) + 1 for m in range(2)]
+    expected = torch.stack([own / own.sum() for own in counts])
+    torch.testing.assert_close(prior(5, 5).exp()[:, :, 2, 2], expected)
 
 
 def test_an_absent_map_adds_nothing() -> None:

@@ -10,11 +10,13 @@ from support.models import photo
 from support.one_hot import one_hot
 
 import latentopt
-from latentopt import Container, InputError
+from latentopt import Codec, Container, InputError
 from latentopt.training import fit_quantiles
 from latentopt.zoo.one_hot_codec import OneHotCodec
+from tables.common.experiment import Request
+from tables.common.harness import Dataset
 from tables.onehot import onehot_digits, onehot_photographs
-from tables.onehot.codecs import cutting, train
+from tables.onehot.codecs import cutting, rows, train
 from tables.onehot.codecs.digits import Sheets, cut_out, digits, sheet
 from tables.onehot.codecs.integers import IntegerAdapter, IntegerCodec
 
@@ -87,6 +89,56 @@ def test_integers_are_cut_as_they_are_trained() -> None:
         torch.testing.assert_close(codec.load_bytes(data, maps=count), expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("name", ["mnist-ohm-0-a", "mnist-int-16"])
+def test_training_begins_with_the_transforms_of_another(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = replace(train.Recipe.named("mnist-start"), widths=(4, 6), maps=6)
+    second = replace(train.Recipe.named(name), widths=(4, 6), maps=3)
+    donor = IntegerCodec(4, 6, maps=6, layers=3)
+    donor.g_a[-1].weight.data *= 20
+    donor.update(force=True)
+    state = {f"codec.{k}": v for k, v in donor.state_dict().items()}
+    torch.save({"model": state}, tmp_path / "mnist-start.best.pt")
+    known = {"mnist-start": first}
+    monkeypatch.setattr(train.Recipe, "named", staticmethod(known.__getitem__))
+    source = Sheets(DIGITS, columns=2, batch_size=2, seed=0)
+    model = second.begun(source, tmp_path)
+    assert torch.equal(model.g_s[-1].weight, donor.g_s[-1].weight)
+    x, kept = source.batch(9), torch.full((2,), 99)
+    y = donor.g_a[:-1](x)
+    wanted = donor.g_s[0](donor.g_a[-1](y))  # what the donor's synthesis sees, but for rounding
+    found = model.through(y, kept.clamp(max=3))[0]
+    assert float((found - wanted).square().mean() / wanted.var(dim=(0, 2, 3)).mean()) < 0.5
+
+
+def test_rows_are_of_the_weights_that_were_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Request("x", Dataset("x", ()), (), tmp_path / "rows", tmp_path / "committed")
+    monkeypatch.setattr(rows, "RUNS", tmp_path)
+    monkeypatch.setattr(rows, "codec_of", lambda name: latentopt.wrap(one_hot()))
+    monkeypatch.setattr(rows, "trained", lambda name: one_hot())
+    measured = []
+
+    def measure(codec: Codec) -> list[cutting.Cut]:
+        measured.append(codec)
+        return [cutting.Cut(1, 0.1, 20.0), cutting.Cut(2, 0.2, 22.5)]
+
+    torch.save({"step": 7, "seconds": 90.0}, tmp_path / "clic-ohm.best.pt")
+    found = rows.rows_of("clic-ohm", "kodak", 2, request, measure)
+    assert found == rows.Rows(measure(one_hot()), steps=7, minutes=1.5)
+    assert rows.rows_of("clic-ohm", "kodak", 2, request, measure) == found
+    assert len(measured) == 2  # the second time here, not there
+    (tmp_path / "rows").rename(tmp_path / "committed")
+    (tmp_path / "clic-ohm.best.pt").unlink()
+    assert rows.rows_of("clic-ohm", "kodak", 2, request, measure) == found
+    torch.save({"step": 7, "seconds": 90.0}, tmp_path / "clic-ohm.best.pt")
+    monkeypatch.setattr(rows, "trained", lambda name: one_hot(seed=1))
+    with pytest.raises(InputError, match="clic-ohm was trained, and not measured"):
+        rows.rows_of("clic-ohm", "kodak", 2, replace(request, run=False), measure)
+
+
 def test_cuts_are_of_bytes_and_pixels() -> None:
     codec, images = latentopt.wrap(one_hot()), [photo(32, 48), photo(40, 40, seed=1)]
     cuts = cutting.curve(codec, images)
@@ -103,7 +155,7 @@ def test_cuts_are_of_bytes_and_pixels() -> None:
 
 def test_a_codec_is_trained_and_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = train.Recipe.named("mnist-ohm-0-a")
-    small = replace(own, widths=(4, 6), maps=3, symbols=4, steps=2, batch=1)
+    small = replace(own, widths=(4, 6), maps=3, symbols=4, steps=2, batch=1, after="")
     monkeypatch.setattr(train.Recipe, "named", staticmethod(lambda name: small))
     many = np.random.default_rng(0).integers(0, 256, (300, 28, 28), dtype=np.uint8)
     np.savez(tmp_path / "mnist.npz", train_images=many, test_images=many[:2])

@@ -1,15 +1,14 @@
 """What the figures of one-hot max share: PSNR at rates, for each way of cutting a stream."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from latentopt import Codec
 from latentopt.errors import InputError
 from tables.common.experiment import Cell, Experiment, Request
 from tables.common.plots import canvas, save
-from tables.onehot.codecs.cutting import Cut, at_rates, codec_of
-from tables.onehot.codecs.train import Recipe
+from tables.onehot.codecs.cutting import Cut, at_rates
+from tables.onehot.codecs.rows import Measure, rows_of
 
 SOURCE = "Löhdefink et al., CVPR workshops 2022"
 _UNIT = "dB PSNR"
@@ -33,17 +32,18 @@ class Cuts(Experiment):
         yield Cell(row, "whole", max(cuts, key=lambda cut: cut.bpp).psnr_db, unit=_UNIT)
 
     def trained_cells(
-        self, codecs: Mapping[str, str], curve_of: Callable[[Codec], Sequence[Cut]]
+        self, codecs: Mapping[str, str], data: str, images: int, request: Request, measure: Measure
     ) -> Iterator[Cell]:
-        """Those of trained codecs, by row; or what trains one."""
+        """The curves of codecs, by their rows; why, where there is none."""
         for row, name in codecs.items():
             try:
-                codec = codec_of(name)
+                found = rows_of(name, data, images, request, measure)
             except InputError as error:
                 yield Cell(row, f"{self.rates[0]:g} bpp", note=str(error))
                 continue
-            yield Cell(row, "steps", Recipe.named(name).steps, unit="")
-            yield from self.cells_of(row, curve_of(codec))
+            yield Cell(row, "steps", found.steps, unit="")
+            yield Cell(row, "minutes", found.minutes, unit="")
+            yield from self.cells_of(row, found.cuts)
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         """PSNR over the rate, a line for each row."""

@@ -10,16 +10,22 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 import torch
 from compressai.models import CompressionModel
 from torch import Tensor, nn
 
 from latentopt import zoo
+from latentopt.adapters import Adapter, adapter_class
+from latentopt.encoder import sensitivity_of
+from latentopt.quantizers import OneHotMax, components
 from latentopt.training import (
     Loop,
     Options,
     Photographs,
+    Ramp,
     RateAdaptive,
     Rates,
     Task,
@@ -40,14 +46,16 @@ from tables.common.places import LAB
 from tables.common.training import RUNS
 from tables.onehot.codecs.digits import Sheets, digits, sheet
 from tables.onehot.codecs.integers import IntegerCodec
-from tables.onehot.codecs.latents import Between, Latents, latents_of, weights
 
 FOLDER = Path(__file__).parent
 MNIST = "mnist"
-_HELD_OUT = 64  # crops
-_HELD_OUT_SIDE = 384
-"""Of photographs for validation, which takes four rates."""
-COLUMNS = 4
+_HELD_OUT, _HELD_OUT_SIDE = 64, 256
+"""Digits, and a side of photographs, for validation, which takes four rates."""
+_FIRST = 32
+"""Batches whose latents training begins with."""
+SLOWER = 0.1
+"""The learning rate of one-hot max, as a share of the transforms'."""
+COLUMNS = 2
 """Digits a side of a sheet in training."""
 
 
@@ -63,9 +71,13 @@ class Recipe:
     maps: int
     least: int
     lmbda: tuple[float, float]
+    share: float
+    """See :class:`latentopt.training.Rates`."""
     steps: int
     learning_rate: float
     warmup: int
+    ramp: int
+    """Steps over which the rate comes to count in full."""
     batch: int
     seed: int
     symbols: int = 0
@@ -74,8 +86,8 @@ class Recipe:
     """Of photographs, a side."""
     start: tuple[str, int] | None = None
     """Codec and quality of the zoo whose transforms are where training starts."""
-    crops: int = 0
-    """Whose latents are trained on, while the transforms stay; 0: all is trained, on images."""
+    after: str = ""
+    """Or a codec of integers, trained here, whose transforms are."""
 
     @staticmethod
     def named(name: str) -> "Recipe":
@@ -85,7 +97,7 @@ class Recipe:
     @property
     def rates(self) -> Rates:
         low, high = self.lmbda
-        return Rates(self.maps, self.least, (low, high))
+        return Rates(self.maps, self.least, (low, high), self.share)
 
     def model(self) -> CompressionModel:
         """As training begins."""
@@ -96,69 +108,96 @@ class Recipe:
         else:
             model = IntegerCodec(n, m, self.maps, layers)
         if self.start:
-            _take_transforms(model, zoo.load(*self.start))
+            donor = zoo.load(*self.start)
+            _take_transforms(model, donor.g_a, donor.g_s)
         return model
 
     def source(self, data: Path) -> tuple[Source[Tensor], list[Tensor]]:
         """What to train on, and what to validate on."""
         if self.data == MNIST:
             train, held_out = (digits(data / "mnist.npz", part) for part in ("train", "held out"))
-            held = [sheet(held_out[:256], 16)]
+            held = [sheet(held_out[:_HELD_OUT], 8)]
             return Sheets(train, COLUMNS, self.batch, self.seed), held
         files, kept = split(list((data / self.data).glob("*.png")))
         held = [x[..., :_HELD_OUT_SIDE, :_HELD_OUT_SIDE] for x in validation_images(kept)]
         return Photographs(files, self.crop, self.batch, self.seed), held
 
-    def on_latents(self, data: Path) -> tuple[nn.Module, Source[Tensor], list[Tensor]]:
-        """The same where the transforms stay: what to train, on what, and validated on what."""
-        assert self.start, "transforms that stay are those of a start"
-        files, kept = split(list((data / self.data).glob("*.png")))
-        model, donor = self.model(), zoo.load(*self.start)
-        weight = weights(donor, 2**self.layers)
-        crops, held = (Photographs(some, self.crop, 16, self.seed) for some in (files, kept))
-        pool = latents_of(donor.g_a, weight, crops, self.crops)
-        if isinstance(model, OneHotCodec):
-            model.quantizer.begin(pool[: self.batch] / weight[:, None, None])
-        others = latents_of(donor.g_a, weight, held, _HELD_OUT)
-        source = Latents(pool, self.batch, self.seed)
-        return Between(model, weight), source, [others]
+    @torch.no_grad()
+    def begun(self, source: Source[Tensor], runs: Path) -> CompressionModel:
+        """Begun with latents of the data, see :meth:`latentopt.quantizers.OneHotMax.begin`."""
+        model, batches = self.model(), [source.batch(self.steps + k) for k in range(_FIRST)]
+        donor = trained(self.after, runs) if self.after else None
+        if isinstance(donor, IntegerCodec):
+            _take_transforms(model, *donor.transforms)
+        analysis, _ = _transforms(model)
+        if not (donor or self.start):
+            _normalize(analysis, batches[0])
+        y = torch.cat([analysis(batch) for batch in batches])
+        found = components(y, _weight(zoo.load(*self.start)) if self.start else None)
+        assert isinstance(model, OneHotCodec | IntegerCodec)
+        model.begin(y, donor.components(y) if isinstance(donor, IntegerCodec) else found)
+        return model
 
 
-def _take_transforms(model: CompressionModel, donor: CompressionModel) -> None:
-    """The donor's analysis before, and its synthesis after what the model has between them."""
-    before, after = donor.g_a.state_dict(), donor.g_s.state_dict()
-    shift = 0 if isinstance(model, OneHotCodec) else 1  # the 1x1 convolution comes first
-    moved = {f"{int(k.split('.', 1)[0]) + shift}.{k.split('.', 1)[1]}": v for k, v in after.items()}
-    model.g_a.load_state_dict(before, strict=False)
-    model.g_s.load_state_dict(moved, strict=False)
+def _transforms(model: CompressionModel) -> tuple[nn.Sequential, nn.Sequential]:
+    """Those of a codec, on either side of what stands between them."""
+    return model.transforms if isinstance(model, IntegerCodec) else (model.g_a, model.g_s)
+
+
+def _take_transforms(model: CompressionModel, before: nn.Module, after: nn.Module) -> None:
+    """A donor's analysis and synthesis, around what the model has between them."""
+    for own, donor in zip(_transforms(model), (before, after)):
+        own.load_state_dict(donor.state_dict())
+
+
+def _weight(donor: CompressionModel) -> Tensor:
+    """(M,) by which an error in each channel of its latent counts in its image."""
+    adapter = adapter_class(donor)(donor, True)
+    assert isinstance(adapter, Adapter), "a codec of images"
+    return torch.from_numpy(np.sqrt(sensitivity_of(adapter).squared)).float()
+
+
+def _normalize(analysis: nn.Sequential, x: Tensor) -> None:
+    """Let its latents of images (B, 3, H, W) have a standard deviation of 1 in all."""
+    spread, last = analysis(x).std(), analysis[-1]
+    assert isinstance(last, nn.Conv2d) and last.bias is not None
+    last.weight /= spread
+    last.bias /= spread
 
 
 def adam(model: nn.Module) -> torch.optim.Optimizer:
-    """All but the quantiles, densities faster."""
-    groups = [group for group in parameter_groups(model) if group["params"]]
+    """All but the quantiles, densities faster, and one-hot max slower.
+
+    Most symbols are rare, so that their gradients are hardly more than noise, which Adam makes as
+    large as any other: cells that were right are scrambled long before transforms have learned.
+    """
+    slow = {id(p) for m in model.modules() if isinstance(m, OneHotMax) for p in m.parameters()}
+    groups = []
+    for group in parameter_groups(model):
+        params, factor = cast(list[nn.Parameter], group["params"]), cast(float, group["factor"])
+        for own, share in ((True, SLOWER), (False, 1.0)):
+            some = [p for p in params if (id(p) in slow) == own]
+            groups += [{"params": some, "factor": share * factor}] * bool(some)
     return torch.optim.Adam(groups, betas=(0.9, 0.99))
 
 
 def loop(name: str, data: Path, runs: Path) -> Loop[Adapted, Tensor]:
     """The training of a codec, begun or gone on with."""
     own = Recipe.named(name)
-    if own.crops:
-        model, source, held_out = own.on_latents(data)
-    else:
-        model, (source, held_out) = own.model(), own.source(data)
-        if isinstance(model, OneHotCodec):
-            model.quantizer.begin(model.g_a(source.batch(0)))
+    source, held_out = own.source(data)
+    model = RateAdaptive(own.begun(source, runs), own.rates)
     task = Task(
-        model=RateAdaptive(model, own.rates),
+        model=model,
         loss=adaptive_loss,
         data=source,
         held_out=held_out,
         optimizer=adam,
         schedule=WarmCosine(own.learning_rate, own.warmup, own.steps),
+        before_step=Ramp(model, own.ramp),
         before_check=None if own.symbols else fit_quantiles,
     )
     layout = torch.channels_last
-    options = Options(seed=own.seed, autocast=None, memory_format=layout)
+    options = Options(seed=own.seed, autocast=None, memory_format=layout, check_first=True)
     return Loop(task, runs / f"{name}.pt", options)
 
 
@@ -169,10 +208,8 @@ def trained(name: str, runs: Path = RUNS) -> CompressionModel:
         InputError: it was not trained; the message has the command.
     """
     state = training.best(runs / f"{name}.best.pt", f"tables.onehot.codecs.train {name}")
-    recipe = Recipe.named(name)
-    model, prefix = recipe.model(), "codec.codec." if recipe.crops else "codec."
-    own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    model.load_state_dict(own)
+    model = Recipe.named(name).model()
+    model.load_state_dict({k.removeprefix("codec."): v for k, v in state.items()})
     model.update(force=True)
     return model.eval()
 
@@ -188,7 +225,9 @@ def export(name: str, path: Path, runs: Path) -> None:
         "seconds": round(state["seconds"]),
         "start": "-".join(map(str, own.start or ["random"])),
     }
-    write_embedded(trained(name, runs), path, {k: str(v) for k, v in made.items()}, ("g_s",))
+    write_embedded(
+        trained(name, runs), path, {k: str(v) for k, v in made.items()}, ("g_s", "quantizer")
+    )
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
@@ -197,12 +236,14 @@ def _train(args: argparse.Namespace) -> None:
         if args.export:
             export(name, args.export, args.runs)
         else:
-            loop(name, args.data, args.runs).train(Recipe.named(name).steps, args.check_every)
+            steps = Recipe.named(name).steps if args.steps is None else args.steps
+            loop(name, args.data, args.runs).train(steps, args.check_every)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = training.arguments(__doc__.splitlines()[0], LAB / "data", check_every=250)
+    parser = training.arguments(__doc__.splitlines()[0], LAB / "data", check_every=200)
     parser.add_argument("codecs", nargs="+", help="files beside this one, without .toml")
+    parser.add_argument("--steps", type=int, help="stop after so many (default: the recipe's)")
     parser.add_argument(
         "--export", type=Path, metavar="FILE", help="write the weights, no training"
     )
