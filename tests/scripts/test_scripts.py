@@ -171,10 +171,10 @@ def test_dithered(
     assert len(rows) == 4 and all(rows[i][0] < rows[i + 1][0] for i in (0, 2))  # noise has a rate
     monkeypatch.setattr(dithered, "RANDOM", {"mean": dithered.RANDOM["mean"]})
     monkeypatch.setattr(dithered, "EMBEDDED", ())
-    rows = tmp_path / "rows"
-    assert dithered.main(["--trips", "6", "--piece", "2/2", "--rows", str(rows)]) == 0
+    folder = tmp_path / "rows"
+    assert dithered.main(["--trips", "6", "--piece", "2/2", "--rows", str(folder)]) == 0
     assert output() == "3 combinations, 0 not identical\n"
-    kept = pd.read_csv(rows / "mean.csv")
+    kept = pd.read_csv(folder / "mean.csv")
     assert len(kept) == 3 and kept["same"].all()
     pieces = [dithered.Trips.asked(6, piece).cases for piece in ("1/2", "2/2")]
     assert pieces[0] + pieces[1] == dithered.Trips(6).cases
