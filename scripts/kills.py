@@ -31,6 +31,7 @@ from latentopt.media.images import read_image, write_png
 _SIDE = 96  # pixels
 _CODEC = "tiny-bmshj2018-factorized"
 _WORKERS = 2
+_PATIENCE_S = 300
 _SETTLED_S = 2.0  # Dask does not start a worker again that dies before its nanny saw it come up
 
 
@@ -97,7 +98,7 @@ def main() -> None:
 
 def _kill(command: Command, client: Client, victim: str, draw: random.Random) -> None:
     if victim == "worker":
-        client.wait_for_workers(_WORKERS)
+        client.wait_for_workers(_WORKERS, timeout=_PATIENCE_S)
         time.sleep(_SETTLED_S)
         pid = draw.choice(sorted(client.run(os.getpid).values()))
         os.kill(pid, signal.SIGKILL)  # another starts in its place, and the client goes on

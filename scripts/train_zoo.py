@@ -154,6 +154,8 @@ def new_model(
 def loop(codec: str, quality: int, args: argparse.Namespace) -> Loop[Coded, Batch]:
     """The training of a codec, begun or gone on with."""
     own = settings(codec, quality).sized(args.batch, args.crop)
+    if not args.data.is_dir():
+        raise InputError(f"{args.data}: no such folder; name one of photographs with --data")
     images = [path for path in args.data.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
     files, kept = split(images)
     source = data(own, files, args.device)

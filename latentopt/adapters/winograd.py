@@ -53,10 +53,11 @@ def _is_plain(layer: nn.Conv2d) -> bool:
 
 
 class _Quick(nn.Conv2d):
-    """A plain 3 x 3 convolution; gradients do not pass it."""
+    """A plain 3 x 3 convolution; PyTorch's where gradients are asked for."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dtype != torch.float64 or x.shape[-2] % _ROWS:
+        is_plain = x.dtype == torch.float64 and x.dim() == 4 and not x.shape[-2] % _ROWS
+        if not is_plain or (torch.is_grad_enabled() and x.requires_grad):
             return super().forward(x)
         return convolve(x, self.weight, self.bias)
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,6 +12,7 @@ from latentopt.archive.manifest import Manifest, Row, Settings, digest
 from latentopt.engine import Engine
 from latentopt.errors import InputError, reason
 
+_ANYWHERE = ""  # in place of a folder that is gone
 _DIGITS = 12  # of hashes that tell files apart, and need not withstand anybody
 
 
@@ -149,15 +150,16 @@ class _Known:
     sizes: dict[int, int]
     """Bytes of each file in the output folder."""
     owners: dict[int, int]
-    """Of outputs that lie there as the manifest says: which input's they are."""
+    """Of outputs that lie there as the manifest says: which input's they are; of folders that are
+    gone, moved perhaps, the input of that path in any other."""
     done: set[int]
-    """Inputs, as they are now, that have such an output by these settings."""
+    """Inputs, as they are now, that have such an output by these settings; likewise."""
     inputs: set[str]
     """URLs that outputs could have, too."""
 
     def has(self, row: Row) -> bool:
         """Whether there is nothing to do."""
-        return digest(row.path, row.stamp) in self.done
+        return any(digest(at, row.path, row.stamp) in self.done for at in (row.folder, _ANYWHERE))
 
     def is_of_others(self, row: Row) -> bool:
         """Whether in an output's place there is a file that the manifest does not tell of."""
@@ -166,10 +168,11 @@ class _Known:
 
     def objection(self, entry: Entry) -> str:
         """Why an output is not this input's to write; empty: it is."""
-        row, own = entry.row, digest(entry.row.folder, entry.row.path)
+        row = entry.row
         if self.inputs and storage.resolved(entry.target) in self.inputs:
             return f"its output {row.output} would replace an input: name another folder"
-        if self.owners.get(digest(row.output), own) != own and not self.has(row):
+        owner = self.owners.get(digest(row.output))
+        if owner not in (None, digest(row.folder, row.path), digest(_ANYWHERE, row.path)):
             return (
                 f"another input becomes {row.output}, too, as an earlier run had it: rename one, "
                 "or name another folder and manifest"
@@ -180,13 +183,23 @@ class _Known:
 def _known(archive: Archive, manifest: Manifest) -> _Known:
     sizes = {digest(as_text(name)): size for name, size in storage.sizes(archive.folder)}
     found = _Known(sizes, {}, set(), archive.called_as_outputs())
+    there = cache(_is_there)  # of few folders, for many rows
     for row in manifest.rows():
         output = digest(row.output)
         if not row.error and sizes.get(output) == row.bytes:
-            found.owners[output] = digest(row.folder, row.path)
+            folder = row.folder if there(row.folder) else _ANYWHERE
+            found.owners[output] = digest(folder, row.path)
             if row.settings == archive.settings:
-                found.done.add(digest(row.path, row.stamp))
+                found.done.add(digest(folder, row.path, row.stamp))
     return found
+
+
+def _is_there(folder: str) -> bool:
+    """Whether a folder of an earlier run is; one whose store does not tell counts as there."""
+    try:
+        return storage.is_folder(folder)
+    except InputError:
+        return True
 
 
 def _check_shared(archive: Archive, engine: Engine) -> None:

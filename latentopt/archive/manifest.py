@@ -221,9 +221,10 @@ def _rows(url: str) -> Iterator[Row]:
         ) from error
 
 
-def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _checked(batch: pa.RecordBatch) -> pa.Table:
     """The columns, in order; ValueError, KeyError or Arrow's own where they are not those."""
-    known = batch.select(_COLUMNS).cast(_SCHEMA)
+    # Batches themselves can be cast from Arrow 16 on
+    known = pa.Table.from_batches([batch]).select(list(_COLUMNS)).cast(_SCHEMA)
     known.validate(full=True)  # of strings, that they are text
     if any(column.null_count for column in known.columns):
         raise ValueError("a value is missing")

@@ -69,11 +69,13 @@ class OneHotMax(Quantizer):
             found: their components, K of them; None: those of :func:`components`.
 
         Raises:
-            InputError: there are fewer components than maps.
+            InputError: there are fewer components than maps, or latents are all alike.
         """
         found = found or components(y)
         if len(found.variance) < self.maps:
             raise InputError(f"{len(found.variance)} channels for {self.maps} maps: too few")
+        if not float(found.variance.max()) > 0:
+            raise InputError("latents are all alike: there is nothing to begin with")
         assert self.before.bias is not None and self.after.bias is not None
         groups, each = shared_out(found.variance, self.maps, math.log2(self.symbols)), found.of(y)
         for number in range(self.maps):

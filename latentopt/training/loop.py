@@ -139,9 +139,9 @@ class Loop(Generic[Output, Batch]):
         Raises:
             TrainingError: the loss is no longer a finite number.
         """
-        end = time.monotonic() + seconds
         if self.options.check_first and not self.rows:
             self._check()
+        end = time.monotonic() + seconds
         with tqdm(total=steps, initial=self.step, desc=self._title, mininterval=5) as bar:
             while self.step < steps and time.monotonic() < end:
                 start = time.monotonic()

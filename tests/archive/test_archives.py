@@ -114,9 +114,21 @@ def test_an_output_is_not_that_of_another_folder(
     assert out.startswith("0 files coded, 1 failed: ")
     assert err.startswith(f"latentopt: file://{tmp_path}/others/a.png: another input becomes a.lo")
     assert (tmp_path / "coded/a.lo").read_bytes() == before
+    seen = (photos / "a.png").stat()
+    size = (tmp_path / "others/a.png").stat().st_size
+    (tmp_path / "others/a.png").write_bytes((photos / "a.png").read_bytes())
+    assert size != seen.st_size
+    os.utime(tmp_path / "others/a.png", ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    assert run(*others) == 1, "neither is one of the same size and time"
+    moved = [tmp_path / "moved" if word == photos else word for word in encode]
     photos.rename(tmp_path / "moved")
-    assert run(*(tmp_path / "moved" if word == photos else word for word in encode)) == 0
+    capsys.readouterr()
+    assert run(*moved) == 0
     assert "0 files coded, 3 done before" in capsys.readouterr().out
+    write_png(tmp_path / "moved/a.png", photo(20, 20))
+    assert run(*moved) == 0
+    assert "1 files coded, 2 done before" in capsys.readouterr().out
+    assert (tmp_path / "coded/a.lo").read_bytes() != before
 
 
 def test_an_output_is_no_input(
