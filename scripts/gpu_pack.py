@@ -10,6 +10,7 @@ import argparse
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -66,20 +67,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--wheels", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--python", default="3.12", help="version there (default: 3.12)")
     args = parser.parse_args(argv)
-    photographs, images, runs = (args.to / name for name in ("photographs", "images", "runs"))
     if args.to.exists():
         raise InputError(f"{args.to} exists already: delete it, or name another folder")
+    # Half a pack would be taken for a whole one
+    with tempfile.TemporaryDirectory(prefix=".pack-", dir=args.to.absolute().parent) as made:
+        whole = pack(Path(made) / "whole", args)
+        size = sum(path.stat().st_size for path in whole.rglob("*") if path.is_file())
+        whole.rename(args.to)
+    print(f"{args.to}: {size / 2**20:.1f} MiB")
+
+
+def pack(to: Path, args: argparse.Namespace) -> Path:
+    """Make the folder, and all that is in it."""
+    photographs, images, runs = (to / name for name in ("photographs", "images", "runs"))
     for folder in (photographs, images, runs):
         folder.mkdir(parents=True)
     if args.wheels:
-        download(args.to / "wheels", args.python)
+        download(to / "wheels", args.python)
     shrink(datasets.resolve(args.data).paths, photographs)
     for path in datasets.resolve(args.test).first(args.limit).paths:
         shutil.copy(path, images)
     for path in args.runs.glob(f"{CODEC}-?.best.pt"):
         shutil.copy(path, runs)
-    size = sum(path.stat().st_size for path in args.to.rglob("*") if path.is_file())
-    print(f"{args.to}: {size / 2**20:.1f} MiB")
+    return to
 
 
 if __name__ == "__main__":

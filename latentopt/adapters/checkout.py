@@ -69,7 +69,7 @@ def load_dcvc(
             where = f"{public.name} from {public.module} in {folder}"
             raise InputError(f"cannot make {where}: {error}") from error
     if checkpoint is not None:
-        _load(model, Path(checkpoint))
+        _load(model, Path(checkpoint).expanduser())
     return model.eval()
 
 

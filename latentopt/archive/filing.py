@@ -69,13 +69,14 @@ class Archive:
 
     def _entry(self, found: storage.Found) -> Entry:
         output = str(PurePosixPath(found.name).with_suffix(self.becomes))
-        said = {"folder": as_text(found.folder), **vars(self.settings)}
+        said = {"folder": as_text(storage.resolved(found.folder)), **vars(self.settings)}
         row = Row(as_text(found.name), as_text(output), found.stamp, codec="", **said)
         return Entry(found.url, storage.join(self.folder, output), row)
 
     def called_as_outputs(self) -> set[str]:
         """Inputs of an output's suffix, resolved; of folders there are none, by their suffixes."""
-        named = [source for source in self.sources if not storage.is_folder(source)]
+        could = [source for source in self.sources if storage.may_end(source, self.becomes)]
+        named = [source for source in could if not storage.is_folder(source)]
         urls = (found.url for found in storage.found(named, self.suffixes))
         return {storage.resolved(url) for url in urls if url.endswith(self.becomes)}
 

@@ -76,7 +76,7 @@ class Row:
     error: str = ""
     """Why there is no output; empty: there is one."""
     folder: str = ""
-    """Where ``path`` is: the folder that was named, or the fixed part of a glob, as a URL."""
+    """Where ``path`` is: the folder that was named, or the fixed part of a glob, links resolved."""
 
     @property
     def settings(self) -> Settings:

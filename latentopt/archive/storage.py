@@ -195,6 +195,11 @@ def is_folder(url: str) -> bool:
         return bool(store.isdir(path))
 
 
+def may_end(source: str, suffix: str) -> bool:
+    """Whether a named file does, or what a glob matches might; no store is asked."""
+    return source.endswith(suffix) or has_magic(source)
+
+
 def resolved(url: str) -> str:
     """The same for all names of a file, those of links among them."""
     place = local(url)

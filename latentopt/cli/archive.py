@@ -127,7 +127,8 @@ def decoding(args: argparse.Namespace) -> "Coder":
     def decode(name: str, content: bytes) -> Made:
         image = worker(Job(Path(name), STREAM, content), lambda _: None)
         if image.lost:
-            raise BitstreamError(f"{name}: {image.lost} if it is decoded by itself")
+            refused = "which an archive does not take: decode this file by itself"
+            raise BitstreamError(f"{name}: {image.lost}, {refused}")
         bpp = 8 * len(content) / (image.width * image.height)
         size = image.width, image.height
         return Made(image.data, "", *size, bpp, float("nan"), image.seconds, image.pixels)

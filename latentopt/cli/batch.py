@@ -12,6 +12,7 @@ Workers only read. What they return is written here, so that none leaves half a 
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -109,9 +110,10 @@ def _settled(job: Job, outcome: Output | Failure, args: argparse.Namespace, say:
 
 def complain(name: object, why: str) -> None:
     """Say on stderr what is wrong with a file, in one line that names it."""
-    line = printable(why)
-    named = line if printable(str(name)) in line else printable(f"{name}: {line}")
-    print(f"latentopt: {named}", file=sys.stderr)
+    line, own = printable(why), printable(str(name))
+    # Whole, after its folder perhaps: a file's name may be a letter, which every line has
+    is_named = re.search(rf"(?<![^\s/'\"]){re.escape(own)}['\":]", line)
+    print(f"latentopt: {line if is_named else f'{own}: {line}'}", file=sys.stderr)
 
 
 def _deliver(job: Job, output: Output, args: argparse.Namespace, say: Say) -> None:

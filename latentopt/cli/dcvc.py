@@ -128,7 +128,7 @@ def of_clip(
 
     predicted: Predicted = args.predicted
     family = _OF_PREDICTED[predicted.family]
-    model = load_dcvc(args.dcvc_repo, family, predicted.weights.expanduser()).to(args.device)
+    model = load_dcvc(args.dcvc_repo, family, predicted.weights).to(args.device)
     key = image_adapter(args) or _own_adapter(named)
     if predicted.family == _ONE_RATE:
         return model, dcvc_net.video(named, key)

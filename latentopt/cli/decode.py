@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     [first, *more] = args.inputs
     if not is_archive and not more and os.path.isfile(first) and _is_clip(first, args):
         return _decode_clip(first, args)
-    dcvc.check_image(args, first)
+    dcvc.check_image(args, f"a list of {len(args.inputs)} files" if more else first)
     if is_archive:
         return archive.run(kind, archive.decoding, args)
     planned = plan(args.inputs, args.output, kind, [args.weights])

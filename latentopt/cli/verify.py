@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latentopt import engine
-from latentopt.cli import archive, arguments, batch, model, native
+from latentopt.cli import archive, arguments, batch, dcvc, model, native
 from latentopt.cli.sources import STREAM, Job
 from latentopt.errors import InputError
 
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     model.check(args)
+    dcvc.check_image(args, "an archive")
     engine.check(args)
     from latentopt.archive.inspection import inspect_all
     from latentopt.archive.manifest import Manifest

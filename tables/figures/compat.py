@@ -1,6 +1,7 @@
 """What the format `compressai` saves where decoders stay as they are."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 import pandas as pd
 
@@ -28,7 +29,8 @@ _GROUPS = {
 _CODECS = (TINY[0], MEAN)
 
 
-def _cells(name: str, codec: str, configs: Collection[str]) -> list[str]:
+@cache
+def _cells(name: str, codec: str, configs: tuple[str, ...]) -> list[str]:
     """How many images a group of presets was measured on; then what each gains, and its time."""
     if not has_run(name, codec):
         return [""] * (1 + len(configs))
@@ -47,7 +49,7 @@ def _cell(line: pd.Series) -> str:
 def _table(codecs: Sequence[str]) -> str:
     head, columns = ["codec"], [[NAMES.get(codec, codec) for codec in codecs]]
     for name, group in _GROUPS.items():
-        cells = [_cells(name, codec, group.values()) for codec in codecs]
+        cells = [_cells(name, codec, tuple(group.values())) for codec in codecs]
         if any(images for images, *_ in cells):
             head += ["images", *(f"`{preset}`" for preset in group)]
             columns += map(list, zip(*cells))

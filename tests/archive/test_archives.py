@@ -120,6 +120,10 @@ def test_an_output_is_not_that_of_another_folder(
     assert size != seen.st_size
     os.utime(tmp_path / "others/a.png", ns=(seen.st_atime_ns, seen.st_mtime_ns))
     assert run(*others) == 1, "neither is one of the same size and time"
+    (tmp_path / "link").symlink_to(photos)
+    capsys.readouterr()
+    assert run(*(tmp_path / "link" if word == photos else word for word in encode)) == 0
+    assert "0 files coded, 3 done before" in capsys.readouterr().out, "a link to it is no other"
     moved = [tmp_path / "moved" if word == photos else word for word in encode]
     photos.rename(tmp_path / "moved")
     capsys.readouterr()

@@ -190,6 +190,7 @@ def test_clips_that_are_refused(repo: Path, clip: Path, capsys: pytest.CaptureFi
         ("padded to 64, not 16", *encode, *zoo_key, *net, "--codec", "tiny-bmshj2018-factorized"),
         ("neither codec is of a checkpoint", *encode, *zoo_key, *net, "--q-index", "1"),
         ("is for clips, and", "encode", str(image), *key, *net),
+        ("and a list of 2 files is none", "decode", x, x, "-o", str(repo), *key, *net),
         ("archives are of images", *encode, *key, *net, "-o", str(repo), "--manifest", "m"),
         ("one clip at a time", *encode, x, *key, *net),
         ("name the --quality", *encode, *zoo_key[:2], *zoo_key[4:], *net, "--target-kbps", "9"),
