@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -123,4 +124,5 @@ def _load(model: nn.Module, path: Path) -> None:
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        raise WeightsError(f"{path} is not of {type(model).__name__}: {error}") from error
+        why = shorten(str(error), 300, placeholder=" …")  # it lists all tensors
+        raise WeightsError(f"{path} is not of {type(model).__name__}: {why}") from error

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from latentopt.adapters.base import Adapter, Places
 from latentopt.adapters.reference import Reference
+from latentopt.adapters.variational import VariationalAdapter
 from latentopt.errors import UnsupportedModelError
 
 Known = TypeVar("Known")
@@ -84,10 +85,14 @@ class KeyedAdapter(VideoAdapter):
     same on all machines where that is asked for.
 
     Raises:
-        UnsupportedModelError: the key frames' codec has another stride.
+        UnsupportedModelError: the key frames' codec has another stride, or sends samples.
     """
 
     def __init__(self, key: Adapter, predicted: Mapping[str, Adapter], portable: bool):
+        if isinstance(key, VariationalAdapter):
+            raise UnsupportedModelError(
+                f"key frames need a codec of points: {type(key.model).__name__} sends samples"
+            )
         [stride] = {adapter.stride for adapter in predicted.values()}
         if key.stride != stride:
             raise UnsupportedModelError(

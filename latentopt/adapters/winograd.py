@@ -57,7 +57,8 @@ class _Quick(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         is_plain = x.dtype == torch.float64 and x.dim() == 4 and not x.shape[-2] % _ROWS
-        if not is_plain or (torch.is_grad_enabled() and x.requires_grad):
+        is_asked = x.requires_grad or self.weight.requires_grad
+        if not is_plain or (torch.is_grad_enabled() and is_asked):
             return super().forward(x)
         return convolve(x, self.weight, self.bias)
 

@@ -10,7 +10,7 @@ from typing import Any
 from latentopt.archive import storage
 from latentopt.archive.manifest import Manifest, Row, Settings, digest
 from latentopt.engine import Engine
-from latentopt.errors import InputError, reason
+from latentopt.errors import DataError, InputError, reason
 
 _ANYWHERE = ""  # in place of a folder that is gone
 _DIGITS = 12  # of hashes that tell files apart, and need not withstand anybody
@@ -89,7 +89,7 @@ class Tally:
     done: int = 0
     failed: int = 0
     replaced: int = 0
-    """Of those coded now, whose outputs replaced a file that was not as the manifest says."""
+    """Of those coded now, whose outputs replaced a file that was not theirs."""
 
 
 def file_all(
@@ -130,15 +130,17 @@ def _pending(
     entries: Iterable[Entry], known: "_Known", tally: Tally, settle: Callable[[Row], None]
 ) -> Iterator[Entry]:
     """Entries that are not done; those whose outputs are not theirs to write are settled."""
-    met: set[int] = set()
+    met: dict[int, int] = {}
     for entry in entries:
-        row, output = entry.row, digest(entry.row.output)
+        row, output, own = entry.row, digest(entry.row.output), _named(entry.row)
+        if met.get(output) == own:
+            continue  # one file, by two of the sources
         twin = f"another input becomes {row.output}, too: rename one" if output in met else ""
         if why := twin or known.objection(entry):
             settle(replace(row, path=as_text(entry.source), error=why))
             continue
-        met.add(output)
-        if known.has(row):
+        met[output] = own
+        if known.has(entry):
             tally.before += 1
         else:
             yield entry
@@ -154,18 +156,24 @@ class _Known:
     """Of outputs that lie there as the manifest says: which input's they are; of folders that are
     gone, moved perhaps, the input of that path in any other."""
     done: set[int]
-    """Inputs, as they are now, that have such an output by these settings; likewise."""
+    """Inputs, as they are now, that have such an output by these settings."""
+    moved: dict[int, int]
+    """Of folders that are gone, likewise, with the hash of each input's content."""
     inputs: set[str]
     """URLs that outputs could have, too."""
 
-    def has(self, row: Row) -> bool:
-        """Whether there is nothing to do."""
-        return any(digest(at, row.path, row.stamp) in self.done for at in (row.folder, _ANYWHERE))
+    def has(self, entry: Entry) -> bool:
+        """Whether there is nothing to do; of an input that may have been moved its content says."""
+        row = entry.row
+        if digest(row.folder, row.path, row.stamp) in self.done:
+            return True
+        image = self.moved.get(digest(row.path, row.stamp))
+        return image is not None and image == _number_of(entry.source)
 
     def is_of_others(self, row: Row) -> bool:
-        """Whether in an output's place there is a file that the manifest does not tell of."""
+        """Whether in an output's place there is a file that is none of this input's."""
         output = digest(row.output)
-        return output in self.sizes and output not in self.owners
+        return output in self.sizes and self.owners.get(output) != _named(row)
 
     def objection(self, entry: Entry) -> str:
         """Why an output is not this input's to write; empty: it is."""
@@ -173,26 +181,50 @@ class _Known:
         if self.inputs and storage.resolved(entry.target) in self.inputs:
             return f"its output {row.output} would replace an input: name another folder"
         owner = self.owners.get(digest(row.output))
-        if owner not in (None, digest(row.folder, row.path), digest(_ANYWHERE, row.path)):
+        if owner not in (None, _named(row), digest(_ANYWHERE, row.path)):
             return (
                 f"another input becomes {row.output}, too, as an earlier run had it: rename one, "
-                "or name another folder and manifest"
+                f"or name another folder and manifest, or delete {row.output} if that one is gone"
             )
         return ""
 
 
 def _known(archive: Archive, manifest: Manifest) -> _Known:
     sizes = {digest(as_text(name)): size for name, size in storage.sizes(archive.folder)}
-    found = _Known(sizes, {}, set(), archive.called_as_outputs())
+    found = _Known(sizes, {}, set(), {}, archive.called_as_outputs())
     there = cache(_is_there)  # of few folders, for many rows
     for row in manifest.rows():
         output = digest(row.output)
         if not row.error and sizes.get(output) == row.bytes:
-            folder = row.folder if there(row.folder) else _ANYWHERE
-            found.owners[output] = digest(folder, row.path)
-            if row.settings == archive.settings:
-                found.done.add(digest(folder, row.path, row.stamp))
+            is_there = there(row.folder)
+            found.owners[output] = _named(row) if is_there else digest(_ANYWHERE, row.path)
+            if row.settings == archive.settings and is_there:
+                found.done.add(digest(row.folder, row.path, row.stamp))
+            elif row.settings == archive.settings:
+                found.moved[digest(row.path, row.stamp)] = _number(row.image)
     return found
+
+
+def _named(row: Row) -> int:
+    """Which input it is."""
+    return digest(row.folder, row.path)
+
+
+def _image(content: bytes) -> str:
+    """What tells an input's content from others."""
+    return sha256(content)[:_DIGITS]
+
+
+def _number(image: str) -> int:
+    return int(image or "0", 16)
+
+
+def _number_of(source: str) -> int | None:
+    """None of an input that cannot be read, which whoever codes it says."""
+    try:
+        return _number(_image(storage.read(source)))
+    except DataError:
+        return None
 
 
 def _is_there(folder: str) -> bool:
@@ -219,7 +251,7 @@ def _file(coder: Coder, entry: Entry) -> Row:
     row = entry.row
     try:
         content = storage.read(entry.source)
-        row = replace(row, image=sha256(content)[:_DIGITS])
+        row = replace(row, image=_image(content))
         made = coder(row.path, content)
         storage.write(entry.target, made.data)
     except Exception as error:

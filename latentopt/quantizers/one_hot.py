@@ -69,8 +69,10 @@ class OneHotMax(Quantizer):
             found: their components, K of them; None: those of :func:`components`.
 
         Raises:
-            InputError: there are fewer components than maps, or latents are all alike.
+            InputError: there are fewer components than maps, latents are all alike, or no numbers.
         """
+        if not (y.numel() and torch.isfinite(y).all()):
+            raise InputError("latents are no numbers, or none: there is nothing to begin with")
         found = found or components(y)
         if len(found.variance) < self.maps:
             raise InputError(f"{len(found.variance)} channels for {self.maps} maps: too few")

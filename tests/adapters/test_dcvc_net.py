@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 import latentopt
 from latentopt import BitstreamError, UnsupportedModelError
-from latentopt.adapters import Reference, adapter_class
+from latentopt.adapters import Reference, VariationalAdapter, adapter_class
 from latentopt.adapters.dcvc_net import DCVCAdapter, is_dcvc_net, video, warp
+from latentopt.adapters.variational_net import Vae
 from latentopt.codec.synthesis import padded
 from latentopt.encoder import Effort, Schedule, draw
 from latentopt.lattices import RULES
@@ -221,6 +222,9 @@ def test_the_class_is_known_by_its_structure_and_needs_key_frames() -> None:
     other: Any = SimpleNamespace(stride=16)
     with pytest.raises(UnsupportedModelError, match="padded to 64, not 16"):
         DCVCAdapter(model, True, other)
+    sampled = VariationalAdapter(Vae(N=8, F=6))
+    with pytest.raises(UnsupportedModelError, match="Vae sends samples"):
+        DCVCAdapter(model, True, sampled)
 
 
 def test_new_weights_are_picked_up() -> None:

@@ -28,6 +28,7 @@ def test_convolutions_are_those_of_pytorch(shape: tuple[int, ...], last: bool) -
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-14 * 9 * shape[1])
 
 
+@torch.no_grad()
 def test_only_plain_layers_are_quickened() -> None:
     layers = [
         nn.Conv2d(4, 4, 3, padding=1),
@@ -46,6 +47,14 @@ def test_only_plain_layers_are_quickened() -> None:
     odd = random(1, 4, 10, 12)  # whose height is no multiple of four
     torch.testing.assert_close(quick[0](odd), F.conv2d(odd, quick[0].weight, quick[0].bias, 1, 1))
     assert quick[0].float()(x.float()).dtype == torch.float32
+
+
+def test_weights_that_are_trained_have_gradients() -> None:
+    x, quick = random(1, 4, 16, 12), quicken(nn.Conv2d(4, 4, 3, padding=1).double())
+    quick(x).square().sum().backward()
+    weight = quick.weight.detach().clone().requires_grad_()
+    F.conv2d(x, weight, quick.bias, padding=1).square().sum().backward()
+    torch.testing.assert_close(quick.weight.grad, weight.grad)
 
 
 def test_frames_that_others_are_predicted_from_are_made_so() -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from support.commands import Refused, pixels, run
 from support.dask import cluster
 from support.folders import SIZES, photos, weights
@@ -133,6 +134,33 @@ def test_an_output_is_not_that_of_another_folder(
     assert run(*moved) == 0
     assert "1 files coded, 2 done before" in capsys.readouterr().out
     assert (tmp_path / "coded/a.lo").read_bytes() != before
+
+
+def test_another_folder_is_no_moved_one(
+    tmp_path: Path, model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the first is gone, and files are of the same names, bytes and times."""
+    for name, size in (("first", (40, 60)), ("second", (60, 40))):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", size).save(tmp_path / name / "a.bmp")
+        os.utime(tmp_path / name / "a.bmp", (0, 0))
+    place = ["-o", tmp_path / "coded", "--manifest", tmp_path / "m.parquet", *model]
+    assert run("encode", tmp_path / "first", *place) == 0
+    (tmp_path / "first").rename(tmp_path / "moved")
+    capsys.readouterr()
+    assert run("encode", tmp_path / "moved", *place) == 0
+    assert "0 files coded, 1 done before" in capsys.readouterr().out
+    before = (tmp_path / "coded/a.lo").read_bytes()
+    assert run("encode", tmp_path / "second", *place) == 0
+    assert capsys.readouterr().out.startswith("1 files coded, 0 failed, 1 replaced: ")
+    assert (tmp_path / "coded/a.lo").read_bytes() != before
+
+
+def test_a_source_that_is_named_twice_is_coded_once(
+    photos: Path, tmp_path: Path, encode: list[object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("encode", photos, *encode[1:]) == 0
+    assert capsys.readouterr().out.startswith("3 files coded, 0 failed: ")
 
 
 def test_an_output_is_no_input(

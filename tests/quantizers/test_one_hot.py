@@ -65,6 +65,9 @@ def test_training_begins_with_the_nearest_of_clusters() -> None:
     assert float((own(y) - y)[:, 0].square().mean()) < float(plain) / 2
     with pytest.raises(InputError, match="1 channels for 2 maps: too few"):
         OneHotMax(1, maps=2, symbols=4).begin(torch.randn(1, 1, 8, 8))
+    for latents in (torch.full((1, 4, 8, 8), torch.nan), torch.zeros(0, 4, 8, 8)):
+        with pytest.raises(InputError, match="no numbers"):
+            OneHotMax(4, maps=2, symbols=4).begin(latents)
 
 
 def test_the_prior_begins_with_frequencies() -> None:
