@@ -9,7 +9,7 @@ from tables.common import data
 from tables.common.experiment import Cell, Experiment, Request
 from tables.common.places import MEASURED, ROOT
 from tables.common.report import documents, stem
-from tables.common.subjects import resolve
+from tables.common.subjects import Subject, resolve
 
 FOLDER = ROOT / "docs" / "tables"
 REPORTS = (
@@ -54,8 +54,12 @@ class Report:
 def report(name: str, of: str) -> Report:
     """As it is on every machine, whatever weights and data are there."""
     experiment = experiment_of(name)
-    codecs = [s.recorded() for s in resolve(_CODECS, video=experiment.medium == "video")]
-    dataset = data.recorded(of, MEASURED)
+    codecs, dataset = _codecs(experiment.medium == "video"), data.recorded(of, MEASURED)
     request = Request(of, dataset, codecs, MEASURED, MEASURED, run=False)
     option = f" --data {of}" if of == data.CLIC else ""
     return Report(experiment, request, f"python -m tables {name}{option}")
+
+
+@cache
+def _codecs(video: bool) -> Sequence[Subject]:
+    return [subject.recorded() for subject in resolve(_CODECS, video)]
