@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import latentopt  # noqa: F401 - first: it has CompressAI imported without what takes seconds
+
 # isort: split
 import pytest
 import torch
