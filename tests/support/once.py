@@ -79,14 +79,21 @@ def measure_once(patch: pytest.MonkeyPatch) -> None:
     measure = sensitivity.measure
 
     def once(adapter: Adapter) -> Sensitivity:
-        told = [item for item in vars(adapter).items() if item[0] not in ("model", "_kept")]
-        model = repr(adapter.model), Seal.of(adapter.model).checksum
+        told = {k: _said(v) for k, v in vars(adapter).items() if k != "_kept"}
         like = next(adapter.model.parameters())
-        key = type(adapter), *told, *model, like.dtype, like.device
-        if not all(isinstance(value, Hashable) for _, value in told):
+        key = type(adapter), *told.items(), like.dtype, like.device
+        if not all(isinstance(value, Hashable) for value in told.values()):
             return measure(adapter)
         if key not in measured:
             measured[key] = measure(adapter)
         return measured[key]
 
     patch.setattr(sensitivity, "measure", once)
+
+
+def _said(value: object) -> object:
+    """What an adapter was told: of networks and their methods, not which copy it was."""
+    if isinstance(value, nn.Module):
+        return repr(value), Seal.of(value).checksum
+    owner = getattr(value, "__self__", None)
+    return (value.__func__, *_said(owner)) if isinstance(owner, nn.Module) else value
