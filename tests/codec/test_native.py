@@ -109,7 +109,7 @@ def families() -> dict[str, nn.Module]:
 def test_models_that_never_heard_of_latentopt_decode_all(tmp_path: Path) -> None:
     jobs = Jobs(tmp_path)
     for name, model in families().items():
-        codec, x = native(model), photo(64, 128, batch=2)
+        codec, x = native(model), photo(64, 64, batch=2)
         out = codec.compress(x)
         where = (
             foreign.Built(*UNPICKLED[name], state=model.state_dict())
