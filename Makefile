@@ -19,6 +19,8 @@ NEXT   ?= $(CACHE)/next-$(KEY)
 export PYTHONPATH := $(CURDIR)
 # Tests start dozens of processes, each of which would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
+# PyTorch's types are read once, whichever the checkout.
+export MYPY_CACHE_DIR := $(VENV)/mypy
 
 .PHONY: demo test tests test-next lint bench tables figures clean-env
 demo: $(READY)
