@@ -72,7 +72,7 @@ LACKING = {
 }
 # CompressAI itself needs some of the extras, so it comes first and keeps what it has.
 PROGRAM = """
-    import contextlib, io, json, sys, compressai.models, compressai.latent_codecs
+    import contextlib, io, json, sys, latentopt, compressai.models, compressai.latent_codecs
     optional, commands = map(json.loads, sys.argv[1:])
     sys.modules.update(dict.fromkeys(optional))
     from latentopt.cli.main import main

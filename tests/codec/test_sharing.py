@@ -20,7 +20,7 @@ WORDS = [
     *((family, {"quant": "oct"}) for family in IMAGE_MODELS),
     *((family, {"preset": "default"}) for family in ("mbt2018-mean", "mbt2018", "dcvc-hem")),
 ]
-THREADS = 8
+THREADS = 4
 
 
 def at_once(do: Callable[[Any], Any], work: list[Any]) -> list[Any]:
