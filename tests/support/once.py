@@ -14,10 +14,10 @@ import torch
 from compressai.models import CompressionModel
 from torch import Tensor, nn
 
-from latentopt.adapters import Adapter
+from latentopt.adapters import Adapter, tiles
 from latentopt.codec.seal import Seal
 from latentopt.densities import Density
-from latentopt.encoder import Sensitivity, sensitivity
+from latentopt.encoder import Sensitivity, draft, sensitivity
 from latentopt.encoder.prices import CoordinateBits, Prices
 from latentopt.latents.dither import tables as dither
 from latentopt.latents.lattice import Tables
@@ -129,7 +129,8 @@ def measure_once(patch: pytest.MonkeyPatch, shelf: Shelf) -> None:
         like = next(adapter.model.parameters())
         if not all(isinstance(value, _PLAIN) for value in told.values()):
             return measure(adapter)
-        key = "sensitivity", type(adapter), *told.items(), like.dtype, like.device
+        drafts = draft.low_precision.__qualname__, tiles._LARGE  # which some tests change
+        key = "sensitivity", type(adapter), *told.items(), like.dtype, like.device, *drafts
         return shelf.get(*key) or shelf.put(measure(adapter), *key)
 
     patch.setattr(sensitivity, "measure", once)
