@@ -1,0 +1,31 @@
+"""Figure 5, ablations: how the linear model is trained, at one of its rates."""
+
+from tables.universal import PAPER
+from tables.universal.codecs.curves import Curves
+
+WAYS = {
+    "α annealed, gradients expected": ("linear-sr", "dither+soft"),
+    "α annealed, gradients drawn": ("linear-sr-no-eg", "dither+soft"),
+    "α 16, gradients expected": ("linear-sr16", "dither+soft"),
+    "α 16, gradients drawn": ("linear-sr16-no-eg", "dither+soft"),
+    "orthogonal start, UN + Q": ("orthogonal-un", "int"),
+    "orthogonal start, UN + UQ": ("orthogonal-un", "dither"),
+    "orthogonal start, UN + UQ + SR": ("orthogonal-sr", "dither+soft"),
+}
+"""Trained curve and configuration."""
+
+
+class LinearTraining(Curves):
+    """Means of each curve's points."""
+
+    name = "linear_training"
+    title = (
+        "the linear model: gradients, the annealing of α, the transform that training starts from"
+    )
+    source = f"{PAPER}, Figure 5, a plot without numbers"
+    architecture = "linear"
+    ways, images, qualities = WAYS, ("kodim03", "kodim16", "kodim23"), ("psnr_db", "ms_ssim")
+    notes = ("Bytes written, of the three images of the paper's pages of this model.",)
+
+
+EXPERIMENT = LinearTraining()
