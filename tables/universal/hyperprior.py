@@ -21,9 +21,9 @@ class Hyperprior(Curves):
     source = f"{PAPER}, Figure 6, a plot without numbers"
     ways, qualities = WAYS, ("psnr_db", "ms_ssim")
     notes = (
-        "Bytes written. BD-rates are against UN + Q. The embedded mean-scale hyperprior, trained on "
-        "from its weights for a minute a rate; the paper's was trained from the beginning, for much "
-        "longer.",
+        "Bytes written. BD-rates are against UN + Q. The embedded mean-scale hyperprior, trained "
+        "on from its weights for a minute a rate; the paper's was trained from the beginning, for "
+        "much longer.",
     )
 
 
