@@ -65,7 +65,7 @@ def run(
     Raises:
         InputError: an input is not there, or the options are not for archives.
     """
-    _check(args)
+    _check(args, kind)
     from latentopt.archive import storage
     from latentopt.archive.filing import Archive, file_all
     from latentopt.archive.manifest import Manifest
@@ -136,12 +136,17 @@ def decoding(args: argparse.Namespace) -> "Coder":
     return decode
 
 
-def _check(args: argparse.Namespace) -> None:
+def _check(args: argparse.Namespace, kind: Kind) -> None:
     engine.check(args)
     if args.output is None:
         raise InputError("an archive needs a folder or URL for its outputs: name one with -o")
     if STREAM in (*args.inputs, args.output):
         raise InputError("-: a standard stream is no archive; leave out --manifest and --engine")
+    if args.manifest and str(args.manifest).lower().endswith((kind.becomes, *kind.suffixes)):
+        raise InputError(
+            f"--manifest {args.manifest}: inputs or outputs are called so, and a file cannot be "
+            f"both: name it otherwise, such as {MANIFEST}"
+        )
     given = [name for name in _OF_BATCHES if getattr(args, name, False)]
     arguments.refuse(args, given, "for files without a manifest", "an archive has one")
 

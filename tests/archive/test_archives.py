@@ -360,6 +360,21 @@ def test_what_is_no_archive(
     refused("'0' is not a number of files", "verify", "m", "--sample", "0")
 
 
+def test_no_other_file_becomes_the_manifest(
+    photos: Path, tmp_path: Path, model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor does advice tell anybody to delete one."""
+    refused = Refused(tmp_path, capsys)
+    encode = ["encode", *model, photos, "-o", tmp_path / "coded", "--manifest"]
+    for name in ("coded/a.lo", "m.LO", photos / "new.png", photos / "a.png"):
+        refused("inputs or outputs are called so", *encode, tmp_path / name)
+    refused("called so", "decode", tmp_path, "-o", tmp_path / "d", "--manifest", tmp_path / "m.png")
+    for content in (b"", b"precious", b"PAR1 precious PAR1"):
+        (tmp_path / "notes").write_bytes(content)
+        told = "is no manifest of this version, or damaged .*: name another, which begins anew, or"
+        refused(told, *encode, tmp_path / "notes")
+
+
 def test_a_store_whose_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(MissingExtraError, match=r"gs://bucket: .*gcsfs"):
