@@ -219,7 +219,7 @@ def _header(path: Path) -> list[str]:
 
 
 def _check_begun(path: Path) -> None:
-    """InputError where a file is another's, or an earlier version's: of those no line is dropped."""
+    """InputError where a file is another's, or an earlier version's, whose lines all stay."""
     ours = csv_line(COLUMNS).encode()
     with reading(path) as file:
         begun = file.read(len(ours))

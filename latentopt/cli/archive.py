@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from latentopt import __version__, engine
 from latentopt.cli import arguments, batch, model, targets
+from latentopt.cli.progress import silent
 from latentopt.cli.sources import STREAM, Job, Kind
 from latentopt.errors import BitstreamError, InputError
 
@@ -104,9 +105,10 @@ def encoding(args: argparse.Namespace) -> "Coder":
     from latentopt.cli.images import ImageEncoder
 
     worker = ImageEncoder(args)
+    worker.prepare()
 
     def encode(name: str, content: bytes) -> Made:
-        said = worker(Job(Path(name), STREAM, content), lambda _: None)
+        said = worker(Job(Path(name), STREAM, content), silent)
         image, words = said.image, " ".join(str(said.codec[k]) for k in _CODEC if k in said.codec)
         size = image.width, image.height
         return Made(image.data, words, *size, image.bpp, image.psnr_db, image.seconds, image.pixels)
@@ -123,9 +125,10 @@ def decoding(args: argparse.Namespace) -> "Coder":
     from latentopt.cli.decoded import Decoder
 
     worker = Decoder(args)
+    worker.prepare()
 
     def decode(name: str, content: bytes) -> Made:
-        image = worker(Job(Path(name), STREAM, content), lambda _: None)
+        image = worker(Job(Path(name), STREAM, content), silent)
         if image.lost:
             refused = "which an archive does not take: decode this file by itself"
             raise BitstreamError(f"{name}: {image.lost}, {refused}")
@@ -168,4 +171,4 @@ def _weights(args: argparse.Namespace) -> str:
         return ""
     if targets.is_aimed(args):
         return " ".join(weights_sha256(load()) for load in targets.models(args).values())
-    return weights_sha256(model.model(args, lambda _: None))
+    return weights_sha256(model.model(args, silent))

@@ -93,7 +93,7 @@ def test_of_another_file_no_line_is_dropped(content: bytes, tmp_path: Path) -> N
     """Half a line is of a run that died in files that begin as ours do."""
     path = tmp_path / "m.csv"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="move the file away|delete that line"):
+    with pytest.raises(InputError, match=r"move the file away|delete that line"):
         ResultsFile(path, SETTINGS)
     assert path.read_bytes() == content
     path.write_text(text()[:20])

@@ -287,7 +287,9 @@ def test_a_run_lacking_its_best_weights_is_refused(tmp_path: Path) -> None:
     best = tmp_path / "x.best.pt"
     content = best.read_bytes()
     best.unlink()
-    with pytest.raises(TrainingError, match=r"x\.best\.pt: missing; move .*x\.pt away to train anew"):
+    with pytest.raises(
+        TrainingError, match=r"x\.best\.pt: missing; move .*x\.pt away to train anew"
+    ):
         Loop(toy_task([]), tmp_path / "x.pt")
     torch.save([1], best)
     with pytest.raises(TrainingError, match=r"x\.best\.pt: no state with model, step, seconds"):
