@@ -9,7 +9,7 @@ from latentopt.errors import InputError
 from latentopt.zoo import catalog
 from latentopt.zoo.names import OWN
 
-_OF_SAMPLES = ("spread", "sampler", "seed")
+_OF_OTHERS = ("spread", "sampler", "seed", "postfilter")
 
 
 def settle(args: argparse.Namespace) -> None:
@@ -21,6 +21,6 @@ def settle(args: argparse.Namespace) -> None:
     if dcvc.is_named(args) or catalog.family(args.codec) not in OWN:
         return
     unlike = f"{args.codec} sends its maps as they are"
-    refuse(args, (*OF_POINTS, *_OF_SAMPLES), "for codecs with something to choose", unlike)
+    refuse(args, (*OF_POINTS, *_OF_OTHERS), "for codecs with something to choose", unlike)
     if args.step != 1:
         raise InputError(f"--step {args.step:g}: {unlike}: leave it out")

@@ -57,6 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--adaptive", action=argparse.BooleanOptionalAction, help=adaptive)
     context = "learn from the part of the image that is decoded already: fewer bytes"
     add("--context", action=argparse.BooleanOptionalAction, help=context)
+    postfilter = "filter the decoded image as is best for it: some 25 bytes that save more"
+    add("--postfilter", action=argparse.BooleanOptionalAction, help=postfilter)
     dither = "move that grid by noise drawn from this seed, which the decoder draws, too"
     add("--dither", type=arguments.seed, metavar="SEED", help=dither)
     dithered = "which latents that is for (default: all)"
@@ -160,6 +162,7 @@ def _words(args: argparse.Namespace) -> "Words":
         "dither": args.dither,
         "spread": args.spread,
         "progressive": args.progressive,
+        "postfilter": args.postfilter,
     }
 
 

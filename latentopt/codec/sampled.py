@@ -51,10 +51,8 @@ class SampledEncoder(Encoder):
     def encode(self, x: Tensor) -> dict[str, list[Coded]]:
         """See :meth:`Encoder.encode`."""
         latents = zip(*([latent for latent, _ in image] for image in self.sent(x)))
-        return {
-            name: [self._coded(depth, latent) for latent in of_name]
-            for depth, (name, of_name) in enumerate(zip(self._assembly.names, latents))
-        }
+        main, *deeper = ([self._coded(d, one) for one in own] for d, own in enumerate(latents))
+        return dict(zip(self._assembly.names, [self.filtered(main, x), *deeper]))
 
     def sent(self, x: Tensor) -> Iterator[list[tuple[Crossed, Point]]]:
         """For each image its latents, the main one first, and what was to arrive a sample of."""

@@ -110,6 +110,7 @@ def wrap(
     dither: int | Dither | None = None,
     spread: float | Sampling | None = None,
     progressive: bool | None = None,
+    postfilter: bool | None = None,
     format: str | None = None,
 ) -> Codec | VideoCodec:
     """Make a trained codec compress better; the model itself is copied and left untouched.
@@ -143,6 +144,8 @@ def wrap(
             place of a point (docs/guide/sampling.md). The same as with ``channel="sample"``.
         progressive: send each channel of the main latent by itself, the most valuable first: files
             may be cut after any of them (docs/guide/progressive.md).
+        postfilter: fit a Wiener filter to each decoded image, which its decoder applies
+            (docs/reference/postfilter.md); images only, presets for video do without.
         format: ``"compressai"``: write the model's own strings, which its own ``decompress`` reads
             without latentopt (docs/guide/deployed-decoders.md); with it go preset, effort, lmbda
             and parts, and nothing else.
@@ -181,12 +184,16 @@ def wrap(
         "dither": dither,
         "spread": spread,
         "progressive": progressive,
+        "postfilter": postfilter,
     }
     named = preset or ("default" if format == NATIVE else preset_for(words))
     made = (recipe or get_preset(named, format or OWN)).but(**words)
     module = peeled(cast(nn.Module, model))
     _refuse_for_maps(module, words)
-    return _wrap(module, made, adapter)
+    wrapped = _wrap(module, made, adapter)
+    if postfilter and isinstance(wrapped, VideoCodec):
+        raise InputError("postfilter is for image codecs, and this is a video codec")
+    return wrapped
 
 
 def wrap_image(
@@ -321,6 +328,7 @@ def _video(
 ) -> VideoCodec:
     if recipe.progressive:
         raise InputError("progressive is for image codecs, and this is a video codec")
+    recipe = recipe.but(postfilter=False)  # which presets have
     default = list(adapter.parts) if recipe.effort else adapter.searched
     searched = default if recipe.parts is None else recipe.parts
     unknown = set(searched) - set(adapter.parts)

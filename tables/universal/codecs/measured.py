@@ -39,8 +39,9 @@ def subject_of(curve: str, architecture: str) -> Subject:
 def measured(
     ways: Ways, images: Sequence[str], architecture: str, request: Request
 ) -> dict[str, pd.DataFrame]:
-    """Rows of each way on these images, without ways that have none."""
-    paths = tuple(path for path in request.dataset.paths if path.stem in images)
+    """Rows of each way on these images, or all where none are named, without ways of no rows."""
+    paths = request.dataset.paths
+    paths = tuple(path for path in paths if path.stem in images) if images else paths
     asked = replace(request, dataset=replace(request.dataset, paths=paths))
     configs: dict[str, list[str]] = {}
     for curve, config in ways.values():
