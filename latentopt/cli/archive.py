@@ -73,6 +73,8 @@ def run(
     from latentopt.cli.progress import files
 
     folder = str(args.output)
+    if storage.exists(folder):
+        raise InputError(f"cannot write to {folder}: it is no folder, and an archive needs one")
     manifest = Manifest(str(args.manifest or storage.join(folder, MANIFEST)))
     sources = [str(found) for found in args.inputs]
     archive = Archive(sources, folder, kind.suffixes, kind.becomes, _settings(args))

@@ -347,6 +347,8 @@ def test_what_is_no_archive(
     refused("memory://x: no other process sees it", *encode, "-o", "memory://x", "--jobs", 2)
     refused("no such file or folder", "encode", *model, photos / "no", "-o", "memory://x")
     refused("Protocol not known: nowhere", *encode, "-o", "nowhere://x")
+    into = f"cannot write to {photos}/a.png: it is no folder"
+    refused(into, *encode, "-o", photos / "a.png", "--manifest", tmp_path / "m")
     (tmp_path / "empty").mkdir()
     new = ["-o", tmp_path / "new", "--manifest", tmp_path / "m"]
     for nothing in (tmp_path / "empty", f"{photos}/*.tiff"):
