@@ -35,7 +35,7 @@ FINENESS = (6, 7, 8, 9)
 """Weights are whole numbers of 2^-fineness."""
 
 _MEAN = COLOURS.sum(axis=1) / 2  # opponent colours of grey
-_ROWS = 64  # of an image whose taps are held at a time
+_ROWS = 64  # of an image, that are filtered, or whose taps are held, at a time
 _RICE = 8  # parameters of the code of weights
 _LARGEST = 1 << 11  # of a weight's number
 _UNARY = 64  # bits
@@ -72,8 +72,11 @@ class Wiener:
         if not self.numbers:
             return images
         kernel, bias = (torch.from_numpy(own).to(images) for own in self._kernel())
-        around = F.pad(images, [REACH] * 4, mode="replicate")
-        return (images + F.conv2d(around, kernel, bias)).clamp(0, 1)
+        strips = (
+            images[..., rows, :] + F.conv2d(around, kernel, bias)
+            for rows, around in _strips(images)
+        )
+        return torch.cat([strip.clamp(0, 1) for strip in strips], dim=-2)
 
     def __str__(self) -> str:
         """What it is, in a few words."""
@@ -248,26 +251,31 @@ def _paying(
 def _normals(decoded: Tensor, original: Tensor) -> list[_Normal]:
     """Of each opponent colour."""
     grams, crosses = np.zeros((3, TAPS, TAPS)), np.zeros((3, TAPS))
-    for taps, wanted in _strips(decoded, original):
+    for taps, wanted in _taps(decoded, original):
         grams += taps @ taps.transpose(0, 2, 1)
         crosses += (taps @ wanted[..., None])[..., 0]
     return [_Normal(*own) for own in zip(grams, crosses)]
 
 
-def _strips(decoded: Tensor, original: Tensor) -> Iterator[tuple[Floats, Floats]]:
+def _taps(decoded: Tensor, original: Tensor) -> Iterator[tuple[Floats, Floats]]:
     """Some rows at a time, of each opponent colour taps (3, TAPS, n) and what lacks (3, n)."""
-    around = F.pad(decoded, [REACH] * 4, mode="replicate")
-    for first in range(0, decoded.shape[-2], _ROWS):
-        theirs = _opponent(original[..., first : first + _ROWS, :])
-        own = _opponent(around[..., first : first + _ROWS + 2 * REACH, :])
+    for rows, around in _strips(decoded):
+        own, theirs = _opponent(around), _opponent(original[..., rows, :])
         pixel = _moved(own, 0, 0)
         pairs = [_moved(own, i, j) + _moved(own, -i, -j) - 2 * pixel for i, j in PAIRS]
         shared = [*(pixel - _MEAN[:, None, None]), CONSTANT]
         alike = [np.broadcast_to(one, pixel.shape) for one in shared]
-        yield (
-            np.stack([*pairs, *alike], axis=1).reshape(3, TAPS, -1),
-            (theirs - pixel).reshape(3, -1),
-        )
+        taps = np.stack([*pairs, *alike], axis=1)
+        yield taps.reshape(3, TAPS, -1), (theirs - pixel).reshape(3, -1)
+
+
+def _strips(images: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Which rows, and these with a margin, in which the images' edges are repeated."""
+    height = images.shape[-2]
+    for first in range(0, height, _ROWS):
+        end = min(first + _ROWS, height)
+        seen = torch.arange(first - REACH, end + REACH, device=images.device).clamp(0, height - 1)
+        yield slice(first, end), F.pad(images[..., seen, :], (REACH, REACH, 0, 0), mode="replicate")
 
 
 def _moved(around: Floats, i: int, j: int) -> Floats:
