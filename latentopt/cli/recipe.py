@@ -5,8 +5,10 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from latentopt.cli import arguments, native
+from latentopt.cli import arguments, dcvc, native
 from latentopt.errors import InputError
+from latentopt.zoo import catalog
+from latentopt.zoo.names import OWN, SAMPLED
 
 if TYPE_CHECKING:
     from latentopt.codec.recipe import Recipe, Words
@@ -24,6 +26,12 @@ SAMPLERS = (
 )
 PRESETS = ("paper", "plain", "fast", "default", "slow", "best")
 NATIVE_PRESETS = PRESETS[2:]
+
+OF_POINTS = (
+    *("preset", "quant", "shift", "direction", "scales", "adaptive", "context", "pmf", "dither"),
+    *("versus_plain", "lmbda", "max_bytes", "target_bpp", "target_kbps", "target_psnr", "match"),
+)
+"""Options that mean nothing where there are no points of a lattice to choose."""
 
 CLIP_OPTIONS = ("gop", "parts", "ahead", "size", "rate")
 """Of `add_clip_arguments`."""
@@ -196,9 +204,14 @@ def codec_of(args: argparse.Namespace) -> dict[str, object]:
         "weights": weights,
         "quality": args.quality,
         "predicted": args.predicted and str(args.predicted),
-        "preset": preset(args),
+        "preset": preset(args) if _has_points(args) else None,
     }
     return {name: value for name, value in named.items() if value is not None}
+
+
+def _has_points(args: argparse.Namespace) -> bool:
+    """Whether there is anything for a preset to choose."""
+    return dcvc.is_named(args) or catalog.family(args.codec) not in (*OWN, *SAMPLED)
 
 
 def _with_bar(quiet: "Recipe") -> "Recipe":

@@ -13,6 +13,7 @@ from latentopt.adapters import (
     VariationalAdapter,
     VideoAdapter,
     adapter_class,
+    is_one_hot,
 )
 from latentopt.adapters.geometry import check_parts, check_stride
 from latentopt.adapters.still import peeled, still_copy
@@ -40,6 +41,9 @@ from latentopt.encoder import Ahead, Effort
 from latentopt.errors import BitstreamError, InputError
 from latentopt.latents.dither import Dither
 from latentopt.latents.sampling import Sampling
+
+_OF_MAPS = ("portable", "progressive")
+"""Words that can be said of codecs of one-hot maps."""
 
 MakeAdapter = Callable[[nn.Module, bool], Adapter]
 MakeVideoAdapter = Callable[[nn.Module, bool], VideoAdapter]
@@ -185,6 +189,7 @@ def wrap(
     named = preset or ("default" if format == NATIVE else preset_for(words))
     made = (recipe or get_preset(named, format or OWN)).but(**words)
     module = peeled(cast(nn.Module, model))
+    _refuse_for_maps(module, words)
     wrapped = _wrap(module, made, adapter)
     if postfilter and isinstance(wrapped, VideoCodec):
         raise InputError("postfilter is for image codecs, and this is a video codec")
@@ -347,6 +352,16 @@ def _video(
     if recipe.format == NATIVE:
         return NativeVideoCodec(codecs, named, recipe, origin, model, adapter).eval()
     return VideoCodec(codecs, named, recipe, origin).eval()
+
+
+def _refuse_for_maps(model: nn.Module, words: Words) -> None:
+    """InputError where something is said of points, and a codec of one-hot maps has none."""
+    said = [name for name, value in words.items() if value is not None and name not in _OF_MAPS]
+    if said and is_one_hot(model):
+        raise InputError(
+            f"{said[0]} is for codecs with something to choose, and this one sends its maps as "
+            "they are: leave out all but the preset"
+        )
 
 
 def _refuse_for_images(recipe: Recipe) -> None:
