@@ -14,7 +14,10 @@ from latentopt.media.wiener import Wiener
 
 Floats = NDArray[np.float64]
 
-_NAMES = ("main", "side")  # of the latents, in the order of their strings
+MAIN = "main"
+LATENTS = (MAIN, "side")
+"""Names of the latents, in the order of their strings."""
+
 _TOP = 8  # channels in a text; beyond, they are summed
 _NARROWEST = 2.0**-10  # spreads below it say nothing more, and may be zero
 
@@ -134,7 +137,7 @@ def explain(
     rows = -(-container.height // stride) * stride  # of the image as padded
     explained = tuple(
         _explain_latent(name, len(string), rows // one.latent.prior.shape[1], one)
-        for name, string, one in zip(_NAMES, container.strings, coded)
+        for name, string, one in zip(LATENTS, container.strings, coded)
     )
     size = container.width, container.height
     return Explanation(container.settings, *size, file_bytes, explained)

@@ -48,6 +48,9 @@ def measured(
         configs.setdefault(curve, []).append(config)
     subjects = {curve: subject_of(curve, architecture).shown_in(request) for curve in configs}
     rows = {curve: rows_of(subjects[curve], own, asked) for curve, own in configs.items()}
+    if images:  # committed rows may be of more
+        names = asked.dataset.names
+        rows = {curve: own[own["image"].isin(names)] for curve, own in rows.items()}
     found = {way: rows[c][rows[c]["config"] == config] for way, (c, config) in ways.items()}
     return {way: own for way, own in found.items() if len(own)}
 
