@@ -107,8 +107,10 @@ def _only(codec: str, metric: str) -> int:
     """The quality of a codec that has one; InputError where it has others, or none."""
     known = qualities(codec, metric)
     if len(known) != 1:
-        which = f"a quality ({', '.join(map(str, known))}), or " if known else ""
-        raise InputError(f"{codec}: which weights? Give {which}a checkpoint as weights")
+        those = f" ({', '.join(map(str, known))})" if known else ""
+        raise InputError(
+            f"{codec}: which weights? Give a quality{those}, or a checkpoint as weights"
+        )
     return known[0]
 
 
