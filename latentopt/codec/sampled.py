@@ -31,12 +31,14 @@ def as_sampled(recipe: Recipe) -> Recipe:
     """
     if recipe.spread is not None:
         return recipe
-    if recipe.but(portable=True) not in (PRESETS["default"], PRESETS["plain"]):
+    said = recipe.but(portable=True)
+    filtered = said == PRESETS["plain"].but(postfilter=True)
+    if not filtered and said not in (PRESETS["default"], PRESETS["plain"]):
         raise InputError(
             f"this codec sends samples, and {recipe.summary} is for points of a lattice: say "
             "nothing, or which sampler, seed and spread"
         )
-    plain = Recipe("int", None, portable=recipe.portable)
+    plain = Recipe("int", None, portable=recipe.portable, postfilter=filtered)
     return plain.but(spread=Sampling(1.0, SAMPLER))
 
 

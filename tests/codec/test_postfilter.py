@@ -58,7 +58,10 @@ def test_presets_have_one_and_gain_by_it() -> None:
 
 
 def test_samples_are_filtered_too() -> None:
-    codec = latentopt.wrap(zoo.load("tiny-pln", 1), spread=1.0, postfilter=True)
+    model = zoo.load("tiny-pln", 1)
+    codec = latentopt.wrap(model, spread=1.0, postfilter=True)
+    assert latentopt.wrap(model, postfilter=True).recipe.postfilter
+    assert not latentopt.wrap(model).recipe.postfilter
     data = codec.save_bytes(X)
     assert torch.equal(codec.load_bytes(data), codec(X)["x_hat"])
     [main] = codec.encode(X)["y"]
