@@ -22,16 +22,16 @@ unexport PYTHONDONTWRITEBYTECODE
 # PyTorch's types are read once, whichever the checkout.
 export MYPY_CACHE_DIR := $(VENV)/mypy
 
-.PHONY: demo test tests test-next lint bench tables figures clean-env
+.PHONY: demo test pytest test-next lint bench tables figures clean-env
 demo: $(READY)
 	$(PY) scripts/demo.py
 
 # mypy runs in one process: beside the tests it takes time that they leave.
 test: $(READY)
-	$(MAKE) --no-print-directory --jobs 2 lint tests
+	$(MAKE) --no-print-directory --jobs 2 lint pytest
 
 # A process that has done its share takes half of what is left of another's.
-tests: $(READY)
+pytest: $(READY)
 	$(PY) -m pytest --numprocesses $(JOBS) --dist worksteal
 
 test-next: $(NEXT)/.ready
