@@ -49,7 +49,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     target = place(path)
     if target.is_dir() and any(target.iterdir()):
-        raise InputError(f"{path} is a folder with files in it: remove it or name another")
+        raise InputError(f"{path} is a folder with files in it: name another")
     temporary = target.with_name(_temporary())
     try:
         yield temporary

@@ -118,6 +118,7 @@ def main() -> None:
             elapsed = time.perf_counter() - start
             print(f"\n{table(parts[done], done.result())}\n({elapsed:.0f} s)", flush=True)
     print("\nBD-rate: bytes at equal PSNR against CompressAI's own coder, in percent.")
+    print("Times are of one run each, with the demo's other processes beside it: a rough guide.")
     print(f"Tables, CSV and plots: {OUT}")
 
 

@@ -2,10 +2,12 @@
 
 Run: python scripts/sampling.py --coders
      python scripts/sampling.py --codec tiny-mbt2018-mean --quality 2 --data kodak --limit 3
+     python scripts/sampling.py --slopes
      python scripts/sampling.py --exponents
 
 The first is of elements drawn from one Gaussian level each; the second of a codec's images, against
-rounding; the third fits the laws of indices that `latents/sampling/blocks.py` has.
+rounding; the third says how time grows with what an element's KL is; the fourth fits the laws of
+indices that `latents/sampling/blocks.py` has.
 """
 
 import argparse
@@ -40,6 +42,8 @@ FEW = 4_000
 """Elements that the samplers in blocks take."""
 BINS = np.linspace(-4, 4, 33)
 SPREADS = (0.2, 0.289, 0.5)
+GROWING = tuple(SPREAD * 2 ** (k / 2) for k in range(0, 16))
+"""Sigmas whose elements have half a bit of KL to seven."""
 
 
 def level(sigma: float, n: int, seed: int = 0) -> tuple[GaussianDensity, Prior, Floats]:
@@ -67,12 +71,7 @@ def coder(name: str, sigma: float, n: int) -> Iterator[str]:
     density, prior, values = level(sigma, n)
     channel = SampleChannel(density, Sampling(SPREAD, name))
     channel.send(AtOnce(Prior((1, 1, 1), prior.levels[:1], np.zeros(1))), Point(values[:1]))
-    start = process_time()
-    latent = channel.send(AtOnce(prior), Point(values))
-    string = latent.string()
-    middle = process_time()
-    assert np.array_equal(channel.receive(AtOnce(prior), string).hat, latent.hat)
-    end = process_time()
+    latent, string, *seconds = _timed(channel, prior, values)
     kl = float(channel.divergence(latent, Point(values)).mean())
     bits = 8 * len(string) / n
     noise = (latent.hat - values) / SPREAD
@@ -81,7 +80,47 @@ def coder(name: str, sigma: float, n: int) -> Iterator[str]:
     yield from (f"{kl:.4f}", f"{bits:.4f}", f"{100 * (bits / kl - 1):.0f} %")
     yield from (f"{kstest(noise, 'norm').pvalue:.3f}", f"{noise.mean():+.4f}", f"{noise.var():.4f}")
     yield f"{distance:.4f}"
-    yield from (f"{1e6 * t / n:.2f}" for t in (middle - start, end - middle))
+    yield from (f"{1e6 * t / n:.2f}" for t in seconds)
+
+
+def _timed(
+    channel: SampleChannel, prior: Prior, values: Floats
+) -> tuple[SampledLatent, bytes, float, float]:
+    """What is sent, its string, and seconds to send and to receive it."""
+    start = process_time()
+    latent = channel.send(AtOnce(prior), Point(values))
+    string = latent.string()
+    middle = process_time()
+    assert np.array_equal(channel.receive(AtOnce(prior), string).hat, latent.hat)
+    return latent, string, middle - start, process_time() - middle
+
+
+# -- how time grows ------------------------------------------------------------------------------
+
+
+def slopes(samplers: Sequence[str]) -> None:
+    """A table of how time grows with KL: its logarithm's slope, of elements alone in their levels.
+
+    Candidates one by one until one is taken are 2^KL and more; all of a block are a constant a
+    block, so that time grows as KL; and a uniform, or a layer, is one step.
+    """
+    row(["sampler", *(f"KL {2**k} to {2 ** (k + 1)}" for k in range(-1, 3)), "slope", "of KL"])
+    row(["---"] * 7)
+    for name in samplers:
+        kl, seconds = np.array([_cost(name, sigma) for sigma in GROWING]).T
+        near = [seconds[(kl >= 2.0**k) & (kl < 2.0 ** (k + 1))].mean() for k in range(-1, 3)]
+        found = [np.polyfit(x, np.log2(seconds), 1)[0] for x in (kl, np.log2(kl))]
+        row([name, *(f"{1e6 * t:.1f} us" for t in near), *(f"{slope:+.2f}" for slope in found)])
+
+
+def _cost(name: str, sigma: float) -> tuple[float, float]:
+    """KL in bits, and seconds to send, of an element; the least of a few turns."""
+    density, prior, values = level(sigma, FEW)
+    channel, seconds = SampleChannel(density, Sampling(SPREAD, name)), []
+    for _ in range(3):
+        latent, _, send, _ = _timed(channel, prior, values)
+        seconds.append(send)
+    return float(channel.divergence(latent, Point(values)).mean()), min(seconds) / FEW
 
 
 def row(cells: Sequence[str]) -> None:
@@ -168,6 +207,7 @@ def fitted(index: np.ndarray) -> float:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--coders", action="store_true")
+    parser.add_argument("--slopes", action="store_true")
     parser.add_argument("--exponents", action="store_true")
     parser.add_argument("--codec", default="tiny-mbt2018-mean")
     parser.add_argument("--quality", type=int)
@@ -179,6 +219,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     some = args.samplers.split(",") if args.samplers else None
     if args.coders:
         coders(some or SAMPLERS)
+    elif args.slopes:
+        slopes(some or SAMPLERS)
     elif args.exponents:
         exponents()
     else:

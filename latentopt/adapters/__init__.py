@@ -7,7 +7,7 @@ from latentopt.adapters.dcvc import DualPriorAdapter, FourPartAdapter, intra
 from latentopt.adapters.dcvc_net import DCVCAdapter
 from latentopt.adapters.factorized import FactorizedAdapter
 from latentopt.adapters.hyperprior import MeanScaleAdapter, ScaleAdapter
-from latentopt.adapters.one_hot_maps import OneHotAdapter
+from latentopt.adapters.one_hot_maps import OneHotAdapter, is_one_hot
 from latentopt.adapters.predicted import Knowing, VideoAdapter
 from latentopt.adapters.reference import Reference
 from latentopt.adapters.registry import adapter_class
@@ -46,6 +46,7 @@ __all__ = [
     "at_rate",
     "has_steps",
     "intra",
+    "is_one_hot",
     "load_dcvc",
     "with_step",
 ]

@@ -184,7 +184,7 @@ class _Known:
         if owner not in (None, _named(row), digest(_ANYWHERE, row.path)):
             return (
                 f"another input becomes {row.output}, too, as an earlier run had it: rename one, "
-                f"or name another folder and manifest, or delete {row.output} if that one is gone"
+                f"or name another folder and manifest, or move {row.output} if that one is gone"
             )
         return ""
 

@@ -216,8 +216,8 @@ def _rows(url: str) -> Iterator[Row]:
                 raise ValueError(f"{missing} rows are missing")
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         raise InputError(
-            f"{url}: is no manifest of this version, or damaged ({error}): bring back a copy; "
-            "where it is removed, what it told is coded again"
+            f"{url}: is no manifest of this version, or damaged ({error}): name another, which "
+            "begins anew, or bring back a copy of this one"
         ) from error
 
 

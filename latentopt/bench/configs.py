@@ -6,6 +6,7 @@ preset   = "paper" | "plain" | "fast" | "default" | "slow" | "best"
 part     = lattice (at most one, first; else it is "int") | "shift" | "grid" (search the step size
            as the paper does) | "sign" or "split" (shift direction) | "scales" (corrected)
            | "adaptive" (prior of the side latent) | "context" (adapted to what has crossed)
+           | "postfilter" (of the decoded image)
            | "rdo" (rate and distortion) | "refine" (tens of steps) | "paper" (the paper's tables)
            | "dither" (all latents, with the seed 0) | "soft" (with it: rounding of alpha 16 before
            it) | "mean" (with it: what is decoded is E[y | what arrived])
@@ -42,6 +43,7 @@ _OPTIONS: dict[str, Words] = {
     "scales": {"scales": True},
     "adaptive": {"adaptive": True},
     "context": {"context": True},
+    "postfilter": {"postfilter": True},
     "rdo": {"effort": _RDO},
     "refine": {"effort": _REFINE},
     "paper": {"pmf": "paper"},

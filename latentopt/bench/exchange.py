@@ -88,7 +88,7 @@ def keep(paths: Sequence[Path], folder: Path) -> None:
         read_curve(path)
         kept, content = folder / f"{path.stem}.json", path.read_bytes()
         if kept.exists() and kept.read_bytes() != content:
-            raise InputError(f"{path}: {kept} is another curve: rename one, or delete that")
+            raise InputError(f"{path}: {kept} is another curve: rename one of them")
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(kept, content)
 

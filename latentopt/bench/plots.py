@@ -17,8 +17,8 @@ from latentopt.bench.bdrate import rate_at_equal_psnr
 from latentopt.bench.configs import BASELINE
 from latentopt.bench.published import RdCurve
 from latentopt.bench.summary import Curve, curves, means, summarise
-from latentopt.codec.explain import Explanation, largest
-from latentopt.codec.explain_clip import ClipExplanation
+from latentopt.codec.explain import MAIN, Explanation, largest
+from latentopt.codec.explain_clip import ClipExplanation, by_latent
 from latentopt.errors import RateRangeError
 from latentopt.media.images import to_uint8
 
@@ -117,23 +117,37 @@ def plot_bits(explanation: Explanation, x_hat: Tensor, path: Path) -> None:
 
 
 def plot_frames(explanation: ClipExplanation, path: Path) -> None:
-    """Save a PNG of the bytes of a clip's frames, by part; and their PSNR, where it is known."""
+    """Save a PNG of the bits of a clip's frames, by part and latent; below it their PSNR, if known.
+
+    Each part has a colour of its own; its main latent is filled, its side latent is not.
+    """
     figure = drawing(width=10)
-    axes = figure.subplots()
-    numbers = range(len(explanation.frames))
-    below = np.zeros(len(numbers))
-    for name in explanation.names:
-        sizes = [sum(frame.parts.get(name, ())) for frame in explanation.frames]
-        axes.bar(numbers, sizes, bottom=below, width=0.9, label=name)
-        below += sizes
-    axes.set(xlabel="frame", ylabel="bytes", title=f"{explanation.file_bytes:,} bytes")
-    axes.legend(loc="upper right")
     quality = [frame.psnr_db for frame in explanation.frames if frame.psnr_db is not None]
+    panels = figure.subplots(2 if quality else 1, sharex=True, squeeze=False)[:, 0]
+    _stack(panels[0], explanation)
+    panels[0].set(ylabel="bits", title=f"where the {8 * explanation.file_bytes:,} bits went")
+    panels[0].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     if quality:
-        right = axes.twinx()
-        right.plot(numbers, quality, color="black", marker=".", linewidth=1)
-        right.set_ylabel("PSNR in dB")
+        panels[1].plot(quality, color="black", marker=".", linewidth=1)
+        panels[1].set_ylabel("PSNR in dB")
+        panels[1].grid(alpha=0.3)
+    panels[-1].set_xlabel("frame")
+    panels[-1].xaxis.get_major_locator().set_params(integer=True)
     _write(figure, path)
+
+
+def _stack(axes: Axes, explanation: ClipExplanation) -> None:
+    """A bar for each frame, its latents one above the other."""
+    colours = {name: f"C{i}" for i, name in enumerate(explanation.names)}
+    below = np.zeros(len(explanation.frames))
+    for one in by_latent(explanation.frames):
+        numbers = [i for i, size in enumerate(one.bytes) if size is not None]
+        bits = np.array([8 * size for size in one.bytes if size is not None])
+        edge = colours[one.part]
+        fill = edge if one.latent == MAIN else "white"
+        draw = partial(axes.bar, width=0.8, edgecolor=edge, color=fill, label=one.name)
+        draw(numbers, bits, bottom=below[numbers])
+        below[numbers] += bits
 
 
 def _panels(width: float) -> tuple[Figure, Axes, Axes]:

@@ -96,6 +96,7 @@ class ResultsFile:
         self._file = _opened(path)
         try:
             lock(self._file, path)
+            _check_begun(path)
             drop_partial_line(path)
             if path.stat().st_size == 0:
                 self._write(csv_line(COLUMNS))
@@ -128,7 +129,7 @@ class ResultsFile:
         if known != weights:
             raise InputError(
                 f"{self._path} holds {codec} {point} measured with weights {known}, "
-                f"these are {weights}: delete the file or choose another output folder"
+                f"these are {weights}: move the file away or choose another output folder"
             )
 
     def check_image(self, image: str, sha256: str) -> None:
@@ -137,7 +138,7 @@ class ResultsFile:
         if known != sha256:
             raise InputError(
                 f"{self._path} holds {image} as it was when its SHA-256 began with {known}, now "
-                f"it is {sha256}: delete the file or choose another output folder"
+                f"it is {sha256}: move the file away or choose another output folder"
             )
 
     def append(self, row: Measurement) -> None:
@@ -170,7 +171,7 @@ class ResultsFile:
         ]
         raise InputError(
             f"cannot resume {self._path}: {'; '.join(differs)}: "
-            "use the same settings, delete the file or choose another output folder"
+            "use the same settings, move the file away or choose another output folder"
         )
 
 
@@ -217,12 +218,21 @@ def _header(path: Path) -> list[str]:
         return next(csv.reader(_lines(path, file)), [])
 
 
+def _check_begun(path: Path) -> None:
+    """InputError where a file is another's, or an earlier version's, whose lines all stay."""
+    ours = csv_line(COLUMNS).encode()
+    with reading(path) as file:
+        begun = file.read(len(ours))
+    if not ours.startswith(begun):  # of a run that died at once there may be less
+        _check_columns(path, _header(path), [COLUMNS])
+
+
 def _check_columns(path: Path, header: Sequence[str], known: Sequence[Sequence[str]]) -> None:
     if tuple(header) not in known:
         raise InputError(
             f"{path} has other columns than this version writes "
             f"({', '.join(sorted(set(header) ^ set(COLUMNS))) or 'in another order'}): "
-            "delete the file or choose another output folder"
+            "move the file away or choose another output folder"
         )
 
 

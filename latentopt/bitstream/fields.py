@@ -17,6 +17,7 @@
     0x83      1 byte, of which bit i says whether side latents of part i are adaptive
     0x84      1 byte, of which bit i says whether part i takes means for dithered points
     0x85      1 byte, 1: the main latent comes in maps (see maps.py); not in videos
+    0x86      1 byte, 1: main latents come with a filter of the decoded image; not in videos
 
 A reader takes what a writer would write, and nothing else.
 """
@@ -33,10 +34,11 @@ from latentopt.errors import BitstreamError, InputError
 LONGEST_FIELDS = 1 << 12
 """Bytes of fields that a reader accepts."""
 
-_TAGS = (1, 2, 3, 4, 5, 6, 7, 0x80, 0x81, 0x82, 0x83, 0x84, 0x85)
+_TAGS = (1, 2, 3, 4, 5, 6, 7, 0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86)
 _CHANNELS, _NAMED, _STEP, _SEEDS, _SPREADS, _ALPHAS, _SIGMAS, _NUMBERED, _GREY, *_BITS = _TAGS
-_CONTEXTS, _ADAPTIVE, _MEANS, _PROGRESSIVE = _BITS
-_WORDS = "context", "adaptive", "mean", "progressive"  # of settings, which the last ones say
+_CONTEXTS, _ADAPTIVE, _MEANS, _PROGRESSIVE, _POSTFILTERS = _BITS
+# Of settings, which the last ones say:
+_WORDS = "context", "adaptive", "mean", "progressive", "postfilter"
 _SIZES = {_NUMBERED: 2, _GREY: 0, **dict.fromkeys(_BITS, 1)}  # whose length is not written
 _MORE = 7  # from which numbers of samplers take more than three bits
 _CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,32}")
@@ -105,6 +107,8 @@ def _values(
         yield _MEANS, bytes([means])
     if progressive := sum(settings.progressive << i for i, settings in enumerate(parts)):
         yield _PROGRESSIVE, bytes([progressive])
+    if filters := sum(settings.postfilter << i for i, settings in enumerate(parts)):
+        yield _POSTFILTERS, bytes([filters])
 
 
 def _float(value: float) -> bytes:

@@ -52,12 +52,15 @@ class Settings:
     """Whether what arrives is taken for the mean of what may have been sent."""
     progressive: bool = False
     """Whether the main latent comes in maps, of which the first ones make an image."""
+    postfilter: bool = False
+    """Whether main latents come with a filter of the decoded image."""
 
     @property
     def version(self) -> int:
         """The oldest version of the formats that can say this."""
-        words = self.adaptive, self.context, self.alpha, self.sigma, self.mean, self.progressive
-        return 2 if self.channel != LATTICE or any(words) else 1
+        flags = self.adaptive, self.context, self.mean, self.progressive, self.postfilter
+        is_new = self.channel != LATTICE or any(flags) or self.alpha or self.sigma
+        return 2 if is_new else 1
 
     def to_byte(self) -> int:
         fields = QUANTS.index(self.quant) | PMFS.index(self.pmf) << 3

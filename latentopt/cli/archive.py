@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from latentopt import __version__, engine
 from latentopt.cli import arguments, batch, model, targets
+from latentopt.cli.progress import silent
 from latentopt.cli.sources import STREAM, Job, Kind
 from latentopt.errors import BitstreamError, InputError
 
@@ -65,13 +66,15 @@ def run(
     Raises:
         InputError: an input is not there, or the options are not for archives.
     """
-    _check(args)
+    _check(args, kind)
     from latentopt.archive import storage
     from latentopt.archive.filing import Archive, file_all
     from latentopt.archive.manifest import Manifest
     from latentopt.cli.progress import files
 
     folder = str(args.output)
+    if storage.exists(folder):
+        raise InputError(f"cannot write to {folder}: it is no folder, and an archive needs one")
     manifest = Manifest(str(args.manifest or storage.join(folder, MANIFEST)))
     sources = [str(found) for found in args.inputs]
     archive = Archive(sources, folder, kind.suffixes, kind.becomes, _settings(args))
@@ -104,9 +107,10 @@ def encoding(args: argparse.Namespace) -> "Coder":
     from latentopt.cli.images import ImageEncoder
 
     worker = ImageEncoder(args)
+    worker.prepare()
 
     def encode(name: str, content: bytes) -> Made:
-        said = worker(Job(Path(name), STREAM, content), lambda _: None)
+        said = worker(Job(Path(name), STREAM, content), silent)
         image, words = said.image, " ".join(str(said.codec[k]) for k in _CODEC if k in said.codec)
         size = image.width, image.height
         return Made(image.data, words, *size, image.bpp, image.psnr_db, image.seconds, image.pixels)
@@ -123,9 +127,10 @@ def decoding(args: argparse.Namespace) -> "Coder":
     from latentopt.cli.decoded import Decoder
 
     worker = Decoder(args)
+    worker.prepare()
 
     def decode(name: str, content: bytes) -> Made:
-        image = worker(Job(Path(name), STREAM, content), lambda _: None)
+        image = worker(Job(Path(name), STREAM, content), silent)
         if image.lost:
             refused = "which an archive does not take: decode this file by itself"
             raise BitstreamError(f"{name}: {image.lost}, {refused}")
@@ -136,12 +141,17 @@ def decoding(args: argparse.Namespace) -> "Coder":
     return decode
 
 
-def _check(args: argparse.Namespace) -> None:
+def _check(args: argparse.Namespace, kind: Kind) -> None:
     engine.check(args)
     if args.output is None:
         raise InputError("an archive needs a folder or URL for its outputs: name one with -o")
     if STREAM in (*args.inputs, args.output):
         raise InputError("-: a standard stream is no archive; leave out --manifest and --engine")
+    if args.manifest and str(args.manifest).lower().endswith((kind.becomes, *kind.suffixes)):
+        raise InputError(
+            f"--manifest {args.manifest}: inputs or outputs are called so, and a file cannot be "
+            f"both: name it otherwise, such as {MANIFEST}"
+        )
     given = [name for name in _OF_BATCHES if getattr(args, name, False)]
     arguments.refuse(args, given, "for files without a manifest", "an archive has one")
 
@@ -163,4 +173,4 @@ def _weights(args: argparse.Namespace) -> str:
         return ""
     if targets.is_aimed(args):
         return " ".join(weights_sha256(load()) for load in targets.models(args).values())
-    return weights_sha256(model.model(args, lambda _: None))
+    return weights_sha256(model.model(args, silent))

@@ -22,7 +22,7 @@ from typing import Protocol
 from latentopt import engine
 from latentopt.atomic import write_whole
 from latentopt.cli.noise import quiet
-from latentopt.cli.progress import Stage, files, progress
+from latentopt.cli.progress import Stage, files, progress, silent
 from latentopt.cli.sources import STREAM, Job, Plan
 from latentopt.errors import BitstreamError, InputError, LatentoptError, printable, reason
 
@@ -40,6 +40,13 @@ class Output(Protocol):
 
 class Worker(Protocol):
     """Does jobs one after the other."""
+
+    def prepare(self) -> None:
+        """Load what the options name, so that what is wrong with it is said once, before any job.
+
+        Raises:
+            LatentoptError: it cannot be loaded.
+        """
 
     def __call__(self, job: Job, stage: Stage, /) -> Output:
         """The output for one input; LatentoptError on anything the user can mend."""
@@ -158,7 +165,9 @@ def attempting(
 ) -> Callable[[Job], Output | Failure]:
     """What does jobs in a process, of which none must stop the others; ``threads``: at most."""
     settle_process(threads)
-    return partial(_attempt, make(args))
+    worker = make(args)
+    worker.prepare()
+    return partial(_attempt, worker)
 
 
 def settle_process(threads: int | None) -> None:
@@ -175,6 +184,6 @@ def _attempt(worker: Worker, job: Job) -> Output | Failure:
     try:
         if job.content is None and os.path.exists(job.source) and not os.path.isfile(job.source):
             return Failure("is not a regular file")  # reading a pipe might wait for ever
-        return worker(job, lambda _: None)
+        return worker(job, silent)
     except Exception as error:
         return Failure(reason(error))

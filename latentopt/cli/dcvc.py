@@ -66,6 +66,8 @@ def check(args: argparse.Namespace) -> None:
         for option, value in {"--q-index": args.q_index, "--predicted": args.predicted}.items():
             if value is not None:
                 raise InputError(f"{option} is for --dcvc-repo: name the checkout, too")
+        if (args.codec or "").upper() in _OF_IMAGES:
+            raise InputError(f"--codec {args.codec}: name its checkout, too, with --dcvc-repo")
         return
     if is_named(args) and not args.weights:
         raise InputError("--dcvc-repo: name the checkpoint with --weights")
@@ -92,6 +94,20 @@ def check_image(args: argparse.Namespace, path: object) -> None:
     """Raises InputError for an image, or its file, with a codec of predicted frames."""
     if args.predicted:
         raise InputError(f"--predicted is for clips, and {path} is none")
+
+
+def check_clip(args: argparse.Namespace) -> None:
+    """Raises InputError for a clip, or its file, with a codec of images alone."""
+    if is_named(args) and not args.predicted:
+        known = " or ".join(f"{name.lower()}:FILE" for name in _OF_PREDICTED)
+        predicted = f"name the codec of predicted frames with --predicted {known}"
+        raise InputError(f"{args.codec} codes images: {predicted}")
+
+
+def rate_hint(args: argparse.Namespace) -> str:
+    """What to say where a file is of other weights: one checkpoint has a hash for each rate."""
+    has_rates = is_named(args) or (args.predicted and args.predicted.family != _ONE_RATE)
+    return "; or of another rate of this one: say which with --q-index" if has_rates else ""
 
 
 def check_target(args: argparse.Namespace) -> None:

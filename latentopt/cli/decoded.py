@@ -46,6 +46,10 @@ class Decoder:
         self._args = args
         self._own, self._native = ImageDecoder(args), NativeDecoder(args)
 
+    def prepare(self) -> None:
+        """See :class:`latentopt.cli.batch.Worker`: most files say themselves what they need."""
+        model.check_named(self._args)
+
     def __call__(self, job: Job, stage: Stage) -> Decoded:
         stage("reading the file")
         read = replace(job, content=job.data())

@@ -165,4 +165,5 @@ def _part(name: str, settings: "Settings") -> Described:
         "scales_corrected": settings.scales,
         "side_adaptive": settings.adaptive,
         "context": settings.context,
+        "postfilter": settings.postfilter,
     }

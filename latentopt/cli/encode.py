@@ -2,7 +2,18 @@
 
 import argparse
 
-from latentopt.cli import archive, arguments, batch, dcvc, model, native, recipe, samples, targets
+from latentopt.cli import (
+    archive,
+    arguments,
+    batch,
+    dcvc,
+    maps,
+    model,
+    native,
+    recipe,
+    samples,
+    targets,
+)
 from latentopt.cli.outputs import check_output
 from latentopt.cli.progress import progress
 from latentopt.cli.recipe import CLIP_OPTIONS
@@ -55,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     targets.settle(args)
     model.settle(args, args.inputs[0])
     native.check(args)
+    maps.settle(args)
     samples.settle(args)
     recipe.check(args)
     from latentopt import zoo

@@ -31,7 +31,9 @@ what the tables say:
   channel    of the latent, the costliest first
   zero       elements that were rounded to the model's own guess
   escaped    numbers too rare for a table, written plainly
-  corrected  channels whose expected spread the encoder raised or lowered, by levels of the model"""
+  corrected  channels whose expected spread the encoder raised or lowered, by levels of the model
+  part       of a clip's frame: the image of a key frame; else the motion, and what that leaves;
+             its bytes are those of the main latent + those of the side latent"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

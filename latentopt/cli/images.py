@@ -9,7 +9,7 @@ from time import perf_counter
 from torch import Tensor
 
 from latentopt.cli import arguments, dcvc, model, native, targets
-from latentopt.cli.progress import Stage
+from latentopt.cli.progress import Stage, silent
 from latentopt.cli.recipe import codec_of, recipe
 from latentopt.cli.sources import Job, check_size
 from latentopt.codec.image import Codec
@@ -101,6 +101,13 @@ class ImageEncoder:
         self._plain: Codec | None = None
         self._target = targets.target(args)
         self._ladder = targets.ladder(args, recipe(args)) if self._target else None
+
+    def prepare(self) -> None:
+        """See :class:`latentopt.cli.batch.Worker`; of several qualities the first to be tried."""
+        if self._ladder:
+            self._ladder.load(self._args.quality)
+        else:
+            self._load(silent)
 
     def __call__(self, job: Job, stage: Stage) -> Reported:
         stage("reading the image")

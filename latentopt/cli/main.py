@@ -5,6 +5,7 @@ imported, and that imports what it needs once its arguments are known to be good
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -61,11 +62,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return guarded(lambda: _run(words))
 
 
+_EMPTY = re.compile(r"(--[\w-]+=)?")
+
+
 def _run(argv: Sequence[str]) -> int:
+    _refuse_empty(argv)
     asked = next((word for word in argv if word in COMMANDS), None)
     args = _parser(asked).parse_args(argv)
     run: Callable[[argparse.Namespace], int] = args.run
     return run(args)
+
+
+def _refuse_empty(argv: Sequence[str]) -> None:
+    """Nothing is called by an empty name, for which pathlib takes the current folder."""
+    for before, word in zip(["", *argv], argv):
+        if _EMPTY.fullmatch(word):
+            where = word or (f"what follows {before}" if before else "the first one")
+            raise InputError(f"{where}: is empty; a variable that is not set, perhaps?")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from latentopt.cli import dcvc
 from latentopt.cli.arguments import positive
-from latentopt.cli.progress import Stage
+from latentopt.cli.progress import Stage, silent
 from latentopt.errors import InputError, WeightsError
 
 if TYPE_CHECKING:
@@ -78,13 +78,17 @@ def settle(args: argparse.Namespace, path: Path) -> None:
         if args.weights:
             raise InputError("--weights: name their architecture with --codec")
         args.codec = CLIP_CODEC if _is_clip(args, path) else CODEC
+    elif _is_clip(args, path):
+        dcvc.check_clip(args)
     _settle_quality(args)
 
 
 def _is_clip(args: argparse.Namespace, path: Path) -> bool:
     """Whether an input is to be one clip: so says its name, the output's, or an option of clips."""
+    from latentopt.cli.recipe import CLIP_OPTIONS  # which is made of options of models
+
     suffixes = {path.suffix.lower(), args.output.suffix.lower() if args.output else ""}
-    asked = any(getattr(args, name, None) is not None for name in ("gop", "target_kbps"))
+    asked = any(getattr(args, name, None) for name in (*CLIP_OPTIONS, "target_kbps"))
     return asked or not suffixes.isdisjoint({*CLIPS, CLIP_SUFFIX})
 
 
@@ -123,7 +127,9 @@ def settle_by(args: argparse.Namespace, origin: "Origin | None") -> None:
 
 def conflict(args: argparse.Namespace, origin: "Origin | None") -> str:
     """What to say where settled options do not read a file that says it is of another model."""
-    if origin is None or args.dcvc_repo:
+    if args.dcvc_repo:
+        return dcvc.rate_hint(args)
+    if origin is None:
         return ""
     same_step = args.step in (None, origin.step)
     if same_step and (args.codec is None or _is_named(args, origin)):
@@ -194,6 +200,7 @@ def image_codec_for(
 
 def clip_codec(args: argparse.Namespace, stage: Stage, recipe: "Recipe") -> "VideoCodec":
     """The same of clips."""
+    dcvc.check_clip(args)
     from latentopt.codec.wrap import wrap_video
 
     found, adapter = dcvc.of_clip(args, model(args, stage))
@@ -202,6 +209,7 @@ def clip_codec(args: argparse.Namespace, stage: Stage, recipe: "Recipe") -> "Vid
 
 def clip_codec_for(args: argparse.Namespace, stage: Stage, header: "Header") -> "VideoCodec":
     """What reads a clip's file."""
+    dcvc.check_clip(args)
     from latentopt.codec.wrap import wrap_for
 
     found, adapter = dcvc.of_clip(args, model_for(args, stage, header))
@@ -229,6 +237,23 @@ def model(args: argparse.Namespace, stage: Stage) -> "nn.Module":
         found = with_step(found, args.step)
     stage("building tables")
     return found.to(args.device)
+
+
+def check_named(args: argparse.Namespace) -> None:
+    """Load once what options name whatever files say, so that each file need not find it wrong.
+
+    Raises:
+        LatentoptError: it cannot be loaded, or is of other rates than ``--q-index``.
+    """
+    _check_device(args)
+    if args.codec is None or (args.quality is None and not args.weights):
+        return
+    from latentopt.adapters import adapter_class
+
+    named = argparse.Namespace(**vars(args))
+    settle_by(named, None)
+    found = model(named, silent)
+    (dcvc.image_adapter(named) or adapter_class(found))(found, True)
 
 
 def model_for(args: argparse.Namespace, stage: Stage, header: "Container | Header") -> "nn.Module":

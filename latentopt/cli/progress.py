@@ -11,6 +11,10 @@ Stage = Callable[[str], None]
 _STAGES = 5  # libraries, input, model, tables, coding: the same for both directions
 
 
+def silent(_: str) -> None:
+    """A stage that nobody is told of."""
+
+
 @contextmanager
 def progress() -> Iterator[Stage]:
     """A bar of stages."""

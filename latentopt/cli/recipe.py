@@ -5,8 +5,10 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from latentopt.cli import arguments, native
+from latentopt.cli import arguments, dcvc, native
 from latentopt.errors import InputError
+from latentopt.zoo import catalog
+from latentopt.zoo.names import OWN, SAMPLED
 
 if TYPE_CHECKING:
     from latentopt.codec.recipe import Recipe, Words
@@ -24,6 +26,12 @@ SAMPLERS = (
 )
 PRESETS = ("paper", "plain", "fast", "default", "slow", "best")
 NATIVE_PRESETS = PRESETS[2:]
+
+OF_POINTS = (
+    *("preset", "quant", "shift", "direction", "scales", "adaptive", "context", "pmf", "dither"),
+    *("versus_plain", "lmbda", "max_bytes", "target_bpp", "target_kbps", "target_psnr", "match"),
+)
+"""Options that mean nothing where there are no points of a lattice to choose."""
 
 CLIP_OPTIONS = ("gop", "parts", "ahead", "size", "rate")
 """Of `add_clip_arguments`."""
@@ -49,6 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--adaptive", action=argparse.BooleanOptionalAction, help=adaptive)
     context = "learn from the part of the image that is decoded already: fewer bytes"
     add("--context", action=argparse.BooleanOptionalAction, help=context)
+    postfilter = "filter the decoded image as is best for it: some 25 bytes that save more"
+    add("--postfilter", action=argparse.BooleanOptionalAction, help=postfilter)
     dither = "move that grid by noise drawn from this seed, which the decoder draws, too"
     add("--dither", type=arguments.seed, metavar="SEED", help=dither)
     dithered = "which latents that is for (default: all)"
@@ -152,6 +162,7 @@ def _words(args: argparse.Namespace) -> "Words":
         "dither": args.dither,
         "spread": args.spread,
         "progressive": args.progressive,
+        "postfilter": args.postfilter,
     }
 
 
@@ -193,9 +204,14 @@ def codec_of(args: argparse.Namespace) -> dict[str, object]:
         "weights": weights,
         "quality": args.quality,
         "predicted": args.predicted and str(args.predicted),
-        "preset": preset(args),
+        "preset": preset(args) if _has_points(args) else None,
     }
     return {name: value for name, value in named.items() if value is not None}
+
+
+def _has_points(args: argparse.Namespace) -> bool:
+    """Whether there is anything for a preset to choose."""
+    return dcvc.is_named(args) or catalog.family(args.codec) not in (*OWN, *SAMPLED)
 
 
 def _with_bar(quiet: "Recipe") -> "Recipe":

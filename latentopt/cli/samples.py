@@ -10,6 +10,7 @@ from latentopt.cli import dcvc
 from latentopt.cli.arguments import refuse
 from latentopt.cli.described import Described
 from latentopt.cli.native import is_native
+from latentopt.cli.recipe import OF_POINTS
 from latentopt.errors import InputError
 from latentopt.zoo import catalog
 from latentopt.zoo.names import SAMPLED
@@ -25,13 +26,6 @@ SPREAD, SAMPLER = 1.0, "mixed"
 import takes seconds; a test compares."""
 
 
-_OF_POINTS = (
-    *("quant", "direction", "scales", "adaptive", "context", "dither", "progressive", "pmf"),
-    *("versus_plain", "lmbda", "max_bytes", "target_bpp", "target_kbps", "target_psnr", "match"),
-)
-"""Options that mean nothing where there is no lattice, or no step."""
-
-
 def settle(args: argparse.Namespace) -> None:
     """Put what the options leave open into them, where the codec is one that sends samples.
 
@@ -41,7 +35,7 @@ def settle(args: argparse.Namespace) -> None:
     if dcvc.is_named(args) or catalog.family(args.codec) not in SAMPLED:
         return
     sends = f"{args.codec} sends samples"
-    refuse(args, _OF_POINTS, "for points of a lattice", unlike=sends)
+    refuse(args, (*OF_POINTS, "progressive"), "for points of a lattice", unlike=sends)
     if args.step != 1:
         raise InputError(f"--step {args.step:g}: {sends}, which have no step: leave it out")
     if is_native(args):

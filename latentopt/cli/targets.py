@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from latentopt.cli import dcvc, model, native
 from latentopt.cli.arguments import byte_count, positive
+from latentopt.cli.progress import silent
 from latentopt.errors import InputError
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def clip_ladder(args: argparse.Namespace, recipe: "Recipe") -> "ClipLadder":
 
     if not args.predicted:
         return ClipLadder(models(args), recipe)
-    found, adapter = dcvc.of_clip(args, model.model(args, lambda _: None))
+    found, adapter = dcvc.of_clip(args, model.model(args, silent))
     return ClipLadder({args.quality: lambda: found}, recipe, adapter)
 
 
@@ -140,7 +141,7 @@ def _loader(args: argparse.Namespace, quality: int | None) -> "Callable[[], nn.M
     named = argparse.Namespace(**{**vars(args), "quality": quality})
 
     def load() -> "nn.Module":
-        loaded = model.model(named, lambda _: None)
+        loaded = model.model(named, silent)
         native.put_origin(named, loaded)
         return loaded
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from latentopt import engine
 from latentopt.cli import archive, arguments, batch, dcvc, model, native
+from latentopt.cli.progress import silent
 from latentopt.cli.sources import STREAM, Job
 from latentopt.errors import InputError
 
@@ -72,10 +73,11 @@ def _prepared(args: argparse.Namespace, threads: int | None) -> "Reader":
     from latentopt.media.images import read_image, to_uint8
 
     decoder = Decoder(args)
+    decoder.prepare()
 
     def pixels(name: str, content: bytes) -> str:
         if name.lower().endswith(IMAGE_SUFFIXES):
             return pixels_sha256(to_uint8(read_image(name, content)))
-        return decoder(Job(Path(name), STREAM, content), lambda _: None).pixels
+        return decoder(Job(Path(name), STREAM, content), silent).pixels
 
     return pixels

@@ -86,6 +86,14 @@ class Climber(ABC, Generic[C, F]):
         step, lmbda = found.rung.dial.step(found.position), found.coded.codec.lmbda
         return Outcome(found.coded, found.rung.quality, step, lmbda, seek.encodes, plain.coded)
 
+    def load(self, quality: int | None = None) -> None:
+        """Load a quality, None: the middle one, before it is first tried.
+
+        Raises:
+            InputError: there is no such quality.
+        """
+        self._rung(self._index(quality))
+
     def _index(self, quality: int | None) -> int:
         if quality is None:
             return len(self._qualities) // 2

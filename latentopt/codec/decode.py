@@ -28,7 +28,8 @@ class Decoder:
         for depth, string in reversed(list(enumerate(strings))):
             walk = self._assembly.adapter.walk(above, grid)
             direction = self._assembly.direction(depth)
-            one = Coded.read(self._assembly.channels[depth], walk, string, direction)
+            filtered = depth == 0 and self._assembly.recipe.postfilter
+            one = Coded.read(self._assembly.channels[depth], walk, string, direction, filtered)
             coded.insert(0, one)
             if depth:
                 above.append(one.shifted(direction))

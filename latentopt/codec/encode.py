@@ -4,10 +4,11 @@ x ─► analysis ─► y ─► deeper ─► z ─► [search] ─► crosses
                  │                                              │
                  └──► plain, or candidates of a search ◄── walk ┘
                                    │
-                                crosses ─► y_hat ─► search rho_y against x
+                                crosses ─► y_hat ─► search rho_y against x [─► filter of x_hat]
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,10 @@ from latentopt.encoder import (
     side_search,
 )
 from latentopt.encoder.annealer import cost_of
+from latentopt.encoder.sensitivity import sensitivity_of
 from latentopt.errors import InputError, UnsupportedModelError
 from latentopt.latents import Coded, Crossed, Point, Walk
+from latentopt.media.wiener import Wiener, fit
 
 _TOLERANCE = 1e-6
 _LARGEST = 2.0**28  # of a latent
@@ -60,8 +63,19 @@ class Encoder:
         grid = self._assembly.grid((x.shape[-2], x.shape[-1]))
         each = [self._below(grid, *of_image) for of_image in zip(aims, *targets[1:])]
         below, walks = [coded for coded, _ in each], [walk for _, walk in each]
-        latents = [self._main(aims, walks, x), *map(list, zip(*below))]
-        return dict(zip(self._assembly.names, latents))
+        main = self.filtered(self._main(aims, walks, x), x)
+        return dict(zip(self._assembly.names, [main, *map(list, zip(*below))]))
+
+    def filtered(self, main: Sequence[Coded], x: Tensor) -> list[Coded]:
+        """Main latents of images with the filter of each image, where the codec sends such."""
+        if not self._recipe.postfilter:
+            return list(main)
+        pairs = zip(main, x.split(1))
+        return [replace(one, postfilter=self._filter(one, own)) for one, own in pairs]
+
+    def _filter(self, main: Coded, x: Tensor) -> Wiener:
+        decoded = self._synthesis.pictures([main], x.shape[-2:])
+        return fit(decoded, x, sensitivity_of(self._adapter, self._recipe.lmbda).trade)
 
     def targets(self, x: Tensor) -> list[NDArray[np.float32]]:
         """The latents (B, M, h, w) of images, the main one first."""

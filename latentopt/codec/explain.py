@@ -10,10 +10,14 @@ from latentopt.bitstream import Container, Settings, decode_step
 from latentopt.bitstream.headers import LATTICE
 from latentopt.bitstream.steps import pack_steps
 from latentopt.latents import Coded, Crossed
+from latentopt.media.wiener import Wiener
 
 Floats = NDArray[np.float64]
 
-_NAMES = ("main", "side")  # of the latents, in the order of their strings
+MAIN = "main"
+LATENTS = (MAIN, "side")
+"""Names of the latents, in the order of their strings."""
+
 _TOP = 8  # channels in a text; beyond, they are summed
 _NARROWEST = 2.0**-10  # spreads below it say nothing more, and may be zero
 
@@ -35,8 +39,8 @@ class Share:
 class LatentExplanation:
     """One latent: what its string holds.
 
-    The bits of its elements, of the corrections and of the steps sum to the string's length, up to
-    a few bytes at which the entropy coder begins and ends.
+    The bits of its elements, of the corrections, of the steps and of the filter sum to the string's
+    length, up to a few bytes at which the entropy coder begins and ends.
     """
 
     name: str
@@ -47,6 +51,9 @@ class LatentExplanation:
     steps: tuple[float, ...]
     """Step size of the shift, for each direction; 0 where there is none."""
     step_bits: int
+    postfilter: Wiener | None
+    """Of the decoded image, in codecs that send such."""
+    filter_bits: int
     corrections: NDArray[np.int32] | None
     """(M,) by how many levels each channel's scales are corrected, in codecs that do so."""
     correction_bits: float
@@ -70,6 +77,8 @@ class LatentExplanation:
         if self.corrections is not None:
             text = f"{_corrections(self.corrections)}; {self.correction_bits:,.0f} bits"
             lines += [f"channels corrected: {text}"]
+        if self.postfilter:
+            lines += [f"image filter: {self.postfilter}; {self.filter_bits} bits"]
         channels = largest(self.channels, _TOP)
         tables = {"lattice": self.lattices, "spread": self.spreads, "channel": channels}
         for heading, shares in tables.items():
@@ -128,7 +137,7 @@ def explain(
     rows = -(-container.height // stride) * stride  # of the image as padded
     explained = tuple(
         _explain_latent(name, len(string), rows // one.latent.prior.shape[1], one)
-        for name, string, one in zip(_NAMES, container.strings, coded)
+        for name, string, one in zip(LATENTS, container.strings, coded)
     )
     size = container.width, container.height
     return Explanation(container.settings, *size, file_bytes, explained)
@@ -152,6 +161,8 @@ def _explain_latent(name: str, string_bytes: int, stride: int, coded: Coded) -> 
         string_bytes,
         steps=tuple(decode_step(code) for code in codes),
         step_bits=8 * len(pack_steps(codes)),
+        postfilter=coded.postfilter,
+        filter_bits=8 * len(coded.postfilter.to_bytes()) if coded.postfilter else 0,
         corrections=latent.corrections,
         correction_bits=float(ahead.sum()),
         escaped=latent.escaped(),
@@ -213,6 +224,7 @@ def _settings(settings: Settings) -> str:
         channel = f"lattice {settings.quant}, pmf {settings.pmf}"
     context = ", context" if settings.context else ""
     context += ", progressive" if settings.progressive else ""
+    context += ", filtered" if settings.postfilter else ""
     if settings.seed is not None:
         drawn_for = f"lattice {settings.quant}"
         if settings.spread is not None:

@@ -8,7 +8,7 @@ from itertools import repeat
 from torch import Tensor
 
 from latentopt.bitstream import read_header
-from latentopt.codec.explain import table
+from latentopt.codec.explain import LATENTS, table
 from latentopt.codec.frames import KEY_PART, check_frame
 from latentopt.codec.video import VideoCodec
 from latentopt.errors import BitstreamError, InputError
@@ -32,9 +32,53 @@ class FrameExplanation:
         return KEY_PART in self.parts
 
     @property
+    def kind(self) -> str:
+        """In a word."""
+        return "key" if self.is_key else "predicted"
+
+    @property
     def bytes(self) -> int:
         """Of all strings."""
         return sum(map(sum, self.parts.values()))
+
+
+@dataclass(frozen=True)
+class LatentBytes:
+    """A latent of one part: how many bytes each frame's string of it has."""
+
+    part: str
+    latent: str
+    bytes: tuple[int | None, ...]
+    """None of frames that have no such part."""
+
+    @property
+    def name(self) -> str:
+        """Of both."""
+        return f"{self.part}, {self.latent}"
+
+    @property
+    def total(self) -> int:
+        """Of all frames."""
+        return sum(size or 0 for size in self.bytes)
+
+
+def by_latent(frames: Sequence[FrameExplanation]) -> list[LatentBytes]:
+    """The latents that frames have strings of, part by part, the main one of each first.
+
+    >>> frames = [FrameExplanation(parts, None) for parts in ({"image": (9, 4)}, {"motion": (2,)})]
+    >>> [(one.name, one.bytes) for one in by_latent(frames)]
+    [('image, main', (9, None)), ('image, side', (4, None)), ('motion, main', (None, 2))]
+    """
+    counts = {part: len(sizes) for frame in frames for part, sizes in frame.parts.items()}
+    return [
+        LatentBytes(
+            part,
+            LATENTS[i] if i < len(LATENTS) else f"latent {i + 1}",
+            tuple(frame.parts[part][i] if part in frame.parts else None for frame in frames),
+        )
+        for part, count in counts.items()
+        for i in range(count)
+    ]
 
 
 @dataclass(frozen=True)
@@ -59,28 +103,41 @@ class ClipExplanation:
         bpp = self.format.bits_per_pixel(self.file_bytes, count)
         kbps = self.format.kilobits_per_second(self.file_bytes, count)
         head = f"{size}, {count} frames, {self.file_bytes} bytes, {bpp:.4f} bpp"
-        sizes = {name: self.part_bytes(name) for name in self.names}
-        sizes["header and checksums"] = self.file_bytes - sum(sizes.values())
-        parts = [
-            (name, f"{n:,}", f"{100 * n / self.file_bytes:.1f} %") for name, n in sizes.items()
-        ]
         return "\n\n".join(
             [
                 f"{head}, {kbps:.1f} kbit/s",
-                table(("part", "bytes", "share"), parts),
+                self._part_table(),
                 table(self._heads(), [self._row(i) for i in range(count)]),
             ]
         )
+
+    def _part_table(self) -> str:
+        totals = {(one.part, one.latent): f"{one.total:,}" for one in by_latent(self.frames)}
+        latents = tuple(dict.fromkeys(latent for _, latent in totals))
+        sizes = {name: self.part_bytes(name) for name in self.names}
+        sizes["header and checksums"] = self.file_bytes - sum(sizes.values())
+        rows = [
+            (name, f"{n:,}", *(totals.get((name, one), "") for one in latents), self._share(n))
+            for name, n in sizes.items()
+        ]
+        return table(("part", "bytes", *latents, "share"), rows)
+
+    def _share(self, size: int) -> str:
+        return f"{100 * size / self.file_bytes:.1f} %"
 
     def _heads(self) -> tuple[str, ...]:
         return ("frame", "kind", "bytes", *self.names, "PSNR")
 
     def _row(self, number: int) -> tuple[str, ...]:
         frame = self.frames[number]
-        by_part = [f"{sum(frame.parts[n]):,}" if n in frame.parts else "" for n in self.names]
+        by_part = [_sum(frame.parts.get(name, ())) for name in self.names]
         quality = "" if frame.psnr_db is None else f"{frame.psnr_db:.2f} dB"
-        kind = "key" if frame.is_key else "predicted"
-        return str(number), kind, f"{frame.bytes:,}", *by_part, quality
+        return str(number), frame.kind, f"{frame.bytes:,}", *by_part, quality
+
+
+def _sum(sizes: Sequence[int]) -> str:
+    """What each latent has, the main one first."""
+    return " + ".join(f"{size:,}" for size in sizes)
 
 
 def explain_clip(

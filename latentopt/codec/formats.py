@@ -30,6 +30,7 @@ FIXED: Mapping[str, Mapping[str, object]] = {
         "dither": None,
         "spread": None,
         "progressive": False,
+        "postfilter": False,
         "gop": None,
         "ahead": None,
     },
@@ -47,7 +48,10 @@ def check_unsearched(what: str, words: Mapping[str, object]) -> None:
         )
 
 
-UNCUT: Mapping[str, object] = {"shift": None, "scales": False, "context": False}
+UNCUT: Mapping[str, object] = {
+    **{"shift": None, "scales": False, "context": False},
+    "postfilter": False,
+}
 """What a progressive recipe has not: what of a string speaks of all channels at once."""
 
 

@@ -59,6 +59,7 @@ class MoreWords(TypedDict, total=False):
     dither: int | Dither | None
     spread: float | Sampling | None
     progressive: bool | None
+    postfilter: bool | None
     format: str | None
 
 
@@ -125,6 +126,8 @@ class Recipe:
     progressive: bool = False
     """Send each channel of the main latent by itself, the most valuable first, so that a file may
     be cut after any of them (docs/guide/progressive.md)."""
+    postfilter: bool = False
+    """Fit a Wiener filter to each decoded image, which the decoder applies to it; for images."""
     format: str = OWN
     """What is written: ``latentopt``, or ``compressai``: the model's own strings, which its own
     ``decompress`` reads. Of such a recipe only the effort and lambda are free."""
@@ -147,7 +150,7 @@ class Recipe:
         _check_kind(
             "spread", self.spread, Sampling, "a Sampling; wrap and but() take a number, too"
         )
-        for name in ("scales", "adaptive", "context", "portable", "progressive"):
+        for name in ("scales", "adaptive", "context", "portable", "progressive", "postfilter"):
             if getattr(self, name) not in (True, False):
                 raise InputError(f"{name} {getattr(self, name)!r}: it is True or False")
         if self.lmbda is not None and not _is_number(self.lmbda, above=0):
@@ -200,17 +203,17 @@ class Recipe:
     def settings(self) -> Settings:
         """What of it the decoder must know."""
         words = self.quant, self.pmf, self.direction, self.portable, self.scales
-        if self.dither:
-            return self.dither.said_in(Settings(*words))
-        if self.spread:
-            return self.spread.said_in(Settings(*words))
-        return Settings(
+        said = Settings(
             *words,
             channel=self.channel,
             adaptive=self.adaptive,
             context=self.context,
             progressive=self.progressive,
+            postfilter=self.postfilter,
         )
+        if self.dither:
+            return self.dither.said_in(said)
+        return self.spread.said_in(said) if self.spread else said
 
     @property
     def summary(self) -> str:
@@ -232,6 +235,7 @@ class Recipe:
             "tables of the paper": self.pmf == "paper",
             "dither": self.dither,
             "progressive": self.progressive,
+            "postfilter": self.postfilter,
         }
         lattice = self.quant if self.channel == LATTICE else self.channel
         if self.spread:
@@ -241,9 +245,12 @@ class Recipe:
     def _does_as(self, other: "Recipe") -> bool:
         """Whether both choose the same points and shifts, given one and the same model."""
         effort = self.effort and replace(self.effort, progress=False)
-        names = ("quant", "shift", "direction", "scales", "pmf", "channel", "context", "dither")
-        same = all(getattr(self, name) == getattr(other, name) for name in (*names, "spread"))
-        return same and effort == other.effort and self.progressive == other.progressive
+        names = (
+            *("quant", "shift", "direction", "scales", "pmf", "channel", "context", "dither"),
+            *("spread", "progressive", "postfilter"),
+        )
+        same = all(getattr(self, name) == getattr(other, name) for name in names)
+        return same and effort == other.effort
 
     @staticmethod
     def reading(settings: Settings) -> "Recipe":
@@ -266,6 +273,7 @@ class Recipe:
                 dither=Dither.of(settings),
                 spread=Sampling.of(settings),
                 progressive=settings.progressive,
+                postfilter=settings.postfilter,
             )
         except InputError as error:
             raise BitstreamError(
@@ -409,7 +417,7 @@ def _probed(effort: Effort) -> Effort:
 # Where entropy parameters depend on what was decoded, the coding itself repacks the vectors that
 # were annealed, so integers keep more of it. Such codecs' own encoders take so long that ten steps
 # are not much.
-_PLAIN = Recipe("auto", None, scales=True, adaptive=True)
+_PLAIN = Recipe("auto", None, scales=True, adaptive=True, postfilter=True)
 _SPLIT = replace(_PLAIN, shift=Secant(), direction="split")
 _SEARCHED = replace(_SPLIT, quant="int")
 # Vectors with a context take time to decode: a tenth of a second for a small photograph.

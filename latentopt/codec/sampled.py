@@ -31,12 +31,14 @@ def as_sampled(recipe: Recipe) -> Recipe:
     """
     if recipe.spread is not None:
         return recipe
-    if recipe.but(portable=True) not in (PRESETS["default"], PRESETS["plain"]):
+    said = recipe.but(portable=True)
+    filtered = said == PRESETS["plain"].but(postfilter=True)
+    if not filtered and said not in (PRESETS["default"], PRESETS["plain"]):
         raise InputError(
             f"this codec sends samples, and {recipe.summary} is for points of a lattice: say "
             "nothing, or which sampler, seed and spread"
         )
-    plain = Recipe("int", None, portable=recipe.portable)
+    plain = Recipe("int", None, portable=recipe.portable, postfilter=filtered)
     return plain.but(spread=Sampling(1.0, SAMPLER))
 
 
@@ -51,10 +53,8 @@ class SampledEncoder(Encoder):
     def encode(self, x: Tensor) -> dict[str, list[Coded]]:
         """See :meth:`Encoder.encode`."""
         latents = zip(*([latent for latent, _ in image] for image in self.sent(x)))
-        return {
-            name: [self._coded(depth, latent) for latent in of_name]
-            for depth, (name, of_name) in enumerate(zip(self._assembly.names, latents))
-        }
+        main, *deeper = ([self._coded(d, one) for one in own] for d, own in enumerate(latents))
+        return dict(zip(self._assembly.names, [self.filtered(main, x), *deeper]))
 
     def sent(self, x: Tensor) -> Iterator[list[tuple[Crossed, Point]]]:
         """For each image its latents, the main one first, and what was to arrive a sample of."""

@@ -1,6 +1,6 @@
-"""From coded latents to images: offsets, shift, synthesis.
+"""From coded latents to images: offsets, shift, synthesis, filter.
 
-main latents ─► + offsets ─► + shift ─► moved ─► synthesis ─► image ─► pictures
+main latents ─► + offsets ─► + shift ─► moved ─► synthesis ─► image ─► [filter] ─► pictures
                    └► resting
 """
 
@@ -17,6 +17,7 @@ from latentopt.codec.assembly import OFFSETS, Assembly
 from latentopt.encoder import shifted
 from latentopt.errors import BitstreamError
 from latentopt.latents import Coded, Crossed
+from latentopt.media.wiener import IDENTITY
 
 
 class Synthesis:
@@ -28,7 +29,11 @@ class Synthesis:
     def pictures(self, coded: Sequence[Coded], size: Sequence[int]) -> Tensor:
         """Images (B, 3, H, W) in [0, 1] of main latents."""
         image = self.image(self.moved(coded)).clamp(0, 1).contiguous()
-        return image[..., : size[0], : size[1]]
+        image = image[..., : size[0], : size[1]]
+        if not any(one.postfilter for one in coded):
+            return image
+        filters = [one.postfilter or IDENTITY for one in coded]
+        return torch.cat([own(x) for own, x in zip(filters, image.split(1))])
 
     def image(self, y_hat: Tensor) -> Tensor:
         """What the model makes of main latents: images (B, 3, H, W), padded and not clipped."""

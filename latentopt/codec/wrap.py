@@ -13,6 +13,7 @@ from latentopt.adapters import (
     VariationalAdapter,
     VideoAdapter,
     adapter_class,
+    is_one_hot,
 )
 from latentopt.adapters.geometry import check_parts, check_stride
 from latentopt.adapters.still import peeled, still_copy
@@ -40,6 +41,9 @@ from latentopt.encoder import Ahead, Effort
 from latentopt.errors import BitstreamError, InputError
 from latentopt.latents.dither import Dither
 from latentopt.latents.sampling import Sampling
+
+_OF_MAPS = ("portable", "progressive")
+"""Words that can be said of codecs of one-hot maps."""
 
 MakeAdapter = Callable[[nn.Module, bool], Adapter]
 MakeVideoAdapter = Callable[[nn.Module, bool], VideoAdapter]
@@ -106,6 +110,7 @@ def wrap(
     dither: int | Dither | None = None,
     spread: float | Sampling | None = None,
     progressive: bool | None = None,
+    postfilter: bool | None = None,
     format: str | None = None,
 ) -> Codec | VideoCodec:
     """Make a trained codec compress better; the model itself is copied and left untouched.
@@ -139,6 +144,8 @@ def wrap(
             place of a point (docs/guide/sampling.md). The same as with ``channel="sample"``.
         progressive: send each channel of the main latent by itself, the most valuable first: files
             may be cut after any of them (docs/guide/progressive.md).
+        postfilter: fit a Wiener filter to each decoded image, which its decoder applies
+            (docs/reference/postfilter.md); images only, presets for video do without.
         format: ``"compressai"``: write the model's own strings, which its own ``decompress`` reads
             without latentopt (docs/guide/deployed-decoders.md); with it go preset, effort, lmbda
             and parts, and nothing else.
@@ -177,11 +184,16 @@ def wrap(
         "dither": dither,
         "spread": spread,
         "progressive": progressive,
+        "postfilter": postfilter,
     }
     named = preset or ("default" if format == NATIVE else preset_for(words))
     made = (recipe or get_preset(named, format or OWN)).but(**words)
     module = peeled(cast(nn.Module, model))
-    return _wrap(module, made, adapter)
+    _refuse_for_maps(module, words)
+    wrapped = _wrap(module, made, adapter)
+    if postfilter and isinstance(wrapped, VideoCodec):
+        raise InputError("postfilter is for image codecs, and this is a video codec")
+    return wrapped
 
 
 def wrap_image(
@@ -316,6 +328,7 @@ def _video(
 ) -> VideoCodec:
     if recipe.progressive:
         raise InputError("progressive is for image codecs, and this is a video codec")
+    recipe = recipe.but(postfilter=False)  # which presets have
     default = list(adapter.parts) if recipe.effort else adapter.searched
     searched = default if recipe.parts is None else recipe.parts
     unknown = set(searched) - set(adapter.parts)
@@ -339,6 +352,16 @@ def _video(
     if recipe.format == NATIVE:
         return NativeVideoCodec(codecs, named, recipe, origin, model, adapter).eval()
     return VideoCodec(codecs, named, recipe, origin).eval()
+
+
+def _refuse_for_maps(model: nn.Module, words: Words) -> None:
+    """InputError where something is said of points, and a codec of one-hot maps has none."""
+    said = [name for name, value in words.items() if value is not None and name not in _OF_MAPS]
+    if said and is_one_hot(model):
+        raise InputError(
+            f"{said[0]} is for codecs with something to choose, and this one sends its maps as "
+            "they are: leave out all but the preset"
+        )
 
 
 def _refuse_for_images(recipe: Recipe) -> None:

@@ -25,6 +25,7 @@ from latentopt.bitstream.steps import pack_steps, unpack_steps
 from latentopt.densities import Density, Floats
 from latentopt.latents.prior import Prior
 from latentopt.latents.walk import Walk
+from latentopt.media.wiener import Wiener
 from latentopt.pmf.tables import Ints
 
 SPLITS = np.array([0.18, 0.36, 0.72, 1.44, 2.88])
@@ -144,30 +145,41 @@ class Channel(Protocol):
 
 @dataclass(frozen=True)
 class Coded:
-    """A latent that crossed, and the codes of the steps that shift it afterwards."""
+    """A latent that crossed, the codes of the steps that shift it afterwards, and a filter."""
 
     latent: Crossed
     step_codes: Sequence[int]
+    postfilter: Wiener | None = None
+    """Of the image; None where a codec sends no filters."""
+
+    @property
+    def ahead(self) -> bytes:
+        """What comes before the latent's string."""
+        own = self.postfilter.to_bytes() if self.postfilter else b""
+        return pack_steps(self.step_codes) + own
 
     @property
     def string(self) -> bytes:
-        """The step codes, then the latent's string."""
-        return pack_steps(self.step_codes) + self.latent.string()
+        """The step codes and the filter, then the latent's string."""
+        return self.ahead + self.latent.string()
 
     def bits(self) -> Floats:
-        """(n,) cost of each element, with its share of the step codes: they sum to the string's."""
+        """(n,) cost of each element, with its share of what is ahead: they sum to the string's."""
         cost = self.latent.bits()
-        return cost + 8 * len(pack_steps(self.step_codes)) / len(cost)
+        return cost + 8 * len(self.ahead) / len(cost)
 
     @staticmethod
-    def read(channel: Channel, walk: Walk, string: bytes, direction: str) -> "Coded":
+    def read(
+        channel: Channel, walk: Walk, string: bytes, direction: str, filtered: bool = False
+    ) -> "Coded":
         """The mirror of :attr:`string`, for shifts along ``direction``.
 
         Raises:
             BitstreamError: ``string`` was not written so.
         """
-        codes, symbols = unpack_steps(string, DIRECTIONS[direction])
-        return Coded(channel.receive(walk, symbols), codes)
+        codes, rest = unpack_steps(string, DIRECTIONS[direction])
+        own, rest = Wiener.read(rest) if filtered else (None, rest)
+        return Coded(channel.receive(walk, rest), codes, own)
 
     @property
     def is_shifted(self) -> bool:

@@ -11,6 +11,8 @@ _ROUNDS = 8
 """Of Lloyd's algorithm, and as many with a price of rate."""
 _POINTS = 4096
 """That are clustered, of more."""
+_VARIES = 1e-6
+"""Of the largest variance: what is below is rounding of float32."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,12 @@ class Components:
     def of(self, y: Tensor) -> Tensor:
         """Each position's (n, K) of latents (B, C, h, w), about the mean."""
         return (y.movedim(1, -1).flatten(0, -2) - self.mean) @ self.forth.T
+
+    def varying(self) -> "Components":
+        """Without those that do not vary, of which nothing could be learned."""
+        kept = self.variance > _VARIES * self.variance.max()
+        forth, back = self.forth[kept], self.back[:, kept]
+        return Components(self.mean, forth, back, self.centre, self.variance[kept])
 
 
 def components(y: Tensor, weight: Tensor | None = None) -> Components:

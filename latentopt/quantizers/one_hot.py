@@ -69,7 +69,8 @@ class OneHotMax(Quantizer):
             found: their components, K of them; None: those of :func:`components`.
 
         Raises:
-            InputError: there are fewer components than maps, latents are all alike, or no numbers.
+            InputError: fewer components vary than there are maps, latents are all alike, or no
+                numbers.
         """
         if not (y.numel() and torch.isfinite(y).all()):
             raise InputError("latents are no numbers, or none: there is nothing to begin with")
@@ -78,6 +79,12 @@ class OneHotMax(Quantizer):
             raise InputError(f"{len(found.variance)} channels for {self.maps} maps: too few")
         if not float(found.variance.max()) > 0:
             raise InputError("latents are all alike: there is nothing to begin with")
+        found = found.varying()
+        if len(found.variance) < self.maps:
+            varying = (
+                f"latents vary in {len(found.variance)} directions, too few for {self.maps} maps"
+            )
+            raise InputError(f"{varying}: some would be empty")
         assert self.before.bias is not None and self.after.bias is not None
         groups, each = shared_out(found.variance, self.maps, math.log2(self.symbols)), found.of(y)
         for number in range(self.maps):

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from latentopt.bench.datasets import published_set
+from latentopt.bench.items import Clips
+from latentopt.errors import InputError
 
 _CLIPS = re.compile(r"(.+)/gop(\d+)(?:/frames(\d+))?(/ahead)?(?:/([a-z+]+))?")
 _QUALITY = re.compile(r"q(\d+)(-ms-ssim)?")
@@ -34,6 +36,23 @@ def clip_options(data: str) -> list[str] | None:
     options += ["--frames", frames] if frames else []
     options += ["--ahead"] if ahead else []
     return options + (["--parts", parts.replace("+", ",")] if parts else [])
+
+
+def clips(data: str) -> tuple[str, Clips]:
+    """The data set of a label of clips, and how they were coded.
+
+    >>> clips("video/gop8/frames16")
+    ('video', Clips(gop=8, frames=16, ahead=False, parts=None))
+
+    Raises:
+        InputError: clips cannot be coded so.
+    """
+    found = _CLIPS.fullmatch(data)
+    if found is None:
+        raise InputError(f"data {data!r}: these are no clips")
+    name, gop, frames, ahead, parts = found.groups()
+    names = tuple(parts.split("+")) if parts else None
+    return name, Clips(int(gop), int(frames) if frames else None, bool(ahead), names)
 
 
 def quality(point: str) -> tuple[int, str] | None:

@@ -2,10 +2,22 @@
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Protocol
 
 from latentopt.report.page_tables import Column, Table
 from latentopt.report.slider import Comparison
+from latentopt.report.subject import Choice
 from latentopt.report.views import Scale, View, is_cropped, views
+
+
+class Coded(Protocol):
+    """One side of a comparison."""
+
+    @property
+    def bytes(self) -> int: ...
+
+    @property
+    def psnr_db(self) -> float: ...
 
 
 def text(value: object) -> str:
@@ -22,7 +34,16 @@ def fact_list(facts: dict[str, str]) -> str:
 
 
 def section(table: Table) -> str:
-    """A table under a heading, in a container of its own to scroll in."""
+    """A table under a heading."""
+    key = text(table.key)
+    return f"""<section aria-labelledby="{key}-title">
+<h2 id="{key}-title">{text(table.title)}</h2>
+{scrolled(table)}</section>
+"""
+
+
+def scrolled(table: Table) -> str:
+    """A table in a container of its own to scroll in; a heading has the id that names both."""
     columns = table.shown()
     head = "".join(_heading(column) for column in columns)
     body = "\n".join(
@@ -30,9 +51,7 @@ def section(table: Table) -> str:
         for values in zip(*(table.frame[c.name] for c in columns))
     )
     key = text(table.key)
-    return f"""<section aria-labelledby="{key}-title">
-<h2 id="{key}-title">{text(table.title)}</h2>
-<div class="scroll" role="region" aria-labelledby="{key}-title" tabindex="0">
+    return f"""<div class="scroll" role="region" aria-labelledby="{key}-title" tabindex="0">
 <table id="{key}" class="sortable">
 <caption>{text(table.note)}</caption>
 <thead><tr>{head}</tr></thead>
@@ -41,7 +60,6 @@ def section(table: Table) -> str:
 </tbody>
 </table>
 </div>
-</section>
 """
 
 
@@ -55,17 +73,10 @@ def chart(curves: Sequence[object]) -> str:
 
 def slider(comparison: Comparison) -> str:
     """The images one below the other; the script makes a slider of them."""
-    choice = comparison.choice
-    before, after = comparison.baseline.bytes, comparison.ours.bytes
-    change = Column("bytes", "Bytes", 2, signed=True).text(100 * (after / before - 1))
-    what = (
-        f"{choice.image}, coded again for this page by {choice.codec} {choice.point}"
-        f"{'' if choice.step == 1 else f', step {choice.step:g}'}: {before:,} bytes and "
-        f"{comparison.baseline.psnr_db:.2f} dB by the baseline, {after:,} bytes and "
-        f"{comparison.ours.psnr_db:.2f} dB by {choice.config}"
-        f"{'' if comparison.step == 1 else f' with its step times {comparison.step:.4g}'}, "
-        f"{change} % of the bytes{_terms(comparison)}"
-    )
+    choice, step = comparison.choice, comparison.step
+    how = "" if step == 1 else f" with its step times {step:.4g}"
+    what = told(choice.image, choice, comparison.baseline, comparison.ours, how)
+    what += terms("image", comparison.is_equal)
     part = (
         " Shown is its middle; bytes and PSNR are of all of it." if is_cropped(comparison) else ""
     )
@@ -76,11 +87,22 @@ def slider(comparison: Comparison) -> str:
 {figures}</div>"""
 
 
-def _terms(comparison: Comparison) -> str:
+def told(what: str, choice: Choice, before: Coded, after: Coded, how: str) -> str:
+    """What was coded again, and what it came to on both sides; ``how`` ours differs otherwise."""
+    change = Column("bytes", "Bytes", 2, signed=True).text(100 * (after.bytes / before.bytes - 1))
+    return (
+        f"{what}, coded again for this page by {choice.codec} {choice.point}"
+        f"{'' if choice.step == 1 else f', step {choice.step:g}'}: {before.bytes:,} bytes and "
+        f"{before.psnr_db:.2f} dB by the baseline, {after.bytes:,} bytes and "
+        f"{after.psnr_db:.2f} dB by {choice.config}{how}, {change} % of the bytes"
+    )
+
+
+def terms(unit: str, is_equal: bool) -> str:
     """On what terms the two sides are compared."""
-    if comparison.is_equal:
+    if is_equal:
         return " at equal quality: ours is coded to the baseline's PSNR."
-    return ". Their PSNR differs: this codec cannot be brought to the baseline's for this image."
+    return f". Their PSNR differs: this codec cannot be brought to the baseline's for this {unit}."
 
 
 def figure(view: View) -> str:
@@ -93,8 +115,8 @@ def figure(view: View) -> str:
     )
 
 
-def no_slider(reason: str) -> str:
-    """Why there is none."""
+def left_out(reason: str) -> str:
+    """Why nothing is coded again."""
     return f"<p>Left out: {text(reason)}.</p>"
 
 

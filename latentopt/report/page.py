@@ -18,20 +18,27 @@ from latentopt.bench.published import RdCurve
 from latentopt.errors import InputError, LatentoptError
 from latentopt.media.download import no_downloads
 from latentopt.report import data, markup, views
+from latentopt.report.clip_compared import FRAMES, compare_clip
+from latentopt.report.clip_markup import clip_section
 from latentopt.report.page_tables import tables
-from latentopt.report.slider import Comparison, compare
+from latentopt.report.slider import compare
 
 
 def report(
-    folder: Path, output: Path, image: str | None = None, weights: Sequence[Path] = ()
+    folder: Path,
+    output: Path,
+    image: str | None = None,
+    weights: Sequence[Path] = (),
+    frames: int = FRAMES,
 ) -> str | None:
-    """Write the page of a harness folder; returns why it has no slider, None where it has one.
+    """Write the page of a harness folder; returns why nothing was coded again, None where it was.
 
     Args:
         folder: holds `measurements.csv`.
         output: the HTML file.
-        image: which image the slider shows; None: the first.
+        image: which image or clip is shown before and after; None: the first.
         weights: checkpoints that were measured, where they are not the zoo's.
+        frames: how many of a clip are coded again, at most.
 
     Raises:
         InputError: there are no measurements, none of that image, no place for the page, or an
@@ -42,21 +49,20 @@ def report(
     measured = list(rows["image"].unique())
     if image is not None and image not in measured:
         raise InputError(f"--image {image}: not measured; these are: {', '.join(measured)}")
-    comparison, reason = _try(rows, image or measured[0], zoo.checkpoints(weights))
-    shown = markup.slider(comparison) if comparison else markup.no_slider(str(reason))
+    shown, reason = _try(rows, image or measured[0], zoo.checkpoints(weights), frames)
     write_whole(output, page(rows, shown, imported(folder / IMPORTED)).encode("utf-8"))
     return reason
 
 
-def page(rows: pd.DataFrame, slider: str, others: Sequence[RdCurve] = ()) -> str:
-    """The HTML of measurements, with the HTML of a slider, and curves of others."""
+def page(rows: pd.DataFrame, shown: str, others: Sequence[RdCurve] = ()) -> str:
+    """The HTML of measurements, with the HTML of what was coded again, and curves of others."""
     curves = data.charts(rows, others)
     *summaries, items = map(markup.section, tables(rows))
     main = _filled(
         "measured.html",
         facts=markup.fact_list(data.facts(rows)),
         summaries="".join(summaries),
-        slider=slider,
+        shown=shown,
         items=items,
         chart=markup.chart(curves),
     )
@@ -88,13 +94,17 @@ def _filled(name: str, **values: str) -> str:
 
 
 def _try(
-    rows: pd.DataFrame, image: str, weights: Sequence[Path]
-) -> tuple[Comparison | None, str | None]:
+    rows: pd.DataFrame, image: str, weights: Sequence[Path], frames: int
+) -> tuple[str, str | None]:
+    """The HTML of an image or clip before and after; or of why there is none, and why."""
     try:
         with no_downloads("a report downloads nothing"):  # its rows may be a stranger's
-            return compare(rows, image, weights), None
+            if data.is_video(rows):
+                return clip_section(compare_clip(rows, image, weights, frames)), None
+            return markup.slider(compare(rows, image, weights)), None
     except LatentoptError as error:
-        return None, " ".join(str(error).split())
+        reason = " ".join(str(error).split())
+        return markup.left_out(reason), reason
 
 
 def _json(value: object) -> str:

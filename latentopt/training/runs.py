@@ -69,4 +69,4 @@ def fitting(path: Path) -> Iterator[None]:
 def unusable(path: Path, why: str) -> TrainingError:
     """What to raise for a run's file."""
     begun = path.with_name(path.name.replace(".best.pt", ".pt"))
-    return TrainingError(f"{path}: {why}; remove {begun} to train anew")
+    return TrainingError(f"{path}: {why}; move {begun} away to train anew")

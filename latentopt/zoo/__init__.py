@@ -73,8 +73,9 @@ def load(
     ``weights`` is a .pt, .pth, .pth.tar or .safetensors checkpoint and wins over ``quality``;
     without it the weights are those of ``quality``: shipped with latentopt for the ``tiny-``
     codecs, registered by the user, or else CompressAI's published ones from torch.hub's folder,
-    downloaded into it on first use. ``metric`` ("mse" or "ms-ssim") is what the published weights
-    were trained for; where it is known for which lambda, the model's attribute ``lmbda`` says so.
+    downloaded into it on first use. Of a codec that has one quality, it need not be said.
+    ``metric`` ("mse" or "ms-ssim") is what the published weights were trained for; where it is
+    known for which lambda, the model's attribute ``lmbda`` says so.
     Of a variable-rate codec (``…-vbr``) ``quality`` is the rate, whosever the weights are.
     Its attribute ``origin`` says which weights these are, and with it every file that they code.
 
@@ -85,7 +86,7 @@ mbt2018-mean-vbr or tiny-mbt2018-mean?
     """
     codec = canonical(codec)
     if weights is None and quality is None:
-        raise InputError(f"{codec}: which weights? Give a quality, or a checkpoint as weights")
+        quality = _only(codec, metric)
     from latentopt.zoo.checkpoint import load_checkpoint
     from latentopt.zoo.variable import at_quality
 
@@ -100,6 +101,17 @@ mbt2018-mean-vbr or tiny-mbt2018-mean?
         model.lmbda = lmbda(codec, quality, metric)
         model.origin = Origin(codec, quality, metric)
     return model
+
+
+def _only(codec: str, metric: str) -> int:
+    """The quality of a codec that has one; InputError where it has others, or none."""
+    known = qualities(codec, metric)
+    if len(known) != 1:
+        those = f" ({', '.join(map(str, known))})" if known else ""
+        raise InputError(
+            f"{codec}: which weights? Give a quality{those}, or a checkpoint as weights"
+        )
+    return known[0]
 
 
 def models(codec: str, metric: str = "mse") -> "dict[int | None, Callable[[], CompressionModel]]":

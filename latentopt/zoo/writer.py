@@ -92,10 +92,12 @@ def _family(codec: str) -> str | None:
 def _unknown(origin: Origin | None, hash_: bytes) -> str:
     says = f"the file says {origin}, and" if origin else "the file does not name its codec, and"
     family = origin.codec if origin and origin.quality is None else "ARCHITECTURE"
+    dcvc = "" if origin else ", of DCVC's also with --dcvc-repo"
+    named = "it" if origin else "one of CompressAI's"
     return (
         f"{says} its weights have the hash {hash_.hex()}, as no embedded, downloaded or registered "
-        "codec does: name yours with --codec and --weights, or give it a name once and for all: "
-        f"latentopt zoo add NAME CHECKPOINT --codec {family}"
+        f"codec does: name yours with --codec and --weights{dcvc}; or give {named} a name once and "
+        f"for all: latentopt zoo add NAME CHECKPOINT --codec {family}"
     )
 
 

@@ -4,13 +4,14 @@ import re
 from collections.abc import Callable, Mapping
 
 from latentopt.errors import InputError
-from tables.figures import compat, dither, gains, paper, video, worst, zoo
+from tables.figures import compat, dither, gains, paper, probed, video, worst, zoo
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
     **compat.BLOCKS,
     **dither.BLOCKS,
     **gains.BLOCKS,
     **paper.BLOCKS,
+    **probed.BLOCKS,
     **video.BLOCKS,
     **worst.BLOCKS,
     **zoo.BLOCKS,

@@ -70,4 +70,23 @@ def guide() -> str:
     return _table((*_CODECS, LAB, STEPS))
 
 
-BLOCKS: Mapping[str, Callable[[], str]] = {"readme-compat": readme, "guide-compat": guide}
+def commits() -> str:
+    """Which latentopt each group was measured with."""
+    codecs = (*_CODECS, LAB, STEPS)
+    head = ["codec", *(" and ".join(f"`{preset}`" for preset in g) for g in _GROUPS.values())]
+    lines = [[NAMES.get(c, c), *(_commits(name, c) for name in _GROUPS)] for c in codecs]
+    return table(head, lines)
+
+
+def _commits(name: str, codec: str) -> str:
+    if not has_run(name, codec):
+        return ""
+    versions = run(name, codec)["latentopt"]
+    return ", ".join(dict.fromkeys(version.partition("+")[2] for version in versions))
+
+
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    "readme-compat": readme,
+    "guide-compat": guide,
+    "compat-commits": commits,
+}

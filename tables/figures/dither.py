@@ -1,6 +1,6 @@
 """What dithered channels cost, and what trained models make of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import pandas as pd
@@ -8,12 +8,12 @@ import pandas as pd
 from tables.common.places import MEASURED, PROBES
 from tables.figures.paper import short
 from tables.figures.rows import table
-from tables.universal.linear import WAYS
+from tables.universal import linear, linear_training
+from tables.universal.codecs.measured import Ways
 
 _TRIPS = MEASURED / PROBES / "dither-trips" / "sample"
 _BD = ("BD-rate, PSNR", "BD-rate, MS-SSIM")
 _CURVE = ("bpp", "psnr_db", "ms_ssim")
-_THIRD = [f"{way}, {curve}-3" for way, (curve, _) in WAYS.items()]
 
 
 def trips() -> str:
@@ -27,9 +27,19 @@ def trips() -> str:
     return table(["codec", "trips", "lattices", "that differed"], lines)
 
 
+def _third(ways: Ways) -> Sequence[str]:
+    """Rows of the third λ."""
+    return [f"{way}, {curve}-3" for way, (curve, _) in ways.items()]
+
+
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "dither-trips": trips,
     "dither-time": partial(short, "dither_time", "kodak"),
-    "linear-third": partial(short, "linear", "kodak", _CURVE, _THIRD),
+    "linear-third": partial(short, "linear", "kodak", _CURVE, _third(linear.WAYS)),
+    "linear-training": partial(
+        short, "linear_training", "kodak", _CURVE, _third(linear_training.WAYS)
+    ),
+    "hyperprior-curves": partial(short, "hyperprior", "kodak", _CURVE),
+    "hyperprior-bd": partial(short, "hyperprior", "kodak", _BD),
     "linear-bd": partial(short, "linear", "kodak", _BD),
 }

@@ -72,18 +72,23 @@ def _span(lines: Sequence[pd.Series], column: str, to: str = "–") -> str:
 
 
 def learning() -> str:
-    """Presets since priors learn from what was decoded, and as they were before."""
+    """Presets as they are, as they were without a filter, and without learning priors."""
     lines = []
     for codec in (TINY[0], MEAN):
-        now = summarise(
-            read_run(rows_file(MEASURED, f"{LATER}/presets", "kodak", codec))
-        ).set_index("config")
-        before = gains("presets", codec)
+        unfiltered, now = (_later(name, codec) for name in ("presets", "postfilter"))
         for preset in ("fast", "default"):
             times = [f"{ratio(now.loc[preset, way])}×" for way in ("encode_ratio", "decode_ratio")]
-            both_of = [both(summary.loc[preset], " %") for summary in (before, now)]
-            lines.append([codec, f"`{preset}`", *both_of, *times])
-    return table(["codec", "preset", "before", "now", "encode", "decode"], lines)
+            stages = (gains("presets", codec), unfiltered, now)
+            found = [both(summary.loc[preset], " %") for summary in stages]
+            lines.append([codec, f"`{preset}`", *found, *times])
+    heads = ["without both", "without a filter", "now", "encode", "decode"]
+    return table(["codec", "preset", *heads], lines)
+
+
+def _later(name: str, codec: str) -> pd.DataFrame:
+    """Summary of a run of presets that had gained something, a line for each."""
+    rows = read_run(rows_file(MEASURED, f"{LATER}/{name}", "kodak", codec))
+    return summarise(rows).set_index("config")
 
 
 def lattices() -> str:

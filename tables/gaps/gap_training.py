@@ -135,7 +135,7 @@ class GapTraining(Experiment):
         "how long is in tables/universal/codecs, and it is short. Rates are estimates of the "
         "model's own. Rounding is mean-centred (the paper's noise+), in columns `integers` it is "
         "to whole numbers, with the same means in the densities. Loss is λ 255² MSE + bpp at the "
-        "λ of the point. BD-rates are against noise, mean-centred.",
+        "λ of the point. BD-rates, in percent, are against noise, mean-centred.",
     )
 
     def cells(self, request: Request) -> Iterator[Cell]:

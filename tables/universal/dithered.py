@@ -46,7 +46,9 @@ class Dithered(CodecExperiment):
         "Bytes written. `+mean`: what is decoded is E[y | z] of the point z that arrived, with the "
         "codec's own density.",
     )
-    columns = MappingProxyType({"bpp": "", "psnr_db": "", "encode_s": "", "decode_s": ""})
+    columns = MappingProxyType(
+        dict.fromkeys(("images", "bpp", "psnr_db", "encode_s", "decode_s"), "")
+    )
 
     def cells(self, request: Request) -> Iterator[Cell]:
         yield from super().cells(
@@ -57,7 +59,9 @@ class Dithered(CodecExperiment):
         rows = rows_of(subject, CONFIGS, request)
         for _, row in means(rows).iterrows() if len(rows) else ():
             for column, unit in self.columns.items():
-                yield Cell(f"{subject.label}: {row['config']}", column, row[column], unit=unit)
+                yield Cell(
+                    f"{subject.label}: {row['config']}", column, float(row[column]), unit=unit
+                )
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         bars([cell for cell in cells if cell.column == "psnr_db"], path, self.title)

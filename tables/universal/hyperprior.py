@@ -3,7 +3,6 @@
 from tables.universal import PAPER
 from tables.universal.codecs.curves import Curves
 
-IMAGES = ("kodim03", "kodim16")
 _UN, _SR = "hyperprior-un", "hyperprior-sr"
 WAYS = {
     "UN + Q": (_UN, "int"),
@@ -20,11 +19,11 @@ class Hyperprior(Curves):
     name = "hyperprior"
     title = "a hyperprior model: rounding, dither, soft rounding"
     source = f"{PAPER}, Figure 6, a plot without numbers"
-    ways, images = WAYS, IMAGES
+    ways, qualities = WAYS, ("psnr_db", "ms_ssim")
     notes = (
-        f"Bytes written, of {' and '.join(IMAGES)}. BD-rates are against UN + Q. The embedded "
-        "mean-scale hyperprior, trained on from its weights for a minute; the paper's was trained "
-        "from the beginning, for much longer.",
+        "Bytes written. BD-rates are against UN + Q. The embedded mean-scale hyperprior, trained "
+        "on from its weights for a minute a rate; the paper's was trained from the beginning, for "
+        "much longer.",
     )
 
 

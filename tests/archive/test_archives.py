@@ -347,6 +347,8 @@ def test_what_is_no_archive(
     refused("memory://x: no other process sees it", *encode, "-o", "memory://x", "--jobs", 2)
     refused("no such file or folder", "encode", *model, photos / "no", "-o", "memory://x")
     refused("Protocol not known: nowhere", *encode, "-o", "nowhere://x")
+    into = f"cannot write to {photos}/a.png: it is no folder"
+    refused(into, *encode, "-o", photos / "a.png", "--manifest", tmp_path / "m")
     (tmp_path / "empty").mkdir()
     new = ["-o", tmp_path / "new", "--manifest", tmp_path / "m"]
     for nothing in (tmp_path / "empty", f"{photos}/*.tiff"):
@@ -358,6 +360,21 @@ def test_what_is_no_archive(
     (tmp_path / "m.parquet").write_bytes(b"no Parquet")
     refused("is no manifest of this version", "verify", tmp_path / "m.parquet")
     refused("'0' is not a number of files", "verify", "m", "--sample", "0")
+
+
+def test_no_other_file_becomes_the_manifest(
+    photos: Path, tmp_path: Path, model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor does advice tell anybody to delete one."""
+    refused = Refused(tmp_path, capsys)
+    encode = ["encode", *model, photos, "-o", tmp_path / "coded", "--manifest"]
+    for name in ("coded/a.lo", "m.LO", photos / "new.png", photos / "a.png"):
+        refused("inputs or outputs are called so", *encode, tmp_path / name)
+    refused("called so", "decode", tmp_path, "-o", tmp_path / "d", "--manifest", tmp_path / "m.png")
+    for content in (b"", b"precious", b"PAR1 precious PAR1"):
+        (tmp_path / "notes").write_bytes(content)
+        told = "is no manifest of this version, or damaged .*: name another, which begins anew, or"
+        refused(told, *encode, tmp_path / "notes")
 
 
 def test_a_store_whose_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,7 +132,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_no_curve_replaces_another(vtm: Path, tmp_path: Path) -> None:
     keep([vtm], tmp_path / IMPORTED)
     vtm.write_text(json.dumps({**VTM, "name": "VTM 23"}))
-    with pytest.raises(InputError, match="is another curve: rename one, or delete that"):
+    with pytest.raises(InputError, match="is another curve: rename one of them"):
         keep([vtm], tmp_path / IMPORTED)
 
 

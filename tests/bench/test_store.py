@@ -88,6 +88,20 @@ def test_refused_files_are_let_go(tmp_path: Path) -> None:
         ResultsFile(tmp_path / "m.csv" / "x" / "m.csv", SETTINGS)
 
 
+@pytest.mark.parametrize("content", [b"precious", b"codec,point\nx,q1", b"\xff\n\xfe"])
+def test_of_another_file_no_line_is_dropped(content: bytes, tmp_path: Path) -> None:
+    """Half a line is of a run that died in files that begin as ours do."""
+    path = tmp_path / "m.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"move the file away|delete that line"):
+        ResultsFile(path, SETTINGS)
+    assert path.read_bytes() == content
+    path.write_text(text()[:20])
+    with ResultsFile(path, SETTINGS) as file:
+        file.append(row())
+    assert list(read_measurements(path)) == [row()]
+
+
 def test_a_full_disk_is_said(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text(text())
     with (

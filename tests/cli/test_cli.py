@@ -256,7 +256,9 @@ def test_presets(
     settings = Container.from_bytes(coded.read_bytes()).settings
     preset = options.split()[1] if "--preset" in options else None if options else "default"
     adaptive = preset in ("fast", "default", "slow")
-    known = Settings(quant, "exact", direction, True, scales, adaptive=adaptive)
+    known = Settings(
+        quant, "exact", direction, True, scales, adaptive=adaptive, postfilter=adaptive
+    )
     assert settings == replace(known, context=preset == "slow")
     codec = wrap(
         zoo.load("mbt2018-mean", weights=tiny_weights),

@@ -1,6 +1,8 @@
 """The command line on codecs from a checkout of DCVC, of which a stand-in is used."""
 
+import importlib
 import json
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -54,12 +56,15 @@ def hem(repo: Path) -> dict[str, object]:
 # -- images ----------------------------------------------------------------------------------------
 
 
-def test_an_image_goes_through(model: list[str], tmp_path: Path) -> None:
+def test_an_image_goes_through(
+    model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     x, lo, png = (str(tmp_path / name) for name in ("x.png", "x.lo", "decoded.png"))
     write_png(Path(x), photo(60, 90))
     index = ["--q-index", "1"]
     assert main(["encode", x, "-o", lo, "--quant", "oct", *model, *index]) == 0
     assert main(["decode", lo, "-o", png, *model]) == 2  # another rate, so other weights
+    assert "of another rate of this one: say which with --q-index" in capsys.readouterr().err
     assert main(["decode", lo, "-o", png, *model, *index]) == 0
     codec = wrap(lively(DualPrior), "oct", True, adapter=intra(q_index=1))
     expected = to_uint8(codec(read_image(Path(x)))["x_hat"][0])
@@ -86,12 +91,50 @@ def test_refused(model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
         ("name the checkpoint", *model[:2], *model[4:], "--quality", "3"),
         ("no DCVC-DC", "--codec", "dcvc-dc", *model[2:]),
         ("--q-index is for --dcvc-repo", "--codec", "mbt2018", *model[2:4], "--q-index", "0"),
+        ("name its checkout, too, with --dcvc-repo", *model[:4]),
         ("at other steps", *model, "--step", "2"),
         ("q_index 9", *model, "--q-index", "9"),
     ):
         assert main([*argv, *options]) == 2
         err = capsys.readouterr().err
         assert message in err, err
+
+
+def test_what_is_wrong_with_the_checkpoint_is_said_once(
+    model: list[str],
+    repo: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a folder, before its first file, whatever is done with the files."""
+    (repo / "in").mkdir()
+    for name in ("a", "b"):
+        write_png(repo / "in" / f"{name}.png", photo(60, 90))
+    loads = count_calls(monkeypatch, "latentopt.adapters.load_dcvc")
+    assert main(["encode", str(repo / "in"), "-o", str(repo / "out"), *model]) == 0
+    assert len(loads) == 1
+    encode = ["encode", str(repo / "in"), "-o", str(repo / "new"), *model]
+    decode = ["decode", str(repo / "out"), "-o", str(repo / "new"), *model]
+    capsys.readouterr()
+    for argv in (encode, [*encode, "--max-bytes", "900"], decode, [*decode, "--jobs", "2"]):
+        loads.clear()
+        assert main([*argv, "--q-index", "9"]) == 2
+        said = capsys.readouterr()
+        assert said.out == "" and said.err == "latentopt: q_index 9: the model has 3 scales\n"
+        assert len(loads) < 2 and not (repo / "new").exists()
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch, name: str) -> list[object]:
+    """A list that grows with each call."""
+    calls, place, own = [], *name.rsplit(".", 1)
+    work = getattr(importlib.import_module(place), own)
+
+    def counted(*args: object) -> object:
+        calls.append(args)
+        return work(*args)
+
+    monkeypatch.setattr(name, counted)
+    return calls
 
 
 # -- clips -----------------------------------------------------------------------------------------
@@ -152,11 +195,16 @@ def test_what_a_clip_is_read_with(
         ("weights", [*options({**hem(repo), "weights": repo / "other key"}), *predicted]),
         ("weights", [*named[:-1], f"dcvc-hem:{repo / 'other'}"]),
         ("weights", [*named, "--q-index", "1"]),
-        ("3 parts", options(hem(repo))),
+        ("weights hash is .* rate of this one: say which", [*named, "--q-index", "1"]),
+        ("name the codec of predicted frames with --predicted", options(hem(repo))),
         ("not of WithMemory", [*named[:-1], f"dcvc-hem:{repo / 'DCVC_net'}"]),
     ):
         assert main(["decode", lov, "-o", str(repo / "out.y4m"), *wrong]) == 2
-        assert message in capsys.readouterr().err
+        assert re.search(message, capsys.readouterr().err)
+    assert main(["explain", lov, *options(hem(repo))]) == 2
+    assert "with --predicted" in capsys.readouterr().err
+    assert main(["decode", lov, "-o", str(repo / "out.y4m")]) == 2
+    assert "--weights, of DCVC's also with --dcvc-repo" in capsys.readouterr().err
     assert not (repo / "out.y4m").exists()
 
 
@@ -190,6 +238,15 @@ def test_clips_that_are_refused(repo: Path, clip: Path, capsys: pytest.CaptureFi
         ("padded to 64, not 16", *encode, *zoo_key, *net, "--codec", "tiny-bmshj2018-factorized"),
         ("neither codec is of a checkpoint", *encode, *zoo_key, *net, "--q-index", "1"),
         ("is for clips, and", "encode", str(image), *key, *net),
+        *(
+            ("dcvc-hem codes images: name the codec of predicted frames with --predicted", *argv)
+            for argv in (
+                [*encode, *key],
+                [*encode, *key, "--size", "62x60"],
+                ["encode", str(image), *key, "-o", "x.lov"],
+                ["encode", str(image), *key, "--target-kbps", "9"],
+            )
+        ),
         ("and a list of 2 files is none", "decode", x, x, "-o", str(repo), *key, *net),
         ("archives are of images", *encode, *key, *net, "-o", str(repo), "--manifest", "m"),
         ("one clip at a time", *encode, x, *key, *net),

@@ -116,6 +116,9 @@ def test_explain(
     said = capsys.readouterr().out
     assert re.search(rf"header and checksums +{own} ", said)
     assert re.search(rf"1 +predicted +{explained[1]['bytes']} ", said)
+    (motion, motion_side), (residual, residual_side) = explained[1]["parts"].values()
+    assert re.search(rf"motion +{motion + motion_side} +{motion} +{motion_side} ", said)
+    assert re.search(rf" {motion} \+ {motion_side} +{residual} \+ {residual_side} ", said)
 
 
 def test_a_file_without_frames_explains_nothing(

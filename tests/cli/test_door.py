@@ -44,6 +44,34 @@ def raising(error: BaseException) -> Callable[[], int]:
 
 
 @pytest.mark.parametrize(
+    ("argv", "where"),
+    [
+        (["encode", "x.png", "-o", ""], "what follows -o"),
+        (["encode", "x.png", "--output="], "--output="),
+        (["encode", ""], "what follows encode"),
+        (["encode", "photos", "-o", "coded", "--manifest", ""], "what follows --manifest"),
+        (["decode", "", "-o", "x.png"], "what follows decode"),
+        (["compare", "x.png", ""], "what follows x.png"),
+        (["truncate", "x.lo", "-o", "", "--maps", "1"], "what follows -o"),
+        (["bdrate", "--codec", "tiny-mbt2018-mean", "--out", ""], "what follows --out"),
+        (["zoo", "add", "mine", "", "--codec", "mbt2018-mean"], "what follows mine"),
+        ([""], "the first one"),
+    ],
+)
+def test_no_name_is_empty(
+    argv: Sequence[str],
+    where: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*argv) == 2
+    said = f"latentopt: {where}: is empty; a variable that is not set, perhaps?\n"
+    assert capsys.readouterr().err == said and not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
     "error, code, said",
     [
         (InputError("two\nlines \x1b[2J"), 2, "two lines \\x1b[2J"),

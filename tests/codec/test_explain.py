@@ -42,7 +42,7 @@ def explanation(codec: Codec, coded: Path) -> Explanation:
 
 
 def all_bits(latent: LatentExplanation) -> float:
-    return latent.bits.sum() + latent.correction_bits + latent.step_bits
+    return latent.bits.sum() + latent.correction_bits + latent.step_bits + latent.filter_bits
 
 
 def check_sums(latent: LatentExplanation) -> None:
@@ -95,11 +95,12 @@ def test_it_says_what_the_encoder_chose(tiny_mean: nn.Module, tmp_path: Path) ->
     for latent, likelihood in zip((main, side), likelihoods.values()):
         bits = -likelihood[0].double().log2().numpy()
         assert latent.shape == bits.shape
-        ahead = latent.step_bits + latent.correction_bits  # likelihoods spread it over all elements
+        # Likelihoods spread it over all elements.
+        ahead = latent.step_bits + latent.filter_bits + latent.correction_bits
         each = latent.bits + ahead / latent.bits.size
         assert np.allclose(each, bits.sum(axis=0), rtol=1e-4)
         channels = np.array([c.bits for c in latent.channels])
-        channels += latent.step_bits / len(channels)
+        channels += (latent.step_bits + latent.filter_bits) / len(channels)
         if latent.corrections is not None:
             channels += correction_bits(latent.corrections)
         assert np.allclose(channels, bits.sum(axis=(1, 2)), rtol=1e-4)

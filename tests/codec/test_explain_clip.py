@@ -8,7 +8,7 @@ from support.models import photo
 from torch import Tensor
 
 from latentopt import VideoCodec
-from latentopt.codec.explain_clip import explain_clip
+from latentopt.codec.explain_clip import by_latent, explain_clip
 from latentopt.errors import InputError
 
 CLIP = [photo(64, 64), photo(64, 64).roll(1, -1)]
@@ -31,6 +31,9 @@ def test_bytes_of_strings_and_of_the_rest_are_the_file(codec: VideoCodec, path: 
     assert [frame.is_key for frame in found.frames] == [True, False]
     assert sum(map(found.part_bytes, found.names)) == sum(frame.bytes for frame in found.frames)
     assert found.file_bytes == path.stat().st_size > sum(frame.bytes for frame in found.frames)
+    latents = by_latent(found.frames)
+    assert [one.latent for one in latents] == ["main", "side"] * 3
+    assert sum(one.total for one in latents) == sum(frame.bytes for frame in found.frames)
     assert all(frame.psnr_db is None for frame in explain_clip(codec, path).frames)
 
 

@@ -280,6 +280,17 @@ def test_what_it_excludes() -> None:
     assert get_preset("slow").but(progressive=True).alternatives["factorized"].progressive
 
 
+@pytest.mark.parametrize(
+    "words",
+    [{"quant": "oct"}, {"shift": False}, {"lmbda": 0.1}, {"context": False}, {"dither": 1}],
+    ids=str,
+)
+def test_of_one_hot_maps_nothing_is_chosen(words: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"^{next(iter(words))} is for codecs with something"):
+        latentopt.wrap(one_hot(), **words)
+    assert latentopt.wrap(one_hot(), preset="fast", portable=False, progressive=True)
+
+
 def test_native_files_have_no_maps() -> None:
     native = latentopt.wrap(tiny(FAMILIES["mbt2018-mean"]), format="compressai", preset="fast")
     with pytest.raises(InputError, match="are in one piece"):

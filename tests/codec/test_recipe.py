@@ -140,7 +140,9 @@ def test_summaries() -> None:
             assert fitted.summary == f"preset {name}"
     assert Recipe("hex", direction="split", scales=True).summary == "hex+shift+split+scales"
     assert Recipe("int", None, pmf="paper").summary == "int+tables of the paper"
-    assert PRESETS["slow"].but(quant="e8").summary == "e8+shift+split+scales+adaptive+30 steps"
+    assert PRESETS["slow"].but(quant="e8").summary == (
+        "e8+shift+split+scales+adaptive+30 steps+postfilter"
+    )
 
 
 # -- changing one ----------------------------------------------------------------------------------

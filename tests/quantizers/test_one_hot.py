@@ -63,6 +63,10 @@ def test_training_begins_with_the_nearest_of_clusters() -> None:
     plain = (own(y) - y)[:, 0].square().mean()
     own.begin(y, components(y, weight))
     assert float((own(y) - y)[:, 0].square().mean()) < float(plain) / 2
+    with pytest.raises(InputError, match="vary in 1 directions, too few for 2 maps"):
+        OneHotMax(3, 2, 4).begin(
+            torch.randn(1, 1, 8, 8) * torch.tensor([0.0, 1.0, 2.0])[:, None, None]
+        )
     with pytest.raises(InputError, match="1 channels for 2 maps: too few"):
         OneHotMax(1, maps=2, symbols=4).begin(torch.randn(1, 1, 8, 8))
     for latents in (torch.full((1, 4, 8, 8), torch.nan), torch.zeros(0, 4, 8, 8)):

@@ -8,8 +8,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import asdict, replace
-from html.parser import HTMLParser
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from compressai.models import MeanScaleHyperprior
 from PIL import Image
 from support import chromium
 from support.models import photo, tiny
+from support.pages import CODEC, CONFIGS, Parsed, curve, frame, row, write
 
 from latentopt import wrap, zoo
 from latentopt.adapters import with_step
@@ -28,7 +28,6 @@ from latentopt.bench import options
 from latentopt.bench.codecs import BaselineCodec, coded_bytes
 from latentopt.bench.items import Clips
 from latentopt.bench.provenance import weights_hash
-from latentopt.bench.store import Measurement, ResultsFile, Settings
 from latentopt.bench.summary import summarise
 from latentopt.cli.main import main
 from latentopt.errors import DataError, InputError, WeightsError
@@ -40,43 +39,7 @@ from latentopt.report.page_tables import Column, tables
 from latentopt.report.slider import Comparison, compare
 from latentopt.report.views import is_cropped, views
 
-CODEC = "tiny-mbt2018-mean"
 HOSTILE = "<img src=x onerror=alert(1)>\"'&.png"
-CONFIGS = {"baseline": 1.0, "oct": 0.96, "oct+shift": 0.93}
-POINTS = {"q1": (0.2, 27.0), "q2": (0.3, 29.0), "q3": (0.5, 31.0), "q4": (0.7, 32.0)}
-
-
-def row(point: str, config: str, image: str, **more: object) -> Measurement:
-    """A measurement that looks like one of the harness."""
-    bpp, psnr_db = POINTS[point]
-    bpp *= CONFIGS[config]
-    known = Measurement(
-        **{"codec": CODEC, "point": point, "step": 1.0, "config": config, "data": "photos"},
-        **{"image": image, "width": 200, "height": 180, "bytes": round(4500 * bpp), "bpp": bpp},
-        **{"psnr_db": psnr_db, "ms_ssim": 1 - 0.02 / bpp, "encode_s": 0.2, "decode_s": 0.1},
-        **{"batch_size": 1, "device": "cpu", "threads": 1, "weights": "0" * 12},
-        latentopt="0.1.0+abcdef0",
-    )
-    return replace(known, **more)
-
-
-def write(folder: Path, rows: list[Measurement]) -> Path:
-    """A folder that holds only these measurements."""
-    first = rows[0]
-    version = first.latentopt.split("+")[0]
-    settings = Settings(first.data, first.device, first.threads, first.batch_size, version)
-    with ResultsFile(folder / "measurements.csv", settings) as file:
-        for one in rows:
-            file.append(one)
-    return folder
-
-
-def curve(*images: str, **more: object) -> list[Measurement]:
-    return [row(p, c, i, **more) for p in POINTS for c in CONFIGS for i in images]
-
-
-def frame(rows: list[Measurement]) -> pd.DataFrame:
-    return pd.DataFrame([asdict(one) for one in rows])
 
 
 @pytest.fixture(scope="module")
@@ -105,28 +68,6 @@ def page(measured: Path) -> Path:
 @pytest.fixture(scope="module")
 def comparison(rows: pd.DataFrame) -> Comparison:
     return compare(rows, "a.png")
-
-
-class Parsed(HTMLParser):
-    """Elements of a page, and the text of its style, scripts and cells."""
-
-    def __init__(self, page: Path):
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[tuple[str, str]] = []
-        self.feed(page.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append((self.elements[-1][0] if self.elements else "", data))
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-    def text(self, tag: str) -> list[str]:
-        return [text for name, text in self.texts if name == tag and text.strip()]
 
 
 # -- what the page says --------------------------------------------------------------------------
@@ -167,10 +108,10 @@ def test_the_published_curve_is_shown_beside_all_of_kodak() -> None:
     assert data.charts(foreign)[0]["published"] is None
 
 
-def test_video_has_the_papers_values_and_no_slider(tmp_path: Path) -> None:
+def test_video_has_the_papers_values_and_no_slider_where_it_is_not_here(tmp_path: Path) -> None:
     clips = curve("Beauty", codec="tiny-ssf2020", data="uvg/gop8/frames16")
     reason = report(write(tmp_path, clips), tmp_path / "r.html")
-    assert "video" in str(reason)
+    assert "UVG's Beauty" in str(reason)
     by_key = {table.key: table for table in tables(frame(clips))}
     for key in ("gains", "sequences"):
         shown = by_key[key].frame.set_index("config")["paper_percent"]
@@ -362,7 +303,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder) == 0
     out, err = capsys.readouterr()
     assert out == f"{folder / 'report.html'}\n"
-    assert re.fullmatch(r"latentopt: no slider: .*names no file.*\n", err)
+    assert re.fullmatch(r"latentopt: nothing is coded again: .*names no file.*\n", err)
     assert run(folder, "-o", tmp_path / "p.html", "--image", "a.png") == 0
     text = (tmp_path / "p.html").read_text(encoding="utf-8")
     assert text == (folder / "report.html").read_text(encoding="utf-8")

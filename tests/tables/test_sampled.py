@@ -17,6 +17,7 @@ from latentopt.training.elbo import GAMMA_LEAST, BetaElbo
 from latentopt.zoo.architectures import SAMPLED
 from tables.common.data import resolve
 from tables.common.experiment import Request
+from tables.sampling import powers
 from tables.sampling.codecs import train
 from tables.sampling.common.anchors import QUALITIES, anchor
 from tables.sampling.common.coded import OF_FILE, OF_SAMPLES, coded, information
@@ -108,3 +109,17 @@ def test_anchors_are_measured_once(tmp_path: Path) -> None:
         "psnr_db",
         "ms_ssim_db",
     ]
+
+
+def test_powers_differ_in_what_they_weight(tmp_path: Path) -> None:
+    """Codecs that begin alike, of which each goes by its own rule, also once it was trained."""
+    for codec, power in (("pln-power-1", 1.0), ("pln-power-2", 2.0)):
+        own = replace(train.Settings.of(codec, powers.QUALITY), widths=WIDTHS, donor=None)
+        model = own.model(tmp_path, photo(64, 64))
+        assert isinstance(model, Pln) and model.power == power
+        torch.save({"model": model.state_dict()}, tmp_path / f"{codec}-{powers.QUALITY}.best.pt")
+        again = train.trained(codec, powers.QUALITY, tmp_path)
+        assert isinstance(again, Pln) and again.power == power and not again.training
+    found = powers.PROBE.prepare(again)(photo(64, 64))
+    assert tuple(found) == powers.PROBE.quantities
+    assert 0 < found["second_bpp"] < found["kl_bpp"]

@@ -17,6 +17,7 @@ from latentopt.media.images import write_png
 from latentopt.quantizers import SoftRound
 from latentopt.training import fit_quantiles
 from tables.figures.reports import report
+from tables.universal import artefacts
 from tables.universal.codecs import train
 from tables.universal.codecs.linear import LinearCodec, high_rate_step
 from tables.universal.universal_pages import PAGES, Page
@@ -110,3 +111,15 @@ def test_published_numbers_stand_beside_ours() -> None:
     cells = report("universal_pages", "kodak").cells
     published = {(c.row, c.column): c.published for c in cells}
     assert published["linear, kodim03, UN + UQ + SR", "bpp"] == 0.562
+
+
+def test_artefacts_have_these_values() -> None:
+    random = np.random.default_rng(0)
+    y, picture = random.normal(0, 0.4, (1, 1, 64, 64)), random.uniform(0, 255, (64, 64))
+    assert artefacts.dependence(y, y + 0.1) == pytest.approx(1)
+    assert artefacts.dependence(y, np.round(y)) < 0.5
+    assert artefacts.texture(picture, picture) == 1
+    assert artefacts.texture(picture, np.full_like(picture, 3.0)) == 0
+    assert artefacts.texture(picture, picture / 2) == pytest.approx(1 / 4)
+    edges = np.tile(np.arange(64.0), (64, 1)) + 2 * (np.arange(64) // 16)
+    assert artefacts.grid(edges) == pytest.approx(3)

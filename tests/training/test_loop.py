@@ -274,7 +274,7 @@ def test_a_damaged_run_is_refused_in_one_line(damage: str, name: str, tmp_path: 
     file.write_bytes(DAMAGES[damage](file.read_bytes()))
     with pytest.raises(TrainingError) as caught:
         Loop(toy_task([]), tmp_path / "x.pt")
-    assert str(caught.value) == f"{file}: damaged; remove {tmp_path / 'x.pt'} to train anew"
+    assert str(caught.value) == f"{file}: damaged; move {tmp_path / 'x.pt'} away to train anew"
     (tmp_path / "x.pt").unlink()  # as it says
     again = Loop(toy_task([2.0]), tmp_path / "x.pt", Options(autocast=None))
     again.train(1, 1)
@@ -287,7 +287,9 @@ def test_a_run_lacking_its_best_weights_is_refused(tmp_path: Path) -> None:
     best = tmp_path / "x.best.pt"
     content = best.read_bytes()
     best.unlink()
-    with pytest.raises(TrainingError, match=r"x\.best\.pt: missing; remove .*x\.pt to train anew"):
+    with pytest.raises(
+        TrainingError, match=r"x\.best\.pt: missing; move .*x\.pt away to train anew"
+    ):
         Loop(toy_task([]), tmp_path / "x.pt")
     torch.save([1], best)
     with pytest.raises(TrainingError, match=r"x\.best\.pt: no state with model, step, seconds"):
@@ -301,12 +303,12 @@ def test_a_state_of_another_training_is_refused(tmp_path: Path) -> None:
     loop = Loop(task, tmp_path / "x.pt", Options(autocast=None))
     loop.train(1, 1)
     wide = replace(task, model=nn.Linear(2, 1))
-    with pytest.raises(TrainingError, match=r"x\.pt: of another training; remove"):
+    with pytest.raises(TrainingError, match=r"x\.pt: of another training; move"):
         Loop(wide, tmp_path / "x.pt")
     more = replace(
         task, optimizer=lambda m: torch.optim.SGD([{"params": [p]} for p in m.parameters()])
     )
-    with pytest.raises(TrainingError, match=r"x\.pt: of another training; remove"):
+    with pytest.raises(TrainingError, match=r"x\.pt: of another training; move"):
         Loop(more, tmp_path / "x.pt")
     Loop(replace(task, model=nn.Linear(1, 1)), tmp_path / "y.pt", Options(autocast=None)).train(
         2, 2

@@ -203,7 +203,7 @@ def test_a_run_on_other_photographs_of_the_same_names_is_refused(
     before = {file: file.read_bytes() for file in folder.iterdir()}
     kept = tiny(FactorizedPrior)  # as the model was, whose weights are others now
     write_png(own[2], photo(130, 140, seed=99))
-    with pytest.raises(InputError, match="run: holds a run that was begun otherwise; remove it"):
+    with pytest.raises(InputError, match="run: holds a run that was begun otherwise; move it"):
         finetune(kept, PLAIN, own, folder, short)
     shutil.copy(photos[2], own[2])
     finetune(kept, PLAIN, own[::-1], folder, short)  # it is of the same, in whatever order
@@ -211,16 +211,29 @@ def test_a_run_on_other_photographs_of_the_same_names_is_refused(
     assert after == before
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\xff{}"])
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "holds a run, and no begun.json that would say of what; bring it back, or take"),
+        (b"", "begun.json: is damaged; bring back a copy, or take another folder"),
+        (b"\xff{}", "begun.json: is damaged"),
+        (b'{"weights": "1', "begun.json: is damaged"),
+        (b"{}", "begun.json: is damaged"),
+        (b"[]", "begun.json: is damaged"),
+        (b"[" * 100_000, "begun.json: is damaged"),
+    ],
+)
 def test_a_run_that_does_not_say_what_it_is_is_refused(
-    content: bytes | None, photos: list[Path], tmp_path: Path
+    content: bytes | None, why: str, photos: list[Path], tmp_path: Path
 ) -> None:
     short = replace(SHORT, steps=2)
     finetune(tiny(FactorizedPrior), PLAIN, photos, tmp_path, short)
     begun = tmp_path / "begun.json"
     begun.unlink() if content is None else begun.write_bytes(content)
-    with pytest.raises(InputError, match="holds a run that was begun otherwise"):
+    before = {file: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()}
+    with pytest.raises(InputError, match=why):
         finetune(tiny(FactorizedPrior), PLAIN, photos, tmp_path, short)
+    assert {file: file.read_bytes() for file in before} == before
 
 
 def test_damaged_photographs_are_named(photos: list[Path], tmp_path: Path) -> None:
@@ -319,10 +332,10 @@ def test_the_command_names_the_damaged_file_of_a_run(
         content = (folder / name).read_bytes()
         for damaged in (b"", content[: len(content) // 2], b"junk" * 50):
             (folder / name).write_bytes(damaged)
-            _ends_in_one_line(again, f"{name}: damaged; remove", capsys)
+            _ends_in_one_line(again, f"{name}: damaged; move", capsys)
         (folder / name).write_bytes(content)
     (folder / "state.best.pt").unlink()
-    _ends_in_one_line(again, "state.best.pt: missing; remove", capsys)
+    _ends_in_one_line(again, "state.best.pt: missing; move", capsys)
     (folder / "state.pt").unlink()  # as it says
     assert run(*again) == 0
 
@@ -333,7 +346,7 @@ def _ends_in_one_line(
     assert run(*argv) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and message in err, err
-    assert err.endswith("mine.safetensors.run/state.pt to train anew\n")
+    assert err.endswith("mine.safetensors.run/state.pt away to train anew\n")
 
 
 def test_the_command_knows_the_parts() -> None:

@@ -144,8 +144,12 @@ def test_missing_weights_are_named(shelf: Path) -> None:
         zoo.load("tiny-mbt2018-mean", 7)
     with pytest.raises(InputError, match="one kind of weights"):
         zoo.load("tiny-mbt2018-mean", 1, metric="ms-ssim")
-    with pytest.raises(InputError, match="Give a quality"):
+    assert zoo.load("tiny-mbt2018-mean").origin.quality == 1, "of one quality it need not be said"
+    other = shelf / "tiny-mbt2018-mean-2.safetensors"
+    written(small("tiny-mbt2018-mean"), other)
+    with pytest.raises(InputError, match=r"Give a quality \(1, 2\), or a checkpoint"):
         zoo.load("tiny-mbt2018-mean")
+    other.unlink()
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(WeightsError, match=f"{file}: unreadable"):
         zoo.load("tiny-mbt2018-mean", 1)

@@ -143,12 +143,26 @@ def _description(codec: Codec, tuned: Tuned, files: Sequence[Path], budget: Budg
 def _refuse_other(folder: Path, run: bytes) -> None:
     """InputError where a folder has another run, or one that does not say what it is."""
     begun = folder / _BEGUN
-    if begun.is_file() and read_whole(begun) == run:
+    if not begun.is_file():
+        if (folder / _STATE).is_file():
+            says = f"holds a run, and no {_BEGUN} that would say of what"
+            raise InputError(f"{folder}: {says}; bring it back, or take another folder")
         return
-    if begun.is_file() or (folder / _STATE).is_file():
-        raise InputError(
-            f"{folder}: holds a run that was begun otherwise; remove it, or take another"
-        )
+    said = read_whole(begun)
+    if not _is_description(said, run):
+        raise InputError(f"{begun}: is damaged; bring back a copy, or take another folder")
+    if said != run:
+        otherwise = "holds a run that was begun otherwise; move it away, or take another"
+        raise InputError(f"{folder}: {otherwise}")
+
+
+def _is_description(said: bytes, run: bytes) -> bool:
+    """Whether something says of a run what :func:`_description` does of this one."""
+    try:
+        content = json.loads(said)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and content.keys() == json.loads(run).keys()
 
 
 @torch.no_grad()

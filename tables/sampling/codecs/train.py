@@ -24,6 +24,7 @@ from latentopt.zoo.architectures import SAMPLED
 from latentopt.zoo.embedded import EMBEDDED, write_embedded
 from tables.common import training
 from tables.common.places import LAB
+from tables.common.training import RUNS
 
 FOLDER = Path(__file__).parent
 
@@ -86,6 +87,16 @@ def best(codec: str, quality: int, runs: Path) -> dict[str, Tensor]:
     """The best weights so far; InputError where it was not trained."""
     path = runs / f"{codec}-{quality}.best.pt"
     return training.best(path, f"tables.sampling.codecs.train {codec}")
+
+
+def trained(codec: str, quality: int, runs: Path = RUNS) -> Vae:
+    """With the best weights so far; InputError where it was not trained."""
+    own, state = Settings.of(codec, quality), best(codec, quality, runs)
+    model = SAMPLED[own.architecture].from_state_dict(state).eval()
+    assert isinstance(model, Vae)
+    if isinstance(model, Pln):
+        model.power = own.power
+    return model
 
 
 @torch.no_grad()
@@ -159,9 +170,7 @@ def _common(found: Sequence[Normal]) -> Tensor:
 
 def export(codec: str, quality: int, data: Path, runs: Path) -> None:
     """Write the best weights so far into the package, with how they were made."""
-    own, state = Settings.of(codec, quality), best(codec, quality, runs)
-    model = SAMPLED[own.architecture].from_state_dict(state).eval()
-    assert isinstance(model, Vae)
+    own, model = Settings.of(codec, quality), trained(codec, quality, runs)
     files, _ = split(list(data.glob("*.png")))
     measure_units(model, Photographs(files, HELD_OUT_CROP, 4, own.seed))
     made = {

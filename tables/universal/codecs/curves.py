@@ -16,18 +16,18 @@ _AGAINST = "UN + Q"
 
 
 class Curves(Experiment):
-    """Means of each curve's points, and Bjøntegaard differences where there are four.
-
-    The name is also that of the architecture.
-    """
+    """Means of each curve's points, and Bjøntegaard differences where there are four."""
 
     ways: Ways
-    images: Sequence[str]
+    architecture = ""
+    """Empty: called as the experiment."""
+    images: Sequence[str] = ()
+    """Names; empty: all of the data."""
     qualities: Sequence[str] = ("psnr_db",)
 
     def measured(self, request: Request) -> dict[str, pd.DataFrame]:
         """Rows of each way."""
-        return measured(self.ways, self.images, self.name, request)
+        return measured(self.ways, self.images, self.architecture or self.name, request)
 
     def cells(self, request: Request) -> Iterator[Cell]:
         found = self.measured(request)

@@ -39,14 +39,18 @@ def subject_of(curve: str, architecture: str) -> Subject:
 def measured(
     ways: Ways, images: Sequence[str], architecture: str, request: Request
 ) -> dict[str, pd.DataFrame]:
-    """Rows of each way on these images, without ways that have none."""
-    paths = tuple(path for path in request.dataset.paths if path.stem in images)
+    """Rows of each way on these images, or all where none are named, without ways of no rows."""
+    paths = request.dataset.paths
+    paths = tuple(path for path in paths if path.stem in images) if images else paths
     asked = replace(request, dataset=replace(request.dataset, paths=paths))
     configs: dict[str, list[str]] = {}
     for curve, config in ways.values():
         configs.setdefault(curve, []).append(config)
     subjects = {curve: subject_of(curve, architecture).shown_in(request) for curve in configs}
     rows = {curve: rows_of(subjects[curve], own, asked) for curve, own in configs.items()}
+    if images:  # committed rows may be of more
+        names = asked.dataset.names
+        rows = {curve: own[own["image"].isin(names)] for curve, own in rows.items()}
     found = {way: rows[c][rows[c]["config"] == config] for way, (c, config) in ways.items()}
     return {way: own for way, own in found.items() if len(own)}
 
