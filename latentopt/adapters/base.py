@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latentopt.adapters.geometry import fitting_stride
+from latentopt.adapters.quick import quick
 from latentopt.adapters.reference import Reference
 from latentopt.adapters.scales import STANDARD_SCALES
 from latentopt.adapters.still import canonical, peeled, uncompiled
@@ -244,6 +245,18 @@ class Adapter(ABC):
         twin = copy.copy(self)
         twin.model = self.exact_model
         return twin
+
+    def quickly(self) -> Self:
+        """A view of it for estimates in float32 on a CPU: equal but for the order of sums."""
+        twin = copy.copy(self)
+        twin.model = self.quick_model
+        return twin
+
+    @derived
+    def quick_model(self) -> nn.Module:
+        """A view of the model, see :func:`quick`."""
+        with torch.inference_mode(False), torch.no_grad():
+            return quick(self.model)
 
     @derived
     def exact_model(self) -> nn.Module:

@@ -26,7 +26,6 @@ from latentopt.encoder import (
     ShiftProblem,
     SideProblem,
     StepSearch,
-    low_precision,
     sending,
     side_search,
 )
@@ -85,11 +84,11 @@ class Encoder:
     def _latents(self, x: Tensor) -> list[Tensor]:
         """The latents of images, the main one first."""
         effort = self._recipe.effort
-        with low_precision(x.device, wanted=effort is not None and effort.draft):
-            y = Tiled(self._adapter).analysis(
-                padded(x, self._adapter.stride).to(self._assembly.dtype)
-            )
-        y = y.float()
+        whole = padded(x, self._adapter.stride).to(self._assembly.dtype)
+        if effort is not None and effort.draft:
+            y = Draft(self._adapter).analysis(whole)
+        else:
+            y = Tiled(self._adapter).analysis(whole).float()
         if not y.abs().max() < _LARGEST:  # also where there is a NaN
             raise InputError("the latent is NaN, infinite or beyond 2^28: check input and weights")
         return [y, *self._adapter.deeper(y.to(self._assembly.dtype))]

@@ -81,6 +81,8 @@ class Vectors:
         weight = torch.exp(log_weight - top)
         total = weight.sum(dim=0)  # (r, v, n)
         of_residue = (m * weight).sum(dim=0) / total
+        if self.lattice.modulus == 1:  # each coordinate is of the one residue
+            return (of_residue[0] * self._units).T
         residues = self.lattice.residue_marginals((top + torch.log(total)).permute(2, 1, 0))
         return ((of_residue * residues.permute(2, 1, 0)).sum(dim=0) * self._units).T
 

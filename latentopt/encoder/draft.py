@@ -1,4 +1,4 @@
-"""The synthesis as the encoder's searches use it: differentiable, in low precision."""
+"""The transforms as the encoder's searches use them: differentiable, in low precision."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -15,7 +15,10 @@ DRAFT_SIDE = 32
 
 
 class Draft:
-    """A codec's synthesis for estimates: a main latent (B, M, h, w) to images, not clipped."""
+    """A codec's transforms for estimates.
+
+    Called, its synthesis: main latents (B, M, h, w) to images, not clipped.
+    """
 
     def __init__(self, adapter: Adapter):
         self._adapter = adapter
@@ -24,7 +27,13 @@ class Draft:
         y_hat = self._as_the_model(y_hat)
         with low_precision(y_hat.device):
             y_hat = y_hat.contiguous(memory_format=torch.channels_last)
-            return Tiled(self._adapter).synthesis(y_hat).float()
+            return Tiled(drafting(self._adapter, y_hat)).synthesis(y_hat).float()
+
+    def analysis(self, x: Tensor) -> Tensor:
+        """Main latents (B, M, h, w) of images (B, 3, H, W), padded to a multiple of the stride."""
+        with low_precision(x.device):
+            x = x.contiguous(memory_format=torch.channels_last)
+            return Tiled(drafting(self._adapter, x)).analysis(x).float()
 
     def tiles(self, y_hat: Tensor) -> Iterator[Tile]:
         """Parts of main latents that can be synthesized one after the other, to save memory."""
@@ -38,8 +47,17 @@ class Draft:
         return y_hat.to(next(self._adapter.model.parameters()))
 
 
+def drafting(adapter: Adapter, x: Tensor) -> Adapter:
+    """A view of an adapter for estimates of ``x``, in the least time that its device allows."""
+    is_plain = x.device.type == "cpu" and x.dtype == torch.float32
+    return adapter.quickly() if is_plain and not _has_halves(x.device) else adapter
+
+
 def low_precision(device: torch.device, wanted: bool = True) -> AbstractContextManager[object]:
     """Half the bits for the networks' products, where the device is faster with them."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted and _has_halves(device))
+
+
+def _has_halves(device: torch.device) -> bool:
     has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    fast = device.type == "cuda" or (device.type == "cpu" and has_bf16())
-    return torch.autocast(device.type, torch.bfloat16, enabled=wanted and fast)
+    return device.type == "cuda" or (device.type == "cpu" and has_bf16())

@@ -76,8 +76,8 @@ class Objective:
             leaf = y_hat.clone().requires_grad_(True)
             image = self.synthesis(leaf)[(..., *tile.within)]
             image = image[..., : x.shape[-2], : x.shape[-1]].float()
-            error = image.clamp(0, 1) - x
-            [gradient] = torch.autograd.grad((image * error.detach()).sum(), leaf)
+            error = image.detach().clamp(0, 1) - x
+            [gradient] = torch.autograd.grad(image, leaf, error)
         return gradient
 
 

@@ -18,7 +18,7 @@ REPORTS = (
     *((name, "kodak") for name in ("table1", "table3", "table4", "table5", "table6")),
     *((name, "kodak") for name in ("figure3", "figure4", "figure4c", "figure7")),
     *((name, "kodak") for name in ("dithered", "dither_time", "linear", "universal_pages")),
-    ("linear_training", "kodak"),
+    *((name, "kodak") for name in ("linear_training", "artefacts")),
     *((name, "kodak") for name in SAMPLED),
     *((name, "kodak") for name in ("hyperprior", "gap_training", "gap_gains", "finetuned")),
     *((name, data.CLIC) for name in ("table1", "figure4")),

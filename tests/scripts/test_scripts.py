@@ -15,6 +15,7 @@ import directions
 import dithered
 import drift
 import effort
+import encode_split
 import exactness
 import fit_tails
 import fuzz
@@ -41,7 +42,7 @@ from latentopt import zoo
 from latentopt.adapters import intra
 from latentopt.bench.datasets import Dataset
 from latentopt.errors import InputError
-from latentopt.latents.lattice import shipped
+from latentopt.latents.lattice import LatticeChannel, shipped
 from latentopt.media.images import read_image, write_png
 from latentopt.zoo.embedded import EMBEDDED
 from latentopt.zoo.folder import Folder
@@ -147,6 +148,17 @@ def test_timing_of_a_preset_and_a_codec_of_the_zoo(image: str, output: Output) -
     timing.main(["--data", image, *options])
     name, encode, ratio, *_ = output().splitlines()[-1].split()
     assert name == "fast" and float(encode) > 0 and float(ratio) > 1  # it searches
+
+
+def test_encode_split(image: str, output: Output) -> None:
+    which = ["--codec", CODEC, "--quality", str(QUALITY)]
+    encode_split.main(["--data", image, *which, "--presets", "default", "--repeats", "1"])
+    *parts, whole = cells(output())
+    names = [name for name, *_ in parts]
+    assert {"analysis", "gradients through the synthesis", "strings", "the rest"} <= set(names)
+    seconds = [float(row[2]) for row in parts if row[2][0].isdigit()]
+    assert sum(seconds) == pytest.approx(float(whole[2]), abs=0.001 * len(parts))
+    assert not hasattr(LatticeChannel.send, "__wrapped__")
 
 
 def test_timing_of_random_weights_has_work_for_the_coders(image: str) -> None:

@@ -109,6 +109,11 @@ class Latent(Crossed):
         string; an escaped coordinate pays for the escape and for its plain integer, a channel's
         elements share the cost of its correction.
         """
+        return self._bits.copy()
+
+    @cached_property
+    def _bits(self) -> Floats:
+        """Counted once: candidates are compared more than once."""
         cost = self.bits_ahead()
         for key, pieces in self.by_table.items():
             index, m = (np.concatenate(column) for column in zip(*pieces))

@@ -99,13 +99,14 @@ def pack(levels: NDArray[np.integer], lattices: Sequence[Lattice]) -> list[Part]
     order = np.argsort(levels, kind="stable")
     counts = np.bincount(levels, minlength=len(lattices))
     starts = np.cumsum(counts) - counts
-    names = [lattice.name for lattice in lattices]
+    used = {level: lattices[level] for level in np.flatnonzero(counts).tolist()}
     parts = []
     left = counts.copy()  # what is not in a vector yet, the last of each level
-    wide = {lattice.name: lattice for lattice in lattices if lattice.dim > 1}
-    for lattice in wide.values():
-        chosen = np.array([name == lattice.name for name in names])
-        whole = np.where(chosen, counts // lattice.dim * lattice.dim, 0)
+    wide = {lattice.name: lattice for lattice in used.values() if lattice.dim > 1}
+    for name, lattice in wide.items():
+        own = [level for level, other in used.items() if other.name == name]
+        whole = np.zeros_like(counts)
+        whole[own] = counts[own] // lattice.dim * lattice.dim
         parts.append(_part(lattice, _stretches(order, starts, whole), whole))
         left -= whole
     rest = _stretches(order, starts + counts - left, left)
