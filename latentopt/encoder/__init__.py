@@ -5,7 +5,7 @@ from latentopt.encoder.annealer import Aim, Annealer, Choice
 from latentopt.encoder.choice import Cheapest, Vectors
 from latentopt.encoder.context_fit import Examples, Ladder, examples_of, fit_network
 from latentopt.encoder.correction import fit_corrections
-from latentopt.encoder.draft import Draft, low_precision
+from latentopt.encoder.draft import Draft
 from latentopt.encoder.effort import Effort, Schedule
 from latentopt.encoder.prices import CdfPrices, CoordinateBits, Prices
 from latentopt.encoder.refine import Field, Objective, refine
@@ -56,7 +56,6 @@ __all__ = [
     "fit_corrections",
     "fit_network",
     "get_search",
-    "low_precision",
     "measure",
     "refine",
     "sending",

@@ -53,9 +53,9 @@ def drafting(adapter: Adapter, x: Tensor) -> Adapter:
     return adapter.quickly() if is_plain and not _has_halves(x.device) else adapter
 
 
-def low_precision(device: torch.device, wanted: bool = True) -> AbstractContextManager[object]:
+def low_precision(device: torch.device) -> AbstractContextManager[object]:
     """Half the bits for the networks' products, where the device is faster with them."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=wanted and _has_halves(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=_has_halves(device))
 
 
 def _has_halves(device: torch.device) -> bool:

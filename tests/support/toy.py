@@ -19,6 +19,10 @@ class Toy:
         self.densities, self.prior, self.synthesis = (density,), prior, synthesis
         self.model: Any = nn.Linear(1, 1)  # says on which device and in which precision
 
+    def quickly(self) -> "Toy":
+        """See :meth:`latentopt.adapters.Adapter.quickly`."""
+        return self
+
     def walk(self, above: Sequence[NDArray], grid: tuple[int, int]) -> Walk:
         """See :meth:`latentopt.adapters.Adapter.walk`."""
         return AtOnce(self.prior)
