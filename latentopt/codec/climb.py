@@ -77,12 +77,15 @@ class Climber(ABC, Generic[C, F]):
         try:
             found = seek(start)
         except RateRangeError:
-            # Of a flat image there is nothing to gain: plain rounding matches itself.
             if plain.coded is None or self._recipe.format != OWN:
                 raise
-            coded = plain.coded
-            lmbda = coded.codec.lmbda
-            return Outcome(coded, self._qualities[start], 1.0, lmbda, seek.encodes, coded)
+            near = seek.near()
+            if near is None or len(near.coded.data) >= len(plain.coded.data):
+                # Of a flat image there is nothing to gain: plain rounding matches itself.
+                coded = plain.coded
+                lmbda = coded.codec.lmbda
+                return Outcome(coded, self._qualities[start], 1.0, lmbda, seek.encodes, coded)
+            found = near
         step, lmbda = found.rung.dial.step(found.position), found.coded.codec.lmbda
         return Outcome(found.coded, found.rung.quality, step, lmbda, seek.encodes, plain.coded)
 

@@ -22,6 +22,7 @@ _SPACING = 0.6  # octaves of the rate from one quality to the next, roughly
 Point = tuple[float, float]
 """A position, and the value there."""
 
+_COARSE = 3  # windows beyond one that are near
 _BELIEVED = (0.4, 2.5)  # times the slope that is expected: the least and the most
 
 
@@ -95,6 +96,11 @@ class Seek(Generic[C, F]):
                 return trial
             place = self._next(trial)
         raise RateRangeError(self._reason())
+
+    def near(self) -> Trial[C, F] | None:
+        """The nearest trial so far on the side that may be, not far beyond the window."""
+        found = [trial for trial in self._trials if trial.value in self._window.wider(_COARSE)]
+        return min(found, key=lambda trial: abs(trial.value - self._window.aim), default=None)
 
     def _try(self, index: int, position: float) -> Trial[C, F]:
         rung = self._rung(index)

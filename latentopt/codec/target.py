@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from latentopt.errors import InputError
@@ -47,6 +47,13 @@ class Window:
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
+
+    def wider(self, times: float) -> "Window":
+        """By so many times its width, to the side that may be."""
+        more = times * (self.high - self.low)
+        return (
+            replace(self, low=self.low - more) if self.cap else replace(self, high=self.high + more)
+        )
 
     @property
     def aim(self) -> float:
