@@ -17,13 +17,22 @@ NEXT   ?= $(CACHE)/next-$(KEY)
 
 # The checkout's code runs, not an installed copy: several checkouts can share one environment.
 export PYTHONPATH := $(CURDIR)
+# Tests start dozens of processes, each of which would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+# PyTorch's types are read once, whichever the checkout.
+export MYPY_CACHE_DIR := $(VENV)/mypy
 
-.PHONY: demo test test-next lint bench tables figures clean-env
+.PHONY: demo test pytest test-next lint bench tables figures clean-env
 demo: $(READY)
 	$(PY) scripts/demo.py
 
-test: $(READY) lint
-	$(PY) -m pytest --numprocesses $(JOBS) --dist loadfile
+# mypy runs in one process: beside the tests it takes time that they leave.
+test: $(READY)
+	$(MAKE) --no-print-directory --jobs 2 lint pytest
+
+# A process that has done its share takes half of what is left of another's.
+pytest: $(READY)
+	$(PY) -m pytest --numprocesses $(JOBS) --dist worksteal
 
 test-next: $(NEXT)/.ready
 	$(NEXT)/bin/python -m pytest tests/adapters tests/bitstream tests/codec tests/latents tests/zoo

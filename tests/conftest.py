@@ -1,7 +1,10 @@
 """Fixtures that several tests share: real images and weights, a small model of each family."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+
+import latentopt  # noqa: F401 - first: it has CompressAI imported without what takes seconds
 
 # isort: split
 import pytest
@@ -9,7 +12,7 @@ import torch
 from compressai.models import MeanScaleHyperprior
 from laboratory import use_laboratory_data
 from support.models import FAMILIES, tiny
-from support.once import integrate_once, keep_dithers, measure_once, price_once
+from support.once import Shelf, integrate_once, keep_dithers, load_once, measure_once, price_once
 from torch import Tensor, nn
 
 from latentopt import zoo
@@ -22,11 +25,14 @@ torch.set_num_threads(1)  # small tensors: threads would wait for each other
 
 
 @pytest.fixture(scope="session", autouse=True)
-def densities_are_worked_out_once() -> Iterator[None]:
+def densities_are_worked_out_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shelf"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        integrate_once(patch)
-        price_once(patch)
-        measure_once(patch)
+        for once in (integrate_once, price_once, measure_once):
+            once(patch, Shelf(folder))
+        load_once(patch)
         keep_dithers(patch)
         yield
 

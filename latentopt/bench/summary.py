@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypedDict
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from latentopt.bench.bdrate import Method, bd_psnr, bd_rate, rate_at_equal_psnr
+from latentopt.bench.bdrate import MIN_POINTS, Method, bd_psnr, bd_rate, rate_at_equal_psnr
 from latentopt.bench.configs import BASELINE
 from latentopt.bench.datasets import published_set
 from latentopt.bench.published import RdCurve, published_curve
@@ -16,6 +18,7 @@ from latentopt.errors import InputError, LatentoptWarning, RateRangeError
 from latentopt.media.quality import ms_ssim_db
 
 _CELL = ["codec", "point", "step", "config"]
+_AVERAGED = ["bpp", "psnr_db", "ms_ssim", "encode_s", "decode_s"]
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,9 @@ class Curve:
 
 def complete_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of the images that every (point, step, configuration) has: means need equal sets."""
-    cells = rows.groupby(_CELL).ngroups
-    found = rows.drop_duplicates([*_CELL, "image"]).groupby("image")["config"].size()
-    return rows[rows["image"].isin(found.index[found == cells])]
+    cells = rows.groupby(_CELL, sort=False).ngroup()
+    found = cells.groupby(rows["image"]).nunique()
+    return rows[rows["image"].isin(found.index[found == cells.nunique()])]
 
 
 def left_out(rows: pd.DataFrame) -> tuple[str, ...]:
@@ -41,16 +44,9 @@ def left_out(rows: pd.DataFrame) -> tuple[str, ...]:
 
 def means(rows: pd.DataFrame) -> pd.DataFrame:
     """Per (codec, point, step, config): means over the images."""
-    table = complete_rows(rows).groupby(_CELL, sort=False, as_index=False)
-    return table.agg(
-        images=("image", "size"),
-        bytes=("bytes", "sum"),
-        bpp=("bpp", "mean"),
-        psnr_db=("psnr_db", "mean"),
-        ms_ssim=("ms_ssim", "mean"),
-        encode_s=("encode_s", "mean"),
-        decode_s=("decode_s", "mean"),
-    )
+    cells = complete_rows(rows).groupby(_CELL, sort=False)
+    counts = {"images": cells.size(), "bytes": cells["bytes"].sum()}
+    return pd.concat([pd.DataFrame(counts), cells[_AVERAGED].mean()], axis=1).reset_index()
 
 
 def curves(rows: pd.DataFrame) -> Iterator[Curve]:
@@ -151,26 +147,37 @@ def _bd(
     if quality == "ms_ssim_db" and a[quality].isna().any():
         raise RateRangeError("MS-SSIM needs images of at least 161 pixels a side")
     curves = [frame[column].to_numpy() for frame in (a, b) for column in ("bpp", quality)]
+    return _undoubted(difference, *curves, method)
+
+
+def _undoubted(difference: Callable[..., float], *args: object) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("error", LatentoptWarning)  # a doubtful figure is none in a table
         try:
-            return difference(*curves, method)
+            return difference(*args)
         except LatentoptWarning as doubt:
             raise RateRangeError(str(doubt)) from doubt
 
 
 def _per_image(base: pd.DataFrame, own: pd.DataFrame) -> float:
     """Mean over the images of their own BD-rates; undefined if it is for any of them."""
-    own_by_image = dict(tuple(own.groupby("image")))
+    base_curves, own_curves = _image_curves(base), _image_curves(own)
     values = []
-    for image, rows in base.groupby("image"):
+    for image, curve in base_curves.items():
         try:
-            values.append(_bd(bd_rate, rows, own_by_image[image], "psnr_db", "pchip"))
+            values.append(_undoubted(bd_rate, *curve, *own_curves[image], "pchip"))
         except RateRangeError as error:
-            if rows.groupby(["point", "step"]).ngroups < 4:
+            if base.groupby(["point", "step"]).ngroups < MIN_POINTS:
                 raise
             raise RateRangeError(f"image {image}: {error}") from error
     return sum(values) / len(values)
+
+
+def _image_curves(rows: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    """Rates and PSNR of each image, (2, n) by name: a frame for each would take longer."""
+    values = rows[["bpp", "psnr_db"]].to_numpy().T
+    of_images = rows.groupby("image").indices
+    return {str(image): values[:, index] for image, index in of_images.items()}
 
 
 def _time_ratios(base: pd.DataFrame, own: pd.DataFrame) -> dict[str, float]:

@@ -39,6 +39,7 @@ _CHANNELS, _NAMED, _STEP, _SEEDS, _SPREADS, _ALPHAS, _SIGMAS, _NUMBERED, _GREY, 
 _CONTEXTS, _ADAPTIVE, _MEANS, _PROGRESSIVE, _POSTFILTERS = _BITS
 # Of settings, which the last ones say:
 _WORDS = "context", "adaptive", "mean", "progressive", "postfilter"
+_OF_IMAGES = "progressive", "postfilter"
 _SIZES = {_NUMBERED: 2, _GREY: 0, **dict.fromkeys(_BITS, 1)}  # whose length is not written
 _MORE = 7  # from which numbers of samplers take more than three bits
 _CHANNEL_NAME = re.compile(r"[a-z0-9_-]{1,32}")
@@ -143,8 +144,9 @@ def unpack_fields(
     found, rest = unpack_image_fields(data, version, parts)
     if found.is_grey:
         raise _unknown(_GREY)
-    if any(settings.progressive for settings in found.parts):
-        raise _unknown(_PROGRESSIVE)
+    for tag, word in zip(_BITS, _WORDS):
+        if word in _OF_IMAGES and any(getattr(settings, word) for settings in found.parts):
+            raise _unknown(tag)
     return found.parts, found.origin, rest
 
 

@@ -92,14 +92,14 @@ def probe(
 ) -> NDArray[np.float64]:
     """(M,) squared error of the image per squared unit of an element of ``y`` (1, M, h, w)."""
     total = torch.zeros(y.shape[1], dtype=torch.float64)
-    for _ in range(count):
-        with gradients():
-            leaf = y.clone().requires_grad_(True)
-            image = synthesis(leaf).float()
+    with gradients():
+        leaf = y.clone().requires_grad_(True)
+        image = synthesis(leaf).float()
+        for left in reversed(range(count)):
             v = torch.from_numpy(rng.choice([-1.0, 1.0], image.shape)).to(image)
-            [gradient] = torch.autograd.grad((image * v).sum(), leaf)
-        gradient = gradient.double().nan_to_num(0.0, 0.0, 0.0)  # where float16 overflows
-        total += gradient.square().mean(dim=(0, 2, 3)).cpu()
+            [gradient] = torch.autograd.grad((image * v).sum(), leaf, retain_graph=left > 0)
+            gradient = gradient.double().nan_to_num(0.0, 0.0, 0.0)  # where float16 overflows
+            total += gradient.square().mean(dim=(0, 2, 3)).cpu()
     return total.numpy() / count
 
 

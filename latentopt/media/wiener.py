@@ -35,10 +35,10 @@ FINENESS = (6, 7, 8, 9)
 """Weights are whole numbers of 2^-fineness."""
 
 _MEAN = COLOURS.sum(axis=1) / 2  # opponent colours of grey
-_ROWS = 64  # of an image, that are filtered, or whose taps are held, at a time
+_PIXELS = 1 << 16  # of an image, that are filtered, or whose taps are held, at a time
 _RICE = 8  # parameters of the code of weights
 _LARGEST = 1 << 11  # of a weight's number
-_UNARY = 64  # bits
+_UNARY = 64  # bits, the zero at their end among them
 _RIDGE = 1e-7
 
 
@@ -124,6 +124,8 @@ class Wiener:
             return IDENTITY, string[1:]
         rest, shape = divmod(string[0] - 1, len(SHAPES))
         rice, fineness = divmod(rest, len(FINENESS))
+        if rice >= _RICE:
+            raise _corrupt()
         count = len(SHAPES[shape])
         numbers = _numbers(string[1:], 3 * count, rice)
         found = Wiener(shape, fineness, tuple(_batches(numbers, count)))
@@ -172,7 +174,7 @@ def _numbers(data: bytes, count: int, rice: int) -> list[int]:
     bits, position, found = f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}", 0, list[int]()
     for _ in range(count):
         end = bits.find("0", position)
-        if not position <= end <= position + _UNARY or end + 1 + rice > len(bits):
+        if not position <= end < position + _UNARY or end + 1 + rice > len(bits):
             raise _corrupt()
         value = (end - position) << rice | int("0" + bits[end + 1 : end + 1 + rice], 2)
         found.append(-(value + 1) // 2 if value % 2 else value // 2)
@@ -271,9 +273,10 @@ def _taps(decoded: Tensor, original: Tensor) -> Iterator[tuple[Floats, Floats]]:
 
 def _strips(images: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Which rows, and these with a margin, in which the images' edges are repeated."""
-    height = images.shape[-2]
-    for first in range(0, height, _ROWS):
-        end = min(first + _ROWS, height)
+    height, width = images.shape[-2:]
+    rows = max(1, _PIXELS // width)
+    for first in range(0, height, rows):
+        end = min(first + rows, height)
         seen = torch.arange(first - REACH, end + REACH, device=images.device).clamp(0, height - 1)
         yield slice(first, end), F.pad(images[..., seen, :], (REACH, REACH, 0, 0), mode="replicate")
 

@@ -1,6 +1,7 @@
 """Data sets of the tables: those of `latentopt.bench`, and CLIC without what codecs saw."""
 
 from dataclasses import replace
+from functools import cache
 from glob import glob
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def resolve_clips(data: str) -> ClipSet:
     return clipsets.resolve(data)
 
 
+@cache
 def recorded(data: str, rows: Path) -> Dataset:
     """A data set by the names of its images or clips in the rows of a folder, without files."""
     name = NAMES.get(data, data)

@@ -25,6 +25,7 @@ from tables.figures.rows import (
 
 _LATTICES = ("int", "hex", "oct", "shift", "hex+shift", "oct+shift", "e8", "e8+shift")
 _BD_RATE = "bd_rate_pchip_percent"
+_SLOW = (BASELINE, "slow")
 _IN_README = (STEPS, LAB, MEAN)
 
 PARTS = {
@@ -83,6 +84,21 @@ def learning() -> str:
             lines.append([codec, f"`{preset}`", *found, *times])
     heads = ["without both", "without a filter", "now", "encode", "decode"]
     return table(["codec", "preset", *heads], lines)
+
+
+def slowly() -> str:
+    """`slow` likewise, on the first images, and as it was on the same."""
+    lines = []
+    for codec in (TINY[0], MEAN):
+        path = rows_file(MEASURED, f"{LATER}/postfilter-slow", "kodak", codec)
+        if path.exists():
+            rows, before = read_run(path), run("presets", codec)
+            before = before[before["image"].isin(rows["image"]) & before["config"].isin(_SLOW)]
+            now, was = (summarise(own).set_index("config").loc["slow"] for own in (rows, before))
+            times = [f"{ratio(now[way])}×" for way in ("encode_ratio", "decode_ratio")]
+            found = [both(line, " %") for line in (was, now)]
+            lines.append([codec, str(rows["image"].nunique()), *found, *times])
+    return table(["codec", "images", "without both", "now", "encode", "decode"], lines)
 
 
 def _later(name: str, codec: str) -> pd.DataFrame:
@@ -171,6 +187,7 @@ def clic() -> str:
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "readme-gains": readme,
     "learning": learning,
+    "learning-slow": slowly,
     "lattices": lattices,
     "lattices-embedded": embedded,
     "presets": presets,

@@ -9,13 +9,17 @@ from tables.common import data
 from tables.common.experiment import Cell, Experiment, Request
 from tables.common.places import MEASURED, ROOT
 from tables.common.report import documents, stem
-from tables.common.subjects import resolve
+from tables.common.subjects import Subject, resolve
 
 FOLDER = ROOT / "docs" / "tables"
+SAMPLED = ("sampled_rd", "coding_time", "second_level")
+"""Of codecs that send samples, and one beside them, on the first images of a data set."""
 REPORTS = (
     *((name, "kodak") for name in ("table1", "table3", "table4", "table5", "table6")),
     *((name, "kodak") for name in ("figure3", "figure4", "figure4c", "figure7")),
     *((name, "kodak") for name in ("dithered", "dither_time", "linear", "universal_pages")),
+    *((name, "kodak") for name in ("linear_training", "artefacts")),
+    *((name, "kodak") for name in SAMPLED),
     *((name, "kodak") for name in ("hyperprior", "gap_training", "gap_gains", "finetuned")),
     *((name, data.CLIC) for name in ("table1", "figure4")),
     ("table2", data.VIDEO),
@@ -24,6 +28,8 @@ REPORTS = (
 """Table or figure, and data set."""
 
 _CODECS = ("tiny", "lab", "zoo")
+_SAMPLED = ("tiny-pln", "tiny-gamma-pln", "tiny-mbt2018-mean")
+_IMAGES = 8
 _SOURCE = "From the rows in [tables/measured](../../tables/measured), which say their commit."
 
 
@@ -53,9 +59,17 @@ class Report:
 @cache
 def report(name: str, of: str) -> Report:
     """As it is on every machine, whatever weights and data are there."""
-    experiment = experiment_of(name)
-    codecs = [s.recorded() for s in resolve(_CODECS, video=experiment.medium == "video")]
+    experiment, few = experiment_of(name), name in SAMPLED
+    named = _SAMPLED if few else _CODECS
     dataset = data.recorded(of, MEASURED)
+    dataset = dataset.first(_IMAGES) if few else dataset
+    codecs = _recorded(named, experiment.medium == "video")
     request = Request(of, dataset, codecs, MEASURED, MEASURED, run=False)
     option = f" --data {of}" if of == data.CLIC else ""
+    option += f" --codecs {','.join(named)} --limit {_IMAGES}" if few else ""
     return Report(experiment, request, f"python -m tables {name}{option}")
+
+
+@cache
+def _recorded(names: tuple[str, ...], video: bool) -> Sequence[Subject]:
+    return [subject.recorded() for subject in resolve(names, video)]

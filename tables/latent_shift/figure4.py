@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from tables.common.experiment import Cell, CodecExperiment, Request
-from tables.common.harness import BASELINE, complete_rows, means
+from tables.common.harness import BASELINE, means
 from tables.common.plots import canvas, save
 from tables.common.rows import rows_of
 from tables.common.subjects import Subject
@@ -35,7 +35,7 @@ class Figure4(CodecExperiment):
         rows = rows_of(subject, [BASELINE, *COLUMNS.values()], request)
         if rows.empty:
             return
-        base = _means(rows, BASELINE)
+        base = _points(means(rows[rows["config"] == BASELINE]))
         gains = {column: gains_at_points(rows, config) for column, config in COLUMNS.items()}
         for place in base.sort_values("bpp").index:
             point, step = place
@@ -66,11 +66,11 @@ def gains_at_points(rows: pd.DataFrame, config: str) -> tuple[pd.Series, str]:
 
     Nothing where only some of the points were measured.
     """
-    pair = complete_rows(rows[rows["config"].isin([BASELINE, config])])
-    base, own = _means(pair, BASELINE), _means(pair, config)
+    pair = means(rows[rows["config"].isin([BASELINE, config])])
+    base, own = (_points(pair[pair["config"] == name]) for name in (BASELINE, config))
     if own.empty or len(own) < len(base):
         return pd.Series(dtype=float), "not measured"
-    images, whole = pair["image"].nunique(), rows["image"].nunique()
+    images, whole = int(pair["images"].iloc[0]), rows["image"].nunique()
     gains = [
         tangent.rate_percent(*own.loc[place])
         for place, tangent in zip(base.index, tangents(base, "bpp", "psnr_db"))
@@ -78,9 +78,9 @@ def gains_at_points(rows: pd.DataFrame, config: str) -> tuple[pd.Series, str]:
     return pd.Series(gains, base.index), f"{images} of {whole} images" * (images < whole)
 
 
-def _means(rows: pd.DataFrame, config: str) -> pd.DataFrame:
+def _points(curve: pd.DataFrame) -> pd.DataFrame:
     """Rate and PSNR of a configuration per rate point."""
-    return means(rows[rows["config"] == config]).set_index(["point", "step"])[["bpp", "psnr_db"]]
+    return curve.set_index(["point", "step"])[["bpp", "psnr_db"]]
 
 
 EXPERIMENT = Figure4()

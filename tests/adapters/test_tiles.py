@@ -1,6 +1,7 @@
 """Tiles of transforms: together they are the whole, and what has no local parts is left alone."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,11 +109,17 @@ def test_large_images_of_models_in_half_precision(
     assert torch.equal(codec.decompress(out["strings"], out["shape"])["x_hat"], codec(x)["x_hat"])
 
 
-@pytest.mark.parametrize("preset", ["default", "slow"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"preset": "default"},
+        {"preset": "slow", "effort": Effort(Schedule(3, (2.0, 0.3), (0.3, 0.1)))},
+    ],
+)
 def test_a_large_image_is_decoded_as_it_was_encoded(
-    tiny_mean: nn.Module, preset: str, small_tiles: None
+    tiny_mean: nn.Module, words: dict[str, Any], small_tiles: None
 ) -> None:
-    codec = latentopt.wrap(tiny_mean, preset=preset)
+    codec = latentopt.wrap(tiny_mean, **words)
     x = photo(190, 250)
     assert Tiled(codec.assembly.adapter).tiling(torch.zeros(1, 12, 12, 16)) is not None
     out = codec.compress(x)

@@ -66,6 +66,14 @@ def test_contexts_are_a_bit_for_each_part() -> None:
             read_image(image_with(fields))
 
 
+def test_filters_are_of_images() -> None:
+    filtered = replace(PLAIN, postfilter=True)
+    data = image_bytes(filtered)
+    assert data[17:20] == b"\x02\x86\x01" and read_image(data).settings == filtered
+    with pytest.raises(BitstreamError, match="field 134 is unknown"):
+        read_video(video_with(b"\x02\x86\x01"))
+
+
 # -- version 1 -------------------------------------------------------------------------------------
 
 

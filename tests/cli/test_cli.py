@@ -16,7 +16,8 @@ import pytest
 import torch
 from compressai.models import FactorizedPrior, MeanScaleHyperprior
 from PIL import Image
-from support.commands import Refused, pixels, run
+from support.commands import Refused, captured, pixels, run
+from support.fresh import elsewhere
 from support.models import photo, tiny
 
 import latentopt
@@ -96,20 +97,18 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
 # -- round trips ---------------------------------------------------------------------------------
 
 
+def with_one_thread(*argv: object) -> tuple[int, str, str]:
+    torch.set_num_threads(1)
+    return captured(*argv)
+
+
 def test_fresh_process_decodes_to_the_encoders_pixels(crop: Path, shared: Path) -> None:
     """Nothing but the file and the weights passes from encoder to decoder."""
     weights = shared / "weights/lab-mean-2.pt"
     assert run("encode", crop, "-o", crop.with_suffix(".lo"), *MEAN, "--weights", weights) == 0
-    argv = ["decode", crop.with_suffix(".lo"), "-o", crop.with_name("decoded.png")]
-    done = subprocess.run(
-        [sys.executable, "-m", "latentopt", *argv, *MEAN, "--weights", weights],
-        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"128x96: {crop.with_name('decoded.png')}\n"
+    decoded = crop.with_name("decoded.png")
+    argv = ["decode", crop.with_suffix(".lo"), "-o", decoded, *MEAN, "--weights", weights]
+    assert elsewhere(with_one_thread, *argv) == (0, f"128x96: {decoded}\n", "")
     encoder = wrap(zoo.load("mbt2018-mean", weights=weights))
     expected = to_uint8(encoder(read_image(crop))["x_hat"])
     assert torch.equal(pixels(crop.with_name("decoded.png")), expected)

@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.save(tiny_flow().state_dict(), folder / "flow.pt")
     assert run("encode", folder / "x.png", "-o", folder / "x.lo", *IMAGE) == 0
     flow = ("--codec", "ssf2020", "--weights", folder / "flow.pt")
-    assert run("encode", folder / "x.y4m", "-o", folder / "x.lov", *flow) == 0
+    assert run("encode", folder / "x.y4m", "-o", folder / "x.lov", "--quant", "oct", *flow) == 0
     return folder
 
 
@@ -55,7 +55,7 @@ WORKING = {
         "zoo list",
     ),
     "plain clips": (
-        f"encode x.y4m -o x.lov {FLOW}",
+        f"encode x.y4m -o x.lov --quant oct {FLOW}",
         "info x.lov",
         *(f"decode x.lov -o {out} {FLOW}" for out in ("decoded.y4m", "decoded.yuv", "decoded")),
     ),
@@ -72,7 +72,7 @@ LACKING = {
 }
 # CompressAI itself needs some of the extras, so it comes first and keeps what it has.
 PROGRAM = """
-    import contextlib, io, json, sys, compressai.models, compressai.latent_codecs
+    import contextlib, io, json, sys, latentopt, compressai.models, compressai.latent_codecs
     optional, commands = map(json.loads, sys.argv[1:])
     sys.modules.update(dict.fromkeys(optional))
     from latentopt.cli.main import main

@@ -262,7 +262,7 @@ def test_shift_never_costs_distortion(real_mean, kodak, search: str, direction: 
     plain = latentopt.wrap(real_mean, "int", shift=False)
     codec = latentopt.wrap(real_mean, "int", shift=search, direction=direction)
     steps = DIRECTIONS[direction]
-    for path in kodak[: 3 if steps == 1 else 1]:
+    for path in kodak[: 2 if steps == 1 else 1]:
         x = read_image(path)[..., :128, :128]
         outs = [c.compress(x) for c in (plain, codec)]
         shown = [c.decompress(**out)["x_hat"] for c, out in zip((plain, codec), outs)]

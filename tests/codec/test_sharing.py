@@ -20,7 +20,7 @@ WORDS = [
     *((family, {"quant": "oct"}) for family in IMAGE_MODELS),
     *((family, {"preset": "default"}) for family in ("mbt2018-mean", "mbt2018", "dcvc-hem")),
 ]
-THREADS = 8
+THREADS = 4
 
 
 def at_once(do: Callable[[Any], Any], work: list[Any]) -> list[Any]:
@@ -43,7 +43,7 @@ def test_threads_share_an_image_codec(family: str, words: dict[str, Any]) -> Non
     """What is derived when it is first needed is derived while they run."""
     model = IMAGE_MODELS[family](0)
     one, shared = (latentopt.wrap(model, **words) for _ in range(2))
-    images = [photo(64 + 8 * k, 80, seed=k) for k in range(THREADS)]
+    images = [photo(64 + 8 * (k % 2), 64, seed=k) for k in range(THREADS)]
     alone = [one.compress(x) for x in images]
     pictures = [one.decompress(**out)["x_hat"] for out in alone]
     together = at_once(shared.compress, images)
@@ -119,7 +119,7 @@ COPIES: dict[str, Callable[[Any], Any]] = {
 def test_a_copy_of_a_used_codec_writes_the_same(
     family: str, words: dict[str, Any], copied: str
 ) -> None:
-    codec, x = latentopt.wrap(IMAGE_MODELS[family](0), **words), photo(64, 96)
+    codec, x = latentopt.wrap(IMAGE_MODELS[family](0), **words), photo(64, 64)
     out = codec.compress(x)
     pictures = codec.decompress(**out)["x_hat"]
     other = COPIES[copied](codec)
@@ -133,7 +133,7 @@ VIDEO_COPIES = [(kind, copied) for kind in VIDEO_CODECS for copied in COPIES]
 
 @pytest.mark.parametrize("kind, copied", VIDEO_COPIES)
 def test_a_copy_of_a_used_video_codec_writes_the_same(kind: str, copied: str) -> None:
-    codec, frames = VIDEO_CODECS[kind](), moving(3, 64, 96)
+    codec, frames = VIDEO_CODECS[kind](), moving(3, 64, 64)
     out = codec.compress(frames)
     pictures = codec.decompress(*out)
     other = COPIES[copied](codec)

@@ -39,6 +39,12 @@ def coded(oct_codec: VideoCodec, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return path
 
 
+@pytest.fixture(scope="module")
+def decoded(oct_codec: VideoCodec, coded: Path) -> list[torch.Tensor]:
+    """The frames of that file."""
+    return list(oct_codec.load(coded))
+
+
 def sizes(strings: list) -> list[int]:
     """Bytes of each frame."""
     parts = [frame.values() if isinstance(frame, dict) else [frame] for frame in strings]
@@ -48,10 +54,12 @@ def sizes(strings: list) -> list[int]:
 # -- the three verbs ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("quant", ["int", "hex", "oct", "d4", "e8", "auto"])
-def test_decode_gives_what_forward_promises(flow: nn.Module, quant: str) -> None:
+@pytest.mark.parametrize(
+    "quant, batch", [("int", 1), ("hex", 1), ("oct", 2), ("d4", 1), ("e8", 1), ("auto", 1)]
+)
+def test_decode_gives_what_forward_promises(flow: nn.Module, quant: str, batch: int) -> None:
     codec = latentopt.wrap(flow, quant, True, parts=("image", "motion", "residual"))
-    frames = moving(3, batch=2)
+    frames = moving(3, batch=batch)
     strings, shapes = codec.compress(frames)
     decoded = codec.decompress(strings, shapes)
     forward = codec(frames)
@@ -94,11 +102,11 @@ def test_int_without_shift_is_the_codec_itself(flow: nn.Module, portable: bool) 
 
 def test_no_drift_in_32_frames(flow: nn.Module) -> None:
     codec = latentopt.wrap(flow, "oct", True, parts=("image", "motion", "residual"))
-    frames = moving(32, 64, 64)
-    references = [image for _, image in codec.encode(frames)]
-    decoded = codec.decompress(*codec.compress(frames))
-    for reference, x_hat in zip(references, decoded):
-        assert torch.equal(reference[..., :64, :64].clamp(0, 1), x_hat)
+    promised = list[torch.Tensor]()
+    coded = codec.save_bytes(moving(32, 64, 64), watch=lambda _, x_hat: promised.append(x_hat))
+    assert len(promised) == 32
+    for expected, x_hat in zip(promised, codec.load_bytes(coded), strict=True):
+        assert torch.equal(expected, x_hat)
 
 
 def test_shift_lowers_the_error_and_changes_what_follows(flow: nn.Module) -> None:
@@ -122,7 +130,7 @@ def test_groups_of_pictures(flow: nn.Module, oct_codec: VideoCodec) -> None:
 @pytest.mark.parametrize("preset", ["paper", "fast", "default", "slow"])
 def test_presets(flow: nn.Module, preset: str) -> None:
     codec = latentopt.wrap(flow, preset=preset, lmbda=0.01)
-    frames = moving(3, 60, 90)
+    frames = moving(2, 60, 90)
     decoded = codec.decompress(*codec.compress(frames))
     assert all(torch.equal(a, b) for a, b in zip(decoded, codec(frames)["x_hat"]))
 
@@ -138,7 +146,7 @@ def test_other_parts_keep_their_rounding(flow: nn.Module) -> None:
 def test_looking_ahead_is_no_worse_by_its_own_measure(flow: nn.Module) -> None:
     codec = latentopt.wrap(flow, "int", True, lmbda=0.02)
     looking = latentopt.wrap(flow, recipe=codec.recipe, ahead=Ahead())
-    frames = moving(2)
+    frames = moving(2, 75, 130)  # two elements of a side latent
 
     def cost(codec: VideoCodec) -> float:
         coded = list(codec.encode(frames))
@@ -172,31 +180,33 @@ def test_a_state_dict_carries_everything(flow: nn.Module) -> None:
 # -- files ----------------------------------------------------------------------------------------
 
 
-def test_files_hold_the_same(oct_codec: VideoCodec, coded: Path) -> None:
-    frames = moving(5)
-    expected = oct_codec.decompress(*oct_codec.compress(frames))
-    assert all(torch.equal(a, b) for a, b in zip(oct_codec.load(coded), expected, strict=True))
+def test_files_hold_the_same(
+    oct_codec: VideoCodec, coded: Path, decoded: list[torch.Tensor]
+) -> None:
+    strings, shapes = oct_codec.compress(moving(5))
+    expected = oct_codec.decompress(strings, shapes)
+    assert all(torch.equal(a, b) for a, b in zip(decoded, expected, strict=True))
     assert read_header(coded).rate == Fraction(30000, 1001)
     assert count_frames(coded) == (1, 4, True)
-    overhead = coded.stat().st_size - sum(sizes(oct_codec.compress(frames)[0]))
+    overhead = coded.stat().st_size - sum(sizes(strings))
     assert overhead <= 40 + 5 * 14 + 10
 
 
-def decode(coded: Path, decoded: Path) -> None:
+def decode(coded: Path, frames: Path) -> None:
     torch.set_num_threads(2)
     codec = wrap_for(tiny_flow(), read_header(coded))
-    torch.save(list(codec.load(coded)), decoded)
+    torch.save(list(codec.load(coded)), frames)
 
 
-def test_a_fresh_process_decodes(coded: Path, oct_codec: VideoCodec, tmp_path: Path) -> None:
+def test_a_fresh_process_decodes(coded: Path, decoded: list[torch.Tensor], tmp_path: Path) -> None:
     elsewhere(decode, coded, tmp_path / "frames.pt")
-    for ours, theirs in zip(oct_codec.load(coded), torch.load(tmp_path / "frames.pt"), strict=True):
+    for ours, theirs in zip(decoded, torch.load(tmp_path / "frames.pt"), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("lost", [1, 10, 11, 30])
 def test_truncated_files_give_their_whole_frames(
-    oct_codec: VideoCodec, coded: Path, tmp_path: Path, lost: int
+    oct_codec: VideoCodec, coded: Path, decoded: list[torch.Tensor], tmp_path: Path, lost: int
 ) -> None:
     """The end record has ten bytes; without it, nothing says that the last frame is the last."""
     cut = tmp_path / "cut.lov"
@@ -207,8 +217,14 @@ def test_truncated_files_give_their_whole_frames(
         for frame in oct_codec.load(cut):
             found.append(frame)
     assert len(found) == error.value.frames == whole
-    assert all(torch.equal(a, b) for a, b in zip(found, oct_codec.load(coded)))
+    assert all(torch.equal(a, b) for a, b in zip(found, decoded))
     assert count_frames(cut) == (1, whole - 1, False)
+
+
+@pytest.fixture(scope="module")
+def short(oct_codec: VideoCodec) -> bytes:
+    """A file of a key frame and a predicted one."""
+    return oct_codec.save_bytes(moving(2))
 
 
 @given(st.data())
@@ -216,15 +232,15 @@ def test_truncated_files_give_their_whole_frames(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_corrupt_files_are_bitstream_errors(
-    oct_codec: VideoCodec, coded: Path, tmp_path: Path, data: st.DataObject
+    oct_codec: VideoCodec, short: bytes, tmp_path: Path, data: st.DataObject
 ) -> None:
-    content = bytearray(coded.read_bytes())
+    content = bytearray(short)
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(0, len(content) - 1))
         content[place] ^= data.draw(st.integers(1, 255))
     broken = tmp_path / "broken.lov"
     broken.write_bytes(bytes(content))
-    if bytes(content) != coded.read_bytes():
+    if bytes(content) != short:
         with pytest.raises(BitstreamError):
             list(oct_codec.load(broken))
 
@@ -267,7 +283,7 @@ def test_files_of_another_codec(flow: nn.Module, coded: Path) -> None:
 def test_nothing_is_written_where_a_frame_is_bad(oct_codec: VideoCodec, tmp_path: Path) -> None:
     good, bad = moving(1), photo(64, 64)
     for frames, message in (
-        ([*good, bad], r"expected a frame \(1, 3, 75, 130\)"),
+        ([*good, bad], r"expected a frame \(1, 3, 75, 120\)"),
         ([*good, good[0] + 1], "values from"),
         ([], "no frame"),
         (moving(1, batch=2), r"expected a frame \(1, 3, H, W\)"),

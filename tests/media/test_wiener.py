@@ -1,5 +1,7 @@
 """Wiener filters: the best of their kind, whole on their way, and refused where they are none."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -53,6 +55,20 @@ def test_truncated_filters_are_refused() -> None:
     for size in range(len(data)):
         with pytest.raises(BitstreamError, match="filter"):
             Wiener.read(data[:size])
+
+
+def test_numbers_larger_than_any_that_are_written_are_refused() -> None:
+    """Among them those that no parameter of the code could say."""
+    known, short, long = 8 * len(FINENESS) * len(SHAPES), b"\x7f" * 300, b"\xff" * 8 + b"\x7f" * 300
+    for head in range(1, 256):
+        for rest in (long,) if head <= known else (short, long):  # long: 64 ones
+            with pytest.raises(BitstreamError, match="filter"):
+                Wiener.read(bytes([head]) + rest)
+
+
+def test_the_largest_number_is_read() -> None:
+    largest = Wiener(1, 0, ((-4096, *[4095] * 15), (0,) * 16, (1,) * 16))  # 63 ones, and 7 bits
+    assert Wiener.read(largest.to_bytes()) == (largest, b"")
 
 
 def test_a_filter_adds_up_its_taps() -> None:
@@ -112,3 +128,15 @@ def test_any_size(size: tuple[int, int]) -> None:
     assert error(found(decoded), x) <= error(decoded, x)
     flat = torch.full_like(decoded, 0.3)
     assert error(fit(flat, x, DEAR)(flat), x) <= error(flat, x)
+
+
+def test_wide_images_take_little_memory() -> None:
+    """What is held at a time goes by pixels, not by rows."""
+    x = X[..., :8, :64].repeat(1, 1, 1, 1024)
+    tracemalloc.start()
+    try:
+        fit(0.9 * x, x, DEAR)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 100e6  # 8 rows at once take 350 MB

@@ -48,7 +48,7 @@ def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.skipif(os.name == "nt", reason="its environment is laid out as on POSIX systems")
 def test_the_wheel_codes_and_measures(bin_folder: Path, tmp_path: Path) -> None:
-    write_png(tmp_path / "photo.png", photo(176, 200))
+    write_png(tmp_path / "photo.png", photo(64, 80))
     where = "import latentopt; print(latentopt.__file__)"
     assert str(bin_folder.parent) in run(bin_folder / "python", "-c", where, cwd=tmp_path)
     command, codec = bin_folder / "latentopt", ("--codec", "tiny-bmshj2018-factorized")

@@ -1,6 +1,8 @@
 """Calls of the `latentopt` command, and what they leave behind."""
 
+import io
 import re
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,14 @@ class Refused:
 
 def run(*argv: object) -> int:
     return main([str(arg) for arg in argv])
+
+
+def captured(*argv: object) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr: where pytest does not capture, as in another process."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = run(*argv)
+    return code, out.getvalue(), err.getvalue()
 
 
 def pixels(path: Path) -> torch.Tensor:

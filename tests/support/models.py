@@ -62,7 +62,7 @@ def tiny_flow(seed: int = 0) -> nn.Module:
     return model.eval()
 
 
-def moving(frames: int, height: int = 75, width: int = 130, batch: int = 1) -> list[Tensor]:
+def moving(frames: int, height: int = 75, width: int = 120, batch: int = 1) -> list[Tensor]:
     """A photo that moves by a pixel and a half a frame, each (batch, 3, height, width)."""
     scene = photo(height + frames, width + 2 * frames, batch)
     return [scene[..., i : i + height, 2 * i : 2 * i + width] for i in range(frames)]

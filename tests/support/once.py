@@ -1,25 +1,31 @@
 """What follows from a density or a model is computed once: tests wrap the same few all over."""
 
 import copy
-from collections.abc import Callable, Hashable
+import hashlib
+import os
+import pickle
+from collections.abc import Callable
 from functools import cache, wraps
-from typing import ParamSpec, TypeVar
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import pytest
 import torch
-from torch import nn
+from compressai.models import CompressionModel
+from torch import Tensor, nn
 
-from latentopt.adapters import Adapter
+from latentopt.adapters import Adapter, tiles
 from latentopt.codec.seal import Seal
 from latentopt.densities import Density
-from latentopt.encoder import Sensitivity, sensitivity
+from latentopt.encoder import Sensitivity, draft, sensitivity
 from latentopt.encoder.prices import CoordinateBits, Prices
 from latentopt.latents.dither import tables as dither
 from latentopt.latents.lattice import Tables
 from latentopt.lattices import Lattice, Rule
-from latentopt.pmf.tables import Ints
+from latentopt.zoo import checkpoint
 
 P = ParamSpec("P")
+T = TypeVar("T")
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -34,24 +40,68 @@ def made_once(make: Callable[P, Model]) -> Callable[P, Model]:
     return copied
 
 
-def integrate_once(patch: pytest.MonkeyPatch) -> None:
-    """Tables that were built before are loaded, as if they shipped with the package.
+class Shelf:
+    """What was worked out before: by this process, or by another of the same run of pytest.
 
-    That they come out alike each time is seen where processes build their own
-    (codec/test_portability.py).
+    That it comes out alike each time is seen where processes work it out for themselves
+    (codec/test_portability.py, codec/test_workers.py).
     """
-    built: dict[tuple[str, str, str], Ints] = {}
+
+    def __init__(self, folder: Path):
+        self._folder, self._here = folder, dict[str, Any]()
+
+    def get(self, *key: object) -> Any:
+        """None where nobody has put it there."""
+        name = _name(key)
+        path = self._folder / name
+        if name not in self._here and path.exists():
+            self._here[name] = pickle.loads(path.read_bytes())
+        return self._here.get(name)
+
+    def put(self, value: T, *key: object) -> T:
+        name = _name(key)
+        self._here[name] = value
+        part = self._folder / f"{name}.{os.getpid()}"
+        part.write_bytes(pickle.dumps(value))
+        part.replace(self._folder / name)
+        return value
+
+
+def _name(key: tuple[object, ...]) -> str:
+    return hashlib.sha256(repr(key).encode()).hexdigest()
+
+
+def integrate_once(patch: pytest.MonkeyPatch, shelf: Shelf) -> None:
+    """Tables that were built before are loaded, as if they shipped with the package."""
     build = Tables._build
 
     def once(tables: Tables, density: Density, rule: Rule, pmf: str) -> None:
-        key = density.fingerprint, rule.name, pmf
-        if key in built:
-            tables._load(built[key], density.levels, rule)
-        else:
+        key = "tables", density.fingerprint, rule.name, pmf
+        dumped = shelf.get(*key)
+        if dumped is None:
             build(tables, density, rule, pmf)
-            built[key] = tables.dump()
+            shelf.put(tables.dump(), *key)
+        else:
+            tables._load(dumped, density.levels, rule)
 
     patch.setattr(Tables, "_build", once)
+
+
+def load_once(patch: pytest.MonkeyPatch) -> None:
+    """Copies of the models of checkpoints, as long as the files are what they were."""
+    loaded: dict[tuple[object, ...], CompressionModel] = {}
+    load = checkpoint.load_checkpoint
+
+    def once(path: Path, family: str) -> CompressionModel:
+        if not path.is_file():
+            return load(path, family)
+        of, file = path.resolve(), path.stat()
+        key = of, file.st_ino, file.st_mtime_ns, file.st_size, family
+        if key not in loaded:
+            loaded[key] = load(path, family)
+        return copy.deepcopy(loaded[key])
+
+    patch.setattr(checkpoint, "load_checkpoint", once)
 
 
 def keep_dithers(patch: pytest.MonkeyPatch) -> None:
@@ -59,34 +109,44 @@ def keep_dithers(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(dither, "_SHARED", {})
 
 
-def price_once(patch: pytest.MonkeyPatch) -> None:
+def price_once(patch: pytest.MonkeyPatch, shelf: Shelf) -> None:
     """The same of what coordinates cost."""
-    priced: dict[tuple[str, str, torch.device], CoordinateBits] = {}
     price = Prices._of
 
     def once(prices: Prices, lattice: Lattice, device: torch.device) -> CoordinateBits:
-        key = prices._density.fingerprint, lattice.name, device
-        if key not in priced:
-            priced[key] = price(prices, lattice, device)
-        return priced[key]
+        key = "prices", prices._density.fingerprint, lattice.name, device
+        return shelf.get(*key) or shelf.put(price(prices, lattice, device), *key)
 
     patch.setattr(Prices, "_of", once)
 
 
-def measure_once(patch: pytest.MonkeyPatch) -> None:
+def measure_once(patch: pytest.MonkeyPatch, shelf: Shelf) -> None:
     """The same of what errors cost, which the model says, and what an adapter was told."""
-    measured: dict[tuple[object, ...], Sensitivity] = {}
     measure = sensitivity.measure
 
     def once(adapter: Adapter) -> Sensitivity:
-        told = [item for item in vars(adapter).items() if item[0] not in ("model", "_kept")]
-        model = repr(adapter.model), Seal.of(adapter.model).checksum
+        told = {k: _said(v) for k, v in vars(adapter).items() if k != "_kept"}
         like = next(adapter.model.parameters())
-        key = type(adapter), *told, *model, like.dtype, like.device
-        if not all(isinstance(value, Hashable) for _, value in told):
+        if not all(isinstance(value, _PLAIN) for value in told.values()):
             return measure(adapter)
-        if key not in measured:
-            measured[key] = measure(adapter)
-        return measured[key]
+        drafts = draft.low_precision.__qualname__, tiles._LARGE  # which some tests change
+        key = "sensitivity", type(adapter), *told.items(), like.dtype, like.device, *drafts
+        return shelf.get(*key) or shelf.put(measure(adapter), *key)
 
     patch.setattr(sensitivity, "measure", once)
+
+
+_PLAIN = (bool, int, float, str, tuple, type(None))
+"""What a ``repr`` says all of."""
+
+
+def _said(value: object) -> object:
+    """What an adapter was told: of networks and their methods, not which copy it was."""
+    if isinstance(value, nn.Module):
+        return repr(value), Seal.of(value).checksum
+    if isinstance(value, Tensor):
+        return str(value.tolist())
+    owner = getattr(value, "__self__", None)
+    if isinstance(owner, nn.Module):
+        return value.__func__.__qualname__, _said(owner)
+    return value

@@ -48,7 +48,7 @@ def toy(folder: Path) -> Request:
     paths = []
     for seed in range(2):
         paths.append(folder / f"{seed}.png")
-        write_png(paths[-1], photo(161, 176, seed=seed))
+        write_png(paths[-1], photo(112, 128, seed=seed))
     dataset = Dataset("toy", tuple(paths))
     rows, committed = folder / "rows", folder / "committed"
     committed.mkdir()
@@ -119,7 +119,7 @@ def test_rows_of_other_weights_or_settings_are_not_reused(hex_only: Request) -> 
     rows = pd.read_csv(asked.rows / FILE)
     rows.loc[rows["point"] == "q1", "weights"] = "0" * 12
     rows.loc[rows["point"] == "q2", "threads"] = 7
-    write(asked.committed / ANOTHER_RUN, rows.to_csv(index=False))
+    write(asked.committed / ANOTHER_RUN, rows.to_csv(index=False, na_rep="nan"))
     elsewhere = replace(asked, rows=asked.rows.parent / "again", run=False)
     by_place(table1.EXPERIMENT, elsewhere)
     assert set(read_rows(elsewhere.rows / FILE)["point"]) == {"q3", "q4"}

@@ -83,6 +83,15 @@ def test_trained_bits_are_about_those_written(name: str) -> None:
     torch.testing.assert_close(estimated.x_hat.clamp(0, 1), written.x_hat, atol=1e-4, rtol=0)
 
 
+def test_what_is_judged_is_what_files_decode() -> None:
+    codec, x = wrap_image(zoo.load(MEAN, 1), PLAIN.but(postfilter=True)), photo(80, 120)
+    with torch.no_grad():
+        judged = Tuned(codec, ()).eval()(x)
+    out = codec.compress(x)
+    assert torch.equal(judged.x_hat, codec.decompress(**out)["x_hat"])
+    assert judged.bits == 8 * sum(len(string) for [string] in out["strings"])
+
+
 def test_every_crop_comes_once_before_one_comes_again() -> None:
     class Crops:
         def batch(self, step: int) -> torch.Tensor:

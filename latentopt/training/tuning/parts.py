@@ -11,6 +11,7 @@ from latentopt.adapters import Adapter
 from latentopt.adapters.factorized import FactorizedAdapter
 from latentopt.adapters.hyperprior import ScaleAdapter
 from latentopt.codec.image import Codec
+from latentopt.codec.synthesis import Synthesis
 from latentopt.errors import InputError, UnsupportedModelError
 from latentopt.training.loop import Terms
 from latentopt.training.losses import rate_distortion
@@ -100,11 +101,10 @@ class Tuned(nn.Module):
 
     def _coded(self, x: Tensor) -> Reached:
         codec, _ = self._held
-        height, width = x.shape[-2:]
         coded = codec.encode(x)
-        image = codec.reconstruct(codec.moved(coded["y"])).clamp(0, 1)
+        image = Synthesis(codec.assembly).pictures(coded["y"], x.shape[-2:])
         written = sum(len(one.string) for latent in coded.values() for one in latent)
-        return Reached(image[..., :height, :width], torch.tensor(8.0 * written))
+        return Reached(image, torch.tensor(8.0 * written))
 
 
 def _bits_of_channels(model: Any, hat: Tensor) -> Tensor:
