@@ -68,7 +68,7 @@ class _Chained(torch.autograd.Function):
         return x
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         for layer, kept in reversed(ctx.each):
             gradient = layer.pull(gradient, kept)
         return gradient, None
@@ -107,7 +107,7 @@ class Convolution:
 
     def __init__(self, layer: nn.Conv2d):
         self._weight, self._bias = _constants(layer)
-        self._sizes = layer.stride, layer.padding, layer.dilation, layer.groups
+        self._sizes: Any = layer.stride, layer.padding, layer.dilation, layer.groups
 
     def run(self, x: Tensor, keep: bool) -> tuple[Tensor, Any]:
         return F.conv2d(x, self._weight, self._bias, *self._sizes), x.shape
@@ -121,7 +121,7 @@ class Transposed:
 
     def __init__(self, layer: nn.ConvTranspose2d):
         self._weight, self._bias = _constants(layer)
-        self._sizes = layer.stride, layer.padding, layer.dilation, layer.groups
+        self._sizes: Any = layer.stride, layer.padding, layer.dilation, layer.groups
         self._beyond = layer.output_padding
 
     def run(self, x: Tensor, keep: bool) -> tuple[Tensor, Any]:
