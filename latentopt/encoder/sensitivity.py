@@ -91,8 +91,8 @@ def probe(
     synthesis: Callable[[Tensor], Tensor], y: Tensor, count: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """(M,) squared error of the image per squared unit of an element of ``y`` (1, M, h, w)."""
-    total = torch.zeros(y.shape[1], dtype=torch.float64)
     with gradients():
+        total = torch.zeros(y.shape[1], dtype=torch.float64)
         leaf = y.clone().requires_grad_(True)
         image = synthesis(leaf).float()
         for left in reversed(range(count)):
