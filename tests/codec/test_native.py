@@ -280,6 +280,7 @@ WORDS: dict[str, Any] = {
     "direction": "sign",
     "scales": True,
     "adaptive": True,
+    "postfilter": True,
     "pmf": "paper",
     "portable": True,
     "gop": 8,

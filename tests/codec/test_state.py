@@ -56,6 +56,7 @@ OTHERS: list[dict[str, Any]] = [
     {"quant": "hex", "direction": "split"},
     {"quant": "hex", "scales": True},
     {"quant": "hex", "adaptive": True},
+    {"quant": "hex", "postfilter": True},
     {"quant": "hex", "portable": False},
 ]
 

@@ -60,7 +60,10 @@ def test_a_decoder_needs_the_settings_alone(family: str) -> None:
     codec = cached(family, "slow")
     x = photo(64, 64)
     made = codec.settings
-    words = {name: getattr(made, name) for name in ("direction", "scales", "adaptive", "context")}
+    words = {
+        name: getattr(made, name)
+        for name in ("direction", "scales", "adaptive", "context", "postfilter")
+    }
     fresh = latentopt.wrap(tiny(FAMILIES[family]), made.quant, False, **words)
     assert fresh.settings == made and fresh.recipe.effort is None and fresh.recipe.shift is None
     x_hat = fresh.decompress(**codec.compress(x))["x_hat"]
