@@ -8,7 +8,7 @@ time.
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -35,13 +35,17 @@ def quick(module: nn.Module) -> nn.Module:
     return found
 
 
+Kept = torch.Size | tuple[Tensor, Tensor] | None
+"""What gradients of a layer need: its input's shape, what it made and by which factors, or none."""
+
+
 class Layer(Protocol):
     """A layer of a :class:`Chain`."""
 
-    def run(self, x: Tensor, keep: bool) -> tuple[Tensor, Any]:
+    def run(self, x: Tensor, keep: bool) -> tuple[Tensor, Kept]:
         """What it makes of ``x``, which it may write over, and what :meth:`pull` needs of that."""
 
-    def pull(self, gradient: Tensor, kept: Any) -> Tensor:
+    def pull(self, gradient: Tensor, kept: Kept) -> Tensor:
         """By what went in, given that by what came out, which it may write over."""
 
 
@@ -109,11 +113,11 @@ class Convolution:
         self._weight, self._bias = _constants(layer)
         self._sizes: Any = layer.stride, layer.padding, layer.dilation, layer.groups
 
-    def run(self, x: Tensor, keep: bool) -> tuple[Tensor, Any]:
+    def run(self, x: Tensor, keep: bool) -> tuple[Tensor, Kept]:
         return F.conv2d(x, self._weight, self._bias, *self._sizes), x.shape
 
-    def pull(self, gradient: Tensor, kept: Any) -> Tensor:
-        return conv2d_input(kept, self._weight, gradient, *self._sizes)
+    def pull(self, gradient: Tensor, kept: Kept) -> Tensor:
+        return conv2d_input(cast(torch.Size, kept), self._weight, gradient, *self._sizes)
 
 
 class Transposed:
@@ -124,12 +128,12 @@ class Transposed:
         self._sizes: Any = layer.stride, layer.padding, layer.dilation, layer.groups
         self._beyond = layer.output_padding
 
-    def run(self, x: Tensor, keep: bool) -> tuple[Tensor, Any]:
+    def run(self, x: Tensor, keep: bool) -> tuple[Tensor, Kept]:
         stride, padding, dilation, groups = self._sizes
         sizes = stride, padding, self._beyond, groups, dilation
         return F.conv_transpose2d(x, self._weight, self._bias, *sizes), None
 
-    def pull(self, gradient: Tensor, kept: Any) -> Tensor:
+    def pull(self, gradient: Tensor, kept: Kept) -> Tensor:
         return F.conv2d(gradient, self._weight, None, *self._sizes)
 
 
@@ -141,7 +145,7 @@ class Doubling(Transposed):
         self._phases = phases_of(self._weight)
         self._biases = None if self._bias is None else self._bias.repeat_interleave(4)
 
-    def run(self, x: Tensor, keep: bool) -> tuple[Tensor, Any]:
+    def run(self, x: Tensor, keep: bool) -> tuple[Tensor, Kept]:
         return F.pixel_shuffle(F.conv2d(x, self._phases, self._biases, padding=1), 2), None
 
 
@@ -178,7 +182,7 @@ class Normalization:
         self._beta = layer.beta_reparam(layer.beta).detach()
         self._gamma = layer.gamma_reparam(layer.gamma).detach()
 
-    def run(self, x: Tensor, keep: bool) -> tuple[Tensor, Any]:
+    def run(self, x: Tensor, keep: bool) -> tuple[Tensor, Kept]:
         rows = _rows_of(x)
         scales = torch.empty_like(rows) if keep else rows[:0]
         squares, own = _room(rows, 2)
@@ -190,8 +194,8 @@ class Normalization:
             part *= n.sqrt_() if self._inverse else n.rsqrt_()
         return _image_of(rows, x), (rows, scales)
 
-    def pull(self, gradient: Tensor, kept: Any) -> Tensor:
-        rows, (made, scales) = _rows_of(gradient), kept
+    def pull(self, gradient: Tensor, kept: Kept) -> Tensor:
+        rows, (made, scales) = _rows_of(gradient), cast(tuple[Tensor, Tensor], kept)
         room = _room(rows, 3)
         for some in _slices(rows):
             part, s = rows[some], scales[some]

@@ -39,7 +39,6 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "linear-training": partial(
         short, "linear_training", "kodak", _CURVE, _third(linear_training.WAYS)
     ),
-    "hyperprior-curves": partial(short, "hyperprior", "kodak", _CURVE),
     "hyperprior-bd": partial(short, "hyperprior", "kodak", _BD),
     "linear-bd": partial(short, "linear", "kodak", _BD),
 }

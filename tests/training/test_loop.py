@@ -314,7 +314,7 @@ def test_a_state_of_another_training_is_refused(tmp_path: Path) -> None:
         2, 2
     )
     (tmp_path / "y.best.pt").rename(tmp_path / "x.best.pt")
-    with pytest.raises(TrainingError, match=r"x\.best\.pt: of another run; remove"):
+    with pytest.raises(TrainingError, match=r"x\.best\.pt: of another run; move"):
         loop.take_best()
 
 
