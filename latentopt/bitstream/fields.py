@@ -36,8 +36,7 @@ LONGEST_FIELDS = 1 << 12
 
 _TAGS = (1, 2, 3, 4, 5, 6, 7, 0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86)
 _CHANNELS, _NAMED, _STEP, _SEEDS, _SPREADS, _ALPHAS, _SIGMAS, _NUMBERED, _GREY, *_BITS = _TAGS
-_CONTEXTS, _ADAPTIVE, _MEANS, _PROGRESSIVE, _POSTFILTERS = _BITS
-# Of settings, which the last ones say:
+# Of settings, which these last ones say, in the same order:
 _WORDS = "context", "adaptive", "mean", "progressive", "postfilter"
 _OF_IMAGES = "progressive", "postfilter"
 _SIZES = {_NUMBERED: 2, _GREY: 0, **dict.fromkeys(_BITS, 1)}  # whose length is not written
@@ -100,16 +99,9 @@ def _values(
         yield _NUMBERED, origin.names()
     if is_grey:
         yield _GREY, b""
-    if contexts := sum(settings.context << i for i, settings in enumerate(parts)):
-        yield _CONTEXTS, bytes([contexts])
-    if adaptive := sum(settings.adaptive << i for i, settings in enumerate(parts)):
-        yield _ADAPTIVE, bytes([adaptive])
-    if means := sum(settings.mean << i for i, settings in enumerate(parts)):
-        yield _MEANS, bytes([means])
-    if progressive := sum(settings.progressive << i for i, settings in enumerate(parts)):
-        yield _PROGRESSIVE, bytes([progressive])
-    if filters := sum(settings.postfilter << i for i, settings in enumerate(parts)):
-        yield _POSTFILTERS, bytes([filters])
+    for tag, word in zip(_BITS, _WORDS):
+        if bits := sum(getattr(settings, word) << i for i, settings in enumerate(parts)):
+            yield tag, bytes([bits])
 
 
 def _float(value: float) -> bytes:
