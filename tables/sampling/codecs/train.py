@@ -72,7 +72,7 @@ class Settings:
         torch.manual_seed(self.seed)
         model = SAMPLED[self.architecture](**self.widths)
         if self.start:
-            model.load_state_dict(best(*self.start, runs))
+            model.load_state_dict(best_or_shipped(*self.start, runs))
         elif self.donor:
             inherit_transforms(model, zoo.load(*self.donor), batch)
         if isinstance(model, Pln):
@@ -87,6 +87,13 @@ def best(codec: str, quality: int, runs: Path) -> dict[str, Tensor]:
     """The best weights so far; InputError where it was not trained."""
     path = runs / f"{codec}-{quality}.best.pt"
     return training.best(path, f"tables.sampling.codecs.train {codec}")
+
+
+def best_or_shipped(codec: str, quality: int, runs: Path) -> dict[str, Tensor]:
+    """The best weights so far, or those in the package of a quality that was not trained here."""
+    if not (runs / f"{codec}-{quality}.best.pt").is_file() and EMBEDDED.file(codec, quality).is_file():
+        return zoo.load(codec, quality).state_dict()
+    return best(codec, quality, runs)
 
 
 def trained(codec: str, quality: int, runs: Path = RUNS) -> Vae:
