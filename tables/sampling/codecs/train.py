@@ -91,7 +91,8 @@ def best(codec: str, quality: int, runs: Path) -> dict[str, Tensor]:
 
 def best_or_shipped(codec: str, quality: int, runs: Path) -> dict[str, Tensor]:
     """The best weights so far, or those in the package of a quality that was not trained here."""
-    if not (runs / f"{codec}-{quality}.best.pt").is_file() and EMBEDDED.file(codec, quality).is_file():
+    trained_here = (runs / f"{codec}-{quality}.best.pt").is_file()
+    if not trained_here and EMBEDDED.file(codec, quality).is_file():
         return zoo.load(codec, quality).state_dict()
     return best(codec, quality, runs)
 
