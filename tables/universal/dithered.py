@@ -30,11 +30,19 @@ PLAIN = tuple(parse(lattice + way).name for lattice in LATTICES for way in WAYS[
 """Lattices with a dither and without, and nothing else."""
 
 
+EMBEDDED_CODECS = (
+    "tiny-bmshj2018-factorized",
+    "tiny-mbt2018-mean",
+    "tiny-mbt2018",
+    "tiny-cheng2020-attn",
+)
+
+
 def subjects() -> list[Subject]:
-    """The published factorized checkpoint, and two embedded codecs, each at one quality."""
+    """The published factorized checkpoint, and the embedded codecs, each at one quality."""
     [factorized] = [s for s in resolve(["lab"]) if s.codec == "bmshj2018-factorized"]
     found = [replace(factorized, label="factorized q2", steps=(1.0,))]
-    for codec in ("tiny-bmshj2018-factorized", "tiny-mbt2018-mean"):
+    for codec in EMBEDDED_CODECS:
         [own] = resolve([codec])
         points = tuple(point for point in own.points if point.name == "q2")
         found.append(replace(own, label=f"{codec} q2", points=points))

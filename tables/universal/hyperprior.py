@@ -9,6 +9,7 @@ WAYS = {
     "UN + UQ": (_UN, "dither"),
     "UN + UQ + SR": (_SR, "dither+soft"),
     "UN + SR, rounded": (_SR, "int"),
+    "UN + UQ + SR, gradients drawn": ("hyperprior-sr-no-eg", "dither+soft"),
 }
 """Trained curve and configuration."""
 
