@@ -19,8 +19,8 @@ class Ladder(Climber[Codec, CodedFile]):
     >>> from latentopt import zoo
     >>> from latentopt.codec.target import MaxBytes
     >>> ladder = Ladder(zoo.models("tiny-mbt2018-mean"))
-    >>> outcome = ladder.encode(torch.rand(1, 3, 64, 96), MaxBytes(1000))
-    >>> 990 <= len(outcome.file.data) <= 1000
+    >>> outcome = ladder.encode(torch.rand(1, 3, 128, 192), MaxBytes(4000))
+    >>> 3960 <= len(outcome.file.data) <= 4000
     True
 
     Args:

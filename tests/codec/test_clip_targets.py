@@ -54,11 +54,11 @@ def test_a_rate_is_met_from_below(ladder: ClipLadder, clip: list[Tensor]) -> Non
 
 
 def test_a_psnr_is_that_of_the_decoded_frames(ladder: ClipLadder, clip: list[Tensor]) -> None:
-    found = coded(ladder, clip, Psnr(26)).file
+    found = coded(ladder, clip, Psnr(27)).file
     frames = list(found.codec.load_bytes(found.data))
     values = [psnr_db(to_uint8(x), to_uint8(x_hat)) for x, x_hat in zip(clip, frames, strict=True)]
     assert found.psnr_db == pytest.approx(sum(values) / 2)
-    assert 26 <= found.psnr_db <= 26.05
+    assert 27 <= found.psnr_db <= 27.05
 
 
 def test_the_quality_of_plain_rounding_in_fewer_bytes(

@@ -133,7 +133,7 @@ def _by_channel(prior: Prior, hat: np.ndarray):
 
 @pytest.mark.parametrize("format", [OWN, NATIVE])
 def test_a_trained_codec_gains(format: str) -> None:
-    model = zoo.load("tiny-mbt2018-mean", 2)
+    model = zoo.load("tiny-mbt2018-mean", 3)
     x = photo(192, 256)
     searched = latentopt.wrap(model, recipe=recipe(format))
     rounded = latentopt.wrap(model, recipe=recipe(format, side=None))
