@@ -1,6 +1,6 @@
 """Gains in bytes: of the presets, of lattices and shift, and of their parts."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
 
@@ -26,7 +26,8 @@ from tables.figures.rows import (
 _LATTICES = ("int", "hex", "oct", "shift", "hex+shift", "oct+shift", "e8", "e8+shift")
 _BD_RATE = "bd_rate_pchip_percent"
 _SLOW = (BASELINE, "slow")
-_IN_README = (STEPS, LAB, MEAN)
+_ALL = 24  # images of Kodak
+_SHORT = {STEPS: "bmshj2018-factorized¹", LAB: "mbt2018-mean²"}
 
 PARTS = {
     "rate-distortion choice of integers, without gradients, with the shift (`rdo+shift`)": (
@@ -47,29 +48,23 @@ PARTS = {
 
 
 def readme() -> str:
-    """The presets on three codecs, at a glance."""
-    summaries = [gains("presets", codec) for codec in _IN_README]
-    lines = []
+    """The presets as they are, on every codec that was measured."""
+    lines = [line for codec in (STEPS, LAB, *TINY) for line in _today(codec)]
+    return table(["codec", "preset", "BD-rate (MS-SSIM)", "encode", "decode"], lines)
+
+
+def _today(codec: str) -> Iterator[list[str]]:
+    path = rows_file(MEASURED, f"{LATER}/today", "kodak", codec)
+    if not path.exists():
+        return
+    rows = read_run(path)
     for preset in PRESETS[1:]:
-        found = [s.loc[preset] for s in summaries]
-        bd_rates = [f"{signed(line[_BD_RATE], 1)} %" for line in found]
-        lines.append([f"`{preset}`", *bd_rates, f"{_span(found, 'encode_ratio')}×"])
-    shown = [s.loc[preset] for s in summaries for preset in PRESETS[1:]]
-    heads = ["bmshj2018-factorized¹", "mbt2018-mean²", f"{MEAN}³"]
-    return f"""\
-BD-rate in bytes written, against the same weights with CompressAI's own quantizer and coder, on
-the 24 Kodak images:
-
-{table(["preset", *heads, "time to encode"], lines)}
-
-¹ CompressAI's weights of quality 2, at quantization steps 0.7, 1, 1.4 and 2. ² Four qualities,
-trained briefly. ³ Four qualities, embedded. Decoding takes {_span(shown, "decode_ratio", " to ")}
-of CompressAI's time."""
-
-
-def _span(lines: Sequence[pd.Series], column: str, to: str = "–") -> str:
-    values = [float(line[column]) for line in lines]
-    return f"{ratio(min(values))}{to}{ratio(max(values))}"
+        if preset in set(rows["config"]):
+            found = on_common_images(rows, [preset]).loc[preset]
+            count = int(found["images"])
+            of = "" if count == _ALL else f", the first {count} images"
+            rate, encode, decode = _preset(preset, found)[1:]
+            yield [_SHORT.get(codec, codec), f"`{preset}`{of}", rate, f"{encode}×", f"{decode}×"]
 
 
 def learning() -> str:
