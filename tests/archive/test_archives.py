@@ -2,7 +2,6 @@
 
 import os
 import random
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from PIL import Image
 from support.commands import Refused, pixels, run
 from support.dask import cluster
 from support.folders import SIZES, photos, weights
+from support.fresh import started
 from support.models import photo
 
 from latentopt.errors import InputError, MissingExtraError
@@ -320,12 +320,12 @@ def test_a_client_that_is_killed_goes_on(tmp_path: Path, model: list[str]) -> No
     folder, manifest = tmp_path / "coded", tmp_path / "coded/manifest.parquet"
     argv = ["encode", str(tmp_path / "photos"), "-o", str(folder), "--manifest", str(manifest)]
     argv += [*model, "--preset", "slow"]
-    client = subprocess.Popen([sys.executable, "-m", "latentopt", *argv])
+    client = started(run, *argv)
     parts = Path(f"{manifest}.parts")
-    while client.poll() is None and len(list(parts.glob("*.parquet"))) < 3:
+    while client.is_alive() and len(list(parts.glob("*.parquet"))) < 3:
         time.sleep(0.01)
     client.kill()
-    client.wait(30)
+    client.join(30)
     before = rows_of(manifest)
     assert 3 <= len(before) < 12 and not manifest.exists()
     assert run(*argv) == 0

@@ -1,8 +1,5 @@
 """Rows measured by several processes: those of one, none lost or doubled whatever is killed."""
 
-import subprocess
-import sys
-import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from support.dask import cluster
+from support.fresh import started
 from support.models import photo
 
 from latentopt.bench.configs import parse_all
@@ -72,19 +70,12 @@ def test_a_cluster_measures_the_same(
     assert set(rows["engine"]) == {"dask:2"} and set(rows["threads"]) == {1}
 
 
-CLIENT = """
-    import sys
-    from pathlib import Path
-    sys.path.insert(0, sys.argv[4])
-    from bench.test_bench_engines import plan_of
-    from latentopt.bench.sweep import evaluate
+def measure(images: Path, path: Path, cluster: str) -> None:
+    """The client that is killed."""
     from latentopt.engine.cluster import Dask
-    import torch
-    torch.set_num_threads(1)
-    if __name__ == "__main__":
-        with Dask(sys.argv[3], 2) as running:
-            evaluate(plan_of(Path(sys.argv[1])), Path(sys.argv[2]), False, running)
-"""
+
+    with Dask(cluster, 2) as running:
+        evaluate(plan_of(images), path, False, running)
 
 
 def test_a_client_that_is_killed_goes_on_where_it_was(
@@ -93,12 +84,11 @@ def test_a_client_that_is_killed_goes_on_where_it_was(
     from latentopt.engine.cluster import Dask
 
     path = tmp_path / "m.csv"
-    argv = [sys.executable, "-c", textwrap.dedent(CLIENT), str(images), str(path), cluster]
-    client = subprocess.Popen([*argv, str(Path(__file__).parents[1])])
-    while client.poll() is None and (not path.exists() or len(path.read_text().splitlines()) < 3):
+    client = started(measure, images, path, cluster)
+    while client.is_alive() and (not path.exists() or len(path.read_text().splitlines()) < 3):
         time.sleep(0.02)
     client.kill()
-    client.wait(30)
+    client.join(30)
     before = path.read_text().rpartition("\n")[0] + "\n"
     with Dask(cluster, 2) as running:
         rows = evaluate(plan_of(images), path, progress=False, engine=running)

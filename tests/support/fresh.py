@@ -1,9 +1,13 @@
 """Processes that know of latentopt, and of nothing that a test did before."""
 
 import multiprocessing
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from importlib import import_module
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import ParamSpec, TypeVar
 
 import torch
@@ -23,6 +27,32 @@ def elsewhere(work: Callable[P, T], *args: P.args, **words: P.kwargs) -> T:
     """
     with ProcessPoolExecutor(1, _server()) as pool:
         return pool.submit(work, *args, **words).result(timeout=300)
+
+
+def started(work: Callable[P, object], *args: P.args, **words: P.kwargs) -> BaseProcess:
+    """Such a process that has begun with ``work``, for tests that end it before it is done."""
+    process = _server().Process(target=work, args=args, kwargs=words)
+    process.start()
+    return process
+
+
+def run_script(
+    command: Sequence[object], check: bool = False, env: Mapping[str, str] | None = None
+) -> "CompletedProcess[str]":
+    """What ``subprocess.run`` does with a script of ours, by a process as above."""
+    python, script, *words = map(str, command)
+    assert python == sys.executable
+    threads = int((env or {}).get("OMP_NUM_THREADS", 1))
+    done = CompletedProcess[str](command, elsewhere(_main, Path(script).stem, words, threads) or 0)
+    if check:
+        done.check_returncode()
+    return done
+
+
+def _main(script: str, words: Sequence[str], threads: int) -> int | None:
+    torch.set_num_threads(threads)
+    code: int | None = import_module(script).main(words)
+    return code
 
 
 def _server() -> multiprocessing.context.BaseContext:
