@@ -48,7 +48,7 @@ def toy(folder: Path) -> Request:
     paths = []
     for seed in range(2):
         paths.append(folder / f"{seed}.png")
-        write_png(paths[-1], photo(112, 128, seed=seed))
+        write_png(paths[-1], photo(60, 128, seed=seed))
     dataset = Dataset("toy", tuple(paths))
     rows, committed = folder / "rows", folder / "committed"
     committed.mkdir()
