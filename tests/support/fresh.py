@@ -1,6 +1,7 @@
 """Processes that know of latentopt, and of nothing that a test did before."""
 
 import multiprocessing
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -10,6 +11,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import ParamSpec, TypeVar
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -39,10 +41,14 @@ def started(work: Callable[P, object], *args: P.args, **words: P.kwargs) -> Base
 def run_script(
     command: Sequence[object], check: bool = False, env: Mapping[str, str] | None = None
 ) -> "CompletedProcess[str]":
-    """What ``subprocess.run`` does with a script of ours, by a process as above."""
+    """What ``subprocess.run`` does with a script of ours, by a process as above.
+
+    Of the environment it can be told the number of threads.
+    """
     python, script, *words = map(str, command)
-    assert python == sys.executable
-    threads = int((env or {}).get("OMP_NUM_THREADS", 1))
+    told = dict((env or os.environ).items() - os.environ.items())
+    assert python == sys.executable and told.keys() <= {"OMP_NUM_THREADS"}
+    threads = int(told.get("OMP_NUM_THREADS", torch.get_num_threads()))
     done = CompletedProcess[str](command, elsewhere(_main, Path(script).stem, words, threads) or 0)
     if check:
         done.check_returncode()
@@ -53,6 +59,12 @@ def _main(script: str, words: Sequence[str], threads: int) -> int | None:
     torch.set_num_threads(threads)
     code: int | None = import_module(script).main(words)
     return code
+
+
+def workers_from_the_server(patch: pytest.MonkeyPatch) -> None:
+    """An engine's processes are such, too."""
+    server = _server()
+    patch.setattr("multiprocessing.get_context", lambda method: server)
 
 
 def _server() -> multiprocessing.context.BaseContext:
