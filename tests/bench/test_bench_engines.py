@@ -57,6 +57,33 @@ def test_rows_say_where_and_of_what(images: Path, alone: pd.DataFrame) -> None:
     }
 
 
+def test_an_image_that_has_changed_is_refused(images: Path, tmp_path: Path) -> None:
+    plan, path = plan_of(images), tmp_path / "m.csv"
+    few = replace(plan, points=plan.points[:1], configs=plan.configs[:1])
+    few = replace(few, dataset=few.dataset.first(1))
+    evaluate(few, path, progress=False)
+    other = tmp_path / "0.png"
+    write_png(other, photo(80, 96, seed=9))
+    changed = replace(few, dataset=Dataset("toy", (other,)))
+    with pytest.raises(InputError, match=r"holds 0\.png as it was when its SHA-256 began with"):
+        evaluate(changed, path, progress=False)
+
+
+def test_files_of_earlier_versions_can_be_read_and_are_not_added_to(
+    images: Path, alone: pd.DataFrame, tmp_path: Path
+) -> None:
+    path, earlier = tmp_path / "m.csv", COLUMNS[:-3]
+    rows = alone[list(earlier)].to_numpy().tolist()
+    path.write_text(csv_line(earlier) + "".join(map(csv_line, rows)))
+    assert untimed(read_rows(path).assign(sha256="")) == untimed(alone.assign(sha256=""))
+    assert {row.engine for row in read_measurements(path)} == {""}
+    with pytest.raises(InputError, match=r"other columns .*engine, load, sha256"):
+        evaluate(plan_of(images), path, progress=False)
+
+
+# -- last, as the cluster runs until the module ends -----------------------------------------------
+
+
 def test_a_cluster_measures_the_same(
     images: Path, alone: pd.DataFrame, cluster: str, tmp_path: Path
 ) -> None:
@@ -94,27 +121,3 @@ def test_a_client_that_is_killed_goes_on_where_it_was(
         rows = evaluate(plan_of(images), path, progress=False, engine=running)
     assert path.read_text().startswith(before)  # what was measured is not measured again
     assert untimed(rows) == untimed(alone)
-
-
-def test_an_image_that_has_changed_is_refused(images: Path, tmp_path: Path) -> None:
-    plan, path = plan_of(images), tmp_path / "m.csv"
-    few = replace(plan, points=plan.points[:1], configs=plan.configs[:1])
-    few = replace(few, dataset=few.dataset.first(1))
-    evaluate(few, path, progress=False)
-    other = tmp_path / "0.png"
-    write_png(other, photo(80, 96, seed=9))
-    changed = replace(few, dataset=Dataset("toy", (other,)))
-    with pytest.raises(InputError, match=r"holds 0\.png as it was when its SHA-256 began with"):
-        evaluate(changed, path, progress=False)
-
-
-def test_files_of_earlier_versions_can_be_read_and_are_not_added_to(
-    images: Path, alone: pd.DataFrame, tmp_path: Path
-) -> None:
-    path, earlier = tmp_path / "m.csv", COLUMNS[:-3]
-    rows = alone[list(earlier)].to_numpy().tolist()
-    path.write_text(csv_line(earlier) + "".join(map(csv_line, rows)))
-    assert untimed(read_rows(path).assign(sha256="")) == untimed(alone.assign(sha256=""))
-    assert {row.engine for row in read_measurements(path)} == {""}
-    with pytest.raises(InputError, match=r"other columns .*engine, load, sha256"):
-        evaluate(plan_of(images), path, progress=False)
