@@ -30,7 +30,9 @@ demo: $(READY)
 test: $(READY)
 	$(MAKE) --no-print-directory --jobs 2 lint pytest
 
-# A process that has done its share takes half of what is left of another's.
+# A process that has done its share takes half of what is left of another's. Those that tests start
+# have one thread, too: several would wait for each other, as all cores are taken.
+pytest: export OMP_NUM_THREADS := 1
 pytest: $(READY)
 	$(PY) -m pytest --numprocesses $(JOBS) --dist worksteal
 

@@ -1,5 +1,6 @@
 """Fixtures that several tests share: real images and weights, a small model of each family."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,12 @@ SHARED = Path("../shared")
 
 use_laboratory_data()
 torch.set_num_threads(1)  # small tensors: threads would wait for each other
+
+
+def pytest_collection_finish() -> None:
+    """Modules and thousands of tests stay: nobody need look for garbage among them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

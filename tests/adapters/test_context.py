@@ -104,8 +104,7 @@ def test_int_without_shift_is_the_model_itself(name: str) -> None:
 @pytest.mark.parametrize("quant", ["int", "hex", "oct", "d4", "e8"])
 @pytest.mark.parametrize("name", MODELS)
 def test_round_trips(name: str, quant: str) -> None:
-    codec = latentopt.wrap(lively(name), quant)
-    x = photo(50, 110, batch=2)
+    codec, x = latentopt.wrap(lively(name), quant), photo(50, 110)
     out = codec.compress(x)
     x_hat = codec.decompress(out["strings"], out["shape"])["x_hat"]
     promised = codec(x)

@@ -2,7 +2,6 @@
 
 import os
 import random
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from PIL import Image
 from support.commands import Refused, pixels, run
 from support.dask import cluster
 from support.folders import SIZES, photos, weights
+from support.fresh import started
 from support.models import photo
 
 from latentopt.errors import InputError, MissingExtraError
@@ -294,25 +294,6 @@ def test_two_inputs_of_one_output(with_broken: Path, tmp_path: Path, model: list
     assert errors == ["another input becomes a.lo, too: rename one"]
 
 
-def test_a_cluster_makes_the_same_archive(
-    with_broken: Path, tmp_path: Path, model: list[str], cluster: str
-) -> None:
-    argv = ["encode", with_broken, *model]
-    assert run(*argv, "-o", tmp_path / "alone", "--manifest", tmp_path / "alone/m.parquet") == 1
-    there = ["--engine", "dask", "--scheduler", cluster]
-    assert run(*argv, "-o", tmp_path / "there", *there) == 1
-    alone, other = (good(tmp_path / p) for p in ("alone/m.parquet", "there/manifest.parquet"))
-    same = {"seconds": 0.0, "engine": ""}
-    assert {p: replace(row, **same) for p, row in other.items()} == {
-        p: replace(row, **same) for p, row in alone.items()
-    }
-    assert {row.engine for row in other.values()} == {"dask:2"}
-    for row in alone.values():
-        assert (tmp_path / "there" / row.output).read_bytes() == (
-            tmp_path / "alone" / row.output
-        ).read_bytes()
-
-
 def test_a_client_that_is_killed_goes_on(tmp_path: Path, model: list[str]) -> None:
     for i in range(12):
         (tmp_path / "photos").mkdir(exist_ok=True)
@@ -320,12 +301,12 @@ def test_a_client_that_is_killed_goes_on(tmp_path: Path, model: list[str]) -> No
     folder, manifest = tmp_path / "coded", tmp_path / "coded/manifest.parquet"
     argv = ["encode", str(tmp_path / "photos"), "-o", str(folder), "--manifest", str(manifest)]
     argv += [*model, "--preset", "slow"]
-    client = subprocess.Popen([sys.executable, "-m", "latentopt", *argv])
+    client = started(run, *argv)
     parts = Path(f"{manifest}.parts")
-    while client.poll() is None and len(list(parts.glob("*.parquet"))) < 3:
+    while client.is_alive() and len(list(parts.glob("*.parquet"))) < 3:
         time.sleep(0.01)
     client.kill()
-    client.wait(30)
+    client.join(30)
     before = rows_of(manifest)
     assert 3 <= len(before) < 12 and not manifest.exists()
     assert run(*argv) == 0
@@ -599,3 +580,25 @@ def test_s3_without_credentials(
     refused("s3://b/in: .*Unable to locate cred", "encode", "s3://b/in", "-o", tmp_path / "coded")
     refused("s3://b/out.*: .*Unable to locate cred", "encode", photos, "-o", "s3://b/out")
     refused("s3://b/m.*: .*Unable to locate cred", "verify", "s3://b/m")
+
+
+# -- last, as the cluster runs until the module ends -----------------------------------------------
+
+
+def test_a_cluster_makes_the_same_archive(
+    with_broken: Path, tmp_path: Path, model: list[str], cluster: str
+) -> None:
+    argv = ["encode", with_broken, *model]
+    assert run(*argv, "-o", tmp_path / "alone", "--manifest", tmp_path / "alone/m.parquet") == 1
+    there = ["--engine", "dask", "--scheduler", cluster]
+    assert run(*argv, "-o", tmp_path / "there", *there) == 1
+    alone, other = (good(tmp_path / p) for p in ("alone/m.parquet", "there/manifest.parquet"))
+    same = {"seconds": 0.0, "engine": ""}
+    assert {p: replace(row, **same) for p, row in other.items()} == {
+        p: replace(row, **same) for p, row in alone.items()
+    }
+    assert {row.engine for row in other.values()} == {"dask:2"}
+    for row in alone.values():
+        assert (tmp_path / "there" / row.output).read_bytes() == (
+            tmp_path / "alone" / row.output
+        ).read_bytes()

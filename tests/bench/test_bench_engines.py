@@ -1,8 +1,5 @@
 """Rows measured by several processes: those of one, none lost or doubled whatever is killed."""
 
-import subprocess
-import sys
-import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from support.dask import cluster
+from support.fresh import started
 from support.models import photo
 
 from latentopt.bench.configs import parse_all
@@ -59,53 +57,6 @@ def test_rows_say_where_and_of_what(images: Path, alone: pd.DataFrame) -> None:
     }
 
 
-def test_a_cluster_measures_the_same(
-    images: Path, alone: pd.DataFrame, cluster: str, tmp_path: Path
-) -> None:
-    from latentopt.engine.cluster import Dask
-
-    plan = plan_of(images)
-    with Dask(cluster, 2) as running:
-        rows = evaluate(plan, tmp_path / "m.csv", progress=False, engine=running)
-        again = evaluate(plan, tmp_path / "m.csv", progress=False, engine=running)
-    assert untimed(rows) == untimed(alone) and again.equals(rows)
-    assert set(rows["engine"]) == {"dask:2"} and set(rows["threads"]) == {1}
-
-
-CLIENT = """
-    import sys
-    from pathlib import Path
-    sys.path.insert(0, sys.argv[4])
-    from bench.test_bench_engines import plan_of
-    from latentopt.bench.sweep import evaluate
-    from latentopt.engine.cluster import Dask
-    import torch
-    torch.set_num_threads(1)
-    if __name__ == "__main__":
-        with Dask(sys.argv[3], 2) as running:
-            evaluate(plan_of(Path(sys.argv[1])), Path(sys.argv[2]), False, running)
-"""
-
-
-def test_a_client_that_is_killed_goes_on_where_it_was(
-    images: Path, alone: pd.DataFrame, cluster: str, tmp_path: Path
-) -> None:
-    from latentopt.engine.cluster import Dask
-
-    path = tmp_path / "m.csv"
-    argv = [sys.executable, "-c", textwrap.dedent(CLIENT), str(images), str(path), cluster]
-    client = subprocess.Popen([*argv, str(Path(__file__).parents[1])])
-    while client.poll() is None and (not path.exists() or len(path.read_text().splitlines()) < 3):
-        time.sleep(0.02)
-    client.kill()
-    client.wait(30)
-    before = path.read_text().rpartition("\n")[0] + "\n"
-    with Dask(cluster, 2) as running:
-        rows = evaluate(plan_of(images), path, progress=False, engine=running)
-    assert path.read_text().startswith(before)  # what was measured is not measured again
-    assert untimed(rows) == untimed(alone)
-
-
 def test_an_image_that_has_changed_is_refused(images: Path, tmp_path: Path) -> None:
     plan, path = plan_of(images), tmp_path / "m.csv"
     few = replace(plan, points=plan.points[:1], configs=plan.configs[:1])
@@ -128,3 +79,45 @@ def test_files_of_earlier_versions_can_be_read_and_are_not_added_to(
     assert {row.engine for row in read_measurements(path)} == {""}
     with pytest.raises(InputError, match=r"other columns .*engine, load, sha256"):
         evaluate(plan_of(images), path, progress=False)
+
+
+# -- last, as the cluster runs until the module ends -----------------------------------------------
+
+
+def test_a_cluster_measures_the_same(
+    images: Path, alone: pd.DataFrame, cluster: str, tmp_path: Path
+) -> None:
+    from latentopt.engine.cluster import Dask
+
+    plan = plan_of(images)
+    with Dask(cluster, 2) as running:
+        rows = evaluate(plan, tmp_path / "m.csv", progress=False, engine=running)
+        again = evaluate(plan, tmp_path / "m.csv", progress=False, engine=running)
+    assert untimed(rows) == untimed(alone) and again.equals(rows)
+    assert set(rows["engine"]) == {"dask:2"} and set(rows["threads"]) == {1}
+
+
+def measure(images: Path, path: Path, cluster: str) -> None:
+    """The client that is killed."""
+    from latentopt.engine.cluster import Dask
+
+    with Dask(cluster, 2) as running:
+        evaluate(plan_of(images), path, False, running)
+
+
+def test_a_client_that_is_killed_goes_on_where_it_was(
+    images: Path, alone: pd.DataFrame, cluster: str, tmp_path: Path
+) -> None:
+    from latentopt.engine.cluster import Dask
+
+    path = tmp_path / "m.csv"
+    client = started(measure, images, path, cluster)
+    while client.is_alive() and (not path.exists() or len(path.read_text().splitlines()) < 3):
+        time.sleep(0.02)
+    client.kill()
+    client.join(30)
+    before = path.read_text().rpartition("\n")[0] + "\n"
+    with Dask(cluster, 2) as running:
+        rows = evaluate(plan_of(images), path, progress=False, engine=running)
+    assert path.read_text().startswith(before)  # what was measured is not measured again
+    assert untimed(rows) == untimed(alone)

@@ -16,17 +16,14 @@ from latentopt.adapters import with_step
 from latentopt.adapters.scales import STANDARD_SCALES
 from latentopt.latents.lattice import channel
 
-ENVIRONMENTS: dict[str, dict[str, str]] = {
-    "PyTorch without vectors, oneDNN without AVX512": {
-        "ATEN_CPU_CAPABILITY": "default",
-        "ONEDNN_MAX_CPU_ISA": "AVX2",
-    },
-    "NumPy without vectors, another BLAS kernel": {
-        "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512_SKX AVX2 FMA3",
-        "OPENBLAS_CORETYPE": "Nehalem",
-    },
+ENVIRONMENT = {
+    "ATEN_CPU_CAPABILITY": "default",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512_SKX AVX2 FMA3",
+    "OPENBLAS_CORETYPE": "Nehalem",
 }
-"""Each of a process, of which they change separate libraries."""
+"""PyTorch and NumPy without vectors, oneDNN without AVX512, another kernel of BLAS: each changes a
+library of its own, so one process can have them all."""
 # Finer and coarser tables; each family has one of the two, as all follow from the same formulas.
 STEPS = dict(zip(FAMILIES, (0.7, 1.4, 0.7, 1.4), strict=True))
 FACTORIZED, MEAN = "bmshj2018-factorized", "mbt2018-mean"
@@ -66,9 +63,9 @@ def read_all(folder: str) -> dict[str, str]:
     return found
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    folder, hashes = tmp_path_factory.mktemp("written"), {}
+def write_all(folder: Path) -> dict[str, str]:
+    """Weights and files for the other process, and the table hashes here."""
+    hashes = {}
     for family, kind in FAMILIES.items():
         torch.save(tiny(kind).state_dict(), weights(folder, family))
     with pytest.MonkeyPatch.context() as always:  # contexts are used, whether they pay or not
@@ -77,24 +74,17 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, s
             codec = codec_of(folder, name)
             codec.save(folder / f"{name}.lo", photo(64, 80))
             hashes[name] = codec.identity.table_hash.hex()
-    return folder, hashes
+    return hashes
 
 
-@pytest.fixture(scope="module", params=ENVIRONMENTS)
-def elsewhere(request: Any, written: tuple[Path, dict[str, str]]) -> dict[str, str]:
-    """What a process in another environment makes of all files."""
-    paths = os.pathsep.join(sys.path)
-    environment = {**os.environ, **ENVIRONMENTS[request.param], "PYTHONPATH": paths}
-    command = [sys.executable, "-W", "ignore", __file__, str(written[0])]
+def test_files_decode_in_another_environment(tmp_path: Path) -> None:
+    """All in one test: the processes of pytest-xdist would each start one of their own."""
+    hashes = write_all(tmp_path)
+    environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-W", "ignore", __file__, str(tmp_path)]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    found: dict[str, str] = json.loads(run.stdout.splitlines()[-1])
-    return found
-
-
-@pytest.mark.parametrize("name", WORDS)
-def test_files_decode_in_other_environments(name: str, elsewhere: Any, written: Any) -> None:
-    assert elsewhere[name] == written[1][name]
+    assert json.loads(run.stdout.splitlines()[-1]) == hashes
 
 
 # -- tables of scales ------------------------------------------------------------------------------

@@ -4,11 +4,13 @@ import copy
 import io
 import pickle
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from support import trees
 from support.codec_families import IMAGE_MODELS, VIDEO_CODECS
 from support.models import FAMILIES, moving, photo, tiny, tiny_flow
 from torch import nn
@@ -247,16 +249,21 @@ def test_compiled_parts_are_the_same_codec(family: str, tmp_path: Path) -> None:
 # -- copies ----------------------------------------------------------------------------------------
 
 
+@cache
+def used(kind: str) -> tuple[Any, Any, Any]:
+    """A codec, what it has coded, and the strings."""
+    if kind == "ssf":
+        codec, x = VIDEO_CODECS["ssf"](0), moving(2, 64, 64)
+    else:
+        codec, x = latentopt.wrap(trees.lively(kind)), photo(64, 64)
+    return codec, x, codec.compress(x)
+
+
 @pytest.mark.parametrize("copied", ["pickle", "deepcopy", "torch.save"])
 @pytest.mark.parametrize("kind", ["ssf", "cheng2020-attn"])
 def test_classes_defined_inside_of_functions_are_copied(kind: str, copied: str) -> None:
     """CompressAI's video codec is made of such, and AttentionBlock."""
-    codec: Any
-    if kind == "ssf":
-        codec, x = VIDEO_CODECS["ssf"](0), moving(2, 64, 64)
-    else:
-        codec, x = latentopt.wrap(latentopt.zoo.load("tiny-cheng2020-attn", 1)), photo(64, 64)
-    out = codec.compress(x)
+    codec, x, out = used(kind)
     if copied == "torch.save":
         buffer = io.BytesIO()
         torch.save(codec, buffer)

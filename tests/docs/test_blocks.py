@@ -66,7 +66,7 @@ COMMANDS = {
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A reader's folder, which is the working directory."""
     (tmp_path / "photos").mkdir()
-    write_png(tmp_path / "photo.png", photo(112, 128))
+    write_png(tmp_path / "photo.png", photo(60, 64))
     write_png(tmp_path / "photos" / "one.png", photo(161, 176))  # MS-SSIM needs as much
     write_clip(tmp_path / "clip.mp4", moving(3, 48, 64), Format(64, 48, Fraction(25)))
     monkeypatch.setenv("LATENTOPT_HOME", str(tmp_path / "registered"))

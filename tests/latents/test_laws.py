@@ -54,6 +54,9 @@ PAIRS = [
     if (family, way) != ("mbt2018", "context")  # which has one of its own
 ]
 
+BATCHES = [pair for pair in PAIRS if pair[1] == "hex" or pair[0] == "mbt2018-mean"]
+"""Of several images: all families, and all ways; the others of one, which takes half the time."""
+
 
 @pytest.fixture(autouse=True)
 def with_raw(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,18 +75,19 @@ def video_codec(family: str, **words: Any) -> VideoCodec:
 @pytest.mark.parametrize(("family", "way"), PAIRS)
 def test_the_decoder_gets_what_the_encoder_said(family: str, way: str) -> None:
     codec: Codec = latentopt.wrap(IMAGES[family](), shift=True, **WAYS[way])
-    coded = codec.encode(X)
+    x = X if (family, way) in BATCHES else X[:1]
+    coded = codec.encode(x)
     strings = [[one.string for one in latents] for latents in coded.values()]
-    for i in range(len(X)):
+    for i in range(len(x)):
         decoded = codec.decode([string[i] for string in strings], (70, 60))
         for there, here in zip(decoded, (latents[i] for latents in coded.values())):
             np.testing.assert_array_equal(there.latent.hat, here.latent.hat)
             np.testing.assert_array_equal(there.latent.prior.levels, here.latent.prior.levels)
             assert list(there.step_codes) == list(here.step_codes)
             assert there.string == here.string
-    out = codec.compress(X)
+    out = codec.compress(x)
     assert out["strings"] == strings
-    assert torch.equal(codec.decompress(**out)["x_hat"], codec(X)["x_hat"])
+    assert torch.equal(codec.decompress(**out)["x_hat"], codec(x)["x_hat"])
 
 
 @pytest.mark.parametrize("family", VIDEOS)

@@ -26,7 +26,7 @@ def run(*command: object, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of an environment that has the wheel, and finds what it depends on in this one."""
+    """Of an environment that has the wheel, and finds what builds it and what it needs in ours."""
     home = tmp_path_factory.mktemp("wheel")
     source = home / "source"
     source.mkdir()
@@ -34,22 +34,20 @@ def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = Path(name).resolve()
         copy = shutil.copytree if path.is_dir() else shutil.copy
         copy(path, source / name)
-    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
-    run(*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", home, source, cwd=home)
-    [wheel] = home.glob("*.whl")
     run(sys.executable, "-m", "venv", "--without-pip", home / "fresh", cwd=home)
     python = home / "fresh" / "bin" / "python"
     where = "import sysconfig; print(sysconfig.get_path('purelib'))"
     packages = Path(run(python, "-c", where, cwd=home).strip())
     (packages / "first.pth").write_text(sysconfig.get_path("purelib"))
-    run(*pip, "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=home)
+    install = ("-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-index")
+    run(python, *install, "--no-deps", "--no-build-isolation", source, cwd=home)
     return python.parent
 
 
 @pytest.mark.skipif(os.name == "nt", reason="its environment is laid out as on POSIX systems")
 def test_the_wheel_codes_and_measures(bin_folder: Path, tmp_path: Path) -> None:
     write_png(tmp_path / "photo.png", photo(64, 80))
-    where = "import latentopt; print(latentopt.__file__)"
+    where = "import importlib.util as i; print(i.find_spec('latentopt').origin)"
     assert str(bin_folder.parent) in run(bin_folder / "python", "-c", where, cwd=tmp_path)
     command, codec = bin_folder / "latentopt", ("--codec", "tiny-bmshj2018-factorized")
     run(command, "encode", "photo.png", "-o", "x.lo", *codec, "--quality", 2, cwd=tmp_path)

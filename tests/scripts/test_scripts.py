@@ -35,6 +35,7 @@ import video_report
 import video_timing
 import worst_image
 from support.dcvc_models import DualPrior, lively
+from support.fresh import run_script
 from support.models import moving, photo
 from torch import Tensor
 
@@ -168,6 +169,7 @@ def test_timing_of_random_weights_has_work_for_the_coders(image: str) -> None:
 
 
 def test_roundtrips(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("subprocess.run", run_script)
     monkeypatch.setattr(roundtrips, "RANDOM", {"mbt2018": roundtrips.RANDOM["mbt2018"]})
     monkeypatch.setattr(roundtrips, "EMBEDDED", ())
     assert roundtrips.main(["--count", "2"]) == 0
@@ -344,7 +346,8 @@ def test_video_report(clip: Path, output: Output, monkeypatch: pytest.MonkeyPatc
     assert name == "tiny-ssf2020 1" and 0 < bpp < 2 and 15 < psnr_db < 50
 
 
-def test_drift(clip: Path, output: Output) -> None:
+def test_drift(clip: Path, output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("subprocess.run", run_script)
     drift.main([str(clip), "--quality", "1", "--frames", "4"])
     assert re.match(r"4 frames, 1 thread\(s\): largest difference 0; PSNR \d\d", output())
 

@@ -1,11 +1,17 @@
 """Processes that know of latentopt, and of nothing that a test did before."""
 
 import multiprocessing
-from collections.abc import Callable, Sequence
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from importlib import import_module
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import ParamSpec, TypeVar
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -23,6 +29,42 @@ def elsewhere(work: Callable[P, T], *args: P.args, **words: P.kwargs) -> T:
     """
     with ProcessPoolExecutor(1, _server()) as pool:
         return pool.submit(work, *args, **words).result(timeout=300)
+
+
+def started(work: Callable[P, object], *args: P.args, **words: P.kwargs) -> BaseProcess:
+    """Such a process that has begun with ``work``, for tests that end it before it is done."""
+    process = _server().Process(target=work, args=args, kwargs=words)
+    process.start()
+    return process
+
+
+def run_script(
+    command: Sequence[object], check: bool = False, env: Mapping[str, str] | None = None
+) -> "CompletedProcess[str]":
+    """What ``subprocess.run`` does with a script of ours, by a process as above.
+
+    Of the environment it can be told the number of threads.
+    """
+    python, script, *words = map(str, command)
+    told = dict((env or os.environ).items() - os.environ.items())
+    assert python == sys.executable and told.keys() <= {"OMP_NUM_THREADS"}
+    threads = int(told.get("OMP_NUM_THREADS", torch.get_num_threads()))
+    done = CompletedProcess[str](command, elsewhere(_main, Path(script).stem, words, threads) or 0)
+    if check:
+        done.check_returncode()
+    return done
+
+
+def _main(script: str, words: Sequence[str], threads: int) -> int | None:
+    torch.set_num_threads(threads)
+    code: int | None = import_module(script).main(words)
+    return code
+
+
+def workers_from_the_server(patch: pytest.MonkeyPatch) -> None:
+    """An engine's processes are such, too."""
+    server = _server()
+    patch.setattr("multiprocessing.get_context", lambda method: server)
 
 
 def _server() -> multiprocessing.context.BaseContext:

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import SHARED
+from support.fresh import workers_from_the_server
 from support.models import photo
 
 from latentopt.lattices import LATTICES
@@ -48,7 +49,7 @@ def toy(folder: Path) -> Request:
     paths = []
     for seed in range(2):
         paths.append(folder / f"{seed}.png")
-        write_png(paths[-1], photo(112, 128, seed=seed))
+        write_png(paths[-1], photo(60, 128, seed=seed))
     dataset = Dataset("toy", tuple(paths))
     rows, committed = folder / "rows", folder / "committed"
     committed.mkdir()
@@ -157,6 +158,7 @@ def test_processes_share_the_work(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    workers_from_the_server(monkeypatch)
     monkeypatch.setattr(figure2, "measure", partial(figure2.measure, 24_000))
     argv = ["table1", "figure2", "table5", "--data", str(tmp_path), "--codecs", CODEC, "--quiet"]
     argv += ["--configs", "hex", "--limit", "2", "--out", str(tmp_path / "out")]
