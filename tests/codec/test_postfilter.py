@@ -47,7 +47,7 @@ def test_each_image_of_a_batch_has_its_own() -> None:
 
 def test_presets_have_one_and_gain_by_it() -> None:
     """On real weights and a photograph."""
-    model, x = zoo.load("tiny-mbt2018-mean", 1), photo(192, 256)
+    model, x = zoo.load("tiny-mbt2018-mean", 3), photo(192, 256)
     plain, codec = (latentopt.wrap(model, preset="fast", postfilter=on) for on in (False, None))
     before, data = plain.save_bytes(x), codec.save_bytes(x)
     gained = error(plain.load_bytes(before), x) - error(codec.load_bytes(data), x)
