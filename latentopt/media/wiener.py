@@ -224,20 +224,25 @@ def fit(decoded: Tensor, original: Tensor, trade: float) -> Wiener:
             trade * normal.change(own * unit @ SHAPES[shape])
             for normal, own in zip(normals, rounded)
         ]
-        numbers, cost = _paying(np.array(gains), rounded)
-        if cost < least and numbers.any():
-            best, least = Wiener(shape, fineness, tuple(map(tuple, numbers.tolist()))), cost
+        pays = _paying(np.array(gains), rounded)
+        if not pays.any():
+            continue
+        numbers = rounded * pays[:, None]
+        found = Wiener(shape, fineness, tuple(map(tuple, numbers.tolist())))
+        size = len(found.to_bytes()) - len(IDENTITY.to_bytes())
+        cost = 8 * size + float(np.dot(pays, gains))
+        if cost < least:
+            best, least = found, cost
     return best
 
 
-def _paying(gains: Floats, rounded: NDArray[np.int64]) -> tuple[NDArray[np.int64], float]:
-    """The numbers of each colour, 0 where they do not pay, and bits less what they gain."""
+def _paying(gains: Floats, rounded: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(3,) of which colours the numbers take more from the error, in bits, than they are."""
     costs = _lengths(rounded) + gains[:, None]  # (3, _RICE)
     nothing = _lengths(np.zeros_like(rounded))
-    total = np.minimum(costs, nothing).sum(axis=0)
-    rice = int(total.argmin())
-    pays = costs[:, rice] < nothing[:, rice]
-    return rounded * pays[:, None], float(total[rice])
+    rice = int(np.minimum(costs, nothing).sum(axis=0).argmin())
+    pays: NDArray[np.bool_] = costs[:, rice] < nothing[:, rice]
+    return pays
 
 
 def _normals(decoded: Tensor, original: Tensor) -> list[_Normal]:
