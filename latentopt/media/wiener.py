@@ -260,11 +260,12 @@ def _taps(decoded: Tensor, original: Tensor) -> Iterator[tuple[Singles, Singles]
     for rows, around in _strips(decoded, _HELD):
         own, theirs = _opponent(around), _opponent(original[..., rows, :])
         pixel = _moved(own, 0, 0)
-        twice = 2 * pixel
-        pairs = [_moved(own, i, j) + _moved(own, -i, -j) - twice for i, j in PAIRS]
-        shared = [*(pixel - mean), np.float32(CONSTANT)]
-        alike = [np.broadcast_to(one, pixel.shape) for one in shared]
-        taps = np.stack([*pairs, *alike], axis=1)
+        taps = np.empty((3, TAPS, *pixel.shape[1:]), np.float32)
+        for tap, (i, j) in enumerate(PAIRS):
+            np.add(_moved(own, i, j), _moved(own, -i, -j), out=taps[:, tap])
+        taps[:, : len(PAIRS)] -= 2 * pixel[:, None]
+        taps[:, len(PAIRS) : -1] = pixel - mean
+        taps[:, -1] = CONSTANT
         yield taps.reshape(3, TAPS, -1), (theirs - pixel).reshape(3, -1)
 
 
