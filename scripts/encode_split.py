@@ -37,7 +37,9 @@ PARTS = {
     "latents.lattice.channel.LatticeChannel.send": "crossing, the rest",
     "latents.lattice.latent.Latent.bits": "pricing",
     "latents.lattice.latent.Latent.string": "strings",
-    "codec.encode.cost_of": "verification",
+    "codec.encode.Encoder._picture": "decoding, about",
+    "codec.encode.Encoder._cost": "verification, the rest",
+    "codec.encode.fit": "the filter's fit",
     "codec.own_coder.OwnCoder.compress": "the model's own coder",
     "codec.own_coder.OwnCoder.decoded": "the model's own decoder",
 }

@@ -1,4 +1,5 @@
-"""Views of models whose transforms compute nearly the same in less time: on CPUs, in float32.
+"""Views of models whose transforms compute nearly the same in less time: on CPUs, in float32, or in
+bfloat16 where autocast asks for it.
 
 For estimates alone: sums are in another order, which changes last digits, and gradients are by the
 input only. What PyTorch loses with convolutions and divisive normalization is passes over memory,
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.grad import conv2d_input
 
 _PIXELS = 2048  # that are normalized at a time: they stay within a processor's cache
+_LOW = torch.bfloat16
 _FEW = 4  # channels of an output, too few for PyTorch to be quick with
 
 
@@ -50,15 +52,44 @@ class Layer(Protocol):
 
 
 class Chain(nn.Module):
-    """Convolutions, and normalizations between them: one function for autograd."""
+    """Convolutions, and normalizations between them: one function for autograd.
+
+    In low precision under autocast; but what the last layer makes would lose most by it, and is
+    spared where there is no gradient to take.
+    """
 
     def __init__(self, layers: Sequence[Layer]):
         super().__init__()
-        self._layers = layers
+        self._layers, self._low = layers, [_lowered(layer) for layer in layers]
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = _Chained.apply(x, self._layers)
-        return out
+        if not _is_autocast(x.device.type):
+            return _run(x, self._layers)
+        with torch.autocast(x.device.type, enabled=False):
+            low = x.to(_LOW)
+            if x.requires_grad and torch.is_grad_enabled():
+                return _run(low, self._low)
+            return _run(_run(low, self._low[:-1]).to(x.dtype), self._layers[-1:])
+
+
+def _run(x: Tensor, layers: Sequence[Layer]) -> Tensor:
+    out: Tensor = _Chained.apply(x, layers)
+    return out
+
+
+def _is_autocast(device: str) -> bool:
+    try:
+        return torch.is_autocast_enabled(device)
+    except TypeError:  # PyTorch before 2.4, which asks for no device
+        return torch.is_autocast_cpu_enabled()
+
+
+def _lowered(layer: Layer) -> Layer:
+    """A layer with weights in low precision."""
+    twin = copy.copy(layer)
+    own = vars(layer).items()
+    vars(twin).update({name: it.to(_LOW) for name, it in own if isinstance(it, Tensor)})
+    return twin
 
 
 class _Chained(torch.autograd.Function):

@@ -8,9 +8,10 @@ x ─► analysis ─► y ─► deeper ─► z ─► [search] ─► crosses
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -29,14 +30,21 @@ from latentopt.encoder import (
     sending,
     side_search,
 )
-from latentopt.encoder.annealer import cost_of
 from latentopt.encoder.sensitivity import sensitivity_of
 from latentopt.errors import InputError, UnsupportedModelError
 from latentopt.latents import Coded, Crossed, Point, Walk
-from latentopt.media.wiener import Wiener, fit
+from latentopt.media.wiener import fit
 
 _TOLERANCE = 1e-6
 _LARGEST = 2.0**28  # of a latent
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A main latent, and about what is decoded of it: an image (1, 3, H, W) in [0, 1]."""
+
+    coded: Coded
+    picture: Tensor
 
 
 class Encoder:
@@ -63,19 +71,25 @@ class Encoder:
         grid = self._assembly.grid((x.shape[-2], x.shape[-1]))
         each = [self._below(grid, *of_image) for of_image in zip(aims, *targets[1:])]
         below, walks = [coded for coded, _ in each], [walk for _, walk in each]
-        main = self.filtered(self._main(aims, walks, x), x)
+        main = self._main(aims, walks, x)
         return dict(zip(self._assembly.names, [main, *map(list, zip(*below))]))
 
     def filtered(self, main: Sequence[Coded], x: Tensor) -> list[Coded]:
         """Main latents of images with the filter of each image, where the codec sends such."""
         if not self._recipe.postfilter:
             return list(main)
+        size = x.shape[-2:]
         pairs = zip(main, x.split(1))
-        return [replace(one, postfilter=self._filter(one, own)) for one, own in pairs]
+        return [
+            self._filtered(one, self._synthesis.pictures([one], size), own) for one, own in pairs
+        ]
 
-    def _filter(self, main: Coded, x: Tensor) -> Wiener:
-        decoded = self._synthesis.pictures([main], x.shape[-2:])
-        return fit(decoded, x, sensitivity_of(self._adapter, self._recipe.lmbda).trade)
+    def _filtered(self, main: Coded, decoded: Tensor, x: Tensor) -> Coded:
+        return replace(main, postfilter=fit(decoded, x, self._trade))
+
+    @property
+    def _trade(self) -> float:
+        return sensitivity_of(self._adapter, self._recipe.lmbda).trade
 
     def targets(self, x: Tensor) -> list[NDArray[np.float32]]:
         """The latents (B, M, h, w) of images, the main one first."""
@@ -133,23 +147,27 @@ class Encoder:
         effort = self._recipe.effort
         if effort is None:
             plain = [self._sending.plain(aim, walk) for aim, walk in zip(aims, walks)]
-            return self._shifted(plain, x)
+            return self.filtered(self._shifted(plain, x), x)
         return [self._searched(aim, walk, effort) for aim, walk in zip(aims, walks)]
 
     def _searched(self, aim: Aim, walk: Walk, effort: Effort) -> Coded:
         """The main latent of one image with the least rate and distortion of several."""
         latents = self._sending.candidates(aim, walk, effort)
         coded = self._shifted(latents, aim.x.expand(len(latents), -1, -1, -1))
-        if len(coded) == 1:
-            return coded[0]
-        costs = [
-            cost_of(self._adapter, self._recipe.lmbda, aim, c.latent.bits().sum(), self._moved(c))
-            for c in coded
-        ]
-        return coded[int(np.argmin(costs))]
+        tried = (_Tried(one, self._picture(one, aim)) for one in coded)
+        best = next(tried) if len(coded) == 1 else min(tried, key=lambda one: self._cost(one, aim))
+        if not self._recipe.postfilter:
+            return best.coded
+        return self._filtered(best.coded, best.picture, aim.x)
 
-    def _moved(self, coded: Coded) -> Tensor:
-        return self._synthesis.moved([coded])
+    def _picture(self, coded: Coded, aim: Aim) -> Tensor:
+        """About what is decoded."""
+        return Draft(self._adapter).picture(self._synthesis.moved([coded]), aim.x.shape[-2:])
+
+    def _cost(self, tried: _Tried, aim: Aim) -> float:
+        """Rate and distortion, in bits."""
+        error = (tried.picture - aim.x).square().sum(dtype=torch.float64)
+        return float(tried.coded.latent.bits().sum() + self._trade * float(error))
 
     def _shifted(self, latents: Sequence[Crossed], x: Tensor) -> list[Coded]:
         """Main latents of images ``x`` with the step codes of their shifts."""

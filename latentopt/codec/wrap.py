@@ -45,6 +45,8 @@ from latentopt.latents.sampling import Sampling
 _OF_MAPS = ("portable", "progressive")
 """Words that can be said of codecs of one-hot maps."""
 
+_NO_FILTER = "postfilter is for image codecs, and this is a video codec"
+
 MakeAdapter = Callable[[nn.Module, bool], Adapter]
 MakeVideoAdapter = Callable[[nn.Module, bool], VideoAdapter]
 
@@ -186,13 +188,14 @@ def wrap(
         "progressive": progressive,
         "postfilter": postfilter,
     }
+    module = peeled(cast(nn.Module, model))
+    if is_one_hot(module):
+        words = _of_maps(words)
     named = preset or ("default" if format == NATIVE else preset_for(words))
     made = (recipe or get_preset(named, format or OWN)).but(**words)
-    module = peeled(cast(nn.Module, model))
-    _refuse_for_maps(module, words)
     wrapped = _wrap(module, made, adapter)
     if postfilter and isinstance(wrapped, VideoCodec):
-        raise InputError("postfilter is for image codecs, and this is a video codec")
+        raise InputError(_NO_FILTER)
     return wrapped
 
 
@@ -328,7 +331,9 @@ def _video(
 ) -> VideoCodec:
     if recipe.progressive:
         raise InputError("progressive is for image codecs, and this is a video codec")
-    recipe = recipe.but(postfilter=False)  # which presets have
+    if recipe.postfilter and not recipe.effort:
+        raise InputError(_NO_FILTER)
+    recipe = recipe.but(postfilter=False)  # which presets have, beside their efforts
     default = list(adapter.parts) if recipe.effort else adapter.searched
     searched = default if recipe.parts is None else recipe.parts
     unknown = set(searched) - set(adapter.parts)
@@ -354,14 +359,16 @@ def _video(
     return VideoCodec(codecs, named, recipe, origin).eval()
 
 
-def _refuse_for_maps(model: nn.Module, words: Words) -> None:
-    """InputError where something is said of points, and a codec of one-hot maps has none."""
-    said = [name for name, value in words.items() if value is not None and name not in _OF_MAPS]
-    if said and is_one_hot(model):
+def _of_maps(words: Words) -> Words:
+    """What is said to a codec of one-hot maps; InputError where it asks for something of points."""
+    asked = [name for name, value in words.items() if value is not None and value is not False]
+    said = [name for name in asked if name not in _OF_MAPS]
+    if said:
         raise InputError(
             f"{said[0]} is for codecs with something to choose, and this one sends its maps as "
             "they are: leave out all but the preset"
         )
+    return {"portable": words["portable"], "progressive": words["progressive"]}
 
 
 def _refuse_for_images(recipe: Recipe) -> None:

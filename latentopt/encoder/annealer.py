@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from latentopt.adapters import Adapter
-from latentopt.adapters.tiles import Tile, is_large
+from latentopt.adapters.tiles import is_large
 from latentopt.encoder.correction import fit_corrections
 from latentopt.encoder.draft import DRAFT_SIDE, Draft
 from latentopt.encoder.effort import Effort
@@ -42,21 +42,6 @@ class Choice:
     target: NDArray[np.float32]  # (n,)
     weight: NDArray[np.float32]  # (n,) bits per squared unit
     corrections: NDArray[np.int32] | None  # (M,)
-
-
-def cost_of(adapter: Adapter, lmbda: float | None, aim: Aim, bits: float, y_hat: Tensor) -> float:
-    """Rate and distortion, in bits, of a decoded latent (1, M, h, w) of so many bits."""
-    draft = Draft(adapter)
-    error = sum(_error(draft, y_hat, aim.x, tile) for tile in draft.tiles(y_hat))
-    return bits + sensitivity_of(adapter, lmbda).trade * error
-
-
-def _error(draft: Draft, y_hat: Tensor, x: Tensor, tile: Tile) -> float:
-    """The squared error of a tile's core."""
-    x = x[(..., *tile.core)]
-    image = draft(y_hat[(..., *tile.taken)])[(..., *tile.within)]
-    image = image[..., : x.shape[-2], : x.shape[-1]]
-    return float((image.clamp(0, 1) - x).square().sum(dtype=torch.float64))
 
 
 class Annealer:

@@ -21,7 +21,8 @@ from latentopt.latents.lattice import Moved, Part
 from latentopt.lattices import Lattice
 from latentopt.pmf.tables import Ints
 
-_CHUNK = 1 << 18  # elements whose vectors are chosen at a time
+_CHUNK = 1 << 16  # elements whose vectors are chosen at a time
+_NEGLIGIBLE = -80.0  # logarithm of a weight beside 1; below it numbers get slow
 _NEAR = 1.2  # latent units between candidates of one residue, below which there are three
 
 
@@ -69,16 +70,17 @@ class Vectors:
 
     def _cheapest(self, target: Tensor) -> Tensor:
         m, cost = self._candidates(target)
-        low, which = cost.min(dim=0)  # (r, v, n)
+        best, low = m[0], cost[0]  # (r, v, n)
+        for other, own in zip(m[1:], cost[1:]):
+            best, low = torch.where(own < low, other, best), torch.minimum(own, low)
         residues = self.lattice.cheapest(low.permute(2, 1, 0)).movedim(0, -1)
-        m = m.gather(0, which[None])[0]
-        return m.gather(0, residues[None])[0].T
+        return best.gather(0, residues[None])[0].T
 
     def _mean(self, target: Tensor, temperature: float) -> Tensor:
         m, cost = self._candidates(target)
         log_weight = cost * (-0.6931472 / temperature)
         top = log_weight.amax(dim=0)
-        weight = torch.exp(log_weight - top)
+        weight = torch.exp((log_weight - top).clamp(min=_NEGLIGIBLE))
         total = weight.sum(dim=0)  # (r, v, n)
         of_residue = (m * weight).sum(dim=0) / total
         if self.lattice.modulus == 1:  # each coordinate is of the one residue

@@ -1,6 +1,6 @@
 """The transforms as the encoder's searches use them: differentiable, in low precision."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
@@ -29,6 +29,10 @@ class Draft:
             y_hat = y_hat.contiguous(memory_format=torch.channels_last)
             return Tiled(drafting(self._adapter, y_hat)).synthesis(y_hat).float()
 
+    def picture(self, y_hat: Tensor, size: Sequence[int]) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] of main latents, of this size."""
+        return self(y_hat)[..., : size[0], : size[1]].clamp(0, 1)
+
     def analysis(self, x: Tensor) -> Tensor:
         """Main latents (B, M, h, w) of images (B, 3, H, W), padded to a multiple of the stride."""
         with low_precision(x.device):
@@ -50,7 +54,7 @@ class Draft:
 def drafting(adapter: Adapter, x: Tensor) -> Adapter:
     """A view of an adapter for estimates of ``x``, in the least time that its device allows."""
     is_plain = x.device.type == "cpu" and x.dtype == torch.float32
-    return adapter.quickly() if is_plain and not _has_halves(x.device) else adapter
+    return adapter.quickly() if is_plain else adapter
 
 
 def low_precision(device: torch.device) -> AbstractContextManager[object]:

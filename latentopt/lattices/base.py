@@ -173,9 +173,8 @@ class CheckerboardLattice(Lattice):
 
     def cheapest(self, cost: Tensor) -> Tensor:
         """See :meth:`Lattice.cheapest`: where the parity is odd, flip what costs least to flip."""
-        split = cost.reshape(len(cost), self.dim, 2, self.modulus // 2)
-        low, b = split.min(dim=2)  # (n, v, half)
-        flip = split.diff(dim=2)[:, :, 0].abs()
+        zero, one = cost.reshape(len(cost), self.dim, 2, self.modulus // 2).unbind(dim=2)
+        low, b, flip = torch.minimum(zero, one), (one < zero).long(), (one - zero).abs()
         least, where = flip.min(dim=1)  # (n, half)
         odd = b.sum(dim=1) % 2
         o = (low.sum(dim=1) + odd * least).argmin(dim=1)  # (n,)
@@ -192,8 +191,8 @@ class CheckerboardLattice(Lattice):
         w = log_weight.permute(1, 2, 0).reshape(self.dim, 2, half, len(log_weight))
         before = _by_parity(w)  # (v, 2, half, n) of the coordinates before each
         after = _by_parity(w.flip(0)).flip(0)
-        even = torch.logaddexp(*(before + after).unbind(dim=1))  # sum of all others' b
-        odd = torch.logaddexp(*(before + after.flip(1)).unbind(dim=1))
+        even = _log_of_sum(*(before + after).unbind(dim=1))  # sum of all others' b
+        odd = _log_of_sum(*(before + after.flip(1)).unbind(dim=1))
         joint = w + torch.stack([even, odd], dim=1)  # of b_j and o, all others summed over
         p = torch.softmax(joint.reshape(self.dim, self.modulus, len(log_weight)), dim=1)
         return p.permute(2, 0, 1)
@@ -208,10 +207,16 @@ def _by_parity(w: Tensor) -> Tensor:
         sums.append(torch.stack([even, odd]))
         zero, one = coordinate
         even, odd = (
-            torch.logaddexp(even + zero, odd + one),
-            torch.logaddexp(even + one, odd + zero),
+            _log_of_sum(even + zero, odd + one),
+            _log_of_sum(even + one, odd + zero),
         )
     return torch.stack(sums)
+
+
+def _log_of_sum(a: Tensor, b: Tensor) -> Tensor:
+    """``torch.logaddexp`` but for last digits, in a quarter of the time: ``log1p`` is slow."""
+    less = torch.exp((-(a - b).abs()).clamp(min=-80.0))  # of what is less than 1e-38 it is slow
+    return torch.maximum(a, b) + torch.log(1 + less)
 
 
 def nearest_even_sum(x: Tensor) -> Tensor:

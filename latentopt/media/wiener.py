@@ -7,7 +7,7 @@ Adaptive loop filters of video codecs are of this kind (Karczewicz et al., *VVC 
 IEEE TCSVT 2021). Whatever made the image, the filter knows nothing of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -20,6 +20,7 @@ from torch import Tensor
 from latentopt.errors import BitstreamError
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 
 COLOURS: Floats = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 """Opponent colours of (R, G, B), orthonormal: squared errors in them add up to the image's."""
@@ -35,7 +36,8 @@ FINENESS = (6, 7, 8, 9)
 """Weights are whole numbers of 2^-fineness."""
 
 _MEAN = COLOURS.sum(axis=1) / 2  # opponent colours of grey
-_PIXELS = 1 << 16  # of an image, that are filtered, or whose taps are held, at a time
+_PIXELS = 1 << 16  # of an image, that are filtered at a time
+_HELD = 1 << 14  # whose taps are held at a time: they stay within a processor's cache
 _RICE = 8  # parameters of the code of weights
 _LARGEST = 1 << 11  # of a weight's number
 _UNARY = 64  # bits, the zero at their end among them
@@ -74,7 +76,7 @@ class Wiener:
         kernel, bias = (torch.from_numpy(own).to(images) for own in self._kernel())
         strips = (
             images[..., rows, :] + F.conv2d(around, kernel, bias)
-            for rows, around in _strips(images)
+            for rows, around in _strips(images, _PIXELS)
         )
         return torch.cat([strip.clamp(0, 1) for strip in strips], dim=-2)
 
@@ -106,7 +108,7 @@ class Wiener:
         if not self.numbers:
             return b"\0"
         numbers = [number for own in self.numbers for number in own]
-        rice = min(_parameters(numbers), key=lambda k: _length(numbers, k))
+        rice = int(_lengths(np.array(numbers)).argmin())
         bits = "".join(_rice(number, rice) for number in numbers)
         head = 1 + self.shape + len(SHAPES) * (self.fineness + len(FINENESS) * rice)
         return bytes([head]) + _packed(bits)
@@ -143,23 +145,18 @@ def _batches(numbers: list[int], count: int) -> Iterator[tuple[int, ...]]:
     return (tuple(numbers[k : k + count]) for k in range(0, len(numbers), count))
 
 
-def _zigzag(number: int) -> int:
-    return 2 * number if number >= 0 else -2 * number - 1
-
-
-def _parameters(numbers: Sequence[int]) -> list[int]:
-    """Of the Rice codes that can say these numbers; the last can, of whatever is fitted."""
-    return [k for k in range(_RICE) if max(map(_zigzag, numbers)) >> k < _UNARY]
-
-
-def _length(numbers: Sequence[int], rice: int) -> int:
-    """Bits of all."""
-    return sum((_zigzag(number) >> rice) + 1 + rice for number in numbers)
+def _lengths(numbers: NDArray[np.int64]) -> Floats:
+    """(..., _RICE) bits of ``numbers`` (..., n) in each Rice code; infinite where it has none."""
+    zigzag = np.where(numbers >= 0, 2 * numbers, -2 * numbers - 1)[..., None]
+    quotients = zigzag >> np.arange(_RICE)
+    bits = (quotients + 1 + np.arange(_RICE)).sum(axis=-2)
+    return np.where(quotients.max(axis=-2) < _UNARY, bits, np.inf)
 
 
 def _rice(number: int, rice: int) -> str:
     """Quotient by 2^rice in unary, then the remainder."""
-    quotient, rest = divmod(_zigzag(number), 1 << rice)
+    zigzag = 2 * number if number >= 0 else -2 * number - 1
+    quotient, rest = divmod(zigzag, 1 << rice)
     return "1" * quotient + "0" + (f"{rest:0{rice}b}" if rice else "")
 
 
@@ -222,32 +219,30 @@ def fit(decoded: Tensor, original: Tensor, trade: float) -> Wiener:
         exact = [own.solved(SHAPES[shape]) / unit for own in normals]
         if not np.abs(exact).max() < _LARGEST:
             continue
-        rounded = [np.rint(own) for own in exact]
+        rounded = np.rint(exact).astype(np.int64)
         gains = [
             trade * normal.change(own * unit @ SHAPES[shape])
             for normal, own in zip(normals, rounded)
         ]
-        for rice in range(_RICE):
-            numbers, cost = _paying(gains, rounded, rice)
-            if cost < least and any(map(any, numbers)):
-                best, least = Wiener(shape, fineness, numbers), cost
+        pays = _paying(np.array(gains), rounded)
+        if not pays.any():
+            continue
+        numbers = rounded * pays[:, None]
+        found = Wiener(shape, fineness, tuple(map(tuple, numbers.tolist())))
+        size = len(found.to_bytes()) - len(IDENTITY.to_bytes())
+        cost = 8 * size + float(np.dot(pays, gains))
+        if cost < least:
+            best, least = found, cost
     return best
 
 
-def _paying(
-    gains: list[float], rounded: list[Floats], rice: int
-) -> tuple[tuple[tuple[int, ...], ...], float]:
-    """The numbers of each colour, 0 where they do not pay, and bits less what they gain."""
-    total, kept = 0.0, list[tuple[int, ...]]()
-    for gain, own in zip(gains, rounded):
-        numbers = tuple(int(number) for number in own)
-        zeros = (0,) * len(numbers)
-        costs = {zeros: float(_length(zeros, rice))}
-        if rice in _parameters(numbers):
-            costs[numbers] = _length(numbers, rice) + gain
-        kept.append(min(costs, key=costs.__getitem__))
-        total += costs[kept[-1]]
-    return tuple(kept), total
+def _paying(gains: Floats, rounded: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(3,) of which colours the numbers take more from the error, in bits, than they are."""
+    costs = _lengths(rounded) + gains[:, None]  # (3, _RICE)
+    nothing = _lengths(np.zeros_like(rounded))
+    rice = int(np.minimum(costs, nothing).sum(axis=0).argmin())
+    pays: NDArray[np.bool_] = costs[:, rice] < nothing[:, rice]
+    return pays
 
 
 def _normals(decoded: Tensor, original: Tensor) -> list[_Normal]:
@@ -259,35 +254,38 @@ def _normals(decoded: Tensor, original: Tensor) -> list[_Normal]:
     return [_Normal(*own) for own in zip(grams, crosses)]
 
 
-def _taps(decoded: Tensor, original: Tensor) -> Iterator[tuple[Floats, Floats]]:
+def _taps(decoded: Tensor, original: Tensor) -> Iterator[tuple[Singles, Singles]]:
     """Some rows at a time, of each opponent colour taps (3, TAPS, n) and what lacks (3, n)."""
-    for rows, around in _strips(decoded):
+    mean = _MEAN.astype(np.float32)[:, None, None]
+    for rows, around in _strips(decoded, _HELD):
         own, theirs = _opponent(around), _opponent(original[..., rows, :])
         pixel = _moved(own, 0, 0)
-        pairs = [_moved(own, i, j) + _moved(own, -i, -j) - 2 * pixel for i, j in PAIRS]
-        shared = [*(pixel - _MEAN[:, None, None]), CONSTANT]
-        alike = [np.broadcast_to(one, pixel.shape) for one in shared]
-        taps = np.stack([*pairs, *alike], axis=1)
+        taps = np.empty((3, TAPS, *pixel.shape[1:]), np.float32)
+        for tap, (i, j) in enumerate(PAIRS):
+            np.add(_moved(own, i, j), _moved(own, -i, -j), out=taps[:, tap])
+        taps[:, : len(PAIRS)] -= 2 * pixel[:, None]
+        taps[:, len(PAIRS) : -1] = pixel - mean
+        taps[:, -1] = CONSTANT
         yield taps.reshape(3, TAPS, -1), (theirs - pixel).reshape(3, -1)
 
 
-def _strips(images: Tensor) -> Iterator[tuple[slice, Tensor]]:
+def _strips(images: Tensor, pixels: int) -> Iterator[tuple[slice, Tensor]]:
     """Which rows, and these with a margin, in which the images' edges are repeated."""
     height, width = images.shape[-2:]
-    rows = max(1, _PIXELS // width)
+    rows = max(1, pixels // width)
     for first in range(0, height, rows):
         end = min(first + rows, height)
         seen = torch.arange(first - REACH, end + REACH, device=images.device).clamp(0, height - 1)
         yield slice(first, end), F.pad(images[..., seen, :], (REACH, REACH, 0, 0), mode="replicate")
 
 
-def _moved(around: Floats, i: int, j: int) -> Floats:
+def _moved(around: Singles, i: int, j: int) -> Singles:
     """Of rows and columns with a margin, those so far below and to the right."""
     height, width = (side - 2 * REACH for side in around.shape[1:])
     return around[:, REACH + i : REACH + i + height, REACH + j : REACH + j + width]
 
 
-def _opponent(image: Tensor) -> Floats:
+def _opponent(image: Tensor) -> Singles:
     """(3, H, W) of an image (1, 3, H, W)."""
-    found: Floats = np.einsum("ij,jhw->ihw", COLOURS, image[0].double().cpu().numpy())
-    return found
+    colours = torch.from_numpy(COLOURS).float() @ image[0].float().cpu().flatten(1)
+    return colours.view(3, *image.shape[-2:]).numpy()

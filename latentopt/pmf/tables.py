@@ -108,15 +108,28 @@ class ProductTable:
     def bits(self, m: Ints) -> tuple[Floats, Mask]:
         """(n,) cost of each vector's symbols, and the mask of what is left to plain integers."""
         shift = m % self.lattice.modulus
-        cost, mask = np.zeros(m.shape), np.zeros(m.shape, dtype=bool)
-        for table, where in self._places(shift):
-            symbols = table.symbols(m[where] // self.lattice.modulus)
-            mask[where] = symbols == table.escape
-            cost[where] = table.counts.bits[symbols]
-        total = cost.sum(axis=1)
-        for counts, symbols in self._coset_runs(shift):
-            total += counts.bits[symbols]
-        return total, mask
+        first, escape, start, cost = self._by_residue
+        own = np.array(self.lattice.axis_class) * self.lattice.modulus + shift
+        symbols = (m // self.lattice.modulus - first[own]).astype(np.uint32)
+        symbols = np.minimum(symbols, escape[own])
+        total = cost[start[own] + symbols].sum(axis=1)
+        for counts, cosets in self._coset_runs(shift):
+            total += counts.bits[cosets]
+        return total, symbols == escape[own]
+
+    @cached_property
+    def _by_residue(self) -> tuple[Ints, NDArray[np.uint32], NDArray[np.int64], Floats]:
+        """Of each axis class and residue the table's first value and escape, and where its symbols
+        begin among the bits of all, which come last."""
+        modulus = self.lattice.modulus
+        size = len(self.lattice.distinct_units) * modulus
+        first, start = np.zeros(size, np.int32), np.zeros(size, np.int64)
+        escape, bits = np.zeros(size, np.uint32), list[float]()
+        for (axis_class, shift), table in self.axes.items():
+            own = axis_class * modulus + shift
+            first[own], escape[own], start[own] = table.first, table.escape, len(bits)
+            bits.extend(table.counts.bits)
+        return first, escape, start, np.array(bits)
 
     def _coset_runs(self, shift: Ints) -> list[Run]:
         """The cosets as symbols; none where the lattice has but one coset."""

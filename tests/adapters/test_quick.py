@@ -55,6 +55,23 @@ def test_a_transform_and_its_gradient_are_the_models_own(part: str, last: bool) 
     assert torch.equal(x, before) and torch.equal(direction, direction_before)
 
 
+def test_under_autocast_all_but_the_last_layer_of_an_image_is_in_low_precision() -> None:
+    """As near as the model itself under autocast, or nearer."""
+    model = lively(copy.deepcopy(tiny(FactorizedPrior)))
+    own, found, x = model.g_s, quick(model).g_s, noise(1, 12, 9, 10, last=True)
+    direction = noise(1, 3, 144, 160)
+    exact = [own(x).detach(), gradient_of(own, x, direction)]
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        images = [network(x) for network in (found, own)]
+    with torch.autocast("cpu", torch.bfloat16):
+        pulled = [gradient_of(network, x, direction.bfloat16()) for network in (found, own)]
+    assert images[0].dtype == torch.float32 and images[1].dtype == torch.bfloat16
+    assert not torch.equal(images[0], images[0].bfloat16().float())
+    for (ours, theirs), truth in zip((images, pulled), exact):
+        errors = [float((one.float() - truth).std() / truth.std()) for one in (ours, theirs)]
+        assert 0 < errors[0] < 1.1 * errors[1] < 0.05
+
+
 def test_phases_are_a_deconvolution() -> None:
     weight, x = noise(5, 3, 5, 5).double(), noise(2, 5, 6, 7).double()
     expected = F.conv_transpose2d(x, weight, stride=2, padding=2, output_padding=1)

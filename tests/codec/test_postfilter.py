@@ -6,7 +6,8 @@ from support.models import FAMILIES, photo, tiny, tiny_flow
 from torch import Tensor
 
 import latentopt
-from latentopt import BitstreamError, InputError, zoo
+from latentopt import BitstreamError, InputError, Recipe, zoo
+from latentopt.codec.recipe import PRESETS
 from latentopt.media.wiener import IDENTITY
 
 X = photo(80, 120)
@@ -75,11 +76,14 @@ def test_what_knows_no_filter_refuses() -> None:
         latentopt.wrap(model, "hex").load_bytes(data)
     with pytest.raises(InputError, match="postfilter is for image codecs"):
         latentopt.wrap(tiny_flow(), postfilter=True)
+    with pytest.raises(InputError, match="postfilter is for image codecs"):
+        latentopt.wrap(tiny_flow(), recipe=Recipe(postfilter=True))
     for words in ({"format": "compressai"}, {"progressive": True}):
         with pytest.raises(InputError, match="postfilter"):
             latentopt.wrap(model, preset="fast", postfilter=True, **words)  # type: ignore
-    video = latentopt.wrap(tiny_flow(), preset="fast")
-    assert not any(part.recipe.postfilter for part in video.parts.values())
+    for preset in ("fast", "default"):  # which have one for images
+        video = latentopt.wrap(tiny_flow(), recipe=PRESETS[preset])
+        assert not any(part.recipe.postfilter for part in video.parts.values())
 
 
 @pytest.mark.parametrize("damage", [b"\xff", b"\x01"])

@@ -282,13 +282,20 @@ def test_what_it_excludes() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [{"quant": "oct"}, {"shift": False}, {"lmbda": 0.1}, {"context": False}, {"dither": 1}],
+    [{"quant": "oct"}, {"shift": True}, {"lmbda": 0.1}, {"context": True}, {"dither": 0}],
     ids=str,
 )
 def test_of_one_hot_maps_nothing_is_chosen(words: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=f"^{next(iter(words))} is for codecs with something"):
         latentopt.wrap(one_hot(), **words)
     assert latentopt.wrap(one_hot(), preset="fast", portable=False, progressive=True)
+
+
+@pytest.mark.parametrize("word", ["shift", "scales", "adaptive", "context", "postfilter"])
+def test_of_one_hot_maps_what_is_said_not_to_be_is_not(word: str) -> None:
+    model = one_hot()
+    codec = latentopt.wrap(model, preset="fast", **{word: False})  # type: ignore
+    assert codec.recipe == latentopt.wrap(model).recipe
 
 
 def test_native_files_have_no_maps() -> None:

@@ -120,6 +120,17 @@ def test_a_filter_that_does_not_pay_is_not_sent() -> None:
     assert gained > 8 * (len(cheap.to_bytes()) - 1) > 0
 
 
+def test_a_filter_pays_for_all_of_its_bytes() -> None:
+    """At prices about those from which on it pays."""
+    sent = 0
+    for trade in np.geomspace(7.0, 8.0, 30):
+        found = fit(NOISY, X, trade)
+        gained = trade * (error(NOISY, X) - error(found(NOISY), X))
+        assert gained >= 8 * (len(found.to_bytes()) - 1)
+        sent += found != IDENTITY
+    assert 0 < sent < 30
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (3, 2), (64, 5), (65, 5)])
 def test_any_size(size: tuple[int, int]) -> None:
     x, decoded = X[..., : size[0], : size[1]], NOISY[..., : size[0], : size[1]]
