@@ -13,7 +13,7 @@ from tables.common.subjects import Subject, resolve
 
 FOLDER = ROOT / "docs" / "tables"
 SAMPLED = ("sampled_rd", "coding_time", "second_level")
-"""Of codecs that send samples, and one beside them, on the first images of a data set."""
+"""Of codecs that send samples, and one beside them."""
 REPORTS = (
     *((name, "kodak") for name in ("table1", "table3", "table4", "table5", "table6")),
     *((name, "kodak") for name in ("figure3", "figure4", "figure4c", "figure7")),
@@ -29,7 +29,6 @@ REPORTS = (
 
 _CODECS = ("tiny", "lab", "zoo")
 _SAMPLED = ("tiny-pln", "tiny-gamma-pln", "tiny-mbt2018-mean")
-_IMAGES = 8
 _SOURCE = "From the rows in [tables/measured](../../tables/measured), which say their commit."
 
 
@@ -62,11 +61,10 @@ def report(name: str, of: str) -> Report:
     experiment, few = experiment_of(name), name in SAMPLED
     named = _SAMPLED if few else _CODECS
     dataset = data.recorded(of, MEASURED)
-    dataset = dataset.first(_IMAGES) if few else dataset
     codecs = _recorded(named, experiment.medium == "video")
     request = Request(of, dataset, codecs, MEASURED, MEASURED, run=False)
     option = f" --data {of}" if of == data.CLIC else ""
-    option += f" --codecs {','.join(named)} --limit {_IMAGES}" if few else ""
+    option += f" --codecs {','.join(named)}" if few else ""
     return Report(experiment, request, f"python -m tables {name}{option}")
 
 
