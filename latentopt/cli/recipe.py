@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--adaptive", action=argparse.BooleanOptionalAction, help=adaptive)
     context = "learn from the part of the image that is decoded already: fewer bytes"
     add("--context", action=argparse.BooleanOptionalAction, help=context)
-    postfilter = "filter the decoded image as is best for it: 25 to 35 bytes that save more"
+    postfilter = "filter the decoded image as is best for it: 25 to 40 bytes that save more"
     add("--postfilter", action=argparse.BooleanOptionalAction, help=postfilter)
     dither = "move that grid by noise drawn from this seed, which the decoder draws, too"
     add("--dither", type=arguments.seed, metavar="SEED", help=dither)
