@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from compressai.models import FactorizedPrior
 from compressai.zoo import models
 from support.models import photo
 
@@ -18,7 +19,8 @@ from latentopt.codec.recipe import NATIVE_PRESETS
 from latentopt.media.clips import WRITABLE
 from latentopt.media.images import write_png
 from latentopt.zoo import catalog, variable
-from latentopt.zoo.names import VARIABLE
+from latentopt.zoo.architectures import ARCHITECTURES
+from latentopt.zoo.names import FACTORIZED, VARIABLE
 
 _SCRIPT = """
 import contextlib, io, json, sys
@@ -167,6 +169,8 @@ def test_what_stands_for_the_library_is_what_it_has() -> None:
     assert datasets.names() == options.IMAGE_SETS and clipsets.names() == options.CLIP_SETS
     assert items.Clips().gop == options.DEFAULT_GOP
     assert tuple(variable.VARIABLE) == VARIABLE
+    alone = [name for name, kind in ARCHITECTURES.items() if issubclass(kind, FactorizedPrior)]
+    assert tuple(alone) == FACTORIZED
     assert all(catalog.is_variable(name) for name in VARIABLE)
 
 

@@ -421,16 +421,8 @@ def test_the_command_refuses_what_such_files_cannot_say(
     write_png(photograph, photo(64, 64))
     model = ["--codec", "tiny-mbt2018-mean", "--quality", 3, "--format", NATIVE]
     refused("--step 2", "encode", photograph, "-o", coded, *model, "--step", 2)
-    refused(
-        "--quant hex is not for --format compressai",
-        "encode",
-        photograph,
-        "-o",
-        coded,
-        *model,
-        "--quant",
-        "hex",
-    )
+    said, model = "--quant hex is not for --format compressai", [*model, "--quant", "hex"]
+    refused(said, "encode", photograph, "-o", coded, *model)
     assert tuple(FIXED) == cli_native.FORMATS
 
 
