@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     inputs = "file that encode wrote, folder or glob of them, or - for standard input"
     add("inputs", type=archive.place, nargs="+", metavar="IN", help=inputs)
-    output = "PNG or clip to write, folder for several inputs, or - for standard output"
+    output = "PNG or clip to write, folder, for several inputs too, or - for standard output"
     add("-o", "--output", type=archive.place, required=True, metavar="OUT", help=output)
     arguments.add_max_pixels(parser)
     batch.add_arguments(parser)

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "8-bit image (PNG, JPEG, WebP, …), folder or glob of them, - for standard input; or a clip"
     )
     add("inputs", type=archive.place, nargs="+", metavar="IN", help=inputs)
-    output = "file to write, or folder for several (default: photo.lo beside photo.png)"
+    output = "file to write, or folder, for several too (default: photo.lo beside photo.png)"
     add("-o", "--output", type=archive.place, metavar="OUT", help=output)
     add("--versus-plain", action="store_true", help="say what is saved against plain rounding")
     arguments.add_max_pixels(parser)

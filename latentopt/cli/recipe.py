@@ -48,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=PRESETS, help=preset)
     group = parser.add_argument_group(
         "in place of what the preset says (docs/guide/recipes.md)",
-        "Without --preset, any of these but --no-…, --postfilter and --progressive are said on top "
-        "of plain.",
+        "Without --preset they are said on top of plain, but for --no-…, --shift none,\n"
+        "--postfilter and --progressive, with which it stays default.",
     )
     add = group.add_argument
     quant = "grid that values are rounded to: oct and e8 save more than int"
