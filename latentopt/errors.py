@@ -1,5 +1,7 @@
 """What latentopt raises on purpose; each message says what was wrong and what to do."""
 
+from collections.abc import Callable
+
 
 def printable(text: str) -> str:
     r"""A message without control characters: what files and servers say may reach a terminal.
@@ -9,6 +11,15 @@ def printable(text: str) -> str:
     """
     line = " ".join(text.split())
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+def counted(number: int, thing: str) -> str:
+    """So many of a thing.
+
+    >>> counted(1, "frame"), counted(0, "whole frame")
+    ('1 frame', '0 whole frames')
+    """
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 class LatentoptError(Exception):
@@ -27,6 +38,37 @@ class InputError(LatentoptError, ValueError):
     """An argument, image or latent that cannot be coded as given."""
 
 
+class WordError(InputError):
+    """What was said of a recipe is wrong, or does not go together.
+
+    >>> error = WordError("{} excludes {}: leave it out", ("progressive", True), ("context", None))
+    >>> str(error)
+    'progressive=True excludes context: leave it out'
+    >>> error.said(lambda word, value: f"--{word}")
+    '--progressive excludes --context: leave it out'
+
+    Args:
+        text: has a pair of braces for each word.
+        words: by name, with what was said, or None where the name is enough.
+    """
+
+    def __init__(self, text: str, *words: tuple[str, object]):
+        self.text, self.words = text, words
+        super().__init__(self.said(as_argument))
+
+    def said(self, as_word: Callable[[str, object], str]) -> str:
+        """The message, where words are written as ``as_word`` writes them."""
+        return self.text.format(*(as_word(*word) for word in self.words))
+
+    def __reduce__(self) -> tuple[type["WordError"], tuple[object, ...]]:
+        return WordError, (self.text, *self.words)
+
+
+def as_argument(word: str, value: object) -> str:
+    """As Python has it."""
+    return word if value is None else f"{word}={value!r}"
+
+
 class BitstreamError(LatentoptError):
     """A stream that this codec cannot decode: corrupt, truncated, foreign, or of another codec."""
 
@@ -35,7 +77,7 @@ class TruncatedError(BitstreamError):
     """A video that ends early. Its ``frames`` whole frames have been decoded before."""
 
     def __init__(self, frames: int):
-        super().__init__(f"truncated: the video ends after {frames} whole frames")
+        super().__init__(f"truncated: the video ends after {counted(frames, 'whole frame')}")
         self.frames = frames
 
 

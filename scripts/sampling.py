@@ -153,7 +153,7 @@ def images(
 
 def image_cells(rows: Sequence[Sequence[float]]) -> list[str]:
     bpp, kl, main, psnr, *seconds = np.mean(rows, axis=0)
-    rates = (f"{rate:.4f}" for rate in (bpp, kl, main))
+    rates = ("" if np.isnan(rate) else f"{rate:.4f}" for rate in (bpp, kl, main))  # no KL of points
     return [*rates, f"{psnr:.3f}", *(f"{s:.2f}" for s in seconds)]
 
 

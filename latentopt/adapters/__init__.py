@@ -16,7 +16,7 @@ from latentopt.adapters.ssf import ScaleSpaceFlowAdapter
 from latentopt.adapters.stepped import has_steps, with_step
 from latentopt.adapters.tiles import Tiled
 from latentopt.adapters.tree import TreeAdapter
-from latentopt.adapters.variational import VariationalAdapter
+from latentopt.adapters.variational import VariationalAdapter, is_variational
 from latentopt.adapters.vbr import at_rate
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "has_steps",
     "intra",
     "is_one_hot",
+    "is_variational",
     "load_dcvc",
     "with_step",
 ]

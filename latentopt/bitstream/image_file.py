@@ -26,6 +26,7 @@ from latentopt.bitstream.fields import pack_fields, unpack_image_fields, version
 from latentopt.bitstream.headers import Identity, Settings, check_version
 from latentopt.bitstream.maps import LEAD, join_maps, map_bytes, pack_maps, split_maps, unpack_maps
 from latentopt.bitstream.origin import Origin
+from latentopt.bitstream.others import begins_as
 from latentopt.bitstream.strings import join_strings, split_strings
 from latentopt.errors import BitstreamError, InputError, MapError
 
@@ -74,6 +75,19 @@ class Container:
         return body + zlib.crc32(body).to_bytes(_CRC, "little")
 
     @property
+    def string_bytes(self) -> tuple[int, ...]:
+        """What each string takes in the file, besides its length."""
+        main, *others = map(len, self.strings)
+        return main - len(LEAD) if self.settings.progressive else main, *others
+
+    @property
+    def payload_bytes(self) -> int:
+        """What the strings take with their lengths: the file without header and checksums."""
+        joined = self.strings[1:] if self.settings.progressive else self.strings
+        lengths = len(join_strings(joined)) - sum(map(len, joined))
+        return sum(self.string_bytes) + lengths
+
+    @property
     def maps(self) -> tuple[bytes, ...]:
         """Of the main latent, where it comes in maps.
 
@@ -82,8 +96,8 @@ class Container:
         """
         if not self.settings.progressive:
             raise BitstreamError(
-                "this file is in one piece: only what was coded with progressive=True, or by a "
-                "codec of feature maps, has maps that it can be cut after"
+                "this file is in one piece: only what was coded as progressive, or by a codec of "
+                "feature maps, has maps that it can be cut after"
             )
         return tuple(split_maps(self.strings[0].removeprefix(LEAD)))
 
@@ -113,10 +127,7 @@ class Container:
             BitstreamError: not such a file, of another version, truncated or corrupt.
         """
         if data[:3] != MAGIC[: len(data[:3])] or not data:
-            raise BitstreamError(
-                "not a latentopt file: the first bytes are not its magic number "
-                "(files of CompressAI are read with --format compressai)"
-            )
+            raise BitstreamError(f"not a latentopt file: {begins_as(data)}")
         if len(data) < _FIXED + _CRC:
             raise BitstreamError(f"truncated: {len(data)} bytes are fewer than a header")
         check_version(data[3])

@@ -30,6 +30,7 @@ from latentopt.bitstream.fields import LONGEST_FIELDS, pack_fields, unpack_field
 from latentopt.bitstream.headers import Identity, Settings, check_version
 from latentopt.bitstream.image_file import MAX_SIDE
 from latentopt.bitstream.origin import Origin
+from latentopt.bitstream.others import begins_as
 from latentopt.bitstream.strings import join_strings, leb128, read_leb128, split_strings
 from latentopt.errors import BitstreamError, InputError, TruncatedError
 
@@ -39,6 +40,7 @@ _CRC = 4
 _SHORTEST = 6  # bytes of a record: kind, at least one of the length, CRC
 _LARGEST = 0xFFFFFFFF
 _LONGEST_LEB128 = 5
+_ENOUGH = 16  # bytes, to know what other file it is
 _LONGEST = 1 << 28
 """Bytes of a record's body that a reader accepts; no frame that a codec accepts has more."""
 
@@ -91,7 +93,8 @@ class Header:
         """
         head = file.read(5)
         if head[:3] != MAGIC:
-            raise BitstreamError("not a latentopt video: the first bytes are not its magic number")
+            said = begins_as(head + file.read(_ENOUGH))
+            raise BitstreamError(f"not a latentopt video: {said}")
         if len(head) < 5:
             raise BitstreamError("truncated: the file ends within its header")
         check_version(head[3])

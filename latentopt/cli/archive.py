@@ -10,7 +10,7 @@ from latentopt import __version__, engine
 from latentopt.cli import arguments, batch, model, targets
 from latentopt.cli.progress import silent
 from latentopt.cli.sources import STREAM, Job, Kind
-from latentopt.errors import BitstreamError, InputError
+from latentopt.errors import BitstreamError, InputError, counted
 
 if TYPE_CHECKING:
     from latentopt.archive.filing import Coder
@@ -89,7 +89,7 @@ def run(
         tally = file_all(archive, manifest, make, working, say)
     known = f", {tally.before} done before" if tally.before else ""
     replaced = f", {tally.replaced} replaced" if tally.replaced else ""
-    print(f"{tally.done} files coded{known}, {tally.failed} failed{replaced}: {folder}")
+    print(f"{counted(tally.done, 'file')} coded{known}, {tally.failed} failed{replaced}: {folder}")
     return 1 if tally.failed else 0
 
 

@@ -24,7 +24,8 @@ from latentopt.atomic import write_whole
 from latentopt.cli.noise import quiet
 from latentopt.cli.progress import Stage, files, progress, silent
 from latentopt.cli.sources import STREAM, Job, Plan
-from latentopt.errors import BitstreamError, InputError, LatentoptError, printable, reason
+from latentopt.cli.words import told
+from latentopt.errors import BitstreamError, InputError, LatentoptError, counted, printable
 
 
 class Output(Protocol):
@@ -93,7 +94,7 @@ def run(plan: Plan, make: MakeWorker, args: argparse.Namespace) -> int:
             failed += not _settled(job, outcome, args, say)
             advance()
     if failed:
-        print(f"latentopt: {failed} of {len(jobs)} files failed", file=sys.stderr)
+        print(f"latentopt: {failed} of {counted(len(jobs), 'file')} failed", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -186,4 +187,4 @@ def _attempt(worker: Worker, job: Job) -> Output | Failure:
             return Failure("is not a regular file")  # reading a pipe might wait for ever
         return worker(job, silent)
     except Exception as error:
-        return Failure(reason(error))
+        return Failure(told(error))

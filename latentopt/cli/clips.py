@@ -12,6 +12,7 @@ from latentopt.cli.progress import Stage, frames
 from latentopt.cli.recipe import GOP, codec_of, recipe
 from latentopt.codec.clip_ladder import Quality
 from latentopt.codec.recipe import Recipe
+from latentopt.errors import counted
 from latentopt.media.clips import open_clip
 from latentopt.media.clips.clip import Clip
 
@@ -33,7 +34,8 @@ class Written:
         bpp = clip.format.bits_per_pixel(self.bytes, self.frames)
         kbps = clip.format.kilobits_per_second(self.bytes, self.frames)
         rates = f"{self.bytes} bytes, {bpp:.4f} bpp, {kbps:.1f} kbit/s, {self.psnr_db:.2f} dB"
-        return f"{self.frames} frames, {rates}, {self.seconds:.1f} s, {in_words(self.codec)}"
+        said = f"{rates}, {self.seconds:.1f} s, {in_words(self.codec)}"
+        return f"{counted(self.frames, 'frame')}, {said}"
 
 
 def encode(path: Path, output: Path, args: argparse.Namespace, stage: Stage) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from latentopt.atomic import reading
 from latentopt.cli import arguments, model
 from latentopt.cli.sources import Job
-from latentopt.errors import BitstreamError
+from latentopt.errors import BitstreamError, MapError
 
 if TYPE_CHECKING:  # NumPy is spared those who only mistyped an option
     from latentopt.bitstream import Container, Header
@@ -75,5 +75,12 @@ def naming(path: Path, note: str = "") -> Iterator[None]:
     """Put the file's name in front of what is wrong with its content, and a note after it."""
     try:
         yield
+    except MapError as error:
+        whole = (
+            f"latentopt decode shows the {error.maps} before it, latentopt truncate mends the file"
+            if error.maps
+            else "there is none before it"
+        )
+        raise BitstreamError(f"{path}: {error.what}; {whole}") from error
     except BitstreamError as error:
         raise BitstreamError(f"{path}: {error}{note}") from error

@@ -13,7 +13,7 @@ from latentopt.cli.coded import check_pixels, is_video, naming, opened, read_vid
 from latentopt.cli.outputs import check_clip, check_output, check_png
 from latentopt.cli.progress import frames, progress
 from latentopt.cli.sources import STREAM, Job, Kind, plan
-from latentopt.errors import TruncatedError
+from latentopt.errors import TruncatedError, counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     inputs = "file that encode wrote, folder or glob of them, or - for standard input"
     add("inputs", type=archive.place, nargs="+", metavar="IN", help=inputs)
-    output = "PNG or clip to write, folder for several inputs, or - for standard output"
+    output = "PNG or clip to write, folder, for several inputs too, or - for standard output"
     add("-o", "--output", type=archive.place, required=True, metavar="OUT", help=output)
     arguments.add_max_pixels(parser)
     batch.add_arguments(parser)
@@ -58,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
     if is_archive:
         return archive.run(kind, archive.decoding, args)
     planned = plan(args.inputs, args.output, kind, [args.weights])
-    if not planned.is_batch and args.output != STREAM:
-        check_png(args.output, "decode")
+    for job in () if planned.is_batch or args.output == STREAM else planned.jobs:
+        check_png(job.output, "decode")
     return batch.run(planned.checked(lambda job: _check(job, args)), worker, args)
 
 
@@ -100,7 +100,7 @@ def _decode_clip(path: Path, args: argparse.Namespace) -> int:
         with frames(None) as done, naming(path):
             clip = _Whole(codec.load(path), done)
             written = write_clip(args.output, clip, found)
-    print(f"{written} frames {header.width}x{header.height}: {args.output}")
+    print(f"{counted(written, 'frame')} {header.width}x{header.height}: {args.output}")
     if clip.lost:
         print(f"latentopt: {path}: {clip.lost}", file=sys.stderr)
     return 1 if clip.lost else 0

@@ -94,11 +94,15 @@ class NativeDecoder:
     def __call__(self, job: Job, stage: Stage) -> Decoded:
         data = job.data()
         label = native.label_in(job.name, data)
+        is_first = label not in self._codecs
         with naming(job.name):
-            if label not in self._codecs:
+            if is_first:
                 self._codecs[label] = self._codec(label, stage)
             stage("decoding")
-            return _timed(self._codecs[label], data)
+            decoded = _timed(self._codecs[label], data)
+        if is_first:
+            native.remark_assumed(self._args, label)
+        return decoded
 
     def _codec(self, label: Label, stage: Stage) -> Codec:
         codec = native.codec(native.settled(self._args, label), stage, wrap_image)

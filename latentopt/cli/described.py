@@ -40,7 +40,7 @@ def describe_image(path: Path, data: bytes) -> Described:
     return {
         **_head(path, "image", container, len(data)),
         "grey": container.is_grey,
-        "string_bytes": sum(map(len, container.strings)),
+        "string_bytes": container.payload_bytes,
         "bpp": _bpp(len(data), container),
         "maps": len(container.maps) if container.settings.progressive else None,
         "damage": container.damage.what if container.damage else None,

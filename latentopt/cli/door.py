@@ -10,6 +10,7 @@ from types import FrameType
 from typing import TextIO
 
 from latentopt.cli.noise import quiet
+from latentopt.cli.words import told
 from latentopt.errors import LatentoptError, LatentoptWarning, printable, reason
 
 _FAILED, _INTERNAL = 2, 70
@@ -38,7 +39,7 @@ def guarded(work: Callable[[], int]) -> int:
             _flush()
             return code
     except LatentoptError as error:
-        return _say(str(error), _FAILED)
+        return _say(told(error), _FAILED)
     except KeyboardInterrupt:
         return _say("interrupted", _SIGNAL + signal.SIGINT)
     except _Ended as error:

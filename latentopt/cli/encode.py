@@ -17,7 +17,7 @@ from latentopt.cli import (
 from latentopt.cli.outputs import check_output
 from latentopt.cli.progress import progress
 from latentopt.cli.recipe import CLIP_OPTIONS
-from latentopt.cli.sources import Job, Kind, check_input, check_size, plan
+from latentopt.cli.sources import Job, Kind, check_input, check_size, plan, within
 from latentopt.errors import InputError
 from latentopt.media import IMAGE_SUFFIXES
 
@@ -37,7 +37,10 @@ is named, the others are coded, and the exit code is 1."""
 
 
 _KIND = Kind("image or clip", IMAGE_SUFFIXES, becomes=".lo")
-_BATCH_OPTIONS = ("jobs", "engine", "scheduler", "json", "no_clobber", "versus_plain", "max_pixels")
+_OF_IMAGES = (
+    *("jobs", "engine", "scheduler", "json", "no_clobber", "versus_plain", "max_pixels"),
+    *("postfilter", "progressive"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "8-bit image (PNG, JPEG, WebP, …), folder or glob of them, - for standard input; or a clip"
     )
     add("inputs", type=archive.place, nargs="+", metavar="IN", help=inputs)
-    output = "file to write, or folder for several (default: photo.lo beside photo.png)"
+    output = "file to write, or folder, for several too (default: photo.lo beside photo.png)"
     add("-o", "--output", type=archive.place, metavar="OUT", help=output)
     add("--versus-plain", action="store_true", help="say what is saved against plain rounding")
     arguments.add_max_pixels(parser)
@@ -109,10 +112,11 @@ def _encode_clip(args: argparse.Namespace) -> int:
     codec = args.predicted or args.codec
     if archive.is_meant(args):
         raise InputError(f"{codec} codes clips, and archives are of images")
-    arguments.refuse(args, _BATCH_OPTIONS, "for image codecs", f"{codec} is not one")
+    arguments.refuse(args, _OF_IMAGES, "for image codecs", f"{codec} is not one")
     if len(args.inputs) > 1:
         raise InputError(f"{codec} codes one clip at a time, not {len(args.inputs)}")
-    [clip], output = args.inputs, args.output or args.inputs[0].with_suffix(".lov")
+    [clip], beside = args.inputs, args.inputs[0].with_suffix(".lov")
+    output = within(args.output, beside.name) if args.output else beside
     if clip.suffix.lower() in IMAGE_SUFFIXES:
         dcvc.check_image(args, clip)
     check_output(output, [clip, *model.weights(args)])

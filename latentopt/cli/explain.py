@@ -41,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("file", type=Path, metavar="F", help="file that encode wrote, or -")
     where = "PNG to write: where in the image, or in which frames of a clip, the bits went"
     add("--plot", type=Path, metavar="P.png", help=where)
-    against = "what was coded: say the PSNR of each frame of a clip; of samples, and their overhead"
+    against = (
+        "original of a clip, for the PSNR of each frame, or of an image of which samples were sent "
+        "(--spread, tiny-pln, …), for their overhead; of other images use latentopt compare"
+    )
     add("--against", type=Path, metavar="FILE", help=against)
     add("--json", action="store_true", help="print JSON: docs/reference/json.md")
     model.add_reader_arguments(parser)
@@ -59,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     data, container, settled = opened(replace(job, content=_own(job)), args)
     if args.against and container.settings.channel != SAMPLE:
         raise InputError(
-            f"--against is for clips, and {args.file} is none, nor were samples sent: use compare"
+            f"--against is for clips and for samples (--spread), and {args.file} is neither: "
+            f"latentopt compare {args.against} DECODED.png says how good a decoded image is"
         )
     with progress() as stage:
         stage("reading the file")

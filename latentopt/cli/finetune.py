@@ -10,6 +10,7 @@ from latentopt.cli.outputs import check_output
 from latentopt.cli.recipe import CLIP_OPTIONS
 from latentopt.errors import InputError
 from latentopt.zoo import catalog, register
+from latentopt.zoo.names import OWN, SAMPLED
 
 if TYPE_CHECKING:
     from compressai.models import CompressionModel
@@ -106,6 +107,8 @@ def _settle(args: argparse.Namespace) -> str:
     )
     if catalog.is_video(args.codec) or catalog.is_variable(args.codec):
         raise InputError(f"{args.codec}: only image codecs of one rate are fine-tuned")
+    if catalog.family(args.codec) in (*OWN, *SAMPLED):
+        raise InputError(f"{args.codec}: only codecs whose decoder gets points are fine-tuned")
     unknown = [part for part in args.also if part not in PARTS]
     if unknown:
         raise InputError(f"--also {unknown[0]}: choose of {', '.join(PARTS)}")
@@ -144,7 +147,7 @@ def _said(outcome: "Outcome") -> str:
 def _gain(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     quality, rate = (after[name] - before[name] for name in ("psnr_db", "bpp"))
     lower = 100 * (1 - after["loss"] / before["loss"])
-    return f"gain: {quality:+.3f} dB, {rate:+.4f} bpp, and {lower:.2g} % of the loss"
+    return f"gain: {quality:+z.3f} dB, {rate:+z.4f} bpp, and {lower:.2g} % of the loss"
 
 
 def _figures(row: Mapping[str, float]) -> str:

@@ -84,7 +84,7 @@ class Reported:
             return said
         percent = 100 * (len(self.data) / len(self.plain.data) - 1)
         better = self.image.psnr_db - self.plain.psnr_db
-        return f"{said}; {percent:+.1f} % and {better:+.2f} dB on plain rounding ({self.plain})"
+        return f"{said}; {percent:+z.1f} % and {better:+z.2f} dB on plain rounding ({self.plain})"
 
 
 def in_words(codec: Mapping[str, object]) -> str:
@@ -129,7 +129,10 @@ class ImageEncoder:
         started = perf_counter()
         outcome = ladder.encode(x, target, self._args.quality, stage)
         image = _encoded(outcome.file, perf_counter() - started)
-        plain = _encoded(outcome.plain, 0.0) if outcome.plain else None
+        rounded = outcome.plain
+        if self._args.versus_plain and rounded is None:
+            rounded = ladder.plain(x, outcome.quality)
+        plain = _encoded(rounded, 0.0) if rounded else None
         return Reported(image, plain, {**codec_of(self._args), **targets.how(outcome)})
 
     def _load(self, stage: Stage) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from latentopt.cli.described import Described, describe
+from latentopt.errors import counted
 
 EPILOG = """examples:
   latentopt info photo.lo
@@ -38,8 +39,10 @@ def _lines(found: Described) -> Iterator[tuple[str, object]]:
     yield from _codec_lines(cast(Described | None, found["codec"]))
     if found["format"] == "latentopt":
         yield from _own_lines(found)
-    elif clip:
-        yield "frames", found["frames"]
+    else:
+        yield "weights", "the header says the architecture, not whose they are"
+        if clip:
+            yield "frames", found["frames"]
     yield "rate", f"{found['bpp']:.4f} bpp"
 
 
@@ -64,8 +67,9 @@ def _own_lines(found: Described) -> Iterator[tuple[str, object]]:
 def _map_lines(found: Described) -> Iterator[tuple[str, object]]:
     """Of a progressive image, how many maps there are, and whether another one is damaged."""
     if found["maps"] is not None:
-        damage = f" whole; {found['damage']}" if found["damage"] else ""
-        yield "maps", f"{found['maps']}{damage}"
+        maps = counted(cast(int, found["maps"]), "whole map" if found["damage"] else "map")
+        damage = f"; {found['damage']}" if found["damage"] else ""
+        yield "progressive", f"{maps}{damage}"
 
 
 def _clip_lines(found: Described) -> Iterator[tuple[str, object]]:
@@ -103,3 +107,5 @@ def _setting_lines(part: Described) -> Iterator[tuple[str, object]]:
     for name, word in (("context", "context"), ("side latent", "side_adaptive")):
         if part[word]:
             yield name, "adapts"
+    if part["postfilter"]:
+        yield "image filter", "yes"

@@ -4,6 +4,7 @@ import argparse
 
 from latentopt.cli import dcvc
 from latentopt.cli.arguments import refuse
+from latentopt.cli.native import is_native
 from latentopt.cli.recipe import OF_POINTS
 from latentopt.errors import InputError
 from latentopt.zoo import catalog
@@ -24,3 +25,5 @@ def settle(args: argparse.Namespace) -> None:
     refuse(args, (*OF_POINTS, *_OF_OTHERS), "for codecs with something to choose", unlike)
     if args.step != 1:
         raise InputError(f"--step {args.step:g}: {unlike}: leave it out")
+    if is_native(args):
+        raise InputError(f"--format {args.format}: {unlike}, which CompressAI's files do not know")

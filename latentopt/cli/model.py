@@ -9,6 +9,7 @@ from latentopt.cli import dcvc
 from latentopt.cli.arguments import positive
 from latentopt.cli.progress import Stage, silent
 from latentopt.errors import InputError, WeightsError
+from latentopt.media import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from torch import nn
@@ -84,12 +85,16 @@ def settle(args: argparse.Namespace, path: Path) -> None:
 
 
 def _is_clip(args: argparse.Namespace, path: Path) -> bool:
-    """Whether an input is to be one clip: so says its name, the output's, or an option of clips."""
+    """Whether an input is to be one clip: so says its name, the output's, or an option of clips.
+
+    Of an image its output alone says so: options of clips are a mistake there.
+    """
     from latentopt.cli.recipe import CLIP_OPTIONS  # which is made of options of models
 
     suffixes = {path.suffix.lower(), args.output.suffix.lower() if args.output else ""}
     asked = any(getattr(args, name, None) for name in (*CLIP_OPTIONS, "target_kbps"))
-    return asked or not suffixes.isdisjoint({*CLIPS, CLIP_SUFFIX})
+    is_image = path.suffix.lower() in IMAGE_SUFFIXES
+    return (asked and not is_image) or not suffixes.isdisjoint({*CLIPS, CLIP_SUFFIX})
 
 
 def check(args: argparse.Namespace) -> None:

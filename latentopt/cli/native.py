@@ -15,7 +15,7 @@ from latentopt.cli.arguments import refuse
 from latentopt.cli.coded import naming
 from latentopt.cli.progress import Stage, frames, progress
 from latentopt.cli.sources import Kind, content
-from latentopt.errors import InputError, WeightsError
+from latentopt.errors import InputError, WeightsError, counted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,7 +41,7 @@ def add_argument(parser: argparse.ArgumentParser) -> None:
 
 def add_reader_argument(parser: argparse.ArgumentParser) -> None:
     """Declare the same for a file that is there, of which it tells itself."""
-    what = "whose layout the files have (default: what each looks like)"
+    what = "layout of the files; compressai also says what is wrong with one (default: as it looks)"
     parser.add_argument("--format", choices=FORMATS, help=what)
 
 
@@ -132,6 +132,16 @@ def remark(args: argparse.Namespace) -> None:
 # -- decoding --------------------------------------------------------------------------------------
 
 
+def remark_assumed(args: argparse.Namespace, label: "Label") -> None:
+    """Say which weights were taken where neither the options nor such a file name any."""
+    from tqdm import tqdm
+
+    if args.codec is None and args.weights is None:
+        whose = f"CompressAI's published {label.codec} quality {args.quality or label.quality}"
+        note = "if other weights wrote the file, name them with --codec or --weights"
+        tqdm.write(f"note: decoded with {whose}; {note}", file=sys.stderr)  # above a bar
+
+
 def label_in(name: Path, data: bytes) -> "Label":
     """What the header of a file says of its model."""
     from latentopt.bitstream.compressai_file import Head
@@ -163,7 +173,8 @@ def is_clip(path: Path, args: argparse.Namespace) -> bool:
 
 def decode_clip(path: Path, args: argparse.Namespace) -> int:
     """Write the clip that a file holds."""
-    args = settled(args, label_in(path, content(path)))
+    asked, label = args, label_in(path, content(path))
+    args = settled(asked, label)
     with progress() as stage:
         from latentopt.codec.wrap import wrap_video
         from latentopt.media.clips import Format, write_clip
@@ -176,7 +187,8 @@ def decode_clip(path: Path, args: argparse.Namespace) -> int:
             found = Format(first.shape[-1], first.shape[-2], Fraction(_RATE))
             shown = _counted(chain([first], images), done)
             written = write_clip(args.output, shown, found)
-    print(f"{written} frames {found.width}x{found.height}: {args.output}")
+    print(f"{counted(written, 'frame')} {found.width}x{found.height}: {args.output}")
+    remark_assumed(asked, label)
     return 0
 
 

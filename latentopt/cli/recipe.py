@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from latentopt.cli import arguments, dcvc, native
 from latentopt.errors import InputError
 from latentopt.zoo import catalog
-from latentopt.zoo.names import OWN, SAMPLED
+from latentopt.zoo.names import FACTORIZED, OWN, SAMPLED
 
 if TYPE_CHECKING:
     from latentopt.codec.recipe import Recipe, Words
@@ -41,9 +41,16 @@ _SLOW = ("slow", "best")  # presets of many steps, worth a bar of their own
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of every codec."""
-    preset = "time against bytes: fast, default, slow, best from quick to small (default: default)"
+    preset = (
+        "time against bytes: fast, default, slow, best from quick to small (default: default; "
+        "plain where an option below says how points are chosen)"
+    )
     parser.add_argument("--preset", choices=PRESETS, help=preset)
-    group = parser.add_argument_group("in place of what the preset says (docs/guide/recipes.md)")
+    group = parser.add_argument_group(
+        "in place of what the preset says (docs/guide/recipes.md)",
+        "Without --preset they are said on top of plain, but for --no-…, --shift none,\n"
+        "--postfilter and --progressive, with which it stays default.",
+    )
     add = group.add_argument
     quant = "grid that values are rounded to: oct and e8 save more than int"
     add("--quant", choices=QUANTS, help=quant)
@@ -57,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--adaptive", action=argparse.BooleanOptionalAction, help=adaptive)
     context = "learn from the part of the image that is decoded already: fewer bytes"
     add("--context", action=argparse.BooleanOptionalAction, help=context)
-    postfilter = "filter the decoded image as is best for it: some 25 bytes that save more"
+    postfilter = "filter the decoded image as is best for it: 25 to 40 bytes that save more"
     add("--postfilter", action=argparse.BooleanOptionalAction, help=postfilter)
     dither = "move that grid by noise drawn from this seed, which the decoder draws, too"
     add("--dither", type=arguments.seed, metavar="SEED", help=dither)
@@ -112,6 +119,9 @@ def check(args: argparse.Namespace) -> None:
         raise InputError(f"--preset {args.preset} is not for --format {args.format}: use {known}")
     if args.spread is None and (args.sampler or args.seed is not None):
         raise InputError("--sampler and --seed say how samples are sent: give their --spread")
+    if args.adaptive and not args.dcvc_repo and catalog.family(args.codec) in FACTORIZED:
+        unlike = f"{args.codec} has none"
+        arguments.refuse(args, ["adaptive"], "for codecs with a side latent", unlike)
     said = {**_words(args), "ahead": args.ahead, "gop": args.gop}
     given = {word: v for word, v in said.items() if v is not None and v is not False}
     check_fixed(args.format, given)
@@ -132,7 +142,7 @@ def _check_dither(args: argparse.Namespace) -> None:
         return
     if args.spread is not None:
         raise InputError("--dither and --spread exclude each other: give one of them")
-    check_unsearched("--dither", {**_words(args), "effort": args.preset in NATIVE_PRESETS})
+    check_unsearched(("dither", None), _searched(args))
     for name in ("alpha", "sigma"):
         if getattr(args, name) and args.quant != "int":
             raise InputError(f"--{name} is for integers: give --quant int")
@@ -144,10 +154,15 @@ def _check_samples(args: argparse.Namespace) -> None:
     from latentopt.codec.formats import check_unquantized, check_unsearched
 
     if args.spread is not None:
-        check_unsearched("--spread", {**_words(args), "effort": args.preset in NATIVE_PRESETS})
+        check_unsearched(("spread", None), _searched(args))
         check_unquantized(vars(args))
         if args.lmbda is not None:
             raise InputError("--lmbda is for a search, and --spread excludes one: leave it out")
+
+
+def _searched(args: argparse.Namespace) -> dict[str, object]:
+    """The words, and whether the preset that is named has a search."""
+    return {**_words(args), "effort": args.preset in NATIVE_PRESETS}
 
 
 def _words(args: argparse.Namespace) -> "Words":
@@ -192,8 +207,9 @@ def preset(args: argparse.Namespace) -> str:
     """The one that is named, or that options without one are said on top of."""
     from latentopt.codec.recipe import preset_for
 
-    unnamed: Words = {} if native.is_native(args) else {**_words(args), "ahead": args.ahead or None}
-    return args.preset or preset_for(unnamed)
+    if args.preset or native.is_native(args):
+        return args.preset or "default"
+    return preset_for({**_words(args), "ahead": args.ahead}) if _has_points(args) else "plain"
 
 
 def codec_of(args: argparse.Namespace) -> dict[str, object]:

@@ -79,7 +79,7 @@ class Against:
         for latent, kl in zip(explained.latents, self.kl_bits):
             if not math.isnan(kl):
                 bits = 8 * latent.string_bytes
-                above = f"{bits:,} bits for a KL of {kl:,.0f}, {100 * (bits / kl - 1):+.1f} %"
+                above = f"{bits:,} bits for a KL of {kl:,.0f}, {100 * (bits / kl - 1):+z.1f} %"
                 lines.append(f"{latent.name} latent: {above}")
         return "\n".join(lines)
 

@@ -14,6 +14,9 @@ from latentopt.errors import InputError
 STREAM = Path("-")
 """Standard input, or standard output."""
 
+CODED = (".lo", ".lov", ".bin")
+"""What coded files are called: latentopt's, of images and of clips, and CompressAI's."""
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -99,7 +102,8 @@ def plan(
 
     Args:
         inputs: as the user named them.
-        output: a file for one input, a folder for several; None: beside each input.
+        output: a file or a folder that is there for one input, a folder for several; None:
+            beside each input.
         kind: what is made of what.
         others: files that must not be written to either.
 
@@ -112,9 +116,23 @@ def plan(
     if more or os.path.isdir(first) or _is_glob(first):
         return Plan(_mirrored(inputs, output, kind), is_batch=True)
     check_input(first, kind)
-    job = Job(first, output or first.with_suffix(kind.becomes))
+    beside = first.with_suffix(kind.becomes)
+    job = Job(first, within(output, beside.name) if output else beside)
     check_output(job.output, [first, *others])
     return Plan([job], is_batch=False)
+
+
+def within(output: Path, name: str) -> Path:
+    """Where one output goes: into a folder that is there, under its own name, as with ``cp``."""
+    return output / name if os.path.isdir(output) else output
+
+
+def _check_several(output: Path, kind: Kind) -> None:
+    """Refuse what is called like one output, and so is no folder for several."""
+    if not os.path.exists(output) and output.suffix.lower() in (kind.becomes, *CODED):
+        raise InputError(
+            f"-o {output}: several inputs need a folder, and this is called like one file"
+        )
 
 
 def check_input(path: Path, kind: Kind) -> None:
@@ -155,6 +173,7 @@ def _mirrored(inputs: Sequence[Path], output: Path | None, kind: Kind) -> list[J
     if both:
         raise InputError(f"{min(both)}: would be an output, and is an input too")
     if output is not None:
+        _check_several(output, kind)
         check_folder(output)
     return list(jobs.values())
 

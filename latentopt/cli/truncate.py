@@ -11,8 +11,8 @@ from latentopt.atomic import write_whole
 from latentopt.cli import arguments
 from latentopt.cli.coded import container_of, is_video, naming
 from latentopt.cli.outputs import check_output
-from latentopt.cli.sources import STREAM, content
-from latentopt.errors import InputError
+from latentopt.cli.sources import STREAM, content, within
+from latentopt.errors import InputError, counted
 
 if TYPE_CHECKING:  # NumPy is spared those who only mistyped an option
     from latentopt.bitstream import Container
@@ -23,20 +23,27 @@ EPILOG = """examples:
   latentopt truncate photo.lo -o smaller.lo --maps 12
 
 The result is a file that could have been written: `decode` takes it as it is. Of a file with a
-damaged map, the maps before that are kept, and stderr names it."""
+damaged map, the maps before that are kept, and stderr names it: without --bytes and --maps it is
+mended. The exit code is 0 wherever a file was written."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("file", type=Path, metavar="F", help="progressive file that encode wrote, or -")
-    add("-o", "--output", type=Path, required=True, metavar="OUT", help="file to write")
-    most = parser.add_mutually_exclusive_group(required=True)
+    add("-o", "--output", type=Path, required=True, metavar="OUT", help="file to write, or folder")
+    most = parser.add_mutually_exclusive_group()
     fit = "as many maps as fit into N bytes, such as 8k"
     most.add_argument("--bytes", type=arguments.byte_count, metavar="N", help=fit)
-    most.add_argument("--maps", type=arguments.whole, metavar="K", help="the first K maps")
+    most.add_argument(
+        "--maps",
+        type=arguments.whole,
+        metavar="K",
+        help="the first K maps (default: all whole ones)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    args.output = within(args.output, args.file.name)
     check_output(args.output, [args.file])
     if args.file != STREAM and is_video(args.file):
         raise InputError(f"{args.file}: is a clip, which has no maps to be cut after")
@@ -44,10 +51,12 @@ def run(args: argparse.Namespace) -> int:
     whole = container_of(args.file, data)
     with naming(args.file):
         there = len(whole.maps)
-        wanted = min(there, args.maps) if args.maps is not None else _fitting(args, whole)
+        wanted = there if args.maps is None else min(there, args.maps)
+        if args.bytes is not None:
+            wanted = _fitting(args, whole)
     cut, replaced = whole.cut(wanted).to_bytes(), os.path.exists(args.output)
     write_whole(args.output, cut)
-    kept = f"{wanted} of {there}{' whole' if whole.damage else ''} maps"
+    kept = f"{wanted} of {counted(there, 'whole map' if whole.damage else 'map')}"
     end = " (replaced)" if replaced else ""
     print(f"{len(cut)} of {len(data)} bytes, {kept}: {args.output}{end}")
     if whole.damage:

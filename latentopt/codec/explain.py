@@ -94,12 +94,14 @@ class Explanation:
     width: int
     height: int
     file_bytes: int
+    payload_bytes: int
+    """What the latents' strings take with their lengths."""
     latents: tuple[LatentExplanation, ...]
 
     @property
     def header_bytes(self) -> int:
-        """The header and the checksum: what is not strings."""
-        return self.file_bytes - sum(latent.string_bytes for latent in self.latents)
+        """The header and the checksums: what is neither strings nor their lengths."""
+        return self.file_bytes - self.payload_bytes
 
     def bits_per_pixel(self) -> Floats:
         """(H, W) what each position of the latents costs, spread evenly over its pixels."""
@@ -113,6 +115,8 @@ class Explanation:
         bpp = 8 * self.file_bytes / (self.width * self.height)
         head = f"{self.width}x{self.height}, {self.file_bytes} bytes, {bpp:.4f} bpp"
         parts = {"header": self.header_bytes}
+        if lengths := self.payload_bytes - sum(latent.string_bytes for latent in self.latents):
+            parts["lengths"] = lengths
         parts.update((f"{latent.name} latent", latent.string_bytes) for latent in self.latents)
         rows = [(name, f"{n:,}", _percent(n, self.file_bytes)) for name, n in parts.items()]
         summary = "\n".join([head, _settings(self.settings)])
@@ -136,11 +140,11 @@ def explain(
     """
     rows = -(-container.height // stride) * stride  # of the image as padded
     explained = tuple(
-        _explain_latent(name, len(string), rows // one.latent.prior.shape[1], one)
-        for name, string, one in zip(LATENTS, container.strings, coded)
+        _explain_latent(name, size, rows // one.latent.prior.shape[1], one)
+        for name, size, one in zip(LATENTS, container.string_bytes, coded)
     )
-    size = container.width, container.height
-    return Explanation(container.settings, *size, file_bytes, explained)
+    size = container.width, container.height, file_bytes, container.payload_bytes
+    return Explanation(container.settings, *size, explained)
 
 
 def largest(shares: Sequence[Share], count: int) -> list[Share]:

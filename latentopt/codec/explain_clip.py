@@ -11,7 +11,7 @@ from latentopt.bitstream import read_header
 from latentopt.codec.explain import LATENTS, table
 from latentopt.codec.frames import KEY_PART, check_frame
 from latentopt.codec.video import VideoCodec
-from latentopt.errors import BitstreamError, InputError
+from latentopt.errors import BitstreamError, InputError, counted
 from latentopt.media.clips import Format
 from latentopt.media.images import to_uint8
 from latentopt.media.quality import psnr_db
@@ -102,7 +102,7 @@ class ClipExplanation:
         count, size = len(self.frames), f"{self.format.width}x{self.format.height}"
         bpp = self.format.bits_per_pixel(self.file_bytes, count)
         kbps = self.format.kilobits_per_second(self.file_bytes, count)
-        head = f"{size}, {count} frames, {self.file_bytes} bytes, {bpp:.4f} bpp"
+        head = f"{size}, {counted(count, 'frame')}, {self.file_bytes} bytes, {bpp:.4f} bpp"
         return "\n\n".join(
             [
                 f"{head}, {kbps:.1f} kbit/s",
@@ -180,7 +180,9 @@ def _compared(decoded: Iterable[Tensor], original: Iterator[Tensor]) -> Iterator
     for number, x_hat in enumerate(decoded, 1):
         x = next(original, None)
         if x is None:
-            raise InputError(f"the original has {number - 1} frames only, and the file more")
+            raise InputError(
+                f"the original has {counted(number - 1, 'frame')} only, and the file more"
+            )
         check_frame(x, None)
         if x.shape != x_hat.shape:
             sizes = f"{x.shape[-1]}x{x.shape[-2]}, the file's {x_hat.shape[-1]}x{x_hat.shape[-2]}"

@@ -7,7 +7,7 @@ that speaks of anything else is fixed in its format, and only the search is left
 from collections.abc import Mapping
 
 from latentopt.bitstream.headers import LATTICE
-from latentopt.errors import InputError
+from latentopt.errors import WordError
 
 OWN = "latentopt"
 """The format of latentopt's own files."""
@@ -38,13 +38,18 @@ FIXED: Mapping[str, Mapping[str, object]] = {
 """By format, what a recipe's fields must be."""
 
 
-def check_unsearched(what: str, words: Mapping[str, object]) -> None:
-    """Raises InputError where something is said that goes with a choice of lattice points."""
+def check_unsearched(what: tuple[str, object], words: Mapping[str, object]) -> None:
+    """Raises InputError where something is said that goes with a choice of lattice points.
+
+    Args:
+        what: the word that excludes that, and what was said if the word is not enough.
+    """
     excluded = ("effort", "scales", "adaptive", "context")
     if any(map(words.get, excluded)) or words.get("pmf") == "paper":
-        raise InputError(
-            f"{what} excludes effort, scales, adaptive, context and pmf='paper': leave them out, "
-            "or use the preset plain in place of one that has them"
+        raise WordError(
+            "{} excludes {}, {}, {}, {} and {}: leave them out, or use the preset plain in place "
+            "of one that has them",
+            *(what, *((word, None) for word in excluded), ("pmf", "paper")),
         )
 
 
@@ -63,23 +68,27 @@ def check_progressive(words: Mapping[str, object]) -> None:
     if words.get("channel", LATTICE) != LATTICE:
         excluded.append("channel")
     if excluded:
-        raise InputError(
-            f"progressive=True excludes {', '.join(excluded)}: its channels cross one by one"
+        raise WordError(
+            f"{{}} excludes {', '.join('{}' for _ in excluded)}: its channels cross one by one",
+            *(("progressive", True), *((word, None) for word in excluded)),
         )
 
 
 def check_unquantized(words: Mapping[str, object]) -> None:
     """Raises InputError where a lattice is said, and samples, which know of none."""
     if words.get("spread") is not None and words.get("quant") is not None:
-        raise InputError("spread and quant exclude each other: samples are on no lattice")
+        raise WordError(
+            "{} and {} exclude each other: samples are on no lattice",
+            *(("spread", None), ("quant", None)),
+        )
 
 
 def check_fixed(name: str, words: Mapping[str, object]) -> None:
     """Raises InputError, naming the word, unless what is said is what a format fixes."""
     for word, fixed in FIXED[name].items():
         given = words.get(word, fixed)
-        if given != fixed:
-            raise InputError(
-                f"{word} {given!r} is not for format {name!r}, whose decoder is the model's own: "
-                "leave it out"
+        if given != fixed and not (given is False and fixed is None):
+            raise WordError(
+                "{} is not for {}, whose decoder is the model's own: leave it out",
+                *((word, given), ("format", name)),
             )

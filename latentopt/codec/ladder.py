@@ -71,6 +71,14 @@ class Ladder(Climber[Codec, CodedFile]):
         pixels = x.shape[-2] * x.shape[-1]
         return self._climb(lambda codec: encode_image(codec, x), pixels, target, quality, tell)
 
+    def plain(self, x: Tensor, quality: int | None = None) -> CodedFile:
+        """The image as plain rounding codes it at a quality; None: at the middle one.
+
+        Raises:
+            InputError: there is no such quality.
+        """
+        return encode_image(self._rung(self._index(quality)).plain, x)
+
     def _rung_of(self, quality: int | None, model: nn.Module) -> Rung[Codec]:
         codec = wrap_image(model, self._recipe, self._adapter)
         rounding = ROUNDING.but(portable=self._recipe.portable)

@@ -19,7 +19,7 @@ from latentopt.codec.formats import (
 )
 from latentopt.encoder import Ahead, Effort, Schedule, Secant, StepSearch, get_search
 from latentopt.encoder.search import Grid
-from latentopt.errors import BitstreamError, InputError
+from latentopt.errors import BitstreamError, InputError, WordError
 from latentopt.latents import CHANNELS
 from latentopt.latents.dither import DITHERED, Dither
 from latentopt.latents.sampling import Sampling
@@ -39,6 +39,9 @@ _ALIKE = (
     *("parts", "gop", "ahead"),
 )
 """What is the same in a recipe's alternatives."""
+
+_OF_NO_POINTS = ("lmbda", "portable", "progressive", "postfilter", "parts", "gop")
+"""What says nothing of how points are chosen: the preset stays the default one."""
 
 
 class MoreWords(TypedDict, total=False):
@@ -163,7 +166,10 @@ class Recipe:
             if getattr(self, name) is not None:
                 self._check_alternative(name, getattr(self, name))
         if self.pmf == "paper" and (self.effort or self.scales or self.context):
-            raise InputError("pmf='paper' excludes an encoder that chooses points: use pmf='exact'")
+            raise WordError(
+                "{} excludes an encoder that chooses points: use {}",
+                *(("pmf", "paper"), ("pmf", "exact")),
+            )
         self._check_channel()
         check_progressive(vars(self))
 
@@ -175,14 +181,16 @@ class Recipe:
             which = "without a spread" if self.spread is None else "with a spread"
             both = f"for samples give both the channel {SAMPLE!r} and a spread"
             raise InputError(f"channel {self.channel!r} {which}: {both}")
-        what = "spread" if self.spread else f"channel {self.channel!r}"
+        what = ("spread", None) if self.spread else ("channel", self.channel)
         if self.channel != LATTICE:  # tables are a channel's own business
             check_unsearched(what, {**vars(self), "pmf": self.pmf if self.spread else None})
         if self.dither is None:
             return
         if self.channel != LATTICE:
-            raise InputError(f"dither and {what} exclude each other: give one of them")
-        check_unsearched("dither", vars(self))
+            raise WordError(
+                "{} and {} exclude each other: give one of them", ("dither", None), what
+            )
+        check_unsearched(("dither", None), vars(self))
         self.dither.check_lattice(self.quant)
 
     def _check_alternative(self, which: str, other: "Recipe") -> None:
@@ -284,6 +292,8 @@ class Recipe:
         """The same but for what is given, that is, not None; its alternatives as well."""
         changes: dict[str, Any] = {name: v for name, v in words.items() if v is not None}
         check_unquantized(changes)
+        _check_name("format", changes.get("format", self.format), FIXED)
+        check_fixed(changes.get("format", self.format), changes)  # in the words that were said
         if changes.get("format", self.format) != self.format:
             return self._in(changes.pop("format")).but(**changes)
         if "shift" in changes:
@@ -306,7 +316,6 @@ class Recipe:
 
     def _in(self, name: str) -> "Recipe":
         """The same for another format, of which what that format fixes is left out."""
-        _check_name("format", name, FIXED)
         if FIXED[name] and not self.effort:
             raise InputError(
                 f"nothing of this recipe is left in format {name!r}: give an effort, or the preset "
@@ -342,13 +351,15 @@ def get_preset(name: str, format: str = OWN) -> Recipe:
 def preset_for(words: Words) -> str:
     """The preset that words are said on top of where none is named.
 
-    That a file may be cut says nothing of how its points are chosen.
+    It is ``plain`` where a word says how points are chosen, which one that only switches something
+    off does not.
 
-    >>> preset_for({"progressive": True}), preset_for({"quant": "hex", "shift": None})
+    >>> preset_for({"progressive": True, "scales": False}), preset_for({"quant": "hex"})
     ('default', 'plain')
     """
-    chosen = [value for word, value in words.items() if word != "progressive"]
-    return "default" if all(value is None for value in chosen) else "plain"
+    chosen = [value for word, value in words.items() if word not in _OF_NO_POINTS]
+    # By identity: 0 is a seed
+    return "default" if all(value is None or value is False for value in chosen) else "plain"
 
 
 def _search(shift: Shift) -> StepSearch | None:

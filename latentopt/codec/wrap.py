@@ -14,6 +14,7 @@ from latentopt.adapters import (
     VideoAdapter,
     adapter_class,
     is_one_hot,
+    is_variational,
 )
 from latentopt.adapters.geometry import check_parts, check_stride
 from latentopt.adapters.still import peeled, still_copy
@@ -25,6 +26,7 @@ from latentopt.codec.native import NativeCodec
 from latentopt.codec.native_video import NativeVideoCodec
 from latentopt.codec.own_coder import Updatable, make_ready
 from latentopt.codec.recipe import (
+    PRESETS,
     ROUNDING,
     MoreWords,
     Recipe,
@@ -38,14 +40,14 @@ from latentopt.codec.sampled import as_sampled
 from latentopt.codec.video import VideoCodec
 from latentopt.densities import FactorizedDensity
 from latentopt.encoder import Ahead, Effort
-from latentopt.errors import BitstreamError, InputError
+from latentopt.errors import BitstreamError, InputError, UnsupportedModelError, WordError
 from latentopt.latents.dither import Dither
 from latentopt.latents.sampling import Sampling
 
 _OF_MAPS = ("portable", "progressive")
 """Words that can be said of codecs of one-hot maps."""
 
-_NO_FILTER = "postfilter is for image codecs, and this is a video codec"
+_NO_FILTER = ("{} is for image codecs, and this is a video codec", ("postfilter", None))
 
 MakeAdapter = Callable[[nn.Module, bool], Adapter]
 MakeVideoAdapter = Callable[[nn.Module, bool], VideoAdapter]
@@ -134,8 +136,10 @@ def wrap(
             or an object of your own. The decoder takes any of them.
         preset: ``paper``, ``plain``, ``fast``, ``default``, ``slow`` or ``best``: values for the
             other arguments that are not given, from what the encoder may spend. Without any
-            argument, or with ``progressive`` alone, it is ``default``; with others, but no preset,
-            ``plain``: the lattice ``oct`` and a shift.
+            word of how points are chosen it is ``default``: without any argument, with what only
+            switches something off (``scales=False``, ``shift=False``, …), and with ``lmbda``,
+            ``portable``, ``progressive``, ``postfilter``, ``parts`` and ``gop``. With any other it
+            is ``plain``: the lattice ``oct`` and a shift.
         recipe: the same as a value of your own.
         direction, scales, adaptive, context, effort, lmbda, pmf, portable: see :class:`Recipe`.
         parts, gop, ahead, channel: likewise.
@@ -168,6 +172,9 @@ def wrap(
         raise InputError(f"recipe {recipe!r}: expected a Recipe; presets go by preset=")
     if recipe is not None and format not in (None, recipe.format):
         raise InputError(f"recipe and format exclude each other: recipe.but(format={format!r})")
+    _check_model(model)
+    if quant in PRESETS:
+        raise InputError(f"quant {quant!r} is a preset: wrap(model, preset={quant!r})")
     words: Words = {
         "quant": quant,
         "shift": shift,
@@ -191,11 +198,10 @@ def wrap(
     module = peeled(cast(nn.Module, model))
     if is_one_hot(module):
         words = _of_maps(words)
-    named = preset or ("default" if format == NATIVE else preset_for(words))
+    named = preset or _unnamed(module, words, format)
     made = (recipe or get_preset(named, format or OWN)).but(**words)
     wrapped = _wrap(module, made, adapter)
-    if postfilter and isinstance(wrapped, VideoCodec):
-        raise InputError(_NO_FILTER)
+    _refuse_in_vain(wrapped, words)
     return wrapped
 
 
@@ -309,16 +315,13 @@ def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
     fitted = recipe.fitting(adapter.contextual, factorized)
     if len(adapter.densities) == 1:  # without a side latent, whose prior could learn
         fitted = fitted.but(adaptive=False)
-    if fitted.progressive and adapter.contextual:
-        raise InputError(
-            "progressive=True is for codecs that know all entropy parameters at once; this one has "
-            "a context model of its own"
-        )
-    if fitted.context and adapter.contextual:
-        raise InputError(
-            "context=True is for codecs that know all entropy parameters at once; this one has a "
-            "context model of its own"
-        )
+    for word in ("progressive", "context"):
+        if getattr(fitted, word) and adapter.contextual:
+            raise WordError(
+                "{} is for codecs that know all entropy parameters at once; this one has a context "
+                "model of its own",
+                (word, True),
+            )
     return fitted if fitted.lmbda is not None else fitted.but(lmbda=lmbda)
 
 
@@ -330,9 +333,9 @@ def _video(
     origin: Origin | None,
 ) -> VideoCodec:
     if recipe.progressive:
-        raise InputError("progressive is for image codecs, and this is a video codec")
+        raise WordError("{} is for image codecs, and this is a video codec", ("progressive", None))
     if recipe.postfilter and not recipe.effort:
-        raise InputError(_NO_FILTER)
+        raise WordError(*_NO_FILTER)
     recipe = recipe.but(postfilter=False)  # which presets have, beside their efforts
     default = list(adapter.parts) if recipe.effort else adapter.searched
     searched = default if recipe.parts is None else recipe.parts
@@ -359,6 +362,39 @@ def _video(
     return VideoCodec(codecs, named, recipe, origin).eval()
 
 
+def _unnamed(model: nn.Module, words: Words, format: str | None) -> str:
+    """The preset that words are said on top of."""
+    if format == NATIVE:
+        return "default"
+    return "plain" if is_variational(model) else preset_for(words)  # which has no points to choose
+
+
+def _check_model(model: object) -> None:
+    """Raises UnsupportedModelError for what is no model, or not the model itself."""
+    if isinstance(model, str):
+        raise UnsupportedModelError(
+            f"{model!r} is a name: load the model, latentopt.zoo.load({model!r}, quality)"
+        )
+    if isinstance(model, Codec | VideoCodec):
+        raise UnsupportedModelError("this codec is wrapped already: wrap its model, codec.model")
+    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        name = type(model).__name__
+        raise UnsupportedModelError(f"{name} holds the model: wrap that, model.module")
+    if not isinstance(model, nn.Module):
+        raise UnsupportedModelError(f"{type(model).__name__} is no model, that is, no nn.Module")
+
+
+def _refuse_in_vain(codec: Codec | VideoCodec, words: Words) -> None:
+    """InputError where something was said that the codec has no use for; presets leave it out."""
+    is_video = isinstance(codec, VideoCodec)
+    if words.get("postfilter") and is_video:
+        raise WordError(*_NO_FILTER)
+    if words.get("adaptive") and not is_video and codec.string_count == 1:
+        raise WordError(
+            "{} is for codecs with a side latent, and this one has none", ("adaptive", True)
+        )
+
+
 def _of_maps(words: Words) -> Words:
     """What is said to a codec of one-hot maps; InputError where it asks for something of points."""
     asked = [name for name, value in words.items() if value is not None and value is not False]
@@ -374,4 +410,4 @@ def _of_maps(words: Words) -> Words:
 def _refuse_for_images(recipe: Recipe) -> None:
     for name in ("parts", "gop", "ahead"):
         if getattr(recipe, name) is not None:
-            raise InputError(f"{name} is for video codecs, and this is an image codec")
+            raise WordError("{} is for video codecs, and this is an image codec", (name, None))

@@ -63,8 +63,10 @@ def _opened(path: Path, content: bytes | None) -> Iterator[Image.Image]:
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such image file") from error
     except UnidentifiedImageError as error:
-        what = "is empty" if content == b"" else "not a readable image (of no known format)"
-        raise DataError(f"{path}: {what}; replace the file") from error
+        if (path.stat().st_size if content is None else len(content)) == 0:
+            raise DataError(f"{path}: is empty; take a whole copy of the image") from error
+        what = "not a readable image (of no known format)"
+        raise DataError(f"{path}: {what}; convert it to PNG, JPEG or WebP") from error
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: too large to open safely ({error}); cut it into tiles") from error
     except _BROKEN as error:

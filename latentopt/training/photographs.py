@@ -72,7 +72,8 @@ def _pyramid(file: Path, crop: int) -> list[Tensor]:
     image = _opened(file)
     scales = [scale for scale in SCALES if scale * min(image.size) > crop]
     if not scales:
-        raise InputError(f"{file} is {image.size[0]}x{image.size[1]}: no crop of {crop} fits")
+        size = f"{image.size[0]}x{image.size[1]}"
+        raise InputError(f"{file} is {size}: no crop of {crop} fits: give --crop, a smaller one")
     return [_resized(image, scale) for scale in scales]
 
 

@@ -12,6 +12,9 @@ VIDEO = ("ssf2020",)
 VARIABLE = ("bmshj2018-hyperprior-vbr", "mbt2018-mean-vbr", "mbt2018-vbr")
 """Architectures of which one checkpoint codes at several qualities."""
 
+FACTORIZED = ("bmshj2018-factorized", "bmshj2018-factorized-relu")
+"""Architectures without a side latent."""
+
 OWN = ("tiny-ohm",)
 """Architectures that only latentopt has: that of an embedded codec, by its name."""
 

@@ -132,7 +132,7 @@ def test_an_output_is_not_that_of_another_folder(
     assert "0 files coded, 3 done before" in capsys.readouterr().out
     write_png(tmp_path / "moved/a.png", photo(20, 20))
     assert run(*moved) == 0
-    assert "1 files coded, 2 done before" in capsys.readouterr().out
+    assert "1 file coded, 2 done before" in capsys.readouterr().out
     assert (tmp_path / "coded/a.lo").read_bytes() != before
 
 
@@ -152,7 +152,7 @@ def test_another_folder_is_no_moved_one(
     assert "0 files coded, 1 done before" in capsys.readouterr().out
     before = (tmp_path / "coded/a.lo").read_bytes()
     assert run("encode", tmp_path / "second", *place) == 0
-    assert capsys.readouterr().out.startswith("1 files coded, 0 failed, 1 replaced: ")
+    assert capsys.readouterr().out.startswith("1 file coded, 0 failed, 1 replaced: ")
     assert (tmp_path / "coded/a.lo").read_bytes() != before
 
 

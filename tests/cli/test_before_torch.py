@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from compressai.models import FactorizedPrior
 from compressai.zoo import models
 from support.models import photo
 
@@ -18,7 +19,8 @@ from latentopt.codec.recipe import NATIVE_PRESETS
 from latentopt.media.clips import WRITABLE
 from latentopt.media.images import write_png
 from latentopt.zoo import catalog, variable
-from latentopt.zoo.names import VARIABLE
+from latentopt.zoo.architectures import ARCHITECTURES
+from latentopt.zoo.names import FACTORIZED, VARIABLE
 
 _SCRIPT = """
 import contextlib, io, json, sys
@@ -32,7 +34,7 @@ for line in sys.argv[1:]:
 """
 
 REFUSED = {
-    "encode x.png --spread 0.3 --preset default": "--spread excludes effort, scales, adaptive",
+    "encode x.png --spread 0.3 --preset default": "--spread excludes a preset's search, --scales",
     "encode x.png --spread 0.3 --context": "use the preset plain in place",
     "encode x.png --spread 0.3 --quant e8": "samples are on no lattice",
     "encode x.png --spread 0.3 --lmbda 1": "--lmbda is for a search",
@@ -57,12 +59,35 @@ REFUSED = {
     "encode x.png --codec mbt2018-mean --weights x.png --quality 2": "not allowed with",
     "encode x.png --codec mbt2018-mean-vbr --weights x.png": "say which with --quality",
     "encode x.png -o y.png": "encode writes coded files",
-    "encode x.png --format compressai --quant oct": "quant 'oct' is not for format",
-    "encode x.png --format compressai --gop 2": "gop 2 is not for format",
+    "encode x.png --format compressai --quant oct": "--quant oct is not for --format compressai",
+    "encode x.png --format compressai --gop 2": "--gop 2 is not for --format compressai",
     "encode x.png --format compressai --preset paper": "use fast, default, slow, best",
     "encode x.png --format compressai --step 2": "know of no step",
+    "encode x.png --format compressai --postfilter": "--postfilter is not for --format compressai",
+    "encode x.png --format compressai --shift secant": "--shift secant is not for --format",
+    "encode x.png --format compressai --progressive": "--progressive is not for --format",
+    "encode x.png --progressive --context": "--progressive excludes --context: its channels",
+    "encode x.png --dither 1 --scales": "--dither excludes a preset's search, --scales, "
+    "--adaptive, --context and --pmf paper: leave them out",
+    "encode x.png --codec tiny-ohm --format compressai": "--format compressai: tiny-ohm sends its",
+    "encode x.png --codec tiny-bmshj2018-factorized --adaptive": "--adaptive is for codecs with a "
+    "side latent, and tiny-bmshj2018-factorized has none",
+    "encode x.png --target-kbps 300": "--target-kbps is for clips: give --max-bytes",
+    "encode x.png -o k3.lo --gop 4": "--gop is for video codecs, and tiny-mbt2018-mean is not one",
+    "encode x.png --size 50x40": "--size is for video codecs, and tiny-mbt2018-mean is not one",
+    "encode x.png wide.png -o k5.lo": "-o k5.lo: several inputs need a folder",
+    "decode x.png wide.png -o y.png": "-o y.png: several inputs need a folder",
+    "encode clip.y4m --postfilter": "--postfilter is for image codecs, and tiny-ssf2020 is not one",
+    "encode clip.y4m --progressive": "--progressive is for image codecs",
+    "decode x.png -o y.png": "x.png: not a latentopt file: it is a PNG image",
+    "info x.png": "x.png: not a latentopt file: it is a PNG image",
+    "explain clip.y4m": "clip.y4m: not a latentopt file: it is a Y4M clip",
+    "truncate x.png -o y.lo": "x.png: not a latentopt file: it is a PNG image",
+    "encode empty.png": "empty.png: is empty; take a whole copy",
+    "finetune --data . -o new.safetensors --codec tiny-ohm": "tiny-ohm: only codecs whose decoder",
+    "finetune --data . -o new.safetensors --codec tiny-pln": "tiny-pln: only codecs whose decoder",
     "encode x.png --format compressai --versus-plain": "--versus-plain is for latentopt's own",
-    "encode x.png --dither 0 --format compressai": "dither 0 is not for format",
+    "encode x.png --dither 0 --format compressai": "--dither 0 is not for --format compressai",
     "encode x.png --dither 1 --preset fast": "use the preset plain",
     "encode x.png --dither 1 --context": "use the preset plain",
     "encode x.png --dither 1 --pmf paper": "use the preset plain",
@@ -101,7 +126,8 @@ def here(tmp_path: Path) -> Path:
     write_png(tmp_path / "x.png", photo(40, 50))
     write_png(tmp_path / "wide.png", photo(40, 60))
     (tmp_path / "notes.txt").write_text("no image")
-    (tmp_path / "clip.y4m").write_text("no clip")
+    (tmp_path / "clip.y4m").write_text("YUV4MPEG2 but no clip")
+    (tmp_path / "empty.png").touch()
     return tmp_path
 
 
@@ -143,6 +169,8 @@ def test_what_stands_for_the_library_is_what_it_has() -> None:
     assert datasets.names() == options.IMAGE_SETS and clipsets.names() == options.CLIP_SETS
     assert items.Clips().gop == options.DEFAULT_GOP
     assert tuple(variable.VARIABLE) == VARIABLE
+    alone = [name for name, kind in ARCHITECTURES.items() if issubclass(kind, FactorizedPrior)]
+    assert tuple(alone) == FACTORIZED
     assert all(catalog.is_variable(name) for name in VARIABLE)
 
 

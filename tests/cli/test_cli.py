@@ -346,7 +346,6 @@ def test_outputs(
     refused("is an input too", "decode", coded, "-o", coded, *model)
     refused("decode writes PNG", "decode", coded, "-o", folder / "y.jpg", *model)
     refuse("is an input too", "weights.pt")
-    refuse("it is a folder", ".")
     refuse("not a regular file", "pipe.png")
     refuse("there is no folder .*absent; make it first", "absent/y.png")
     refuse("there is no folder .*x.png", "x.png/y.png")
@@ -374,8 +373,9 @@ def test_corrupt_files(coded: Path, refused: Refused, monkeypatch: pytest.Monkey
     flipped = bytes([*good[:30], good[30] ^ 1, *good[31:]])
     newer = bytes([*good[:3], VERSIONS[-1] + 1, *good[4:]])
     contents = {
-        "not a latentopt file": b"",
-        "not a latentopt file: ": b"\x89PNG",
+        "not a latentopt file: it is empty": b"",
+        "not a latentopt file: it is a PNG image": b"\x89PNG",
+        "not a latentopt file: the first bytes are not": b"\x88PNG",
         "truncated": good[:10],
         "checksum mismatch: .* truncated": good[:-1],
         "checksum mismatch": flipped,

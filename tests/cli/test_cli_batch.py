@@ -258,6 +258,41 @@ def test_a_pipe_in_a_folder_is_named_and_the_rest_done(
     assert (tmp_path / "coded" / "a.lo").is_file()
 
 
+def test_one_file_goes_into_a_folder_that_is_there(
+    photos: Path, model: list[str], tmp_path: Path
+) -> None:
+    for name in ("coded", "decoded"):
+        (tmp_path / name).mkdir()
+    assert run("encode", photos / "a.png", "-o", tmp_path / "coded", *model) == 0
+    coded = tmp_path / "coded" / "a.lo"
+    assert run("decode", coded, "-o", tmp_path / "decoded", *model[:-2]) == 0
+    assert pixels(tmp_path / "decoded" / "a.png").shape == (3, 50, 70)
+    coded.unlink()
+    coded.mkdir()
+    assert run("encode", photos / "a.png", "-o", tmp_path / "coded", *model) == 2
+
+
+def test_what_the_library_refuses_is_told_in_options(
+    photos: Path, model: list[str], refused: Refused
+) -> None:
+    encode = ("encode", photos / "a.png", "-o", refused.folder / "x.lo", *model[:-2])
+    refused("latentopt: --pmf paper excludes an encoder", *encode, "--pmf", "paper", "--scales")
+    contextual = ("--codec", "tiny-mbt2018", "--quant", "int")
+    for option in ("--progressive", "--context"):
+        refused(
+            f"latentopt: {option} is for codecs that know all", *encode[:4], *contextual, option
+        )
+
+
+def test_what_only_switches_off_leaves_the_preset(
+    photos: Path, model: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    encode = ("encode", photos / "a.png", *model[:-2], "--json")
+    assert run(*encode, "--no-postfilter", "--shift", "none", "--lmbda", 0.02) == 0
+    assert run(*encode, "--scales") == 0
+    assert [said["preset"] for said in lines(capsys)] == ["default", "plain"]
+
+
 def test_no_coded_file_is_called_an_image(photos: Path, model: list[str], tmp_path: Path) -> None:
     assert run("encode", photos / "a.png", "-o", tmp_path / "x.jpg", *model) == 2
     assert not (tmp_path / "x.jpg").exists()

@@ -1,6 +1,7 @@
 """Files that say what they were coded with: the command line needs nothing else."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,6 +145,16 @@ def test_clips_too(tmp_path: Path, capsys: Printed) -> None:
     found = json.loads(capsys.readouterr().out)
     assert found["codec"]["name"] == "flow" and found["seconds"] == 3 / 25
     assert [part["name"] for part in found["parts"]] == ["image", "motion", "residual"]
+
+
+def test_info_says_what_the_decoder_does(image: Path, capsys: Printed) -> None:
+    path = coded(image, "--postfilter")
+    assert run("info", path) == run("explain", path) == 0
+    said = capsys.readouterr().out
+    assert "image filter:   yes\n" in said
+    [payload] = re.findall(r"payload: +(\d+) bytes", said)
+    [header] = re.findall(r"header +(\d+) ", said)
+    assert int(payload) + int(header) == path.stat().st_size
 
 
 def test_json(image: Path, capsys: Printed) -> None:

@@ -10,6 +10,7 @@ import torch
 from support.commands import Refused, pixels, run
 from support.models import moving, photo
 
+from latentopt import zoo
 from latentopt.bitstream.compressai_file import is_whole
 from latentopt.media.clips import Format, open_clip, write_clip
 from latentopt.media.images import to_uint8, write_png
@@ -49,7 +50,9 @@ def test_info(coded: Path, capsys: Printed) -> None:
     assert (found["format"], found["kind"], found["bytes"]) == ("compressai", "image", size)
     assert (found["width"], found["height"], found["bpp"]) == (70, 50, 8 * size / 3500)
     assert run("info", coded) == 0
-    assert "for CompressAI's own decoder" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "for CompressAI's own decoder" in said
+    assert "weights:        the header says the architecture, not whose they are\n" in said
 
 
 def test_refused(coded: Path, tmp_path: Path, capsys: Printed) -> None:
@@ -85,6 +88,25 @@ def test_weights_that_the_header_cannot_name(
     monkeypatch.setattr("latentopt.media.download.fetch", _no_network)
     hint = "name them, such as --codec tiny-mbt2018-mean"
     Refused(tmp_path, capsys)(hint, "decode", coded, "-o", tmp_path / "y.png")
+
+
+def test_weights_that_are_assumed_are_told(
+    coded: Path, tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = zoo.load
+    monkeypatch.setattr(zoo, "load", lambda name, *rest: load(f"tiny-{name}", *rest))
+    folder = tmp_path / "twice"
+    folder.mkdir()
+    for name in ("a.bin", "b.bin"):
+        (folder / name).write_bytes(coded.read_bytes())
+    capsys.readouterr()
+    note = "note: decoded with CompressAI's published mbt2018-mean quality 3; if other weights"
+    for argv in (["decode", coded, "-o", tmp_path / "y.png"], ["decode", folder, "-o", tmp_path]):
+        assert run(*argv, "--format", "compressai") == 0
+        assert capsys.readouterr().err.count(note) == 1
+    monkeypatch.undo()
+    assert run("decode", coded, "-o", tmp_path / "y.png", *CODEC) == 0
+    assert capsys.readouterr().err == ""
 
 
 def _no_network(*_: object) -> None:

@@ -1,6 +1,7 @@
 """`latentopt encode` to a target: what it writes and says, and what it refuses."""
 
 import argparse
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from support.models import photo
 from torch.nn.functional import avg_pool2d
 
 from latentopt.cli import targets
+from latentopt.cli.images import Encoded, Reported
 from latentopt.codec.target import MATCHES
 from latentopt.media.images import write_png
 from latentopt.media.quality import psnr_db
@@ -62,6 +64,23 @@ def test_a_quality_that_is_named_stays(image: Path, capsys: pytest.CaptureFixtur
     assert "mean 2 fast step " in said and re.search(r" on plain rounding \(\d+ bytes", said)
     assert run(*argv, "--match", "psnr", "--keep-step", "--preset", "default") == 0
     assert "mean 2 default step 1 lambda " in capsys.readouterr().out
+
+
+def test_plain_rounding_is_coded_beside_a_target(
+    image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["encode", image, *CODEC, "--quality", 1, "--json"]
+    assert run(*argv, *FAST, "--max-bytes", "0.6k", "--versus-plain") == 0
+    assert run(*argv, "--quant", "int", "--shift", "none") == 0
+    aimed, plain = map(json.loads, capsys.readouterr().out.splitlines())
+    assert aimed["plain"]["bytes"] == plain["bytes"] != aimed["bytes"]
+    assert aimed["plain"]["psnr_db"] == plain["psnr_db"]
+
+
+def test_no_gain_has_no_sign() -> None:
+    images = (Encoded(b"x" * 1000, 8, 8, db, 0.1, "") for db in (29.999, 30.0))
+    said = str(Reported(*images, {}))
+    assert "; +0.0 % and +0.00 dB on plain rounding" in said
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,9 @@ def test_as_many_maps_as_fit(coded: Path, tmp_path: Path, capsys: Printed) -> No
     assert run("truncate", coded, "-o", tmp_path / "b.lo", "--maps", 999) == 0
     assert (tmp_path / "b.lo").read_bytes() == coded.read_bytes()
     assert capsys.readouterr().out.endswith(f"maps: {tmp_path / 'b.lo'} (replaced)\n")
+    (tmp_path / "folder").mkdir()
+    assert run("truncate", coded, "-o", tmp_path / "folder") == 0
+    assert (tmp_path / "folder" / coded.name).read_bytes() == coded.read_bytes()
 
 
 def test_the_preset_stays_the_default(image: Path) -> None:
@@ -89,11 +92,10 @@ def test_what_cannot_be_cut(coded: Path, image: Path, tmp_path: Path, refused: R
     refused.capsys.readouterr()
     out = tmp_path / "c.lo"
     refused("the header and the first map take", "truncate", coded, "-o", out, "--bytes", 20)
-    refused("one of the arguments --bytes --maps", "truncate", coded, "-o", out)
     refused("not allowed with argument", "truncate", coded, "-o", out, "--maps", 1, "--bytes", 9)
     refused("is an input too", "truncate", coded, "-o", coded, "--maps", 1)
     refused("this file is in one piece", "truncate", tmp_path / "plain.lo", "-o", out, "--maps", 1)
-    refused("excludes context", "encode", image, "--progressive", "--context")
+    refused("--progressive excludes --context: ", "encode", image, "--progressive", "--context")
     assert not out.exists()
 
 
@@ -112,7 +114,15 @@ def test_damage_is_named_and_what_is_before_it_decoded(
     assert f", 3 of 3 whole maps: {tmp_path / 'd.lo'}\n" in said.out
     wrong = "map 4 is corrupt: its checksum differs; only the 3 before it are whole"
     assert said.err == f"latentopt: {coded}: {wrong}\n"
-    assert run("truncate", coded, "-o", tmp_path / "d.lo", "--maps", 3) == 0
+    assert run("truncate", coded, "-o", tmp_path / "m.lo", "--maps", 3) == 0
+    assert run("truncate", coded, "-o", tmp_path / "d.lo") == 0  # mends it
+    assert (tmp_path / "d.lo").read_bytes() == (tmp_path / "m.lo").read_bytes()
+    capsys.readouterr()
+    assert run("explain", coded) == 2
+    error = capsys.readouterr().err
+    assert error.endswith(
+        "latentopt decode shows the 3 before it, latentopt truncate mends the file\n"
+    )
     assert run("decode", tmp_path / "d.lo", "-o", tmp_path / "e.png") == 0
     assert (tmp_path / "d.png").read_bytes() == (tmp_path / "e.png").read_bytes()
     assert run("info", coded, "--json") == 0
@@ -137,9 +147,13 @@ def test_info_and_explain(coded: Path, capsys: Printed) -> None:
     count = maps_of(coded)
     capsys.readouterr()
     assert run("info", coded) == 0
-    assert f"maps:           {count}\n" in capsys.readouterr().out
+    assert f"progressive:    {count} maps\n" in capsys.readouterr().out
+    assert run("explain", coded, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["string_bytes"] == sum(latent["string_bytes"] for latent in found["latents"])
     assert run("explain", coded) == 0
-    assert "progressive" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "progressive" in said and "lengths" not in said
 
 
 def test_a_codec_of_ones_own(image: Path, tmp_path: Path, capsys: Printed) -> None:

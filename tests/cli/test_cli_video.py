@@ -73,6 +73,16 @@ def test_a_clip_goes_through(clip: Path, weights: Path, capsys: pytest.CaptureFi
     assert said and float(said[1]) == pytest.approx(sum(quality) / 3, abs=0.0051)
 
 
+def test_an_image_is_a_clip_of_one_frame_where_that_is_said(
+    tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "x.png"
+    write_png(image, photo(64, 64))
+    assert run("encode", image, "-o", tmp_path, *CODEC, weights, "--gop", 4) == 0
+    assert run("decode", tmp_path / "x.lov", "-o", tmp_path / "y.y4m", *CODEC, weights) == 0
+    assert re.fullmatch(r"1 frame, .*\n1 frame 64x64: .*\n", capsys.readouterr().out)
+
+
 def test_a_clip_of_so_many_bits_a_second(
     tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

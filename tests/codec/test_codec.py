@@ -6,6 +6,7 @@ import math
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -313,6 +314,40 @@ def test_steps_trade_rate_for_distortion(tiny_model: nn.Module) -> None:
 
 
 # -- what is refused -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "model, message",
+    [
+        (
+            "tiny-mbt2018-mean",
+            r"load the model, latentopt.zoo.load\('tiny-",
+        ),
+        (
+            torch.nn.DataParallel(tiny(MeanScaleHyperprior)),
+            "DataParallel holds the model: wrap",
+        ),
+        (7, "int is no model"),
+    ],
+)
+def test_what_is_no_model_is_named(model: Any, message: str) -> None:
+    with pytest.raises(UnsupportedModelError, match=message):
+        latentopt.wrap(model)
+
+
+def test_what_is_wrapped_already_is_named(tiny_mean: nn.Module) -> None:
+    codec = latentopt.wrap(tiny_mean, "int")
+    with pytest.raises(UnsupportedModelError, match="wrapped already: wrap its"):
+        latentopt.wrap(codec)
+    with pytest.raises(InputError, match=r"'fast' is a preset: wrap\(model, preset='fast'\)"):
+        latentopt.wrap(tiny_mean, "fast")
+
+
+def test_a_side_latent_that_is_not_there_cannot_learn() -> None:
+    model = tiny(FAMILIES["bmshj2018-factorized"])
+    with pytest.raises(InputError, match="adaptive=True is for codecs with a side latent, and"):
+        latentopt.wrap(model, adaptive=True)
+    assert not latentopt.wrap(model, preset="fast").settings.adaptive
 
 
 def test_unsupported_models_are_named() -> None:

@@ -68,7 +68,11 @@ def test_every_bit_is_accounted_for(family: str, scales: bool, tmp_path: Path) -
     strings = [latent.string_bytes for latent in explanation.latents]
     assert (explanation.width, explanation.height, explanation.file_bytes) == (150, 100, size)
     assert explanation.settings == codec.settings
-    assert sum(strings) + explanation.header_bytes == size
+    container = Container.from_bytes((tmp_path / "x.lo").read_bytes())  # as `info` reads it
+    assert explanation.payload_bytes == container.payload_bytes
+    lengths = explanation.payload_bytes - sum(strings)
+    assert explanation.header_bytes + lengths + sum(strings) == size
+    assert lengths == {1: 0, 2: 1 + (strings[0] > 127)}[len(strings)]
     assert [latent.name for latent in explanation.latents] == ["main", "side"][: len(strings)]
     for latent in explanation.latents:
         check_sums(latent)
@@ -173,7 +177,7 @@ def test_text(explanation: Explanation) -> None:
         "lattice hex, pmf exact, direction density, portable",
     ]
     parts = [line.split()[0] for line in paragraphs[1].splitlines()]
-    assert parts == ["part", "header", "main", "side"]
+    assert parts == ["part", "header", "lengths", "main", "side"]
     assert paragraphs[2].startswith("main latent: 12x8x12, ")
     headings = [paragraph.split()[0] for paragraph in paragraphs[3:]]
     assert headings == ["lattice", "spread", "channel", "side", "lattice", "spread", "channel"]

@@ -269,7 +269,10 @@ def test_what_it_excludes() -> None:
         ({"context": True}, "excludes context"),
         ({"dither": 1, "quant": "int"}, "excludes dither"),
         ({"spread": 0.3}, "excludes spread, channel"),
-        ({"preset": "default", "format": "compressai"}, "progressive True is not for format"),
+        (
+            {"preset": "default", "format": "compressai"},
+            "progressive=True is not for format='compressai'",
+        ),
     ]:
         with pytest.raises(InputError, match=match):
             latentopt.wrap(model, progressive=True, **words)

@@ -1,5 +1,6 @@
 """Recipes: what is refused, how presets and arguments meet, and what a file's header keeps."""
 
+import pickle
 from dataclasses import fields, replace
 from itertools import product
 from typing import Any
@@ -13,6 +14,7 @@ import latentopt
 from latentopt import BitstreamError, InputError, Recipe
 from latentopt.bitstream import DIRECTIONS, Settings
 from latentopt.bitstream.headers import LATTICE, PMFS
+from latentopt.cli.words import told
 from latentopt.codec.recipe import ALTERNATIVES, PRESETS, get_preset
 from latentopt.encoder import SEARCHES, Ahead, Effort, Grid, Schedule, Secant
 from latentopt.lattices import RULES
@@ -97,6 +99,30 @@ def test_what_is_for_videos_is_refused_for_images_by_name(
         latentopt.wrap(model, recipe=Recipe(**words))
 
 
+def test_words_are_named_as_they_were_said(model: nn.Module) -> None:
+    """In Python's, and for the command as options, in processes of its own, too."""
+    native: dict[str, Any] = {"format": "compressai", "preset": "fast"}
+    for words, python, option in (
+        ({"shift": True, **native}, "shift=True is not for format='compressai'", "--shift is not"),
+        (
+            {"shift": "grid", **native},
+            "shift='grid' is not for",
+            "--shift grid is not for --format",
+        ),
+        ({"portable": True, **native}, "portable=True is not for", "--portable is not for"),
+        ({"dither": 0, **native}, "dither=0 is not for", "--dither 0 is not for --format"),
+        ({"pmf": "paper", "scales": True}, "pmf='paper' excludes an", "--pmf paper excludes an"),
+        ({"spread": 0.3, "quant": "e8"}, "spread and quant exclude", "--spread and --quant ex"),
+        ({"spread": 99}, "spread=99: it is from", "--spread 99: it is from"),
+        ({"dither": 1, "context": True}, "dither excludes effort, scales", "--dither excludes a"),
+    ):
+        with pytest.raises(InputError) as caught:
+            latentopt.wrap(model, **words)
+        assert str(caught.value).startswith(python)
+        for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
+            assert told(error).startswith(option) and str(error) == str(caught.value)
+
+
 # -- presets ---------------------------------------------------------------------------------------
 
 
@@ -121,12 +147,17 @@ def test_a_preset_as_a_recipe_gives_the_same_codec(model: nn.Module) -> None:
 
 
 def test_default_is_what_there_is_without_a_word(model: nn.Module) -> None:
-    """And `plain`, which it was before, what there is with some."""
+    """And `plain`, which it was before, what there is with one of how points are chosen."""
     assert PRESETS["plain"] == Recipe()
     for words, meant in (
         ({}, PRESETS["default"]),
         ({"quant": "oct", "shift": True}, Recipe("oct", Secant())),
-        ({"portable": False}, Recipe(portable=False)),
+        ({"portable": False}, PRESETS["default"].but(portable=False)),
+        ({"postfilter": False}, PRESETS["default"].but(postfilter=False)),
+        ({"postfilter": True, "shift": False}, PRESETS["default"]),
+        ({"scales": False, "lmbda": 0.5}, PRESETS["default"].but(scales=False)),
+        ({"scales": True}, Recipe(scales=True)),
+        ({"dither": 0}, Recipe().but(dither=0)),
         ({"preset": "plain"}, Recipe()),
         ({"recipe": Recipe()}, Recipe()),
     ):

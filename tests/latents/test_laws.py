@@ -47,11 +47,14 @@ WAYS: dict[str, dict[str, Any]] = {
 OFTEN = ("hex", "corrected", "adaptive", "raw", "e8 dithered", "sampled")
 """The ways that every family takes; the others differ in their tables only."""
 
+REFUSED = (("mbt2018", "context"), ("bmshj2018-factorized", "adaptive"))
+"""What has a context of its own, or no side latent."""
+
 PAIRS = [
     (family, way)
     for family in IMAGES
     for way in (WAYS if family in FAMILIES else OFTEN)
-    if (family, way) != ("mbt2018", "context")  # which has one of its own
+    if (family, way) not in REFUSED
 ]
 
 BATCHES = [pair for pair in PAIRS if pair[1] == "hex" or pair[0] == "mbt2018-mean"]

@@ -289,7 +289,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         (["--spread", "0.2899"], "whole thousandths"),
         (["--sampler", "astar"], "give their --spread"),
         (["--seed", "1"], "give their --spread"),
-        (["--spread", "0.3", "--preset", "fast"], "--spread excludes effort"),
+        (["--spread", "0.3", "--preset", "fast"], "--spread excludes a preset's search"),
         (["--spread", "0.3", "--dither", "1"], "exclude each other"),
         (["--spread", "0.3", "--format", "compressai"], "spread"),
     ):

@@ -16,7 +16,7 @@ from PIL import Image
 from support.models import photo
 from torch import Tensor
 
-from latentopt.errors import InputError
+from latentopt.errors import InputError, counted
 from latentopt.media import clips
 from latentopt.media.clips import BT709, Colours, Format, open_clip, rgb_to_yuv420, write_clip
 from latentopt.media.clips import yuv420_to_rgb as to_rgb
@@ -355,7 +355,7 @@ def test_raw_video_needs_its_size(tmp_path: Path) -> None:
     path = tmp_path / "a.yuv"
     write_clip(path, movie(), fmt(movie()))
     refused(path, r"pass --size WIDTHxHEIGHT or put it into the name")
-    refused(path, r"6912 bytes are 1 whole frames of 50x60.*pass --size", size=(50, 60))
+    refused(path, r"6912 bytes are 1 whole frame of 50x60.*pass --size", size=(50, 60))
     path.rename(tmp_path / "a_48x32_10bit.yuv")
     refused(tmp_path / "a_48x32_10bit.yuv", "more than 8 bits")
 
@@ -372,7 +372,7 @@ def test_truncated(tmp_path: Path, name: str, left: float) -> None:
     write_clip(path, [photo(32, 48, seed=seed) for seed in range(5)], Format(48, 32, NTSC))
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * left)])
-    raw = f"{int(5 * left)} whole frames"
+    raw = f"{counted(int(5 * left), 'whole frame')}[ ;]"
     refused(path, {".yuv": raw, ".y4m": raw}.get(path.suffix, "truncated: .* bytes of"))
 
 
@@ -394,7 +394,7 @@ def test_truncated_behind_its_index(tmp_path: Path) -> None:
 
 def test_truncated_inside_a_header(tmp_path: Path) -> None:
     (tmp_path / "a.y4m").write_bytes(b"YUV4MPEG2 W8 H6\nFRAME\n" + bytes(72) + b"FRA")
-    refused(tmp_path / "a.y4m", "after 1 whole frames")
+    refused(tmp_path / "a.y4m", "after 1 whole frame;")
     (tmp_path / "a.y4m").write_bytes(b"YUV4MPEG2 W8\nFRAME\n" + bytes(72))
     refused(tmp_path / "a.y4m", "damaged Y4M header")
     (tmp_path / "a.y4m").write_bytes(b"YUV4MPEG2 W8 H6\n")

@@ -184,7 +184,7 @@ def test_what_is_refused(photos: list[Path], tmp_path: Path) -> None:
         places_of(wrap_image(model, plain).assembly.adapter, ["analysis"])
     with pytest.raises(InputError, match="crop 72: this codec takes multiples of 16"):
         finetune(model, plain, photos, tmp_path, replace(SHORT, crop=72))
-    with pytest.raises(InputError, match="no photographs to train on"):
+    with pytest.raises(InputError, match="1 photograph: at least 2 are needed"):
         finetune(model, plain, photos[:1], tmp_path, SHORT)
     with pytest.raises(InputError, match="rounds 0: it must be positive"):
         replace(SHORT, rounds=0)
@@ -248,7 +248,7 @@ def test_a_run_that_does_not_say_what_it_is_is_refused(
 def test_damaged_photographs_are_named(photos: list[Path], tmp_path: Path) -> None:
     damaged = tmp_path / "x.png"
     damaged.write_bytes(photos[0].read_bytes()[:300])
-    with pytest.raises(DataError, match=r"x\.png: not a readable image"):
+    with pytest.raises(DataError, match=r"x\.png: (is empty|not a readable image)"):
         finetune(tiny(FactorizedPrior), PLAIN, [*photos, damaged], tmp_path / "run", SHORT)
     assert not (tmp_path / "run").exists()
 

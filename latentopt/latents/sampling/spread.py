@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from latentopt.bitstream import Settings
 from latentopt.bitstream.headers import LATTICE, SAMPLE, SAMPLERS
-from latentopt.errors import InputError
+from latentopt.errors import InputError, WordError
 from latentopt.latents.dither.which import SEEDS
 
 LEAST, MOST = 16, 16_000
@@ -32,8 +32,9 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if not self._is_number() or not self._is_in_thousandths():
-            raise InputError(
-                f"spread {self.spread!r}: it is from 0.016 to 16, in whole thousandths, as 0.289"
+            raise WordError(
+                "{}: it is from 0.016 to 16, in whole thousandths, as 0.289",
+                ("spread", self.spread),
             )
         if self.sampler not in SAMPLERS:
             raise InputError(f"unknown sampler {self.sampler!r}: choose {', '.join(SAMPLERS)}")

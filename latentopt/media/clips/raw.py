@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from torch import Tensor
 
-from latentopt.errors import InputError
+from latentopt.errors import InputError, counted
 from latentopt.media.clips.clip import DEFAULT_RATE, Format, Frames, Source
 from latentopt.media.clips.color import BT709, Colours, rgb_to_yuv420, yuv_to_rgb
 from latentopt.media.clips.layout import Layout, layout_in_name
@@ -65,9 +65,9 @@ def open_yuv(path: Path, size: tuple[int, int] | None) -> RawFile:
     whole, rest = divmod(total, each)
     if rest or not whole:
         raise InputError(
-            f"{path}: {total} bytes are {whole} whole frames of {width}x{height} ({layout}) "
-            f"and {rest} bytes: of another size (pass --size), another format (say it in the name, "
-            "as in clip_64x64_yuv422p10le.yuv), or truncated"
+            f"{path}: {total} bytes are {counted(whole, 'whole frame')} of {width}x{height} "
+            f"({layout}) and {rest} bytes: of another size (pass --size), another format (say it "
+            "in the name, as in clip_64x64_yuv422p10le.yuv), or truncated"
         )
     colours = replace(BT709, full_range=layout.full_range)
     return RawFile(path, format, layout, colours, range(0, total, each))
@@ -178,8 +178,8 @@ def _frame_places(path: Path, file: BinaryIO, each: int) -> list[int]:
         whole_line = line.startswith(_FRAME) and line.endswith(b"\n")
         if not whole_line or file.tell() + each > total:
             raise InputError(
-                f"{path}: truncated or damaged after {len(places)} whole frames; replace it, "
-                "or cut it to whole frames"
+                f"{path}: truncated or damaged after {counted(len(places), 'whole frame')}; "
+                "replace it, or cut it to whole frames"
             )
         places.append(file.tell())
         file.seek(each, 1)

@@ -14,7 +14,7 @@ from latentopt.codec.image import Codec
 from latentopt.codec.own_coder import renew_tables
 from latentopt.codec.recipe import Recipe
 from latentopt.codec.wrap import wrap_image
-from latentopt.errors import InputError
+from latentopt.errors import InputError, counted
 from latentopt.training.entropy import fit_quantiles, parameter_groups
 from latentopt.training.loop import Loop, Options, Task
 from latentopt.training.photographs import Photographs, split, validation_images
@@ -97,6 +97,11 @@ def _task(
     if budget.crop % stride:
         raise InputError(f"crop {budget.crop}: this codec takes multiples of {stride}")
     ours, kept = split(files)
+    if not ours:
+        few = counted(len(files), "photograph")
+        raise InputError(
+            f"{few}: at least 2 are needed, as every seventh, from the first, validates"
+        )
     crops = Photographs(ours, budget.crop, budget.crops, budget.seed)
     return Task(
         model=tuned,
