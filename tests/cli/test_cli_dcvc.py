@@ -244,9 +244,9 @@ def test_clips_that_are_refused(repo: Path, clip: Path, capsys: pytest.CaptureFi
                 [*encode, *key],
                 [*encode, *key, "--size", "62x60"],
                 ["encode", str(image), *key, "-o", "x.lov"],
-                ["encode", str(image), *key, "--target-kbps", "9"],
             )
         ),
+        ("--target-kbps is for clips", "encode", str(image), *key, "--target-kbps", "9"),
         ("and a list of 2 files is none", "decode", x, x, "-o", str(repo), *key, *net),
         ("archives are of images", *encode, *key, *net, "-o", str(repo), "--manifest", "m"),
         ("one clip at a time", *encode, x, *key, *net),
