@@ -39,7 +39,7 @@ class Cuts(Experiment):
             try:
                 found = rows_of(name, data, images, request, measure)
             except InputError as error:
-                yield Cell(row, f"{self.rates[0]:g} bpp", note=str(error))
+                yield Cell(row, f"{self.rates[0]:g} bpp", unit=_UNIT, note=str(error))
                 continue
             yield Cell(row, "steps", found.steps, unit="")
             yield Cell(row, "minutes", found.minutes, unit="")
