@@ -13,7 +13,7 @@ from tables.common.places import slug
 
 _DIGITS = {"%": 2, "dB": 4, "×": 2, "% of all": 1, "kMAC/pixel": 1}
 _SIGNED = ("%", "dB")
-_CSV_DIGITS = 10
+_CSV_DIGITS = 8
 """Significant ones: all that every machine computes alike."""
 
 

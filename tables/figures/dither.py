@@ -39,6 +39,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "linear-training": partial(
         short, "linear_training", "kodak", _CURVE, _third(linear_training.WAYS)
     ),
+    "linear-training-bd": partial(short, "linear_training", "kodak", _BD),
     "hyperprior-bd": partial(short, "hyperprior", "kodak", _BD),
     "linear-bd": partial(short, "linear", "kodak", _BD),
 }

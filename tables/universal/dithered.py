@@ -30,19 +30,17 @@ PLAIN = tuple(parse(lattice + way).name for lattice in LATTICES for way in WAYS[
 """Lattices with a dither and without, and nothing else."""
 
 
-EMBEDDED_CODECS = (
-    "tiny-bmshj2018-factorized",
-    "tiny-mbt2018-mean",
-    "tiny-mbt2018",
-    "tiny-cheng2020-attn",
-)
+QUICK = ("tiny-bmshj2018-factorized", "tiny-mbt2018-mean")
+"""Embedded codecs."""
+WITH_CONTEXT = ("tiny-mbt2018", "tiny-cheng2020-attn")
+"""Those that decode position by position."""
 
 
-def subjects() -> list[Subject]:
-    """The published factorized checkpoint, and the embedded codecs, each at one quality."""
+def subjects(embedded: Sequence[str] = QUICK) -> list[Subject]:
+    """The published factorized checkpoint, and embedded codecs, each at one quality."""
     [factorized] = [s for s in resolve(["lab"]) if s.codec == "bmshj2018-factorized"]
     found = [replace(factorized, label="factorized q2", steps=(1.0,))]
-    for codec in EMBEDDED_CODECS:
+    for codec in embedded:
         [own] = resolve([codec])
         points = tuple(point for point in own.points if point.name == "q2")
         found.append(replace(own, label=f"{codec} q2", points=points))
@@ -62,9 +60,8 @@ class Dithered(CodecExperiment):
     columns = MappingProxyType(dict.fromkeys(("bpp", "psnr_db", "encode_s", "decode_s"), ""))
 
     def cells(self, request: Request) -> Iterator[Cell]:
-        yield from super().cells(
-            replace(request, subjects=[own.shown_in(request) for own in subjects()])
-        )
+        own = [subject.shown_in(request) for subject in subjects((*QUICK, *WITH_CONTEXT))]
+        yield from super().cells(replace(request, subjects=own))
 
     def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
         rows = rows_of(subject, CONFIGS, request)
