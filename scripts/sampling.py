@@ -2,12 +2,13 @@
 
 Run: python scripts/sampling.py --coders
      python scripts/sampling.py --codec tiny-mbt2018-mean --quality 2 --data kodak --limit 3
+     python scripts/sampling.py --codec tiny-pln --quality 2 --data kodak --limit 1
      python scripts/sampling.py --slopes
      python scripts/sampling.py --exponents
 
-The first is of elements drawn from one Gaussian level each; the second of a codec's images, against
-rounding; the third says how time grows with what an element's KL is; the fourth fits the laws of
-indices that `latents/sampling/blocks.py` has.
+The first is of elements drawn from one Gaussian level each; the next two are of a codec's images,
+against rounding where there is any; the fourth says how time grows with what an element's KL is;
+the last fits the laws of indices that `latents/sampling/blocks.py` has.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from torch import Tensor
 
 import latentopt
 from latentopt import zoo
+from latentopt.adapters.variational import is_variational
 from latentopt.bench.codecs import coded_bytes
 from latentopt.bench.datasets import resolve
 from latentopt.bitstream.headers import SAMPLERS
@@ -142,11 +144,13 @@ def images(
     trained, each = zoo.load(codec, quality, weights), [read_image(path) for path in paths]
     row(["spread", "sampler", "bpp", "KL, bpp", "main, bpp", "PSNR, dB", "encode, s", "decode, s"])
     row(["---"] * 8)
-    plain = latentopt.wrap(trained, "int", False)
-    row(["none", "rounding", *image_cells([image(plain, x) for x in each])])
-    for spread in SPREADS:
+    sends_samples = is_variational(trained)  # which nothing rounds
+    if not sends_samples:
+        plain = latentopt.wrap(trained, "int", False)
+        row(["none", "rounding", *image_cells([image(plain, x) for x in each])])
+    for spread in (1.0,) if sends_samples else SPREADS:
         for name in samplers:
-            own = latentopt.wrap(trained, shift=False, spread=Sampling(spread, name))
+            own = latentopt.wrap(trained, spread=Sampling(spread, name))
             own.compress(each[0][..., :64, :64])
             row([f"{spread}", name, *image_cells([image(own, x) for x in each])])
 
