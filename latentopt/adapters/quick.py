@@ -69,7 +69,7 @@ class Chain(nn.Module):
             low = x.to(_LOW)
             if x.requires_grad and torch.is_grad_enabled():
                 return _run(low, self._low)
-            return _run(_run(low, self._low[:-1]).to(x.dtype), self._layers[-1:])
+            return _run(_run(low, self._low[:-1]).float(), self._layers[-1:])
 
 
 def _run(x: Tensor, layers: Sequence[Layer]) -> Tensor:
@@ -119,7 +119,8 @@ def _chained(module: nn.Sequential) -> list[Layer]:
 
 def _is_hooked(module: nn.Module) -> bool:
     """Whether somebody has a say in what it does, or wants to see it."""
-    return bool(module._forward_hooks or module._forward_pre_hooks)
+    is_replaced = "forward" in vars(module)
+    return bool(module._forward_hooks or module._forward_pre_hooks or is_replaced)
 
 
 def _layer(module: nn.Module) -> Layer | None:

@@ -21,6 +21,7 @@ from typing import Protocol
 
 from latentopt import engine
 from latentopt.atomic import write_whole
+from latentopt.cli.door import printing
 from latentopt.cli.noise import quiet
 from latentopt.cli.progress import Stage, files, progress, silent
 from latentopt.cli.sources import STREAM, Job, Plan
@@ -84,7 +85,10 @@ def run(plan: Plan, make: MakeWorker, args: argparse.Namespace) -> int:
         _refuse_to_clobber(job, args)
         with progress() as stage:
             output = make(args)(job, stage)
-        _deliver(job, output, args, print)
+        line = _delivered(job, output, args)
+        print(line, file=sys.stderr if job.output == STREAM else sys.stdout)
+        if lost := _lost(output):
+            raise BitstreamError(f"{job.name}: {lost}")
         return 0
     jobs = list(_not_kept(plan.jobs, args))
     failed = 0
@@ -109,11 +113,15 @@ def _settled(job: Job, outcome: Output | Failure, args: argparse.Namespace, say:
         if isinstance(outcome, Failure):
             raise InputError(outcome.reason)
         job.output.parent.mkdir(parents=True, exist_ok=True)
-        _deliver(job, outcome, args, say)
+        line = _delivered(job, outcome, args)
     except (LatentoptError, OSError) as error:
         complain(job.name, str(error))
         return False
-    return True
+    with printing():  # which is no fault of the file's
+        say(line)
+    if lost := _lost(outcome):
+        complain(job.name, lost)
+    return not lost
 
 
 def complain(name: object, why: str) -> None:
@@ -124,8 +132,8 @@ def complain(name: object, why: str) -> None:
     print(f"latentopt: {line if is_named else f'{own}: {line}'}", file=sys.stderr)
 
 
-def _deliver(job: Job, output: Output, args: argparse.Namespace, say: Say) -> None:
-    """Write an output, and say what it is."""
+def _delivered(job: Job, output: Output, args: argparse.Namespace) -> str:
+    """What an output is, once it is written."""
     replaced = job.output != STREAM and job.output.exists()
     if args.json:
         ends = {"input": str(job.source), "output": str(job.output), "replaced": replaced}
@@ -135,12 +143,14 @@ def _deliver(job: Job, output: Output, args: argparse.Namespace, say: Say) -> No
     if job.output == STREAM:
         sys.stdout.buffer.write(output.data)
         sys.stdout.buffer.flush()
-        print(line, file=sys.stderr)
     else:
         write_whole(job.output, output.data)
-        say(line)
-    if lost := getattr(output, "lost", None):
-        raise BitstreamError(f"{job.name}: {lost}")
+    return line
+
+
+def _lost(output: Output) -> str:
+    """What could not be had of a damaged file; empty: nothing."""
+    return getattr(output, "lost", None) or ""
 
 
 def _refuse_to_clobber(job: Job, args: argparse.Namespace) -> None:

@@ -70,8 +70,15 @@ def _say(message: str, code: int) -> int:
 
 def _flush() -> None:
     """Write out what was printed, while there is somebody to say that it cannot be."""
-    try:
+    with printing():
         sys.stdout.flush()
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """Within, what cannot be written is standard output."""
+    try:
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:

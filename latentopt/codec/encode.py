@@ -154,6 +154,8 @@ class Encoder:
         """The main latent of one image with the least rate and distortion of several."""
         latents = self._sending.candidates(aim, walk, effort)
         coded = self._shifted(latents, aim.x.expand(len(latents), -1, -1, -1))
+        if len(coded) == 1 and not self._recipe.postfilter:  # no picture tells anything
+            return coded[0]
         tried = (_Tried(one, self._picture(one, aim)) for one in coded)
         best = next(tried) if len(coded) == 1 else min(tried, key=lambda one: self._cost(one, aim))
         if not self._recipe.postfilter:

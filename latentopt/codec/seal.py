@@ -19,7 +19,8 @@ class Seal:
     """
 
     marks: tuple[tuple[object, ...], ...]
-    """Of each tensor: its address, its version, its type and its device."""
+    """Of each tensor: its address, its version, its type and its device; of each module: whether it
+    is the same, who looks on or has a say, and whether its forward was replaced."""
     checksum: int
 
     @staticmethod
@@ -52,7 +53,12 @@ def _tensors(model: nn.Module) -> Iterator[Tensor]:
 
 
 def _marks(model: nn.Module) -> tuple[tuple[object, ...], ...]:
-    return tuple((t.data_ptr(), _version(t), t.dtype, t.device) for t in _tensors(model))
+    tensors = ((t.data_ptr(), _version(t), t.dtype, t.device) for t in _tensors(model))
+    modules = (
+        (id(m), *m._forward_hooks, *m._forward_pre_hooks, "forward" in vars(m))
+        for m in model.modules()
+    )
+    return (*tensors, *modules)
 
 
 def _version(tensor: Tensor) -> int:

@@ -6,6 +6,8 @@ import signal
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
+from threading import Thread
 from typing import TypeVar
 
 from latentopt.engine.station import Make, Work, perform
@@ -66,5 +68,13 @@ def fair_threads(count: int) -> int:
 
 
 def _start() -> None:
-    """What a process does first; from then on an interrupt ends it without a word."""
+    """What a process does first; from then on an interrupt ends it without a word, and so does the
+    end of the process that started it, however that came."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if parent := multiprocessing.parent_process():
+        Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)

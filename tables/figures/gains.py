@@ -77,7 +77,7 @@ def learning() -> str:
             stages = (gains("presets", codec), unfiltered, now)
             found = [both(summary.loc[preset], " %") for summary in stages]
             lines.append([codec, f"`{preset}`", *found, *times])
-    heads = ["without both", "without a filter", "now", "encode", "decode"]
+    heads = ["first presets", "without a filter", "now", "encode", "decode"]
     return table(["codec", "preset", *heads], lines)
 
 
@@ -93,7 +93,7 @@ def slowly() -> str:
             times = [f"{ratio(now[way])}×" for way in ("encode_ratio", "decode_ratio")]
             found = [both(line, " %") for line in (was, now)]
             lines.append([codec, str(rows["image"].nunique()), *found, *times])
-    return table(["codec", "images", "without both", "now", "encode", "decode"], lines)
+    return table(["codec", "images", "first presets", "now", "encode", "decode"], lines)
 
 
 def _later(name: str, codec: str) -> pd.DataFrame:

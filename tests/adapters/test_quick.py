@@ -130,3 +130,22 @@ def test_other_weights_are_other_transforms() -> None:
     codec.update(force=True)
     fresh = latentopt.wrap(codec.model, preset="fast")
     assert codec.compress(x)["strings"] == fresh.compress(x)["strings"] != before
+
+
+@pytest.mark.parametrize("with_gradient", [False, True])
+def test_a_chain_after_layers_that_are_none(with_gradient: bool) -> None:
+    """What went before it in low precision is no reason to fail."""
+    chain = nn.Sequential(nn.Conv2d(4, 8, 3), GDN(8), nn.Conv2d(8, 3, 3))
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), chain).requires_grad_(False)
+    x = torch.rand(1, 3, 16, 16, requires_grad=with_gradient)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = quick(module)(x)
+    assert torch.allclose(found.float(), module(x), atol=0.05)
+
+
+def test_a_forward_that_was_replaced_is_kept() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 3, 3)).requires_grad_(False)
+    before = module[-1].forward
+    module[-1].forward = lambda x: 0.5 * before(x)  # type: ignore[method-assign]
+    x = torch.rand(1, 3, 16, 16)
+    assert torch.equal(quick(module)(x), module(x))

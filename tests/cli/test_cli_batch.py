@@ -1,5 +1,6 @@
 """Folders, globs and standard streams: what becomes of each file, and what programs are told."""
 
+import errno
 import io
 import json
 import os
@@ -15,6 +16,7 @@ from support.commands import Refused, pixels, run
 from support.folders import SIZES, photos, weights
 from support.models import photo
 
+from latentopt.cli.main import main
 from latentopt.cli.sources import Kind, plan
 from latentopt.media.images import write_png
 
@@ -296,3 +298,24 @@ def test_what_only_switches_off_leaves_the_preset(
 def test_no_coded_file_is_called_an_image(photos: Path, model: list[str], tmp_path: Path) -> None:
     assert run("encode", photos / "a.png", "-o", tmp_path / "x.jpg", *model) == 2
     assert not (tmp_path / "x.jpg").exists()
+
+
+class Full(io.StringIO):
+    """A standard output that takes no more."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_stdout_is_no_fault_of_the_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        write_png(folder / name, photo(48, 64))
+    monkeypatch.setattr(sys, "stdout", Full())
+    assert main(["encode", str(folder), "-o", str(out), "--preset", "plain", "--json"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error == "latentopt: standard output: No space left on device"
+    assert (out / "a.lo").exists()

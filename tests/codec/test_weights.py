@@ -140,6 +140,22 @@ def test_what_only_the_encoder_has_may_change() -> None:
     assert codec.compress(x)["strings"] != before["strings"]
 
 
+def test_a_hook_that_came_later_counts() -> None:
+    """A search that does not see it would choose points for another decoder."""
+    x = photo(64, 96)
+
+    def halved(module: nn.Module, given: Any, made: torch.Tensor) -> torch.Tensor:
+        return 0.5 * made
+
+    codec = latentopt.wrap(tiny(FAMILIES["mbt2018-mean"]), preset="fast")
+    before = codec.save_bytes(x)
+    codec.model.g_s[-1].register_forward_hook(halved)
+    model = tiny(FAMILIES["mbt2018-mean"])
+    model.g_s[-1].register_forward_hook(halved)
+    expected = latentopt.wrap(model, preset="fast").save_bytes(x)
+    assert codec.save_bytes(x) == expected != before
+
+
 def test_tables_stay_where_their_densities_do() -> None:
     """Tables of a state dict are another machine's, and must outlive a move of the weights."""
     codec = latentopt.wrap(tiny(FAMILIES["bmshj2018-factorized"]), "hex")

@@ -1,7 +1,12 @@
 """Engines: each task is done once, whatever is killed, with a bounded number under way."""
 
 import argparse
+import os
 import pickle
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,6 +99,47 @@ def test_a_process_that_is_killed_is_said(tmp_path: Path) -> None:
 
 
 # -- what is refused -------------------------------------------------------------------------------
+
+
+_KILLED = """
+import time
+from pathlib import Path
+from latentopt.engine.processes import Processes
+from support.tasks import Squaring
+if __name__ == "__main__":
+    with Processes(1) as engine:
+        print(list(engine.run(Squaring(Path({folder!r})), [1])), flush=True)
+        time.sleep(60)
+"""
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    """It may have been killed, and have had no time to say so."""
+    script = tmp_path / "main.py"
+    (tmp_path / "made").mkdir()
+    script.write_text(
+        _KILLED.format(folder=f"__import__('pathlib').Path({str(tmp_path / 'made')!r})")
+    )
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(script)]
+    with subprocess.Popen(command, env={**os.environ, **path}, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.send_signal(signal.SIGKILL)
+    assert children
+    for _ in range(200):
+        if not any(_is_running(int(pid)) for pid in children):
+            break
+        time.sleep(0.05)
+    assert not any(_is_running(int(pid)) for pid in children)
+
+
+def _is_running(pid: int) -> bool:
+    """Whether it is there, and not only waited for by nobody."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_workers_of_another_version_are_refused() -> None:
