@@ -98,9 +98,6 @@ def test_a_process_that_is_killed_is_said(tmp_path: Path) -> None:
         list(running.run(Deadly(tmp_path, 7), NUMBERS))
 
 
-# -- what is refused -------------------------------------------------------------------------------
-
-
 _KILLED = """
 import time
 from pathlib import Path
@@ -117,9 +114,7 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     """It may have been killed, and have had no time to say so."""
     script = tmp_path / "main.py"
     (tmp_path / "made").mkdir()
-    script.write_text(
-        _KILLED.format(folder=f"__import__('pathlib').Path({str(tmp_path / 'made')!r})")
-    )
+    script.write_text(_KILLED.format(folder=str(tmp_path / "made")))
     path = {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, str(script)]
     with subprocess.Popen(command, env={**os.environ, **path}, stdout=subprocess.PIPE) as process:
@@ -140,6 +135,9 @@ def _is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+# -- what is refused -------------------------------------------------------------------------------
 
 
 def test_workers_of_another_version_are_refused() -> None:
