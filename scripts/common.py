@@ -3,8 +3,9 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from latentopt.bench import datasets
 from latentopt.errors import LatentoptError
 from latentopt.latents import Walk
 from latentopt.lattices import Lattice
-from latentopt.media.images import read_image
+from latentopt.media.images import read_image, write_png
 from latentopt.zoo.embedded import EMBEDDED
 
 Result = TypeVar("Result")
@@ -152,3 +153,12 @@ def lattice_points(lattice: Lattice, reach: float) -> NDArray[np.int64]:
     last = np.ceil(reach / np.array(lattice.units)).astype(np.int64) + 1
     m = np.indices(tuple(2 * last + 1)).reshape(lattice.dim, -1).T - last
     return m[lattice.contains(m)]
+
+
+PART = slice(52, 196), slice(8, 168)
+"""Of a picture, rows and columns."""
+
+
+def write_parts(path: Path, images: Sequence[Tensor]) -> None:
+    """The same part of images (1, 3, H, W) side by side, as PNG."""
+    write_png(path, torch.cat([one[(..., *PART)] for one in images], dim=-1).clamp(0, 1))

@@ -24,7 +24,7 @@ from time import process_time
 
 import numpy as np
 import torch
-from common import run, untrained
+from common import run, untrained, write_parts
 from compressai.models import (
     CompressionModel,
     FactorizedPrior,
@@ -43,7 +43,7 @@ from latentopt.bench.store import csv_line
 from latentopt.codec.image import Codec
 from latentopt.latents.dither import LATENTS, Dither
 from latentopt.lattices import LATTICES
-from latentopt.media.images import read_image, write_png
+from latentopt.media.images import read_image
 
 RANDOM: dict[str, Callable[[], CompressionModel]] = {
     "factorized": lambda: FactorizedPrior(8, 12),
@@ -55,8 +55,6 @@ EMBEDDED = ("tiny-bmshj2018-factorized", "tiny-mbt2018-mean", "tiny-mbt2018")
 TOLERANCE = 1e-5
 DIFFERING = "differing"
 """The file that says how many differ."""
-PART = slice(52, 196), slice(8, 168)
-"""Of a picture, rows and columns."""
 
 
 @cache
@@ -218,7 +216,7 @@ def picture(codec: str, quality: int | None, weights: Path | None, image: Path, 
     for dither in (None, Dither(0), Dither(0, mean=True)):
         own = latentopt.wrap(trained, quant="int", shift=False, dither=dither)
         shown.append(own(x)["x_hat"])
-    write_png(out, torch.cat([one[(..., *PART)] for one in shown], dim=-1).clamp(0, 1))
+    write_parts(out, shown)
 
 
 def _measured(codec: Codec, x: Tensor) -> tuple[float, float, float, float]:

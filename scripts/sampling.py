@@ -3,12 +3,13 @@
 Run: python scripts/sampling.py --coders
      python scripts/sampling.py --codec tiny-mbt2018-mean --quality 2 --data kodak --limit 3
      python scripts/sampling.py --codec tiny-pln --quality 2 --data kodak --limit 1
+     python scripts/sampling.py --quality 1 --data kodim12.png --picture docs/img/samples.png
      python scripts/sampling.py --slopes
      python scripts/sampling.py --exponents
 
 The first is of elements drawn from one Gaussian level each; the next two are of a codec's images,
-against rounding where there is any; the fourth says how time grows with what an element's KL is;
-the last fits the laws of indices that `latents/sampling/blocks.py` has.
+against rounding where there is any, and a picture of them; `--slopes` says how time grows with what
+an element's KL is; `--exponents` fits the laws of indices that `latents/sampling/blocks.py` has.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from time import process_time
 
 import numpy as np
 import torch
-from common import run
+from common import run, write_parts
 from scipy.optimize import minimize_scalar
 from scipy.stats import kstest, norm
 from torch import Tensor
@@ -176,6 +177,15 @@ def image(codec: Codec, x: Tensor) -> tuple[float, ...]:
     return bpp, kl / pixels, main_bpp, psnr, middle - start, end - middle
 
 
+def picture(codec: str, quality: int | None, image: Path, out: Path) -> None:
+    """Parts of an image side by side: as it is, rounded, and a sample of the noise of training."""
+    trained, x = zoo.load(codec, quality), read_image(image)
+    rounded = latentopt.wrap(trained, "int", False)
+    sampled = latentopt.wrap(trained, spread=Sampling(SPREADS[1], "layered"))
+    write_parts(out, [x, *(own(x)["x_hat"] for own in (rounded, sampled))])
+    row([f"{8 * len(own.save_bytes(x)) / x[0, 0].numel():.3f} bpp" for own in (rounded, sampled)])
+
+
 # -- the laws of indices -------------------------------------------------------------------------
 
 
@@ -218,6 +228,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--data", default="sample")
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--picture", type=Path, help="PNG to write, of the first image")
     parser.add_argument("--samplers", help="some of them (default: layered,uniform of images)")
     args = parser.parse_args(argv)
     some = args.samplers.split(",") if args.samplers else None
@@ -227,6 +238,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         slopes(some or SAMPLERS)
     elif args.exponents:
         exponents()
+    elif args.picture:
+        picture(args.codec, args.quality, resolve(args.data).paths[0], args.picture)
     else:
         paths = resolve(args.data).paths[: args.limit]
         images(args.codec, args.quality, args.weights, paths, some or ("layered", "uniform"))
