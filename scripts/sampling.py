@@ -151,7 +151,8 @@ def images(
         row(["none", "rounding", *image_cells([image(plain, x) for x in each])])
     for spread in (1.0,) if sends_samples else SPREADS:
         for name in samplers:
-            own = latentopt.wrap(trained, spread=Sampling(spread, name))
+            shift = None if sends_samples else False
+            own = latentopt.wrap(trained, shift=shift, spread=Sampling(spread, name))
             own.compress(each[0][..., :64, :64])
             row([f"{spread}", name, *image_cells([image(own, x) for x in each])])
 
