@@ -198,7 +198,9 @@ def test_dithered(
 def test_sampling(image: str, output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "SPREADS", (0.5,))
     sampling.main([*codec(image), "--samplers", "layered,uniform"])
-    rounding, layered, uniform = ([float(n or "nan") for n in row[2:]] for row in cells(output())[1:])
+    rounding, layered, uniform = (
+        [float(n or "nan") for n in row[2:]] for row in cells(output())[1:]
+    )
     assert rounding[0] < uniform[0] < layered[0] and layered[1] < layered[2]  # KL is the least
     monkeypatch.setattr(sampling, "SIGMAS", (0.6,))
     monkeypatch.setattr(sampling, "COUNTS", dict.fromkeys(sampling.SAMPLERS, 200))
