@@ -158,8 +158,8 @@ def test_no_large_image_is_synthesized_at_once(family: str, small_tiles: None) -
     codec.model.g_s.register_forward_pre_hook(
         lambda _, given: planes.append(given[0].shape[-2] * given[0].shape[-1])
     )
-    codec.compress(photo(64, 64))  # what is known of the model once and for all is found by now
+    codec.compress(x := photo(190, 250))  # finds what is known of the model once and for all
     planes.clear()
-    out = codec.compress(photo(190, 250))
+    out = codec.compress(x)
     codec.decompress(out["strings"], out["shape"])
     assert tiling and max(planes) <= (5 + 2 * tiling.margin) ** 2 < 12 * 16
