@@ -69,7 +69,7 @@ def measured(codec: str, request: Request) -> dict[str, pd.DataFrame]:
     """
     data = request.dataset.name
     coded = recorded(request.committed, data, codec)
-    later = read_run(rows_file(request.committed, f"{LATER}/presets", data, codec))
+    later = read_run(rows_file(request.committed, f"{LATER}/today", data, codec))
     found = {
         _BEFORE.format(config="int"): coded[coded["config"] == "int"],
         _BEFORE.format(config="default"): later[later["config"] == "default"],
