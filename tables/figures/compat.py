@@ -59,7 +59,8 @@ def readme() -> str:
     """What one needs no checkpoint for."""
     return f"""\
 BD-rate in bytes that CompressAI's own decoder reads, against CompressAI's own encoder, on the first
-so many Kodak images, four qualities each; in brackets the time to encode, with bfloat16 (`best`: without):
+so many Kodak images, four qualities each; in brackets the time to encode, with bfloat16 (`best`:
+without):
 
 {_table(_CODECS)}"""
 
