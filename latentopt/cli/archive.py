@@ -159,9 +159,10 @@ def _check(args: argparse.Namespace, kind: Kind) -> None:
 def _settings(args: argparse.Namespace) -> "Settings":
     """What outputs follow from, which takes the model to know."""
     from latentopt.archive.manifest import Settings
+    from latentopt.codec.formats import asked
 
     said = {k: v for k, v in sorted(vars(args).items()) if k not in _NOT_SAID}
-    words = (f"{k}={v}" for k, v in said.items() if v is not None and v is not False)
+    words = (f"{k}={v}" for k, v in asked(said).items())
     return Settings(_weights(args), " ".join(words), __version__)
 
 

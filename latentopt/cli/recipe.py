@@ -112,7 +112,7 @@ def check(args: argparse.Namespace) -> None:
     Raises:
         InputError: the message names it.
     """
-    from latentopt.codec.formats import check_fixed, check_progressive
+    from latentopt.codec.formats import asked, check_fixed, check_progressive
 
     if native.is_native(args) and args.preset not in (None, *NATIVE_PRESETS):
         known = ", ".join(NATIVE_PRESETS)
@@ -123,7 +123,7 @@ def check(args: argparse.Namespace) -> None:
         unlike = f"{args.codec} has none"
         arguments.refuse(args, ["adaptive"], "for codecs with a side latent", unlike)
     said = {**_words(args), "ahead": args.ahead, "gop": args.gop}
-    given = {word: v for word, v in said.items() if v is not None and v is not False}
+    given = asked(said)
     check_fixed(args.format, given)
     check_progressive(given)
     _check_dither(args)

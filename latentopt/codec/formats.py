@@ -38,6 +38,15 @@ FIXED: Mapping[str, Mapping[str, object]] = {
 """By format, what a recipe's fields must be."""
 
 
+def asked(words: Mapping[str, object]) -> dict[str, object]:
+    """What asks for something: None says nothing, and False only switches something off.
+
+    >>> asked({"quant": None, "scales": False, "dither": 0})  # 0 is a seed
+    {'dither': 0}
+    """
+    return {word: v for word, v in words.items() if v is not None and v is not False}
+
+
 def check_unsearched(what: tuple[str, object], words: Mapping[str, object]) -> None:
     """Raises InputError where something is said that goes with a choice of lattice points.
 

@@ -12,6 +12,7 @@ from latentopt.codec.formats import (
     NATIVE,
     OWN,
     UNCUT,
+    asked,
     check_fixed,
     check_progressive,
     check_unquantized,
@@ -357,9 +358,7 @@ def preset_for(words: Words) -> str:
     >>> preset_for({"progressive": True, "scales": False}), preset_for({"quant": "hex"})
     ('default', 'plain')
     """
-    chosen = [value for word, value in words.items() if word not in _OF_NO_POINTS]
-    # By identity: 0 is a seed
-    return "default" if all(value is None or value is False for value in chosen) else "plain"
+    return "plain" if asked(words).keys() - set(_OF_NO_POINTS) else "default"
 
 
 def _search(shift: Shift) -> StepSearch | None:

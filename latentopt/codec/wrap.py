@@ -20,7 +20,7 @@ from latentopt.adapters.geometry import check_parts, check_stride
 from latentopt.adapters.still import peeled, still_copy
 from latentopt.bitstream import Header, Identity, Origin
 from latentopt.codec.assembly import weights_hash
-from latentopt.codec.formats import NATIVE, OWN
+from latentopt.codec.formats import NATIVE, OWN, asked
 from latentopt.codec.image import Codec
 from latentopt.codec.native import NativeCodec
 from latentopt.codec.native_video import NativeVideoCodec
@@ -46,8 +46,6 @@ from latentopt.latents.sampling import Sampling
 
 _OF_MAPS = ("portable", "progressive")
 """Words that can be said of codecs of one-hot maps."""
-
-_NO_FILTER = ("{} is for image codecs, and this is a video codec", ("postfilter", None))
 
 MakeAdapter = Callable[[nn.Module, bool], Adapter]
 MakeVideoAdapter = Callable[[nn.Module, bool], VideoAdapter]
@@ -333,9 +331,9 @@ def _video(
     origin: Origin | None,
 ) -> VideoCodec:
     if recipe.progressive:
-        raise WordError("{} is for image codecs, and this is a video codec", ("progressive", None))
+        raise _of_images("progressive")
     if recipe.postfilter and not recipe.effort:
-        raise WordError(*_NO_FILTER)
+        raise _of_images("postfilter")
     recipe = recipe.but(postfilter=False)  # which presets have, beside their efforts
     default = list(adapter.parts) if recipe.effort else adapter.searched
     searched = default if recipe.parts is None else recipe.parts
@@ -384,11 +382,16 @@ def _check_model(model: object) -> None:
         raise UnsupportedModelError(f"{type(model).__name__} is no model, that is, no nn.Module")
 
 
+def _of_images(word: str) -> WordError:
+    """What is wrong with a word that a video codec has no use for."""
+    return WordError("{} is for image codecs, and this is a video codec", (word, None))
+
+
 def _refuse_in_vain(codec: Codec | VideoCodec, words: Words) -> None:
     """InputError where something was said that the codec has no use for; presets leave it out."""
     is_video = isinstance(codec, VideoCodec)
     if words.get("postfilter") and is_video:
-        raise WordError(*_NO_FILTER)
+        raise _of_images("postfilter")
     if words.get("adaptive") and not is_video and codec.string_count == 1:
         raise WordError(
             "{} is for codecs with a side latent, and this one has none", ("adaptive", True)
@@ -397,8 +400,7 @@ def _refuse_in_vain(codec: Codec | VideoCodec, words: Words) -> None:
 
 def _of_maps(words: Words) -> Words:
     """What is said to a codec of one-hot maps; InputError where it asks for something of points."""
-    asked = [name for name, value in words.items() if value is not None and value is not False]
-    said = [name for name in asked if name not in _OF_MAPS]
+    said = [name for name in asked(words) if name not in _OF_MAPS]
     if said:
         raise InputError(
             f"{said[0]} is for codecs with something to choose, and this one sends its maps as "

@@ -54,10 +54,7 @@ def readme() -> str:
 
 
 def _today(codec: str) -> Iterator[list[str]]:
-    path = rows_file(MEASURED, f"{LATER}/today", "kodak", codec)
-    if not path.exists():
-        return
-    rows = read_run(path)
+    rows = _later_rows("today", codec)
     for preset in PRESETS[1:]:
         if preset in set(rows["config"]):
             found = on_common_images(rows, [preset]).loc[preset]
@@ -85,9 +82,8 @@ def slowly() -> str:
     """`slow` likewise, on the first images, and as it was on the same."""
     lines = []
     for codec in (TINY[0], MEAN):
-        path = rows_file(MEASURED, f"{LATER}/postfilter-slow", "kodak", codec)
-        if path.exists():
-            rows, before = read_run(path), run("presets", codec)
+        rows, before = _later_rows("postfilter-slow", codec), run("presets", codec)
+        if len(rows):
             before = before[before["image"].isin(rows["image"]) & before["config"].isin(_SLOW)]
             now, was = (summarise(own).set_index("config").loc["slow"] for own in (rows, before))
             times = [f"{ratio(now[way])}×" for way in ("encode_ratio", "decode_ratio")]
@@ -98,8 +94,13 @@ def slowly() -> str:
 
 def _later(name: str, codec: str) -> pd.DataFrame:
     """Summary of a run of presets that had gained something, a line for each."""
-    rows = read_run(rows_file(MEASURED, f"{LATER}/{name}", "kodak", codec))
-    return summarise(rows).set_index("config")
+    return summarise(_later_rows(name, codec)).set_index("config")
+
+
+def _later_rows(name: str, codec: str) -> pd.DataFrame:
+    """Its rows; none where the codec has none of that run."""
+    path = rows_file(MEASURED, f"{LATER}/{name}", "kodak", codec)
+    return read_run(path) if path.exists() else pd.DataFrame(columns=["config"])
 
 
 def lattices() -> str:

@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-import pandas as pd
-
 from tables.common.experiment import Cell, CodecExperiment, Request
 from tables.common.harness import means, parse
 from tables.common.plots import bars
@@ -25,10 +23,6 @@ CONFIGS = tuple(
         "e8+shift+dither+mean",
     )
 )
-
-PLAIN = tuple(parse(lattice + way).name for lattice in LATTICES for way in WAYS[:2])
-"""Lattices with a dither and without, and nothing else."""
-
 
 QUICK = ("tiny-bmshj2018-factorized", "tiny-mbt2018-mean")
 """Embedded codecs."""
@@ -65,19 +59,10 @@ class Dithered(CodecExperiment):
 
     def cells_of(self, subject: Subject, request: Request) -> Iterator[Cell]:
         rows = rows_of(subject, CONFIGS, request)
-        few = rows[rows["config"].isin(PLAIN)]
-        for part in (few, rows) if len(rows) else ():  # each on the images that all of it has
-            for _, row in means(part).iterrows():
-                is_whole = row["images"] == rows["image"].nunique()
-                of = "" if is_whole else f", {row['images']} images"
-                for column in self.columns if self._is_shown(row, part is few, is_whole) else ():
-                    place = f"{subject.label}: {row['config']}{of}"
-                    yield Cell(place, column, float(row[column]), unit="")
-
-    @staticmethod
-    def _is_shown(row: pd.Series, of_few: bool, is_whole: bool) -> bool:
-        """What few configurations have of all images is not shown twice."""
-        return of_few or not is_whole or row["config"] not in PLAIN
+        for _, row in means(rows).iterrows() if len(rows) else ():
+            for column in self.columns:
+                place = f"{subject.label}: {row['config']}"
+                yield Cell(place, column, float(row[column]), unit="")
 
     def plot(self, cells: Sequence[Cell], request: Request, path: Path) -> None:
         bars([cell for cell in cells if cell.column == "psnr_db"], path, self.title)
