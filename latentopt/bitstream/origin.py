@@ -25,6 +25,7 @@ CODECS = (
     "mbt2018-mean-vbr",
     "mbt2018-vbr",
     "tiny-ohm",
+    "tiny-ohm-digits",
 )
 """By their number in the bitstream; new names come at the end, and none is ever taken out."""
 

@@ -22,7 +22,7 @@ CODECS = {
         "pln",
         "gamma-pln",
     )
-} | {"tiny-ohm": "tiny-ohm"}
+} | dict.fromkeys(("tiny-ohm", "tiny-ohm-digits"), "tiny-ohm")
 """Architecture of each embedded codec."""
 
 EMBEDDED = Folder(Path(__file__).parent / "weights", "embedded", CODECS)

@@ -1,6 +1,8 @@
 """Pretrained codecs in maps: a cut stream against lower qualities and against larger steps."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from itertools import product
 
 from torch import Tensor
 
@@ -11,6 +13,9 @@ from latentopt.media.images import read_image
 from tables.common.experiment import Cell, Request
 from tables.onehot.codecs.cuts import SOURCE, Cuts
 from tables.onehot.codecs.cutting import Cut, curve, point
+from tables.onehot.codecs.rows import Place, shipped_cuts
+
+Images = Callable[[], list[Tensor]]
 
 CODECS = ("tiny-bmshj2018-factorized", "tiny-mbt2018-mean")
 QUALITY = 4
@@ -24,13 +29,27 @@ def _plain(codec: str, quality: int, step: float = 1.0) -> Codec:
     return latentopt.wrap(with_step(model, step) if step != 1 else model, "int", False)
 
 
-def _whole(codec: Codec, images: Sequence[Tensor]) -> Cut:
-    """Files as they are."""
-    return point(codec, images, [codec.save_bytes(x) for x in images])
+def _whole(codec: Codec, images: Images, number: int) -> Cut:
+    """Files as they are; ``number`` tells curves' points apart in rows."""
+    return point(codec, images(), [codec.save_bytes(x) for x in images()], maps=number)
 
 
-def _progressive(codec: str) -> Codec:
-    return latentopt.wrap(zoo.load(codec, QUALITY), "int", progressive=True)
+def _cut(codec: str, images: Images) -> list[Cut]:
+    progressive = latentopt.wrap(zoo.load(codec, QUALITY), "int", progressive=True)
+    return curve(progressive, images(), _MAPS)
+
+
+def _anew(codec: str, images: Images) -> list[Cut]:
+    return [_whole(_plain(codec, q), images, q) for q in zoo.qualities(codec)]
+
+
+def _wider(codec: str, images: Images) -> list[Cut]:
+    plain = enumerate(_plain(codec, QUALITY, step) for step in STEPS)
+    return [_whole(own, images, i) for i, own in plain]
+
+
+CURVES = {"cut": _cut, "coded anew": _anew, "larger steps": _wider}
+"""What can be had of a codec at fewer bits."""
 
 
 class Progressive(Cuts):
@@ -47,13 +66,15 @@ class Progressive(Cuts):
     rates = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
 
     def cells(self, request: Request) -> Iterator[Cell]:
-        images = [read_image(path) for path in request.dataset.paths]
-        for codec in (own.codec for own in request.subjects if own.codec in CODECS):
-            yield from self.cells_of(f"{codec}, cut", curve(_progressive(codec), images, _MAPS))
-            anew = [_whole(_plain(codec, quality), images) for quality in zoo.qualities(codec)]
-            yield from self.cells_of(f"{codec}, coded anew", anew)
-            wide = [_whole(_plain(codec, QUALITY, step), images) for step in STEPS]
-            yield from self.cells_of(f"{codec}, larger steps", wide)
+        data = request.dataset
+        images = cache(lambda: [read_image(path) for path in data.paths])
+        for codec, (way, measure) in product(CODECS, CURVES.items()):
+            row = f"{codec}, {way}"
+            place = Place(row, data.name, len(data.paths), request)
+            model = partial(zoo.load, codec, QUALITY)
+            yield from self.cells_of(
+                row, shipped_cuts(place, model, partial(measure, codec, images))
+            )
 
 
 EXPERIMENT = Progressive()

@@ -91,7 +91,7 @@ def test_numbers_are_those_of_the_zoo() -> None:
     assert set(CODECS[13:16]) == {
         f"{m}-vbr" for m in ("bmshj2018-hyperprior", "mbt2018-mean", "mbt2018")
     }
-    assert CODECS[16:] == ("tiny-ohm",)
+    assert CODECS[16:] == ("tiny-ohm", "tiny-ohm-digits")
     assert len(set(CODECS)) == len(CODECS) < 256
 
 

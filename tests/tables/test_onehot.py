@@ -119,24 +119,26 @@ def test_rows_are_of_the_weights_that_were_measured(
     monkeypatch.setattr(rows, "RUNS", tmp_path)
     monkeypatch.setattr(rows, "codec_of", lambda name: latentopt.wrap(one_hot()))
     monkeypatch.setattr(rows, "trained", lambda name: one_hot())
-    measured = []
+    place, measured = rows.Place("clic-ohm", "kodak", 2, request), []
 
     def measure(codec: Codec) -> list[cutting.Cut]:
         measured.append(codec)
         return [cutting.Cut(1, 0.1, 20.0), cutting.Cut(2, 0.2, 22.5)]
 
     torch.save({"step": 7, "seconds": 90.0}, tmp_path / "clic-ohm.best.pt")
-    found = rows.rows_of("clic-ohm", "kodak", 2, request, measure)
+    found = rows.rows_of(place, measure)
     assert found == rows.Rows(measure(one_hot()), steps=7, minutes=1.5)
-    assert rows.rows_of("clic-ohm", "kodak", 2, request, measure) == found
+    assert rows.rows_of(place, measure) == found
     assert len(measured) == 2  # the second time here, not there
     (tmp_path / "rows").rename(tmp_path / "committed")
     (tmp_path / "clic-ohm.best.pt").unlink()
-    assert rows.rows_of("clic-ohm", "kodak", 2, request, measure) == found
+    assert rows.rows_of(place, measure) == found
     torch.save({"step": 7, "seconds": 90.0}, tmp_path / "clic-ohm.best.pt")
     monkeypatch.setattr(rows, "trained", lambda name: one_hot(seed=1))
     with pytest.raises(InputError, match="clic-ohm was trained, and not measured"):
-        rows.rows_of("clic-ohm", "kodak", 2, replace(request, run=False), measure)
+        rows.rows_of(replace(place, request=replace(request, run=False)), measure)
+    shown = replace(place, request=replace(request, rows=request.committed))
+    assert rows.rows_of(shown, measure) == found
 
 
 def test_cuts_are_of_bytes_and_pixels() -> None:

@@ -51,15 +51,12 @@ def test_weights_of_other_codecs_are_told(tmp_path: Path) -> None:
         zoo.load("tiny-ohm", weights=tmp_path / "x.pt")
 
 
-def test_they_are_small() -> None:
-    sizes = [EMBEDDED.file(name, 1).stat().st_size for name in SHIPPED]
-    assert sum(sizes) <= 3e6
-
-
 @pytest.mark.parametrize("name", SHIPPED)
 def test_more_maps_make_a_better_image(name: str) -> None:
     codec = latentopt.wrap(zoo.load(name, 1))
     x = avg_pool2d(photo(384, 512), 4)  # (1, 3, 96, 128), little noise
+    if name == "tiny-ohm-digits":  # strokes of white on black
+        x = (x > 0.6).float()[:, :1].expand(1, 3, -1, -1)
     data = codec.save_bytes(x)
     count = len(Container.from_bytes(data).maps)
     found = [

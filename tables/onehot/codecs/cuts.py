@@ -8,7 +8,7 @@ from latentopt.errors import InputError
 from tables.common.experiment import Cell, Experiment, Request
 from tables.common.plots import canvas, save
 from tables.onehot.codecs.cutting import Cut, at_rates
-from tables.onehot.codecs.rows import Measure, rows_of
+from tables.onehot.codecs.rows import Measure, Place, rows_of
 
 SOURCE = "Löhdefink et al., CVPR workshops 2022"
 _UNIT = "dB PSNR"
@@ -37,7 +37,7 @@ class Cuts(Experiment):
         """The curves of codecs, by their rows; why, where there is none."""
         for row, name in codecs.items():
             try:
-                found = rows_of(name, data, images, request, measure)
+                found = rows_of(Place(name, data, images, request), measure)
             except InputError as error:
                 yield Cell(row, f"{self.rates[0]:g} bpp", unit=_UNIT, note=str(error))
                 continue

@@ -1,10 +1,11 @@
-"""Rows of cut streams: measured where a codec was trained here, else those that are committed."""
+"""Rows of cut streams: measured where no row has a codec's weights, else those that are there."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from torch import nn
 
 from latentopt import Codec
 from latentopt.errors import InputError
@@ -32,26 +33,76 @@ class Rows:
     minutes: float
 
 
-def rows_of(name: str, data: str, images: int, request: Request, measure: Measure) -> Rows:
-    """Of a codec on so many images; measured where no row has its weights.
+@dataclass(frozen=True)
+class Place:
+    """Whose rows, and of what."""
+
+    name: str
+    data: str
+    images: int
+    request: Request
+
+    @property
+    def shown(self) -> bool:
+        """Whether committed rows are shown as they are, whatever weights are here."""
+        return self.request.rows == self.request.committed
+
+    def rows(self) -> pd.DataFrame:
+        """All that there are, those measured here first."""
+        folders = (self.request.rows, self.request.committed)
+        return pd.concat(_read(rows_file(f, _KIND, self.data, self.name)) for f in folders)
+
+    def of_weights(
+        self, weights: str, measure: Callable[[], list[Cut]], step: int = 0, seconds: float = 0
+    ) -> pd.DataFrame:
+        """Those of some weights, which trained for so long; InputError: to be measured first."""
+        rows = self.rows()
+        found = rows[(rows["weights"] == weights) & (rows["images"] == self.images)]
+        if not found.empty:
+            return found
+        if not self.request.run:
+            raise InputError(f"{self.name} was trained, and not measured")
+        path = rows_file(self.request.rows, _KIND, self.data, self.name)
+        made = [step, round(seconds), weights, commit()]
+        lines = [[self.name, c.maps, self.images, c.bpp, c.psnr_db, *made] for c in measure()]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(map(csv_line, [_COLUMNS, *lines])), encoding="utf-8")
+        return _read(path)
+
+
+def rows_of(place: Place, measure: Measure) -> Rows:
+    """Of a codec that is trained for a figure; measured where no row has its weights.
 
     Raises:
         InputError: it was neither trained nor measured; the message has the command.
     """
-    files = [rows_file(folder, _KIND, data, name) for folder in (request.rows, request.committed)]
-    found = pd.concat(map(_read, files))
-    if (RUNS / f"{name}.best.pt").is_file() or found.empty:
+    name, found = place.name, place.rows()
+    best = RUNS / f"{name}.best.pt"
+    if found.empty or (best.is_file() and not place.shown):
         weights = weights_hash(trained(name))
-        found = found[(found["weights"] == weights) & (found["images"] == images)]
-        if found.empty and not request.run:
-            raise InputError(f"{name} was trained, and not measured")
-        if found.empty:
-            _write(files[0], name, images, weights, measure(codec_of(name)))
-            found = _read(files[0])
-    found = found[found["weights"] == found["weights"].iloc[-1]].drop_duplicates("maps")
-    cuts = [Cut(*row) for row in found[["maps", "bpp", "psnr_db"]].itertuples(index=False)]
+        state = read_state(best, "step", "seconds")
+        found = place.of_weights(
+            weights, lambda: measure(codec_of(name)), state["step"], state["seconds"]
+        )
     last = found.iloc[-1]
-    return Rows(cuts, int(last["step"]), float(last["seconds"]) / 60)
+    return Rows(_cuts(found), int(last["step"]), float(last["seconds"]) / 60)
+
+
+def shipped_cuts(
+    place: Place, model: Callable[[], nn.Module], measure: Callable[[], list[Cut]]
+) -> list[Cut]:
+    """Of a codec that ships with the package; InputError: it was not measured."""
+    if place.shown:
+        return _cuts(place.rows())
+    return _cuts(place.of_weights(weights_hash(model()), measure))
+
+
+def _cuts(rows: pd.DataFrame) -> list[Cut]:
+    """Those of the weights that were measured last."""
+    if rows.empty:
+        raise InputError("not measured")
+    own = rows[rows["weights"] == rows["weights"].iloc[-1]].drop_duplicates("maps")
+    return [Cut(*row) for row in own[["maps", "bpp", "psnr_db"]].itertuples(index=False)]
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -60,12 +111,3 @@ def _read(path: Path) -> pd.DataFrame:
     return (
         pd.read_csv(path, dtype=words) if path.is_file() else pd.DataFrame(columns=list(_COLUMNS))
     )
-
-
-def _write(path: Path, name: str, images: int, weights: str, cuts: list[Cut]) -> None:
-    """A file of one codec's."""
-    state = read_state(RUNS / f"{name}.best.pt", "step", "seconds")
-    made = [state["step"], round(state["seconds"]), weights, commit()]
-    lines = [csv_line([name, c.maps, images, c.bpp, c.psnr_db, *made]) for c in cuts]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(csv_line(_COLUMNS) + "".join(lines), encoding="utf-8")
