@@ -9,6 +9,7 @@ time.
 
 import copy
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any, Protocol, cast
 
 import torch
@@ -178,7 +179,16 @@ class Doubling(Transposed):
         self._biases = None if self._bias is None else self._bias.repeat_interleave(4)
 
     def run(self, x: Tensor, keep: bool) -> tuple[Tensor, Kept]:
-        return F.pixel_shuffle(F.conv2d(x, self._phases, self._biases, padding=1), 2), None
+        return _shuffled(F.conv2d(x, self._phases, self._biases, padding=1)), None
+
+
+def _shuffled(x: Tensor) -> Tensor:
+    """PyTorch's ``pixel_shuffle`` by 2, in a fourth of its time where channels are last."""
+    batch, channels, height, width = x.shape
+    out = x.new_empty(batch, channels // 4, 2 * height, 2 * width)
+    for row, column in product(range(2), repeat=2):
+        out[..., row::2, column::2] = x[:, 2 * row + column :: 4]
+    return out
 
 
 def _constants(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[Tensor, Tensor | None]:

@@ -15,6 +15,7 @@ from latentopt.adapters import Reference, Tiled
 from latentopt.bitstream import decode_step
 from latentopt.codec.assembly import OFFSETS, Assembly
 from latentopt.encoder import shifted
+from latentopt.encoder.draft import drafting
 from latentopt.errors import BitstreamError
 from latentopt.latents import Coded, Crossed
 from latentopt.media.wiener import IDENTITY
@@ -67,7 +68,9 @@ class Synthesis:
         return self._assembly.recipe.portable
 
     def _run(self, y_hat: Tensor, fast: bool) -> Tensor:
-        return Tiled(self._adapter).synthesis(self._placed(y_hat, fast)).float()
+        y_hat = self._placed(y_hat, fast)
+        adapter = drafting(self._adapter, y_hat) if fast else self._adapter
+        return Tiled(adapter).synthesis(y_hat).float()
 
     def _placed(self, y_hat: Tensor, fast: bool) -> Tensor:
         """With channels last where ``fast``, else exactly as the model itself computes."""
@@ -82,8 +85,9 @@ class Synthesis:
         y_hat = self.resting(latents)
         if not any(c.is_shifted for c in coded):
             return y_hat
-        rho = [[decode_step(code) for code in c.step_codes] for c in coded]
-        return shifted(y_hat, self.directions(latents, self._assembly.recipe.direction), rho)
+        direction = self._assembly.recipe.direction
+        shifts = (c.latent.shift(direction, c.step_codes) for c in coded)
+        return y_hat + self._stack(shifts, latents[0])
 
     def _moved_exactly(self, coded: Coded) -> Tensor:
         """:meth:`moved` of one image in float64, where all machines agree."""
@@ -120,7 +124,7 @@ def finite(image: Tensor) -> Tensor:
     Raises:
         BitstreamError: a value is NaN or infinite.
     """
-    if not torch.isfinite(image).all():
+    if not image.sum(dtype=torch.float64).isfinite():
         raise BitstreamError("corrupt: the decoded image has values that are no numbers")
     return image
 

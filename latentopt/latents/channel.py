@@ -106,11 +106,18 @@ class Crossed(ABC):
         sign = self.prior.scaled(np.sign(self.residual).astype(np.float64))
         if name == "sign":
             return sign[None]
-        part = np.searchsorted(SPLITS, self.density.spreads)[self.prior.levels]
-        return np.stack([np.where(part == k, sign, 0.0) for k in range(len(SPLITS) + 1)])
+        return np.stack([np.where(self._parts == k, sign, 0.0) for k in range(len(SPLITS) + 1)])
+
+    @property
+    def _parts(self) -> NDArray[np.int64]:
+        """(n,) which of :data:`SPLITS` each element's spread is below."""
+        return np.searchsorted(SPLITS, self.density.spreads)[self.prior.levels]
 
     def shift(self, name: str, step_codes: Sequence[int]) -> Floats:
         """(n,) the shift along a direction, by the step sizes of these codes."""
+        if name == "split":  # one step for each element: there is nothing to add up
+            rho = np.array([decode_step(code) for code in step_codes])
+            return rho[self._parts] * self.directions("sign")[0]
         total = np.zeros(len(self.prior.levels))
         for code, direction in zip(step_codes, self.directions(name)):
             total += decode_step(code) * direction  # in this order on every machine

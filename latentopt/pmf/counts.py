@@ -42,7 +42,7 @@ class Counts:
         Sums go from the first to the last: equal ``p`` give equal counts on every machine.
         """
         spare = TOTAL - p.shape[1]
-        share = spare / np.cumsum(p, axis=1)[:, -1:]
+        share = spare / in_order(p.T)[:, None]
         counts: Floats = 1 + np.floor(p * share * lift)
         left = TOTAL - counts.sum(axis=1)  # of integers: exact in any order
         counts[np.arange(len(p)), counts.argmax(axis=1)] += left
@@ -67,3 +67,13 @@ class Counts:
 
     def __getstate__(self) -> dict[str, object]:
         return {"counts": self.counts}  # the constriction model is rebuilt where it is needed
+
+
+def in_order(terms: Floats) -> Floats:
+    """Sums over the first axis, from its first to its last: the same on every machine."""
+    if terms.ndim < 2 or len(terms) > terms[0].size:
+        return np.cumsum(terms, axis=0)[-1]
+    total = terms[0].copy()
+    for term in terms[1:]:
+        total += term
+    return total

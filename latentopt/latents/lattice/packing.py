@@ -12,6 +12,8 @@ from latentopt.lattices import LATTICES, Lattice
 
 Runs = tuple[tuple[int, int, int], ...]
 
+_SMALL = 1 << 16
+
 
 @dataclass(frozen=True)
 class Part:
@@ -96,7 +98,8 @@ def pack(levels: NDArray[np.integer], lattices: Sequence[Lattice]) -> list[Part]
     level's run is cut into vectors of the dimension of its lattice, ``lattices[level]``. What is
     left over, fewer than v per level, becomes scalars of the lattice ``int``.
     """
-    order = np.argsort(levels, kind="stable")
+    small = levels.astype(np.uint16) if len(lattices) <= _SMALL else levels  # which sort in no time
+    order = np.argsort(small, kind="stable")
     counts = np.bincount(levels, minlength=len(lattices))
     starts = np.cumsum(counts) - counts
     used = {level: lattices[level] for level in np.flatnonzero(counts).tolist()}

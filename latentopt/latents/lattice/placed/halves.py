@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from latentopt.densities import Floats
 from latentopt.lattices import LATTICES, Lattice
 from latentopt.pmf import Counts
+from latentopt.pmf.counts import in_order
 from latentopt.pmf.tables import Ints
 
 
@@ -40,19 +41,22 @@ class Halves:
             masses: (n, v, modulus) integers, of each coordinate's residues.
         """
         cut = self.first.shape[1]
-        after = _products(masses[:, cut:], self.second)[:, self.following]
-        of_kind = np.cumsum(after, axis=-1)[..., -1]  # in this order on every machine
-        return Counts.rows(_products(masses[:, :cut], self.first) * of_kind[:, self.kind]) - 1.0
+        after = _products(masses[:, cut:], self.second)
+        of_kind = in_order(after[self.following.T])
+        own = _products(masses[:, :cut], self.first) * of_kind[self.kind]
+        return Counts.rows(own.T) - 1.0
 
     def seconds(self, masses: Floats, first: Ints) -> Floats:
         """(n, f) weights of the second halves that may follow these first ones (n,)."""
         after = _products(masses[:, self.first.shape[1] :], self.second)
-        return Counts.rows(np.take_along_axis(after, self.following[self.kind[first]], 1)) - 1.0
+        following = self.following.T[:, self.kind[first]]  # (f, n)
+        return Counts.rows(np.take_along_axis(after, following, 0).T) - 1.0
 
 
 def _products(masses: Floats, patterns: NDArray[np.int64]) -> Floats:
-    """(n, patterns) of each coordinate's mass, multiplied from the first to the last."""
-    return reduce(mul, (masses[:, j, own] for j, own in enumerate(patterns.T)))
+    """(patterns, n) of each coordinate's mass, multiplied from the first to the last."""
+    across = masses.transpose(1, 2, 0)  # as they lie in memory: whole rows are taken
+    return reduce(mul, (across[j][own] for j, own in enumerate(patterns.T)))
 
 
 @cache

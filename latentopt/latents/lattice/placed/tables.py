@@ -98,18 +98,31 @@ class PlacedTables:
 
     def masses(self, lattice: Lattice, levels: NDArray[np.integer], r: NDArray[np.int64]) -> Floats:
         """Q (n, v, k), integers, of places ``r`` (n, v, k); ``levels`` (n, v) or (n, 1)."""
-        used, rows = np.unique(levels, return_inverse=True)
-        classes = range(len(lattice.distinct_units))
-        each = [[self.axis(lattice, int(level), c).mass for c in classes] for level in used]
-        of_level = np.array(each, dtype=np.float64)  # (levels, classes, 64)
-        return of_level[rows.reshape(*levels.shape, 1), np.array(lattice.axis_class)[:, None], r]
+        of_level, rows = self._masses(lattice, levels)
+        return of_level[rows[..., None], np.array(lattice.axis_class)[:, None], r]
+
+    def _masses(
+        self, lattice: Lattice, levels: NDArray[np.integer]
+    ) -> tuple[Floats, NDArray[np.int64]]:
+        """Q (some levels, axis classes, 64), and where in there ``levels`` are."""
+        counts = np.bincount(levels.ravel())
+        used, classes = np.flatnonzero(counts), range(len(lattice.distinct_units))
+        each = [[self.axis(lattice, level, c).mass for c in classes] for level in used.tolist()]
+        rows = np.cumsum(counts > 0) - 1
+        return np.array(each, dtype=np.float64), rows[levels]
 
     def residue_masses(
         self, lattice: Lattice, levels: NDArray[np.integer], moves: NDArray[np.uint8]
     ) -> Floats:
-        """(n, v, modulus) of each coordinate's residues, for vectors (n, v) so moved."""
-        r = residues(lattice, np.arange(lattice.modulus), moves[..., None])
-        return self.masses(lattice, levels, r)
+        """(n, v, modulus) of each coordinate's residues, for vectors (n, v) so moved.
+
+        In memory the vectors come last: what is done for all of them is done in long rows.
+        """
+        of_level, rows = self._masses(lattice, levels)
+        r = residues(lattice, np.arange(lattice.modulus)[:, None], np.arange(PLACES))
+        flat = of_level[..., r].transpose(2, 0, 1, 3).reshape(lattice.modulus, -1)
+        own = (rows * of_level.shape[1] + np.array(lattice.axis_class)) * PLACES + moves
+        return flat[:, own.T].transpose(2, 1, 0)
 
     def coset_weights(
         self, lattice: Lattice, levels: NDArray[np.integer], moves: NDArray[np.uint8]
