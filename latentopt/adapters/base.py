@@ -247,7 +247,7 @@ class Adapter(ABC):
         return twin
 
     def quickly(self) -> Self:
-        """A view of it for estimates of float32 on a CPU, see :func:`quick`."""
+        """A view of it for searches and pictures in float32 on a CPU, see :func:`quick`."""
         twin = copy.copy(self)
         twin.model = self.quick_model
         return twin

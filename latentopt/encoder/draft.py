@@ -52,7 +52,8 @@ class Draft:
 
 
 def drafting(adapter: Adapter, x: Tensor) -> Adapter:
-    """A view of an adapter for estimates of ``x``, in the least time that its device allows."""
+    """A view of an adapter for ``x`` in the least time that its device allows, but for last digits
+    as the model computes."""
     is_plain = x.device.type == "cpu" and x.dtype == torch.float32
     return adapter.quickly() if is_plain else adapter
 
