@@ -11,7 +11,6 @@ from tables.figures.rows import (
     NAMES,
     STEPS,
     TINY,
-    has_run,
     on_common_images,
     ratio,
     run,
@@ -19,25 +18,29 @@ from tables.figures.rows import (
     table,
 )
 
-_GROUPS = {
-    "compat": {"fast": "compat:fast", "default": "compat", "slow": "compat:slow"},
-    "compat-best": {"best": "compat:best"},
+_PRESETS = {
+    "fast": ("compat", "compat:fast"),
+    "default": ("compat", "compat"),
+    "slow": ("compat", "compat:slow"),
+    "best": ("compat-best", "compat:best"),
 }
-"""By run, presets and their configurations, that are measured on the same images."""
+"""The run that each was measured in, beside a baseline of its own, and its configuration."""
 
 _CODECS = (TINY[0], MEAN)
 
 
 @cache
-def _cells(name: str, codec: str, configs: tuple[str, ...]) -> list[str]:
-    """How many images a group of presets was measured on; then what each gains, and its time."""
-    if not has_run(name, codec):
-        return [""] * (1 + len(configs))
-    rows = run(name, codec)
-    known = [config for config in configs if config in set(rows["config"])]
-    lines = on_common_images(rows, known) if known else pd.DataFrame()
-    cells = [_cell(lines.loc[config]) if config in known else "" for config in configs]
-    return [str(lines["images"].iloc[0]) if known else "", *cells]
+def _line(codec: str, preset: str) -> pd.Series:
+    """The summary of a preset."""
+    name, config = _PRESETS[preset]
+    return on_common_images(run(name, codec), [config]).loc[config]
+
+
+def _cells(codec: str) -> list[str]:
+    """The images, and what each preset gains, and its time."""
+    lines = [_line(codec, preset) for preset in _PRESETS]
+    [images] = {int(line["images"]) for line in lines}  # the same for all of them
+    return [NAMES.get(codec, codec), str(images), *map(_cell, lines)]
 
 
 def _cell(line: pd.Series) -> str:
@@ -46,21 +49,15 @@ def _cell(line: pd.Series) -> str:
 
 
 def _table(codecs: Sequence[str]) -> str:
-    head, columns = ["codec"], [[NAMES.get(codec, codec) for codec in codecs]]
-    for name, group in _GROUPS.items():
-        cells = [_cells(name, codec, tuple(group.values())) for codec in codecs]
-        if any(images for images, *_ in cells):
-            head += ["images", *(f"`{preset}`" for preset in group)]
-            columns += map(list, zip(*cells))
-    return table(head, zip(*columns))
+    head = ["codec", "images", *(f"`{preset}`" for preset in _PRESETS)]
+    return table(head, map(_cells, codecs))
 
 
 def readme() -> str:
     """What one needs no checkpoint for."""
     return f"""\
-BD-rate in bytes that CompressAI's own decoder reads, against CompressAI's own encoder, on the first
-so many Kodak images, four qualities each; in brackets the time to encode, with bfloat16 (`best`:
-without):
+BD-rate in bytes that CompressAI's own decoder reads, against CompressAI's own encoder, on so many
+Kodak images, four qualities each; in brackets the time to encode, with bfloat16:
 
 {_table(_CODECS)}"""
 
@@ -71,16 +68,18 @@ def guide() -> str:
 
 
 def commits() -> str:
-    """Which latentopt each group was measured with."""
+    """Which latentopt each run was made with."""
+    runs = dict.fromkeys(name for name, _ in _PRESETS.values())
+    presets = {
+        name: [f"`{preset}`" for preset, (own, _) in _PRESETS.items() if own == name]
+        for name in runs
+    }
+    head = ["codec", *(", ".join(own) for own in presets.values())]
     codecs = (*_CODECS, LAB, STEPS)
-    head = ["codec", *(" and ".join(f"`{preset}`" for preset in g) for g in _GROUPS.values())]
-    lines = [[NAMES.get(c, c), *(_commits(name, c) for name in _GROUPS)] for c in codecs]
-    return table(head, lines)
+    return table(head, [[NAMES.get(c, c), *(_commits(name, c) for name in runs)] for c in codecs])
 
 
 def _commits(name: str, codec: str) -> str:
-    if not has_run(name, codec):
-        return ""
     versions = run(name, codec)["latentopt"]
     return ", ".join(dict.fromkeys(version.partition("+")[2] for version in versions))
 

@@ -25,11 +25,6 @@ def run(name: str, codec: str, data: str = "kodak") -> pd.DataFrame:
     return read_run(rows_file(MEASURED, f"{CODED}/{name}", data, codec))
 
 
-def has_run(name: str, codec: str, data: str = "kodak") -> bool:
-    """Whether a codec has rows of it."""
-    return rows_file(MEASURED, f"{CODED}/{name}", data, codec).exists()
-
-
 @cache
 def gains(name: str, codec: str, data: str = "kodak") -> pd.DataFrame:
     """The summary of a run, a line per configuration."""
