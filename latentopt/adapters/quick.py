@@ -1,10 +1,10 @@
 """Views of models whose transforms compute nearly the same in less time: on CPUs, in float32, or in
 bfloat16 where autocast asks for it.
 
-For searches, and for syntheses of what decides nothing: sums are in another order, which changes
-last digits, and gradients are by the input only. What PyTorch loses with convolutions and divisive normalization is passes over memory,
-and new memory for each: here a layer writes over what the one before it made, a few pixels at a
-time.
+For searches and for pictures, which decide no bit: sums are in another order, which changes last
+digits, and gradients are by the input only. What PyTorch loses with convolutions and divisive
+normalization is passes over memory, and new memory for each: here a layer writes over what the one
+before it made, a few pixels at a time.
 """
 
 import copy

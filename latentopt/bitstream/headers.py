@@ -101,7 +101,10 @@ class Identity:
             f"{k}={_said(k, v)}, not {_said(k, ours[k])}" for k, v in settings if v != ours[k]
         ]
         if differing:
-            raise BitstreamError(f"written by a codec with {' and '.join(differing)}: wrap it so")
+            raise BitstreamError(
+                f"written by a codec with {' and '.join(differing)}: wrap it so, or take what "
+                "latentopt.zoo.reader_of(FILE) gives"
+            )
         if theirs.weights_hash != self.weights_hash:
             raise BitstreamError(
                 "written by another model: its weights hash is "

@@ -113,6 +113,12 @@ class Header:
         return Header(settings, width, height, Fraction(rate, per), *hashes, origin)
 
 
+def is_video_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is one of frames; InputError where it cannot be read."""
+    with reading(path) as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
 def read_header(path: str | os.PathLike[str]) -> Header:
     """The header of a video file.
 

@@ -20,11 +20,10 @@ from functools import partial
 from typing import Protocol
 
 from latentopt import engine
-from latentopt.atomic import write_whole
 from latentopt.cli.door import printing
 from latentopt.cli.noise import quiet
 from latentopt.cli.progress import Stage, files, progress, silent
-from latentopt.cli.sources import STREAM, Job, Plan
+from latentopt.cli.sources import STREAM, Job, Plan, deliver
 from latentopt.cli.words import told
 from latentopt.errors import BitstreamError, InputError, LatentoptError, counted, printable
 
@@ -140,11 +139,7 @@ def _delivered(job: Job, output: Output, args: argparse.Namespace) -> str:
         line = json.dumps({**ends, **output.facts()}, ensure_ascii=False)
     else:
         line = f"{output}: {job.output}{' (replaced)' if replaced else ''}"
-    if job.output == STREAM:
-        sys.stdout.buffer.write(output.data)
-        sys.stdout.buffer.flush()
-    else:
-        write_whole(job.output, output.data)
+    deliver(job.output, output.data)
     return line
 
 

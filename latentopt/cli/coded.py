@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentopt.atomic import reading
 from latentopt.cli import arguments, model
 from latentopt.cli.sources import Job
 from latentopt.errors import BitstreamError, MapError
@@ -18,11 +17,9 @@ if TYPE_CHECKING:  # NumPy is spared those who only mistyped an option
 
 def is_video(path: Path) -> bool:
     """Whether a coded file is one of frames; InputError where it cannot be read."""
-    with reading(path) as file:
-        head = file.read(3)
-    from latentopt.bitstream.video_file import MAGIC
+    from latentopt.bitstream.video_file import is_video_file
 
-    return head == MAGIC
+    return is_video_file(path)
 
 
 def opened(job: Job, args: argparse.Namespace) -> "tuple[bytes, Container, argparse.Namespace]":

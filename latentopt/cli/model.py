@@ -76,9 +76,10 @@ def settle(args: argparse.Namespace, path: Path) -> None:
     """
     dcvc.check(args)
     if args.codec is None:
-        if args.weights:
+        default = CLIP_CODEC if _is_clip(args, path) else CODEC
+        args.codec = _architecture(args) if args.weights else default
+        if args.codec is None:
             raise InputError("--weights: name their architecture with --codec")
-        args.codec = CLIP_CODEC if _is_clip(args, path) else CODEC
     elif _is_clip(args, path):
         dcvc.check_clip(args)
     _settle_quality(args)
@@ -118,8 +119,12 @@ def settle_by(args: argparse.Namespace, origin: "Origin | None") -> None:
     if _leaves_all_to_the_file(args):
         return
     if args.codec is None:
+        args.codec = _architecture(args)
+    if args.codec is None:
         if origin is None or (args.weights and origin.quality is not None):
-            raise InputError("name the codec, too, with --codec: the file does not say it")
+            raise InputError(
+                "name the codec, too, with --codec: neither the coded file nor the weights say it"
+            )
         args.codec = origin.codec
     if args.step is None:
         args.step = origin.step if origin else 1.0
@@ -128,6 +133,15 @@ def settle_by(args: argparse.Namespace, origin: "Origin | None") -> None:
     if args.metric is None:
         args.metric = origin.metric if origin else METRICS[0]
     _settle_quality(args)
+
+
+def _architecture(args: argparse.Namespace) -> str | None:
+    """What --weights say of themselves, as those of `latentopt finetune` do."""
+    if not args.weights or not os.path.isfile(os.path.expanduser(args.weights)):
+        return None
+    from latentopt.zoo.folder import recorded
+
+    return recorded(Path(os.path.expanduser(args.weights))).get("architecture")
 
 
 def conflict(args: argparse.Namespace, origin: "Origin | None") -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from pathlib import Path
 
-from latentopt.atomic import all_of, read_whole
+from latentopt.atomic import all_of, read_whole, write_whole
 from latentopt.cli.outputs import check_folder, check_output
 from latentopt.errors import InputError
 
@@ -75,6 +75,23 @@ def content(path: Path) -> bytes:
     if path == STREAM:
         return all_of(sys.stdin.buffer, "standard input")
     return read_whole(path)
+
+
+def deliver(path: Path, data: bytes) -> None:
+    """Write a file whole, or to standard output."""
+    if path == STREAM:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        write_whole(path, data)
+
+
+def check_stream() -> None:
+    """Refuse a standard output that would be of no use."""
+    if getattr(sys.stdout, "name", None) == os.devnull:
+        raise InputError("standard output is closed: redirect it, or name a file with -o")
+    if sys.stdout.isatty():
+        raise InputError("standard output is a terminal: redirect it, or name a file with -o")
 
 
 def check_size(job: Job, max_pixels: int) -> None:
@@ -150,10 +167,8 @@ def _streamed(
         raise InputError("-: a standard stream holds one image; name one input, or files")
     if target != STREAM:
         check_output(target, others)
-    elif getattr(sys.stdout, "name", None) == os.devnull:
-        raise InputError("standard output is closed: redirect it, or name a file with -o")
-    elif sys.stdout.isatty():
-        raise InputError("standard output is a terminal: redirect it, or name a file with -o")
+    else:
+        check_stream()
     if source != STREAM:
         check_input(source, kind)
         return Plan([Job(source, target)], is_batch=False)

@@ -7,11 +7,10 @@ from bisect import bisect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentopt.atomic import write_whole
 from latentopt.cli import arguments
 from latentopt.cli.coded import container_of, is_video, naming
 from latentopt.cli.outputs import check_output
-from latentopt.cli.sources import STREAM, content, within
+from latentopt.cli.sources import STREAM, check_stream, content, deliver, within
 from latentopt.errors import InputError, counted
 
 if TYPE_CHECKING:  # NumPy is spared those who only mistyped an option
@@ -30,7 +29,14 @@ mended. The exit code is 0 wherever a file was written."""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("file", type=Path, metavar="F", help="progressive file that encode wrote, or -")
-    add("-o", "--output", type=Path, required=True, metavar="OUT", help="file to write, or folder")
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="file to write, folder, or - for standard output",
+    )
     most = parser.add_mutually_exclusive_group()
     fit = "as many maps as fit into N bytes, such as 8k"
     most.add_argument("--bytes", type=arguments.byte_count, metavar="N", help=fit)
@@ -44,7 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     args.output = within(args.output, args.file.name)
-    check_output(args.output, [args.file])
+    if args.output == STREAM:
+        check_stream()
+    else:
+        check_output(args.output, [args.file])
     if args.file != STREAM and is_video(args.file):
         raise InputError(f"{args.file}: is a clip, which has no maps to be cut after")
     data = content(args.file)
@@ -55,10 +64,12 @@ def run(args: argparse.Namespace) -> int:
         if args.bytes is not None:
             wanted = _fitting(args, whole)
     cut, replaced = whole.cut(wanted).to_bytes(), os.path.exists(args.output)
-    write_whole(args.output, cut)
     kept = f"{wanted} of {counted(there, 'whole map' if whole.damage else 'map')}"
-    end = " (replaced)" if replaced else ""
-    print(f"{len(cut)} of {len(data)} bytes, {kept}: {args.output}{end}")
+    deliver(args.output, cut)
+    is_stream = args.output == STREAM
+    end = " (replaced)" if replaced and not is_stream else ""
+    said = f"{len(cut)} of {len(data)} bytes, {kept}: {args.output}{end}"
+    print(said, file=sys.stderr if is_stream else sys.stdout)
     if whole.damage:
         lost = f"{whole.damage.what}; only the {there} before it are whole"
         print(f"latentopt: {args.file}: {lost}", file=sys.stderr)

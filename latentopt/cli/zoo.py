@@ -61,8 +61,9 @@ def _add_add(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("name", metavar="NAME", help="letters, digits, '-', '_' and '.'")
     add("checkpoint", type=Path, metavar="CHECKPOINT", help=".pt, .pth, .pth.tar or .safetensors")
-    add("--codec", required=True, metavar="ARCHITECTURE", help="such as mbt2018-mean")
-    add("--quality", type=int, default=1, metavar="Q", help="its quality (default: 1)")
+    says = "default: what a .safetensors says"
+    add("--codec", metavar="ARCHITECTURE", help=f"such as mbt2018-mean ({says})")
+    add("--quality", type=int, metavar="Q", help=f"its quality ({says}, or 1)")
     add("--force", action="store_true", help="replace a codec of that name and quality")
 
 
@@ -156,7 +157,8 @@ def _add(args: argparse.Namespace) -> int:
     from latentopt.zoo import register
 
     path = register.add(args.name, args.checkpoint, args.codec, args.quality, args.force)
-    print(f"{path}: use it as --codec {spelling(args.name)} --quality {args.quality}")
+    quality = path.stem.rpartition("-")[2]
+    print(f"{path}: use it as --codec {spelling(args.name)} --quality {quality}")
     return 0
 
 

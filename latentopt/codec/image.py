@@ -42,8 +42,9 @@ from latentopt.media.images import as_grey, as_rgb
 class Compressed(TypedDict):
     """What ``compress`` returns."""
 
-    strings: list[list[bytes]]
-    """Of each latent, the main one first, one for each image."""
+    strings: Sequence[list[bytes]]
+    """Of each latent, the main one first, one for each image. A tuple, which models of CompressAI,
+    whose decoders these strings are not for, refuse at once; of format ``compressai`` a list."""
     shape: torch.Size
     """The images' (H, W)."""
 
@@ -120,15 +121,15 @@ class Codec(Assembled):
             x: images (B, 3, H, W) in [0, 1], of any size.
 
         Returns:
-            ``strings``, a list of lists with one ``bytes`` per image (main latent, then side latent
-            where there is one), and ``shape``, the images' (H, W).
+            ``strings``, a tuple of lists with one ``bytes`` per image (main latent, then side
+            latent where there is one), and ``shape``, the images' (H, W).
 
         Raises:
             InputError: ``x`` is not such a batch or is beyond ``max_pixels``, or its latent is not
                 finite.
         """
         self.check_pixels(x)
-        strings = [[c.string for c in coded] for coded in self.encode(x).values()]
+        strings = tuple([c.string for c in coded] for coded in self.encode(x).values())
         return {"strings": strings, "shape": torch.Size(x.shape[-2:])}
 
     @plainly

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from compressai.models import CompressionModel
 
     from latentopt.zoo.checkpoint import checkpoints
+    from latentopt.zoo.reader import reader_of
     from latentopt.zoo.register import add, remove
     from latentopt.zoo.writer import writer_of
 
@@ -42,6 +43,7 @@ __all__ = [
     "models",
     "names",
     "qualities",
+    "reader_of",
     "remove",
     "writer_of",
 ]
@@ -49,6 +51,7 @@ __all__ = [
 _HOMES = {
     "add": "register",
     "checkpoints": "checkpoint",
+    "reader_of": "reader",
     "remove": "register",
     "writer_of": "writer",
 }

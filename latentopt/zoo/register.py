@@ -12,26 +12,37 @@ from latentopt.zoo.names import spelling
 
 
 def add(
-    name: str, checkpoint: str | Path, codec: str, quality: int = 1, replace: bool = False
+    name: str,
+    checkpoint: str | Path,
+    codec: str | None = None,
+    quality: int | None = None,
+    replace: bool = False,
 ) -> Path:
     """Keep a checkpoint's weights under a name; returns the file they are kept in.
 
     The checkpoint is loaded as ``codec``, one of CompressAI's names, and what was loaded is
-    written in float32, so the original is not needed any more. The lambda that a .safetensors
-    checkpoint says it was trained for stays known.
+    written in float32, so the original is not needed any more. What a .safetensors checkpoint says
+    of itself need not be said: architecture and quality. The lambda that it was trained for stays
+    known. A checkpoint that says no quality is of quality 1.
 
     Raises:
-        InputError: the name or quality is taken, or is none.
+        InputError: the name or quality is taken, or is none; nothing says the architecture.
         WeightsError: the checkpoint is missing, unsafe, damaged, or of another architecture.
     """
+    source = Path(os.path.expanduser(checkpoint))
+    said = folder.recorded(source) if codec is None or source.exists() else {}
+    codec = codec or said.get("architecture")
+    if codec is None:
+        raise InputError(f"{source}: name its architecture (--codec), such as mbt2018-mean")
+    if quality is None:
+        quality = int(word) if (word := said.get("quality", "")).isdecimal() else 1
     name = check(name, codec, quality, replace)
     family, home = catalog.family(codec), catalog.registered()
     from latentopt.zoo.checkpoint import load_checkpoint  # imports PyTorch, which takes seconds
 
-    source = Path(os.path.expanduser(checkpoint))
     model = load_checkpoint(source, family)
     metadata = {"architecture": family, "quality": str(quality), "source": source.name}
-    metadata |= {k: v for k, v in folder.recorded(source).items() if k == "lambda"}
+    metadata |= {k: v for k, v in said.items() if k == "lambda"}
     target = home.file(name, quality)
     folder.write(target, model.state_dict(), metadata)
     return target

@@ -31,16 +31,36 @@ FIRST = Recipe("auto", None, scales=True, effort=_TWO)
 """The preset `default` as it first was."""
 
 
-def _effort(recipe: Recipe, **changes: Schedule | None) -> Recipe:
-    return replace(recipe, effort=replace(cast(Effort, recipe.effort), **changes))
+def _context(recipe: Recipe) -> Recipe:
+    return replace(recipe, context=True, quant="int")
+
+
+def _side(recipe: Recipe) -> Recipe:
+    return replace(recipe, adaptive=True, effort=replace(_effort(recipe), side=_NOW.side))
+
+
+def _vectors(recipe: Recipe) -> Recipe:
+    return replace(recipe, context=True, quant="auto")
+
+
+def _steps(recipe: Recipe) -> Recipe:
+    return replace(recipe, effort=replace(_effort(recipe), schedule=_NOW.schedule))
+
+
+def _filter(recipe: Recipe) -> Recipe:
+    return replace(recipe, postfilter=True)
+
+
+def _effort(recipe: Recipe) -> Effort:
+    return cast(Effort, recipe.effort)
 
 
 PARTS: dict[str, Part] = {
-    "context": lambda recipe: replace(recipe, context=True, quant="int"),
-    "side latent": lambda recipe: _effort(replace(recipe, adaptive=True), side=_NOW.side),
-    "vectors": lambda recipe: replace(recipe, context=True, quant="auto"),
-    "steps": lambda recipe: _effort(recipe, schedule=_NOW.schedule),
-    "filter": lambda recipe: replace(recipe, postfilter=True),
+    "context": _context,
+    "side latent": _side,
+    "vectors": _vectors,
+    "steps": _steps,
+    "filter": _filter,
 }
 """In the order in which they are added."""
 

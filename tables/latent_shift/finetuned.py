@@ -39,7 +39,7 @@ class Tuned:
 
     def trained(self, on: str) -> Subject:
         """Its decoders that were fine-tuned."""
-        here = [q for q in self.qualities if _file(self.codec, on, q).is_file()]
+        here = [q for q in self.qualities if _was_tuned(self.codec, on, q)]
         points = tuple(RatePoint(f"q{q}", partial(tuned, self.codec, on, q)) for q in here)
         label = f"{self.label} tuned {on}"
         return Subject(label, self.codec, points, self.steps, needs=LACKING)
@@ -75,10 +75,16 @@ WAYS = (Way("int", "int"), Way("int", "default"), Way("default", "default"))
 
 
 def tuned(codec: str, trained: str, quality: int) -> nn.Module:
-    """A codec with a decoder that was fine-tuned."""
-    model = zoo.load(codec, weights=_file(codec, trained, quality))
+    """A codec with a decoder that was fine-tuned; as it was, where that found nothing better."""
+    file = _file(codec, trained, quality)
+    model = zoo.load(codec, quality, file if file.is_file() else None)
     model.lmbda = zoo.lmbda(codec, quality)
     return model
+
+
+def _was_tuned(codec: str, trained: str, quality: int) -> bool:
+    file = _file(codec, trained, quality)
+    return file.is_file() or Path(f"{file}.run").is_dir()
 
 
 def _file(codec: str, trained: str, quality: int) -> Path:
@@ -120,8 +126,8 @@ class Finetuned(Experiment):
         "Rate at equal PSNR, in percent, by the slope of the curve before at the same quality, as "
         "in figure4; rows `BD-rate` where all qualities were tuned. Bytes written, of the images "
         "that all rows have. What `default` gains with a decoder trained on integers is what more "
-        "training gains; the rest is what its own points add. Trained on photographs of CLIC; "
-        "`factorized q2` at step 1.",
+        "training gains; the rest is what its own points add. Where nothing better was found, "
+        "weights are as before. Trained on photographs of CLIC; `factorized q2` at step 1.",
     )
 
     def cells(self, request: Request) -> Iterator[Cell]:

@@ -64,6 +64,16 @@ def test_a_file_is_cut_without_its_model(coded: Path, tmp_path: Path, capsys: Pr
     assert torch.equal(pixels(tmp_path / "a.png"), to_uint8(codec.load(coded, maps=2)))
 
 
+def test_the_standard_output_is_one(coded: Path) -> None:
+    argv = ["truncate", str(coded), "-o", "-", "--maps", "2"]
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_TORCH, *argv], capture_output=True, cwd=coded.parent
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == Container.from_bytes(coded.read_bytes()).cut(2).to_bytes()
+    assert b"2 of" in done.stderr and not (coded.parent / "-").exists()
+
+
 def test_as_many_maps_as_fit(coded: Path, tmp_path: Path, capsys: Printed) -> None:
     whole = Container.from_bytes(coded.read_bytes())
     sizes = [len(whole.cut(k).to_bytes()) for k in range(maps_of(coded) + 1)]

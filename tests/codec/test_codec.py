@@ -45,6 +45,12 @@ def size(out: dict) -> int:
 # -- the three verbs -------------------------------------------------------------------------------
 
 
+def test_the_models_own_decoder_refuses_what_is_not_for_it(tiny_model: nn.Module) -> None:
+    out = latentopt.wrap(tiny_model, quant="int").compress(photo(64, 64))
+    with pytest.raises(AssertionError):
+        tiny_model.decompress(**pair(out))
+
+
 @pytest.mark.parametrize("quant", QUANTS)
 def test_decode_gives_what_forward_promises(tiny_model: nn.Module, quant: str) -> None:
     codec = latentopt.wrap(tiny_model, quant=quant, shift=True)

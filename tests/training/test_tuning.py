@@ -292,11 +292,15 @@ def test_what_the_command_trained_decodes_by_its_name_and_by_its_hash(
     assert header.origin is not None and header.origin.codec == "sharp"
     assert header.weights_hash != writer.hash_of(zoo.load("small", 2))
     assert run("decode", home / "x.lo", "-o", home / "named.png") == 0
-    zoo.add("other", home / "sharp.safetensors", "mbt2018-mean")
     zoo.remove("sharp")
+    elsewhere = ("--weights", home / "sharp.safetensors")  # which say what they are
+    assert run("decode", home / "x.lo", "-o", home / "weighed.png", *elsewhere) == 0
+    assert torch.equal(pixels(home / "named.png"), pixels(home / "weighed.png"))
+    assert run("zoo", "add", "other", home / "sharp.safetensors") == 0
+    assert "use it as --codec other --quality 2" in capsys.readouterr().out
     assert run("decode", home / "x.lo", "-o", home / "hashed.png") == 0
     assert torch.equal(pixels(home / "named.png"), pixels(home / "hashed.png"))
-    codec = latentopt.wrap(zoo.load("other", 1), "hex", False)
+    codec = latentopt.wrap(zoo.load("other", 2), "hex", False)
     out = codec.compress(latentopt.media.images.read_image(home / "x.png"))
     expected = (codec.decompress(**out)["x_hat"] * 255).round()[0]
     assert torch.equal(pixels(home / "named.png").float(), expected)

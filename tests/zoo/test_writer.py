@@ -14,7 +14,7 @@ from ship_hashes import hashes
 from support.models import photo, tiny
 
 import latentopt
-from latentopt import Container, WeightsError, zoo
+from latentopt import BitstreamError, Container, VideoCodec, WeightsError, zoo
 from latentopt.adapters import with_step
 from latentopt.bitstream import Origin
 from latentopt.zoo import hub, writer
@@ -41,6 +41,34 @@ def checkpoint(folder: Path, seed: int = 0) -> Path:
 
 def written(model: torch.nn.Module) -> Container:
     return Container.from_bytes(latentopt.wrap(model, "hex", False).save_bytes(photo(64, 64)))
+
+
+def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
+    x = photo(64, 64)
+    for name, words in {
+        "tiny-mbt2018-mean": [{"preset": "fast"}, {"spread": 0.29}, {"quant": "e8", "dither": 3}],
+        "tiny-ohm": [{}],
+    }.items():
+        model = zoo.load(name, 1)
+        for own in words:
+            codec = latentopt.wrap(model, **own)
+            codec.save(tmp_path / "x.lo", x)
+            found = zoo.reader_of(tmp_path / "x.lo")
+            assert torch.equal(found.load(tmp_path / "x.lo"), codec.load(tmp_path / "x.lo"))
+            with pytest.raises(BitstreamError, match=r"take what latentopt\.zoo\.reader_of"):
+                latentopt.wrap(zoo.load("tiny-mbt2018-mean", 1), "hex").load(tmp_path / "x.lo")
+
+
+def test_a_clip_is_read_as_it_was_written(tmp_path: Path) -> None:
+    codec = latentopt.wrap(zoo.load("tiny-ssf2020", 1), "hex", parts=("residual",), gop=2)
+    codec.save(tmp_path / "x.lov", [photo(64, 64), photo(64, 64, seed=1)])
+    reader = zoo.reader_of(tmp_path / "x.lov")
+    assert isinstance(reader, VideoCodec)
+    pairs = zip(reader.load(tmp_path / "x.lov"), codec.load(tmp_path / "x.lov"), strict=True)
+    assert all(torch.equal(*pair) for pair in pairs)
+    (tmp_path / "x.lo").write_bytes(b"no")
+    with pytest.raises(BitstreamError):
+        zoo.reader_of(tmp_path / "x.lo")
 
 
 # -- what is shipped is what there is --------------------------------------------------------------

@@ -59,6 +59,17 @@ def test_a_registered_codec_is_the_checkpoint(weights: Path, home: Path) -> None
         zoo.load("my-codec.v2", 1)
 
 
+def test_what_a_file_says_of_itself_need_not_be_said(
+    weights: Path, tmp_path: Path, home: Path
+) -> None:
+    first = zoo.add("first", weights, "mbt2018-mean", quality=3)
+    assert zoo.add("second", first) == home / "second-3.safetensors"
+    assert zoo.add("second", first, quality=4) == home / "second-4.safetensors"
+    assert zoo.family("second") == "mbt2018-mean"
+    with pytest.raises(InputError, match=r"best\.pth\.tar: name its architecture"):
+        zoo.add("third", weights)
+
+
 def test_names_do_not_run_into_qualities(weights: Path) -> None:
     zoo.add("net", weights, "mbt2018-mean", 2)
     zoo.add("net-2", weights, "tiny-mbt2018-mean", 1)
@@ -260,7 +271,7 @@ def test_commands_refuse_in_one_line(weights: Path, tmp_path: Path, refused: Ref
     refused("invalid int value: 'x'", "zoo", "fetch", "mbt2018-mean", "x")
     refused("invalid choice: 'psnr'", "zoo", "list", "--metric", "psnr")
     add = ["zoo", "add", "mine", weights]
-    refused("required: --codec", *add)
+    refused("name its architecture", *add)
     refused("not the weights of mbt2018 ", *add, "--codec", "mbt2018")
     refused("no codec 'mine' is registered; registered: none", "zoo", "remove", "mine")
     assert run(*add, "--codec", "mbt2018-mean") == 0

@@ -157,7 +157,7 @@ def _refuse_other(folder: Path, run: bytes) -> None:
     if not _is_description(said, run):
         raise InputError(f"{begun}: is damaged; bring back a copy, or take another folder")
     if said != run:
-        otherwise = "holds a run that was begun otherwise; move it away, or take another"
+        otherwise = "holds a run that was begun otherwise; move it away, or name another output"
         raise InputError(f"{folder}: {otherwise}")
 
 
