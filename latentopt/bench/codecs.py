@@ -18,7 +18,7 @@ FrameStrings = TypeVar("FrameStrings", bound=Sequence[Strings])
 class Compressed(TypedDict, Generic[Shape]):
     """What an image codec compresses to; the shape is its own business."""
 
-    strings: list[list[bytes]]
+    strings: Sequence[list[bytes]]
     """One list per latent, with one ``bytes`` per image."""
     shape: Shape
 
@@ -35,7 +35,7 @@ class ImageCodec(Protocol[Shape]):
 
     def compress(self, x: Tensor) -> Compressed[Shape]: ...
 
-    def decompress(self, strings: list[list[bytes]], shape: Shape) -> Decompressed: ...
+    def decompress(self, strings: Sequence[list[bytes]], shape: Shape) -> Decompressed: ...
 
 
 class ClipCodec(Protocol[FrameStrings, Shape]):
@@ -116,7 +116,9 @@ class BaselineCodec:
         out = self._model.compress(padded(x, self._stride))
         return {"strings": out["strings"], "shape": (out["shape"], x.shape[-2:])}
 
-    def decompress(self, strings: list[list[bytes]], shape: tuple[object, Size]) -> Decompressed:
+    def decompress(
+        self, strings: Sequence[list[bytes]], shape: tuple[object, Size]
+    ) -> Decompressed:
         """``x_hat`` (B, 3, H, W), cropped to the original size."""
         latent_shape, (height, width) = shape
         x_hat = self._model.decompress(strings, latent_shape)["x_hat"]

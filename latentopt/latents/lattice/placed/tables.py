@@ -139,7 +139,7 @@ _SHARED = WeakValueDictionary[str, PlacedTables]()
 
 
 def residues(
-    lattice: Lattice, m: NDArray[np.integer], moves: NDArray[np.uint8]
+    lattice: Lattice, m: NDArray[np.integer], moves: NDArray[np.integer]
 ) -> NDArray[np.int64]:
     """The places r of coordinates that are ``m`` modulo the lattice's modulus, so moved."""
     return (m * (PLACES // lattice.modulus) + moves.astype(np.int64)) % PLACES
