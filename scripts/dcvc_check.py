@@ -23,7 +23,6 @@ from torch import Tensor, nn
 import latentopt
 from latentopt import Codec, VideoCodec
 from latentopt.adapters import Conditioned, Reference, SideAdapter, dcvc_hem, intra, load_dcvc
-from latentopt.adapters.checkout import FAMILIES
 from latentopt.adapters.dcvc_net import video
 from latentopt.bench.codecs import coded_bytes
 from latentopt.bench.datasets import resolve
@@ -34,6 +33,10 @@ from latentopt.latents import Carry, Coded, Point, Prior
 from latentopt.latents.lattice import LatticeChannel
 from latentopt.lattices import RULES
 from latentopt.media.images import read_image
+
+IMAGES = ("DCVC-HEM", "DCVC-DC", "EVC-LL", "EVC-SS", "SCALE-EVC-SS")
+MEASURED = (*IMAGES, "DCVC", "DCVC-HEM-P")
+"""Of EVC's sizes the largest, the smallest, and one of several encoders."""
 
 Formula = Callable[[Tensor, Tensor], Tensor]
 """A codec's own estimate of the bits of symbols, given their scales."""
@@ -85,7 +88,8 @@ def _bias(network: nn.Module) -> Tensor:
 def _enliven_intra(model: nn.Module) -> None:
     codec: Any = model
     y = intra()(model, True).analysis(photo(64))
-    _last(codec.enc).weight.mul_(1 / float(y.std()))
+    for encoder in getattr(codec, "encs", [codec.enc]):
+        _last(encoder).weight.mul_(1 / float(y.std()))
     scales = [0, 2] if hasattr(model, "q_basic") else [0, 1]
     _even_out(codec.y_prior_fusion, codec.y_spatial_prior, scales)
 
@@ -206,9 +210,10 @@ def intra_rows(family: str, model: nn.Module, x: Tensor) -> list[Row]:
     out = codec.compress(x)
     exact = torch.equal(codec.decompress(**out)["x_hat"], codec(x)["x_hat"])
     theirs: Any = model
-    own = theirs(x, theirs.q_scale[0]) if family == "DCVC-HEM" else theirs(x, True, 0)
+    own = theirs(x, True, 0) if family == "DCVC-DC" else theirs(x, theirs.q_scale[0])
+    bits = np.ravel(own["bit"])[-1]  # of several encoders: with all
     written = coded_bytes(out["strings"], 0)
-    rows = [Row(family, "image", written, float(own["bit"]) / 8, exact)]
+    rows = [Row(family, "image", written, float(bits) / 8, exact)]
     adapter = codec.assembly.adapter
     assert isinstance(adapter, SideAdapter)
     z_hat = torch.round(theirs.hyper_enc(adapter.analysis(x)))
@@ -326,8 +331,8 @@ def check(repo: str, checkpoints: dict[str, str], size: int) -> list[Row]:
     """All rows."""
     x = photo(size)
     rows = []
-    models = {family: load(repo, family, checkpoints.get(family)) for family in FAMILIES}
-    for family in ("DCVC-HEM", "DCVC-DC"):
+    models = {family: load(repo, family, checkpoints.get(family)) for family in MEASURED}
+    for family in IMAGES:
         rows += intra_rows(family, models[family], x)
     frames = [x, x.roll(2, -1)]
     rows += predicted_rows("DCVC", models["DCVC"], models["DCVC-HEM"], frames)

@@ -6,10 +6,11 @@ process can load several families. None of their code is part of latentopt.
 """
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
@@ -38,7 +39,18 @@ FAMILIES = {
     "DCVC-HEM": _Public("src.models.image_model", "IntraNoAR"),
     "DCVC-HEM-P": _Public("src.models.video_model", "DMC", "DCVC-HEM"),
     "DCVC-DC": _Public("src.models.image_model", "IntraNoAR"),
+    **{
+        f"EVC-{size}": _Public("src.models.image_model", f"EVC_{size}", "EVC")
+        for size in ("LL", "LM", "LS", "ML", "MM", "SL", "SS")
+    },
+    **{
+        f"SCALE-EVC-{size}": _Public(
+            "src.models.scalable_encoder_model", f"Scale_EVC_{size}", "EVC"
+        )
+        for size in ("SL", "SS")
+    },
 }
+_FOLDERS = {public.folder or family for family, public in FAMILIES.items()}
 
 
 def load_dcvc(
@@ -52,7 +64,8 @@ def load_dcvc(
     Args:
         repo: the checkout: the repository's root, its ``DCVC-family``, or the family's folder.
         family: ``"DCVC"`` (``DCVC_net``, predicted frames), ``"DCVC-HEM"`` or ``"DCVC-DC"``
-            (``IntraNoAR``), or ``"DCVC-HEM-P"`` (``DMC``, predicted frames).
+            (``IntraNoAR``), ``"DCVC-HEM-P"`` (``DMC``, predicted frames), or one of EVC's
+            sizes, ``"EVC-LL"`` to ``"SCALE-EVC-SS"``.
         checkpoint: file with its weights; without one they are random.
         options: for the class, such as ``N``.
 
@@ -79,7 +92,7 @@ def _folder(repo: Path, family: str, public: _Public) -> Path:
     file = Path(*public.module.split(".")).with_suffix(".py")
     own = public.folder or family
     candidates = [repo / "DCVC-family" / own, repo / own]
-    if repo.resolve().name not in FAMILIES.keys() - {own}:  # else a class of the same name
+    if repo.resolve().name not in _FOLDERS - {own}:  # else a class of the same name
         candidates.append(repo)
     for folder in candidates:
         if (folder / file).is_file():
@@ -122,7 +135,13 @@ def _load(model: nn.Module, path: Path) -> None:
         state = state.get(key, state)
     state = {name.removeprefix("module."): value for name, value in state.items()}
     try:
-        model.load_state_dict(state)
+        with redirect_stdout(io.StringIO()):  # EVC's prints what it lacks, and goes on
+            model.load_state_dict(state)
     except RuntimeError as error:
         why = shorten(str(error), 300, placeholder=" …")  # it lists all tensors
         raise WeightsError(f"{path} is not of {type(model).__name__}: {why}") from error
+    own = model.state_dict()
+    wrong = [name for name, t in own.items() if name not in state or not t.equal(state[name].to(t))]
+    if wrong:
+        lacks = shorten(", ".join(wrong), 300, placeholder=" …")
+        raise WeightsError(f"{path} is not of {type(model).__name__}: it lacks {lacks}")

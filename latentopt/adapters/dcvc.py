@@ -1,4 +1,4 @@
-"""DCVC's intra codecs: ``IntraNoAR`` of DCVC-HEM (Li et al. 2022) and of DCVC-DC (Li et al. 2023).
+"""DCVC's image codecs: ``IntraNoAR`` of DCVC-HEM (Li et al. 2022) and -DC (2023), and EVC's (2023).
 
     x ─► enc ─► y ─► hyper_enc ─► z ─► hyper_dec ─► y_prior_fusion ─► steps, scales, means
                 │                                                        │
@@ -34,7 +34,7 @@ from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 from latentopt.errors import InputError
 
 _CODING = ("hyper_dec", "y_prior_fusion", "y_spatial_prior")
-_ALL = ("enc", "dec", "refine", "hyper_enc", "bit_estimator_z", *_CODING)
+_ALL = ("enc", "dec", "hyper_enc", "bit_estimator_z", *_CODING)
 _ADAPTORS = tuple(f"y_spatial_prior_adaptor_{k}" for k in (1, 2, 3))
 
 Scales = float | tuple[float, float]
@@ -42,7 +42,7 @@ _SCALES = (1e-3, 1e3)
 
 
 class IntraAdapter(InPasses):
-    """What both codecs have in common.
+    """What these codecs have in common.
 
     Args:
         q_scale: multiplier of all steps, which sets the rate; see the subclasses.
@@ -54,6 +54,8 @@ class IntraAdapter(InPasses):
 
     coding: Sequence[str]
     """Names of the networks that entropy parameters come from."""
+    decoding: Sequence[str] = ("dec", "refine")
+    """Names of those that the image comes from."""
 
     def __init__(
         self,
@@ -81,7 +83,7 @@ class IntraAdapter(InPasses):
         _ = self.gain  # refuse now what does not exist
 
     def decoder_parts(self) -> list[nn.Module]:
-        names = ("bit_estimator_z", *self.coding, "dec", "refine")
+        names = ("bit_estimator_z", *self.coding, *self.decoding)
         return [*(getattr(self.model, name) for name in names), Scale(self.gain)]
 
     def hyper_analysis(self, y: Tensor) -> Tensor:
@@ -116,6 +118,27 @@ class DualPriorAdapter(InTwoPasses, IntraAdapter):
 
     def synthesis(self, y_hat: Tensor) -> Tensor:
         return self.model.refine(self.model.dec(y_hat * self.gain.to(y_hat)))
+
+
+class EVCAdapter(DualPriorAdapter):
+    """EVC's (Wang et al. 2023): as DCVC-HEM's, but nothing refines what the decoder makes.
+
+    Of those that have several encoders the latent is the mean of all, or of the first ones up to
+    ``forward_enc_id``. (EVC codes an image with each number of them and keeps the cheapest.)
+    """
+
+    decoding = ("dec",)
+
+    def analysis(self, x: Tensor) -> Tensor:
+        encoders: Sequence[Any] = getattr(self.model, "encs", None) or [self.model.enc]
+        last = getattr(self.model, "forward_enc_id", None)
+        if last is not None:
+            encoders = encoders[: last + 1]
+        latents = torch.stack([encoder(x) for encoder in encoders])
+        return latents.mean(dim=0) / self.gain.to(x)
+
+    def synthesis(self, y_hat: Tensor) -> Tensor:
+        return self.model.dec(y_hat * self.gain.to(y_hat))
 
 
 class FourPartAdapter(IntraAdapter):
@@ -165,7 +188,9 @@ def intra_class(model: nn.Module) -> type[IntraAdapter] | None:
         return None
     if all(hasattr(model, name) for name in (*_ADAPTORS, "q_scale_enc", "q_scale_dec")):
         return FourPartAdapter
-    return DualPriorAdapter if hasattr(model, "q_scale") else None
+    if not hasattr(model, "q_scale"):
+        return None
+    return DualPriorAdapter if hasattr(model, "refine") else EVCAdapter
 
 
 def intra(
@@ -174,7 +199,7 @@ def intra(
     """For ``latentopt.wrap(model, adapter=intra(...))``: an intra codec at another rate.
 
     Args:
-        q_scale: DCVC-HEM's q_scale; for DCVC-DC a pair, the encoder's and the decoder's.
+        q_scale: DCVC-HEM's q_scale, or EVC's; for DCVC-DC a pair, the encoder's and the decoder's.
         q_index: which one of the checkpoint's; the first unless one or the other is given.
     """
 

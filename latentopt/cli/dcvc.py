@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from latentopt.adapters import Adapter
     from latentopt.codec.wrap import MakeVideoAdapter
 
-_OF_IMAGES = ("DCVC-HEM", "DCVC-DC")
+_EVC = tuple(f"EVC-{size}" for size in ("LL", "LM", "LS", "ML", "MM", "SL", "SS"))
+_OF_IMAGES = ("DCVC-HEM", "DCVC-DC", *_EVC, "SCALE-EVC-SL", "SCALE-EVC-SS")
 _OF_PREDICTED = {"DCVC": "DCVC", "DCVC-HEM": "DCVC-HEM-P"}  # with what the library calls them
 _ONE_RATE = "DCVC"  # whose checkpoints have no other
 
@@ -74,8 +75,7 @@ def check(args: argparse.Namespace) -> None:
     if args.predicted:
         _check_predicted(args, args.predicted)
     elif not is_named(args):
-        known = " or ".join(_OF_IMAGES)
-        raise InputError(f"--dcvc-repo: the codec is {known}, not {args.codec}")
+        raise InputError(f"--dcvc-repo: no codec {args.codec}: choose {', '.join(_OF_IMAGES)}")
 
 
 def _check_predicted(args: argparse.Namespace, predicted: Predicted) -> None:

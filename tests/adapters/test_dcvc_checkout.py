@@ -21,6 +21,7 @@ import latentopt
 from latentopt import InputError, WeightsError
 from latentopt.adapters import (
     DualPriorAdapter,
+    EVCAdapter,
     FourPartAdapter,
     Reference,
     adapter_class,
@@ -28,14 +29,18 @@ from latentopt.adapters import (
     intra,
     load_dcvc,
 )
-from latentopt.adapters.checkout import FAMILIES
 from latentopt.adapters.dcvc_net import is_dcvc_net, video
 from latentopt.cli.main import main
 from latentopt.codec.synthesis import padded
 from latentopt.media.clips import Format, open_clip, write_clip
 from latentopt.media.images import to_uint8
 
-ADAPTERS = {"DCVC-HEM": DualPriorAdapter, "DCVC-DC": FourPartAdapter}
+ADAPTERS = {
+    "DCVC-HEM": DualPriorAdapter,
+    "DCVC-DC": FourPartAdapter,
+    "EVC-SS": EVCAdapter,
+    "SCALE-EVC-SS": EVCAdapter,
+}
 X = photo(60, 64)
 
 
@@ -50,7 +55,7 @@ def repo() -> str:
 @pytest.fixture(scope="module")
 def models(repo: str) -> dict[str, Any]:
     """One of each family; all in one process, though their packages have one name."""
-    return {family: dcvc_check.load(repo, family) for family in FAMILIES}
+    return {family: dcvc_check.load(repo, family) for family in dcvc_check.MEASURED}
 
 
 # -- real classes ----------------------------------------------------------------------------------
@@ -75,7 +80,7 @@ def test_the_walk_is_the_models_own(models: dict[str, Any], family: str) -> None
     exact = adapter._shared
     z_hat = torch.round(model.hyper_enc(y.float())).double()
     common = exact.y_prior_fusion(exact.hyper_dec(z_hat))
-    if family == "DCVC-HEM":
+    if family != "DCVC-DC":
         q_step, scales, means = common.chunk(3, 1)
         prior = (means, scales, q_step, exact.y_spatial_prior)
         _, symbols, y_hat, _ = model.forward_dual_prior(y, *prior)
@@ -103,7 +108,7 @@ def test_intra_codecs_round_trip(
 
 
 def _another_rate(family: str) -> Any:
-    return intra(q_scale=1.3 if family == "DCVC-HEM" else (1.0, 1.3))
+    return intra(q_scale=(1.0, 1.3) if family == "DCVC-DC" else 1.3)
 
 
 class Symbols:
@@ -196,6 +201,18 @@ def test_the_examples_of_the_documentation(
     assert len(space["decoded"]) == 2
 
 
+def test_a_checkpoint_of_another_size_is_refused(
+    models: dict[str, Any], repo: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Though EVC's own loading takes what fits and prints the rest."""
+    torch.save(models["EVC-SS"].state_dict(), tmp_path / "x.pth")
+    same = load_dcvc(repo, "EVC-SS", tmp_path / "x.pth").state_dict()
+    assert all(map(torch.equal, same.values(), models["EVC-SS"].state_dict().values()))
+    with pytest.raises(WeightsError, match=r"not of EVC_LL: it lacks enc\."):
+        load_dcvc(repo, "EVC-LL", tmp_path / "x.pth")
+    assert "NOT load" not in capsys.readouterr().out
+
+
 # -- loading ---------------------------------------------------------------------------------------
 
 
@@ -236,7 +253,7 @@ def test_what_is_missing_is_named(checkout: Path) -> None:
         load_dcvc(checkout, "DCVC")
     with pytest.raises(InputError, match="no DCVC-DC in"):  # and not the class that is there
         load_dcvc(checkout / "DCVC-family" / "DCVC-HEM", "DCVC-DC")
-    with pytest.raises(InputError, match="choose DCVC, DCVC-HEM, DCVC-HEM-P, DCVC-DC"):
+    with pytest.raises(InputError, match="choose DCVC, DCVC-HEM, DCVC-HEM-P, DCVC-DC, EVC-LL"):
         load_dcvc(checkout, "DCVC-RT")
     with pytest.raises(InputError, match="unexpected keyword argument 'M'"):
         load_dcvc(checkout, "DCVC-HEM", M=3)

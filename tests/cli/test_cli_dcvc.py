@@ -87,7 +87,7 @@ def test_refused(model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
     write_png(x, photo(60, 90))
     argv = ["encode", str(x), "-o", str(tmp_path / "x.lo")]
     for message, *options in (
-        ("DCVC-HEM or DCVC-DC, not mbt2018", "--codec", "mbt2018", *model[2:]),
+        ("no codec mbt2018: choose DCVC-HEM, DCVC-DC, EVC-LL", "--codec", "mbt2018", *model[2:]),
         ("name the checkpoint", *model[:2], *model[4:], "--quality", "3"),
         ("no DCVC-DC", "--codec", "dcvc-dc", *model[2:]),
         ("--q-index is for --dcvc-repo", "--codec", "mbt2018", *model[2:4], "--q-index", "0"),

@@ -54,7 +54,7 @@ def up(channels_in: int, channels_out: int, times: int) -> nn.Sequential:
 
 
 class Intra(nn.Module):
-    """What both intra codecs have."""
+    """What the intra codecs have."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,6 +73,25 @@ class DualPrior(Intra):
         self.y_spatial_prior = nn.Conv2d(4 * MAIN, 2 * MAIN, 3, padding=1)
         self.q_basic = nn.Parameter(torch.linspace(0.4, 1.5, MAIN).reshape(1, MAIN, 1, 1))
         self.q_scale = nn.Parameter(torch.tensor([1.5, 1.0, 0.7]).reshape(3, 1, 1, 1))
+
+
+class Unrefined(DualPrior):
+    """As EVC's codecs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.refine
+        self.dec = up(MAIN, 3, 4)
+
+
+class SeveralEncoders(Unrefined):
+    """As EVC's scalable ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enc: nn.Module | None = None
+        self.encs = nn.ModuleList([down(3, MAIN, 4) for _ in range(3)])
+        self.forward_enc_id: int | None = None
 
 
 class Scaled(nn.Module):
@@ -288,8 +307,9 @@ def lively(family: type[nn.Module], seed: int = 0) -> Any:
         elif name.endswith((".a", ".b")):
             parameter.data = torch.from_numpy(rng.uniform(-0.3, 0.3, shape)).float()
     if isinstance(model, Intra):
-        transform = model.enc.second if isinstance(model, FourPart) else model.enc
-        transform[-1].weight.data *= 12
+        one = model.enc.second if isinstance(model, FourPart) else model.enc
+        for transform in model.encs if isinstance(model, SeveralEncoders) else [one]:
+            transform[-1].weight.data *= 12
         part = MAIN if isinstance(model, FourPart) else MAIN // 2
         _enliven_passes(model.y_prior_fusion, model.y_spatial_prior, part)
     elif isinstance(model, WithMemory):
