@@ -34,7 +34,7 @@ from latentopt.latents.lattice import LatticeChannel
 from latentopt.lattices import RULES
 from latentopt.media.images import read_image
 
-IMAGES = ("DCVC-HEM", "DCVC-DC", "EVC-LL", "EVC-SS", "SCALE-EVC-SS")
+IMAGES = ("DCVC-TCM", "DCVC-HEM", "DCVC-DC", "EVC-LL", "EVC-SS", "SCALE-EVC-SS")
 MEASURED = (*IMAGES, "DCVC", "DCVC-HEM-P")
 """Of EVC's sizes the largest, the smallest, and one of several encoders."""
 
@@ -95,6 +95,18 @@ def _enliven_intra(model: nn.Module) -> None:
 
 
 @torch.no_grad()
+def _enliven_hyperprior(model: nn.Module) -> None:
+    """Of DCVC-TCM's intra codec."""
+    codec: Any = model
+    x = photo(64)
+    _last(codec.g_a).weight.mul_(1 / float(codec.g_a(x).std()))
+    _last(codec.h_a).weight.mul_(1 / float(codec.h_a(codec.g_a(x)).std()))
+    scales, means = _bias(codec.h_s).chunk(2)
+    scales.add_(torch.linspace(1, 3, len(scales)))  # else symbols are impossible
+    means.add_(torch.linspace(-1, 1, len(means)))
+
+
+@torch.no_grad()
 def _enliven_net(model: nn.Module) -> None:
     codec: Any = model
     x = photo(64)
@@ -148,6 +160,7 @@ def _even_out(fusion: nn.Module, prior: nn.Module, scales: Sequence[int]) -> Non
 
 _ENLIVEN: Mapping[str, Callable[[nn.Module], None]] = {
     "DCVC": _enliven_net,
+    "DCVC-TCM": _enliven_hyperprior,
     "DCVC-HEM-P": _enliven_memory,
 }
 
@@ -203,23 +216,34 @@ def drawn(adapter: SideAdapter, features: NDArray, formula: Formula) -> tuple[fl
     return 8 * len(Coded(latent, [NO_SHIFT]).string), walk.own_bits
 
 
+def _own_bits(family: str, model: nn.Module, x: Tensor) -> float:
+    """What an intra codec says itself of an image."""
+    theirs: Any = model
+    if family == "DCVC-TCM":
+        own = theirs.encode_decode(x)
+    else:
+        own = theirs(x, True, 0) if family == "DCVC-DC" else theirs(x, theirs.q_scale[0])
+    return float(np.ravel(own["bit"])[-1])  # of several encoders: with all
+
+
 @torch.no_grad()
 def intra_rows(family: str, model: nn.Module, x: Tensor) -> list[Row]:
     """Of an intra codec."""
     codec = latentopt.wrap(model, "int", shift=False)
     out = codec.compress(x)
     exact = torch.equal(codec.decompress(**out)["x_hat"], codec(x)["x_hat"])
-    theirs: Any = model
-    own = theirs(x, True, 0) if family == "DCVC-DC" else theirs(x, theirs.q_scale[0])
-    bits = np.ravel(own["bit"])[-1]  # of several encoders: with all
     written = coded_bytes(out["strings"], 0)
-    rows = [Row(family, "image", written, float(bits) / 8, exact)]
+    rows = [Row(family, "image", written, _own_bits(family, model, x) / 8, exact)]
     adapter = codec.assembly.adapter
     assert isinstance(adapter, SideAdapter)
-    z_hat = torch.round(theirs.hyper_enc(adapter.analysis(x)))
+    z_hat = torch.round(adapter.hyper_analysis(adapter.analysis(x)))
     features = adapter.features(z_hat[0].double().numpy().ravel(), z_hat.shape[1:])
 
+    theirs: Any = model
+
     def formula(points: Tensor, scales: Tensor) -> Tensor:
+        if family == "DCVC-TCM":
+            return -theirs.gaussian_conditional._likelihood(points, scales).log2().sum()
         return theirs.get_y_gaussian_bits(points, scales).sum()
 
     ours, estimated = drawn(adapter, features, formula)

@@ -9,9 +9,9 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -22,6 +22,7 @@ from torch import nn
 from latentopt.errors import InputError, WeightsError
 
 _PACKAGE = "src"
+_DERIVED = "gaussian_conditional.scale_table"  # in checkpoints of DCVC-TCM, not in its class
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class _Public:
     name: str
     folder: str = ""
     """The family's, where that is not what it is called here."""
+    options: Mapping[str, object] = field(default_factory=dict)
+    """Of the class, as its checkpoints have them, where it has no defaults."""
 
 
 FAMILIES = {
@@ -39,6 +42,7 @@ FAMILIES = {
     "DCVC-HEM": _Public("src.models.image_model", "IntraNoAR"),
     "DCVC-HEM-P": _Public("src.models.video_model", "DMC", "DCVC-HEM"),
     "DCVC-DC": _Public("src.models.image_model", "IntraNoAR"),
+    "DCVC-TCM": _Public("src.models.priors", "IntraNoAR", options={"N": 192}),
     **{
         f"EVC-{size}": _Public("src.models.image_model", f"EVC_{size}", "EVC")
         for size in ("LL", "LM", "LS", "ML", "MM", "SL", "SS")
@@ -63,8 +67,8 @@ def load_dcvc(
 
     Args:
         repo: the checkout: the repository's root, its ``DCVC-family``, or the family's folder.
-        family: ``"DCVC"`` (``DCVC_net``, predicted frames), ``"DCVC-HEM"`` or ``"DCVC-DC"``
-            (``IntraNoAR``), ``"DCVC-HEM-P"`` (``DMC``, predicted frames), or one of EVC's
+        family: ``"DCVC"`` (``DCVC_net``, predicted frames), ``"DCVC-TCM"``, ``"DCVC-HEM"`` or
+            ``"DCVC-DC"`` (``IntraNoAR``), ``"DCVC-HEM-P"`` (``DMC``, predicted frames), or one of EVC's
             sizes, ``"EVC-LL"`` to ``"SCALE-EVC-SS"``.
         checkpoint: file with its weights; without one they are random.
         options: for the class, such as ``N``.
@@ -78,7 +82,8 @@ def load_dcvc(
     public = FAMILIES[family]
     with _importing(_folder(Path(repo), family, public)) as folder:
         try:
-            model = getattr(importlib.import_module(public.module), public.name)(**options)
+            make = getattr(importlib.import_module(public.module), public.name)
+            model = make(**{**public.options, **options})
         except (ImportError, AttributeError, TypeError) as error:
             where = f"{public.name} from {public.module} in {folder}"
             raise InputError(f"cannot make {where}: {error}") from error
@@ -134,10 +139,11 @@ def _load(model: nn.Module, path: Path) -> None:
     for key in ("state_dict", "net"):  # where training scripts put it
         state = state.get(key, state)
     state = {name.removeprefix("module."): value for name, value in state.items()}
+    state.pop(_DERIVED, None)
     try:
         with redirect_stdout(io.StringIO()):  # EVC's prints what it lacks, and goes on
             model.load_state_dict(state)
-    except RuntimeError as error:
+    except (RuntimeError, KeyError) as error:
         why = shorten(str(error), 300, placeholder=" …")  # it lists all tensors
         raise WeightsError(f"{path} is not of {type(model).__name__}: {why}") from error
     own = model.state_dict()

@@ -229,7 +229,7 @@ def bit_estimator_density(estimator: BitEstimator) -> FactorizedDensity:
     layers: list[Any] = [estimator.f1, estimator.f2, estimator.f3, estimator.f4]
     factors = [layer.a for layer in layers if layer.a is not None]
     return FactorizedDensity(
-        _Parameters(
+        BottleneckParameters(
             [layer.h.reshape(-1, 1, 1) for layer in layers],
             [layer.b.reshape(-1, 1, 1) for layer in layers],
             [factor.reshape(-1, 1, 1) for factor in factors],
@@ -239,7 +239,7 @@ def bit_estimator_density(estimator: BitEstimator) -> FactorizedDensity:
 
 
 @dataclass
-class _Parameters:
+class BottleneckParameters:
     """A bottleneck's: CompressAI's class would draw random ones, from everyone's generator."""
 
     matrices: Sequence[Tensor]

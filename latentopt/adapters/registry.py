@@ -16,6 +16,7 @@ from latentopt.adapters.context import ContextAdapter
 from latentopt.adapters.dcvc import intra_class
 from latentopt.adapters.dcvc_hem import is_dmc
 from latentopt.adapters.dcvc_net import is_dcvc_net
+from latentopt.adapters.dcvc_tcm import TCMIntraAdapter, is_tcm_intra
 from latentopt.adapters.factorized import FactorizedAdapter
 from latentopt.adapters.hyperprior import MeanScaleAdapter, ScaleAdapter
 from latentopt.adapters.invcompress import InvCompressAdapter, is_invcompress
@@ -71,6 +72,8 @@ def adapter_class(model: nn.Module) -> type[Adapter] | type[VideoAdapter]:
                 f"frames with wrap(model, adapter={module}.video(key, adapter_class(key))): "
                 "docs/guide/dcvc.md"
             )
+    if is_tcm_intra(model):
+        return TCMIntraAdapter
     found = intra_class(model) or rate_adapter(model)
     if found:
         return found
