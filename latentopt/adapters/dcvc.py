@@ -22,20 +22,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latentopt.adapters.base import Networks, Scale, cpu_copy, derived
 from latentopt.adapters.scales import STANDARD_SCALES
-from latentopt.adapters.spatial_prior import InPasses, InTwoPasses
+from latentopt.adapters.spatial_prior import (
+    InFourPasses,
+    InPasses,
+    InTwoPasses,
+    adaptor_names,
+)
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 from latentopt.errors import InputError
 
 _CODING = ("hyper_dec", "y_prior_fusion", "y_spatial_prior")
 _ALL = ("enc", "dec", "refine", "hyper_enc", "bit_estimator_z", *_CODING)
-_ADAPTORS = tuple(f"y_spatial_prior_adaptor_{k}" for k in (1, 2, 3))
+_ADAPTORS = adaptor_names("y_spatial_prior")
 
 Scales = float | tuple[float, float]
 _SCALES = (1e-3, 1e3)
@@ -118,13 +121,13 @@ class DualPriorAdapter(InTwoPasses, IntraAdapter):
         return self.model.refine(self.model.dec(y_hat * self.gain.to(y_hat)))
 
 
-class FourPartAdapter(IntraAdapter):
+class FourPartAdapter(InFourPasses, IntraAdapter):
     """``IntraNoAR`` of DCVC-DC: four passes.
 
     It has a ``q_scale`` for the encoder and one for the decoder, both inside of the transforms.
     """
 
-    passes, coding = 4, (*_CODING, *_ADAPTORS)
+    coding = (*_CODING, *_ADAPTORS)
 
     @property
     def gain(self) -> Tensor:
@@ -149,14 +152,6 @@ class FourPartAdapter(IntraAdapter):
 
     def synthesis(self, y_hat: Tensor) -> Tensor:
         return self.model.refine(self.model.dec(y_hat, self.gain.to(y_hat)))
-
-    def _phase(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
-        return 2 * (row % 2) + column % 2
-
-    def _see(self, networks: Any, k: int, decoded: Tensor, given: Tensor) -> Sequence[Tensor]:
-        adaptor = getattr(networks, _ADAPTORS[k - 1])
-        output = networks.y_spatial_prior(adaptor(torch.cat([decoded, given], dim=1)))
-        return output.chunk(2, dim=1)
 
 
 def intra_class(model: nn.Module) -> type[IntraAdapter] | None:
