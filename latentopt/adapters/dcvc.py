@@ -136,16 +136,7 @@ class FourPartAdapter(InFourPasses, IntraAdapter):
     @property
     def _gains(self) -> list[Tensor]:
         """Of encoder and decoder."""
-        model = self.model
-        if self._q_scale is None:
-            both = (model.q_scale_enc, model.q_scale_dec)
-            scales = [chosen_scale(q, self._q_index) for q in both]
-        else:
-            scales = list(self._q_scale if isinstance(self._q_scale, tuple) else ())
-            if len(scales) != 2:
-                raise InputError("DCVC-DC has two: q_scale=(of the encoder, of the decoder)")
-        basics = (model.q_basic_enc, model.q_basic_dec)
-        return [basic.detach() * positive_scale(scale) for basic, scale in zip(basics, scales)]
+        return two_gains(self.model, "", self._q_scale, self._q_index)
 
     def analysis(self, x: Tensor) -> Tensor:
         return self.model.enc(x, self._gains[0].to(x))
@@ -223,6 +214,24 @@ def chosen_scale(scales: Tensor, index: int) -> float:
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(scales):
         raise InputError(f"q_index {index!r}: the model has {len(scales)} scales")
     return float(scales.detach().flatten()[index])
+
+
+def two_gains(model: nn.Module, prefix: str, q_scale: object | None, q_index: int) -> list[Tensor]:
+    """DCVC-DC's of encoder and decoder, per channel.
+
+    Args:
+        prefix: of the names of the model's parameters.
+        q_scale: of encoder and decoder; one of the checkpoint's where it is None.
+    """
+    basics, own = (
+        [getattr(model, f"{prefix}q_{kind}_{side}").detach() for side in ("enc", "dec")]
+        for kind in ("basic", "scale")
+    )
+    if q_scale is None:
+        q_scale = tuple(chosen_scale(scales, q_index) for scales in own)
+    if not isinstance(q_scale, tuple) or len(q_scale) != 2:
+        raise InputError("DCVC-DC has two: q_scale=(of the encoder, of the decoder)")
+    return [basic * positive_scale(scale) for basic, scale in zip(basics, q_scale)]
 
 
 def least_gain(basic: Tensor, scale: Scales) -> Tensor:

@@ -11,13 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentopt.adapters.base import Adapter, Networks
+from latentopt.adapters.base import Adapter
 from latentopt.adapters.dcvc import chosen_scale, least_gain
 from latentopt.adapters.dcvc_net import MakeAdapter
-from latentopt.adapters.dmc import MOTION, PartAdapter, residual_names
-from latentopt.adapters.dmc import MotionAdapter as AnyMotionAdapter
-from latentopt.adapters.dmc import ResidualAdapter as AnyResidualAdapter
-from latentopt.adapters.predicted import KeyedAdapter
+from latentopt.adapters.dmc import (
+    MOTION,
+    AnyDMCAdapter,
+    Gains,
+    MotionPart,
+    PartAdapter,
+    ResidualPart,
+    residual_names,
+)
 from latentopt.adapters.reference import Reference
 from latentopt.adapters.spatial_prior import InTwoPasses
 from latentopt.adapters.still import still_copy
@@ -31,31 +36,31 @@ _KINDS = ("basic", "scale")
 class _Part(InTwoPasses, PartAdapter):
     def scaled(self, y_hat: Tensor) -> Tensor:
         """A latent as the networks that come after it take it."""
-        return y_hat * self.gain.to(y_hat)
+        return y_hat * self.gains.decoder.to(y_hat)
 
     def _joined(self, networks: Any, given: Sequence[Tensor], before: Tensor | None) -> Tensor:
         if before is None:
             like = given[0]
-            scaled = like.new_zeros(1, self.gain.shape[1], *like.shape[-2:])
+            scaled = like.new_zeros(1, self.gains.decoder.shape[1], *like.shape[-2:])
         else:
             scaled = self.scaled(before)
         return torch.cat([*given, scaled.expand(len(given[0]), -1, -1, -1)], dim=1)
 
 
-class MotionAdapter(_Part, AnyMotionAdapter):
-    """See :class:`latentopt.adapters.dmc.MotionAdapter`."""
+class MotionAdapter(_Part, MotionPart):
+    """Motion."""
 
     def analysis(self, x: Tensor) -> Tensor:
         flow = self.model.optic_flow(x, self.sure.frame.to(x))
-        return self.model.mv_encoder(flow) / self.gain.to(x)
+        return self.model.mv_encoder(flow) / self.gains.encoder.to(x)
 
     def flow(self, networks: Any, y_hat: Tensor) -> Tensor:
         found: Tensor = networks.mv_decoder(self.scaled(y_hat))
         return found
 
 
-class ResidualAdapter(_Part, AnyResidualAdapter):
-    """See :class:`latentopt.adapters.dmc.ResidualAdapter`."""
+class ResidualAdapter(_Part, ResidualPart):
+    """The frame itself."""
 
     def _adapted(self, networks: Any, reference: Reference, frame: Tensor) -> Tensor:
         if reference.features is None:
@@ -64,7 +69,7 @@ class ResidualAdapter(_Part, AnyResidualAdapter):
 
     def analysis(self, x: Tensor) -> Tensor:
         contexts = [context.to(x) for context in self.sure.contexts]
-        return self.model.contextual_encoder(x, *contexts) / self.gain.to(x)
+        return self.model.contextual_encoder(x, *contexts) / self.gains.encoder.to(x)
 
     def _decoded(self, y_hat: Tensor, half: Tensor, quarter: Tensor) -> Tensor:
         return self.model.contextual_decoder(self.scaled(y_hat), half, quarter)
@@ -76,7 +81,7 @@ def is_dmc(model: nn.Module) -> bool:
     return all(hasattr(model, name) for name in names)
 
 
-class DMCAdapter(KeyedAdapter):
+class DMCAdapter(AnyDMCAdapter):
     """``DMC``, with an image codec for key frames.
 
     Args:
@@ -88,6 +93,9 @@ class DMCAdapter(KeyedAdapter):
         UnsupportedModelError: the key frames' codec has another stride.
         InputError: there is no such rate.
     """
+
+    motion, residual = MotionAdapter, ResidualAdapter
+    networks = MOTION, _RESIDUAL
 
     def __init__(
         self,
@@ -103,9 +111,7 @@ class DMCAdapter(KeyedAdapter):
         given = q_scale or [chosen_scale(scales, q_index) for scales in own]
         basics = [_parameter(model, name, "basic") for name in _SCALES_OF]
         gains = [least_gain(basic, scale) for basic, scale in zip(basics, given)]
-        motion = MotionAdapter(Networks(model, MOTION), portable, gains[0])
-        residual = ResidualAdapter(Networks(model, _RESIDUAL), portable, gains[1], motion)
-        super().__init__(key, {"motion": motion, "residual": residual}, portable)
+        super().__init__(model, portable, key, [Gains(gain, gain) for gain in gains])
 
 
 def video(

@@ -27,10 +27,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentopt.adapters.base import Scale
+from latentopt.adapters.base import Adapter, Networks, Scale
 from latentopt.adapters.dcvc import bit_estimator_density
 from latentopt.adapters.dcvc_net import warp
-from latentopt.adapters.predicted import Knowing, texture
+from latentopt.adapters.predicted import KeyedAdapter, Knowing, texture
 from latentopt.adapters.reference import Reference
 from latentopt.adapters.spatial_prior import InPasses
 from latentopt.densities import FactorizedDensity, LaplaceDensity, ScaleDensity
@@ -63,12 +63,20 @@ def residual_names(*adaptors: str) -> tuple[str, ...]:
     )
 
 
+@dataclass(frozen=True)
+class Gains:
+    """What sets the rate of a part: each (1, C, 1, 1), or of one channel for all."""
+
+    encoder: Tensor
+    decoder: Tensor
+
+
 class PartAdapter(InPasses):
     """What the motion and the residual latent have in common.
 
     Args:
         model: the networks of the part, see :class:`Networks`.
-        gain: what the decoder multiplies by, per channel (1, C, 1, 1), wherever it does.
+        gains: of its transforms.
     """
 
     spatial_prior: str
@@ -76,8 +84,8 @@ class PartAdapter(InPasses):
     estimator: str
     """Names of networks, and of the side latent's density."""
 
-    def __init__(self, model: nn.Module, portable: bool, gain: Tensor):
-        self.gain = gain
+    def __init__(self, model: nn.Module, portable: bool, gains: Gains):
+        self.gains = gains
         super().__init__(model, portable)
 
     @property
@@ -90,7 +98,7 @@ class PartAdapter(InPasses):
 
     def decoder_parts(self) -> list[nn.Module]:
         own = [module for name, module in self.model.named_children() if name not in ENCODERS]
-        return [*own, Scale(self.gain)]
+        return [*own, Scale(self.gains.decoder)]
 
     @abstractmethod
     def _joined(self, networks: Any, given: Sequence[Tensor], before: Tensor | None) -> Tensor:
@@ -115,7 +123,7 @@ class Moving:
     """Its motion (1, M, h, w)."""
 
 
-class MotionAdapter(Knowing[Moving], PartAdapter):
+class MotionPart(Knowing[Moving], PartAdapter):
     """Motion; its synthesis is the frame before, warped."""
 
     spatial_prior, prior_fusion = "mv_y_spatial_prior", "mv_y_prior_fusion"
@@ -151,7 +159,7 @@ class Seen:
     """The residual of the frame before (1, M, h, w)."""
 
 
-class ResidualAdapter(Knowing[Seen], PartAdapter):
+class ResidualPart(Knowing[Seen], PartAdapter):
     """The frame itself, given contexts that are made of the one before and the motion.
 
     Args:
@@ -161,9 +169,9 @@ class ResidualAdapter(Knowing[Seen], PartAdapter):
     spatial_prior, prior_fusion = "y_spatial_prior", "y_prior_fusion"
     estimator = "bit_estimator_z"
 
-    def __init__(self, model: nn.Module, portable: bool, gain: Tensor, motion: MotionAdapter):
+    def __init__(self, model: nn.Module, portable: bool, gains: Gains, motion: MotionPart):
         self._motion = motion
-        super().__init__(model, portable, gain)
+        super().__init__(model, portable, gains)
 
     @abstractmethod
     def _adapted(self, networks: Any, reference: Reference, frame: Tensor) -> Tensor:
@@ -178,7 +186,7 @@ class ResidualAdapter(Knowing[Seen], PartAdapter):
         """What the contextual decoder makes of a latent (B, M, h, w), given contexts."""
 
     def decoder_parts(self) -> list[nn.Module]:
-        return [*super().decoder_parts(), Scale(self._motion.gain)]
+        return [*super().decoder_parts(), Scale(self._motion.gains.decoder)]
 
     @torch.no_grad()
     def knowledge(self, reference: Reference, decoded: Mapping[str, Tensor]) -> Seen:
@@ -239,3 +247,26 @@ class ResidualAdapter(Knowing[Seen], PartAdapter):
         seen = self._seen(z_hat, self.stride)
         temporal = networks.temporal_prior_encoder(seen.contexts[-1].to(z_hat))
         return self._fused(networks, [temporal, decoded], seen.latent)
+
+
+class AnyDMCAdapter(KeyedAdapter):
+    """A family's ``DMC``, with an image codec for key frames.
+
+    Args:
+        key: adapter of the codec of key frames, whose side latent has a stride of 64.
+        gains: of motion and residual.
+
+    Raises:
+        UnsupportedModelError: the key frames' codec has another stride.
+    """
+
+    motion: type[MotionPart]
+    residual: type[ResidualPart]
+    networks: tuple[Sequence[str], Sequence[str]]
+    """Their names, of each part."""
+
+    def __init__(self, model: nn.Module, portable: bool, key: Adapter, gains: Sequence[Gains]):
+        of_motion, of_residual = (Networks(model, names) for names in self.networks)
+        motion = self.motion(of_motion, portable, gains[0])
+        residual = self.residual(of_residual, portable, gains[1], motion)
+        super().__init__(key, {"motion": motion, "residual": residual}, portable)
