@@ -68,8 +68,8 @@ def load_dcvc(
     Args:
         repo: the checkout: the repository's root, its ``DCVC-family``, or the family's folder.
         family: ``"DCVC"`` (``DCVC_net``, predicted frames), ``"DCVC-TCM"``, ``"DCVC-HEM"`` or
-            ``"DCVC-DC"`` (``IntraNoAR``), ``"DCVC-HEM-P"`` (``DMC``, predicted frames), or one of EVC's
-            sizes, ``"EVC-LL"`` to ``"SCALE-EVC-SS"``.
+            ``"DCVC-DC"`` (``IntraNoAR``), ``"DCVC-HEM-P"`` (``DMC``, predicted frames), or one of
+            EVC's sizes, ``"EVC-LL"`` to ``"SCALE-EVC-SS"``.
         checkpoint: file with its weights; without one they are random.
         options: for the class, such as ``N``.
 

@@ -22,20 +22,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latentopt.adapters.base import Networks, Scale, cpu_copy, derived
 from latentopt.adapters.scales import STANDARD_SCALES
-from latentopt.adapters.spatial_prior import InPasses, InTwoPasses
+from latentopt.adapters.spatial_prior import (
+    InFourPasses,
+    InPasses,
+    InTwoPasses,
+    adaptor_names,
+)
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 from latentopt.errors import InputError
 
 _CODING = ("hyper_dec", "y_prior_fusion", "y_spatial_prior")
 _ALL = ("enc", "dec", "hyper_enc", "bit_estimator_z", *_CODING)
-_ADAPTORS = tuple(f"y_spatial_prior_adaptor_{k}" for k in (1, 2, 3))
+_ADAPTORS = adaptor_names("y_spatial_prior")
 
 Scales = float | tuple[float, float]
 _SCALES = (1e-3, 1e3)
@@ -141,13 +144,13 @@ class EVCAdapter(DualPriorAdapter):
         return self.model.dec(y_hat * self.gain.to(y_hat))
 
 
-class FourPartAdapter(IntraAdapter):
+class FourPartAdapter(InFourPasses, IntraAdapter):
     """``IntraNoAR`` of DCVC-DC: four passes.
 
     It has a ``q_scale`` for the encoder and one for the decoder, both inside of the transforms.
     """
 
-    passes, coding = 4, (*_CODING, *_ADAPTORS)
+    coding = (*_CODING, *_ADAPTORS)
 
     @property
     def gain(self) -> Tensor:
@@ -156,30 +159,13 @@ class FourPartAdapter(IntraAdapter):
     @property
     def _gains(self) -> list[Tensor]:
         """Of encoder and decoder."""
-        model = self.model
-        if self._q_scale is None:
-            both = (model.q_scale_enc, model.q_scale_dec)
-            scales = [chosen_scale(q, self._q_index) for q in both]
-        else:
-            scales = list(self._q_scale if isinstance(self._q_scale, tuple) else ())
-            if len(scales) != 2:
-                raise InputError("DCVC-DC has two: q_scale=(of the encoder, of the decoder)")
-        basics = (model.q_basic_enc, model.q_basic_dec)
-        return [basic.detach() * positive_scale(scale) for basic, scale in zip(basics, scales)]
+        return two_gains(self.model, "", self._q_scale, self._q_index)
 
     def analysis(self, x: Tensor) -> Tensor:
         return self.model.enc(x, self._gains[0].to(x))
 
     def synthesis(self, y_hat: Tensor) -> Tensor:
         return self.model.refine(self.model.dec(y_hat, self.gain.to(y_hat)))
-
-    def _phase(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
-        return 2 * (row % 2) + column % 2
-
-    def _see(self, networks: Any, k: int, decoded: Tensor, given: Tensor) -> Sequence[Tensor]:
-        adaptor = getattr(networks, _ADAPTORS[k - 1])
-        output = networks.y_spatial_prior(adaptor(torch.cat([decoded, given], dim=1)))
-        return output.chunk(2, dim=1)
 
 
 def intra_class(model: nn.Module) -> type[IntraAdapter] | None:
@@ -253,6 +239,24 @@ def chosen_scale(scales: Tensor, index: int) -> float:
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(scales):
         raise InputError(f"q_index {index!r}: the model has {len(scales)} scales")
     return float(scales.detach().flatten()[index])
+
+
+def two_gains(model: nn.Module, prefix: str, q_scale: object | None, q_index: int) -> list[Tensor]:
+    """DCVC-DC's of encoder and decoder, per channel.
+
+    Args:
+        prefix: of the names of the model's parameters.
+        q_scale: of encoder and decoder; one of the checkpoint's where it is None.
+    """
+    basics, own = (
+        [getattr(model, f"{prefix}q_{kind}_{side}").detach() for side in ("enc", "dec")]
+        for kind in ("basic", "scale")
+    )
+    if q_scale is None:
+        q_scale = tuple(chosen_scale(scales, q_index) for scales in own)
+    if not isinstance(q_scale, tuple) or len(q_scale) != 2:
+        raise InputError("DCVC-DC has two: q_scale=(of the encoder, of the decoder)")
+    return [basic * positive_scale(scale) for basic, scale in zip(basics, q_scale)]
 
 
 def least_gain(basic: Tensor, scale: Scales) -> Tensor:

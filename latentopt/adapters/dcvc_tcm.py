@@ -1,7 +1,7 @@
 """DCVC-TCM's codecs (Sheng et al. 2022): ``IntraNoAR``, and ``DMC`` of predicted frames.
 
-The image codec is CompressAI's ``MeanScaleHyperprior``, of classes of its own. The classes are known
-by their structure; none of their code is here.
+The image codec is CompressAI's ``MeanScaleHyperprior``, of classes of its own. The classes are
+known by their structure; none of their code is here.
 """
 
 from torch import nn

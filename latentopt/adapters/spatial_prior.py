@@ -37,6 +37,8 @@ class InPasses(SideAdapter):
     contextual = True
     passes: int
     """Of coding, parts of the channels, and phases of the positions."""
+    spatial_prior: str = "y_spatial_prior"
+    """Name of the network that passes after the first have."""
 
     @property
     def stride(self) -> int:
@@ -117,8 +119,6 @@ class InTwoPasses(InPasses):
     """DCVC-HEM's: halves of the channels, phases of a checkerboard."""
 
     passes = 2
-    spatial_prior = "y_spatial_prior"
-    """Name of the network that the second pass has."""
 
     def _phase(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
         return (row + column) % 2
@@ -129,3 +129,25 @@ class InTwoPasses(InPasses):
         output = getattr(networks, self.spatial_prior)(torch.cat(seen, dim=1))
         parts = output.chunk(4, dim=1)  # scales and means of each half of the channels
         return torch.cat(parts[0::2], dim=1), torch.cat(parts[1::2], dim=1)
+
+
+class InFourPasses(InPasses):
+    """DCVC-DC's: quarters of the channels, phases of 2 x 2 blocks; each later pass has an adaptor.
+
+    Their names are the spatial prior's and ``_adaptor_1`` to ``_3``.
+    """
+
+    passes = 4
+
+    def _phase(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
+        return 2 * (row % 2) + column % 2
+
+    def _see(self, networks: Any, k: int, decoded: Tensor, given: Tensor) -> Sequence[Tensor]:
+        adaptor = getattr(networks, f"{self.spatial_prior}_adaptor_{k}")
+        spatial_prior = getattr(networks, self.spatial_prior)
+        return spatial_prior(adaptor(torch.cat([decoded, given], dim=1))).chunk(2, dim=1)
+
+
+def adaptor_names(spatial_prior: str) -> tuple[str, ...]:
+    """Names of the adaptors of :class:`InFourPasses`."""
+    return tuple(f"{spatial_prior}_adaptor_{k}" for k in range(1, InFourPasses.passes))

@@ -211,8 +211,10 @@ class ContextualEncoder(nn.Module):
         super().__init__()
         self.first, self.second, self.last = down(7, 4, 1), down(8, 4, 1), down(8, MAIN, 2)
 
-    def forward(self, x: Tensor, fine: Tensor, half: Tensor, quarter: Tensor) -> Tensor:
-        x = self.first(torch.cat([x, fine], dim=1))
+    def forward(
+        self, x: Tensor, fine: Tensor, half: Tensor, quarter: Tensor, step: Tensor | float = 1
+    ) -> Tensor:
+        x = self.first(torch.cat([x, fine], dim=1)) * step
         x = self.second(torch.cat([x, half], dim=1))
         return self.last(torch.cat([x, quarter], dim=1))
 
@@ -222,8 +224,10 @@ class ContextualDecoder(nn.Module):
         super().__init__()
         self.first, self.second, self.last = up(MAIN, 4, 2), up(8, 4, 1), up(8, 4, 1)
 
-    def forward(self, y_hat: Tensor, half: Tensor, quarter: Tensor) -> Tensor:
-        x = self.second(torch.cat([self.first(y_hat), quarter], dim=1))
+    def forward(
+        self, y_hat: Tensor, half: Tensor, quarter: Tensor, step: Tensor | float = 1
+    ) -> Tensor:
+        x = self.second(torch.cat([self.first(y_hat), quarter], dim=1)) * step
         return self.last(torch.cat([x, half], dim=1))
 
 
@@ -267,6 +271,68 @@ class WithMemory(nn.Module):
             setattr(self, f"{name}_basic", nn.Parameter(basic))
             scales = torch.tensor([1.3, 0.8]).reshape(2, 1, 1, 1)
             setattr(self, f"{name}_scale", nn.Parameter(scales))
+
+
+class MotionEncoder(nn.Module):
+    """Sees features of the motion before, if there is one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = down(2, 4, 1), down(4, 4, 1), down(4, MAIN, 2)
+        self.adaptor_0, self.adaptor_1 = Joined(4, 4), Joined(8, 4)
+
+    def forward(self, flow: Tensor, before: Tensor | None, step: Tensor) -> Tensor:
+        x = self.second(self.first(flow) * step)
+        return self.last(self.adaptor_0(x) if before is None else self.adaptor_1(x, before))
+
+
+class MotionDecoder(nn.Module):
+    """A flow, and features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = up(MAIN, 4, 2), up(4, 4, 1), up(4, 2, 1)
+
+    def forward(self, y_hat: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.first(y_hat)
+        return self.last(self.second(features) * step), features
+
+
+class Offsets(nn.Module):
+    """What says how flows differ: two for each of two groups of the features."""
+
+    offset_num, max_residue_magnitude = 2, 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_offset = nn.Conv2d(4 + 3 + 2, 3 * 4, 3, 2, 1)
+        self.fusion = nn.Conv2d(2 * 4, 4, 1, groups=2)
+
+
+class Diverse(WithMemory):
+    """As ``DMC`` of DCVC-DC."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for gone in ("feature_adaptor_P", "mv_y_q_basic", "mv_y_q_scale", "y_q_basic", "y_q_scale"):
+            delattr(self, gone)
+        self.align = Offsets()
+        self.feature_adaptor = nn.ModuleList([nn.Conv2d(4, 4, 1) for _ in range(3)])
+        self.mv_encoder, self.mv_decoder = MotionEncoder(), MotionDecoder()
+        for part, given in (("mv_y", 2), ("y", 4)):
+            for k in (0, 1):
+                adaptor = nn.Conv2d((given + k) * MAIN, 3 * MAIN, 1)
+                setattr(self, f"{part}_prior_fusion_adaptor_{k}", adaptor)
+            setattr(self, f"{part}_prior_fusion", nn.Conv2d(3 * MAIN, 3 * MAIN, 3, padding=1))
+            for k in (1, 2, 3):
+                adaptor = nn.Conv2d(4 * MAIN, 3 * MAIN, 1)
+                setattr(self, f"{part}_spatial_prior_adaptor_{k}", adaptor)
+            setattr(self, f"{part}_spatial_prior", nn.Conv2d(3 * MAIN, 2 * MAIN, 3, padding=1))
+            for side in ("enc", "dec"):
+                basic = torch.linspace(0.5, 1.5, 4).reshape(1, 4, 1, 1)
+                setattr(self, f"{part}_q_basic_{side}", nn.Parameter(basic))
+                scales = torch.tensor([1.3, 0.8]).reshape(2, 1, 1, 1)
+                setattr(self, f"{part}_q_scale_{side}", nn.Parameter(scales))
 
 
 def _enliven_passes(fusion: Any, spatial: Any, part: int) -> None:
@@ -313,12 +379,15 @@ def lively(family: type[nn.Module], seed: int = 0) -> Any:
         part = MAIN if isinstance(model, FourPart) else MAIN // 2
         _enliven_passes(model.y_prior_fusion, model.y_spatial_prior, part)
     elif isinstance(model, WithMemory):
-        for encoder, name in ((model.contextual_encoder.last, "y"), (model.mv_encoder, "mv_y")):
+        motion, part = model.mv_encoder, MAIN // 2
+        if isinstance(model, Diverse):
+            motion, part = motion.last, MAIN
+        for encoder, name in ((model.contextual_encoder.last, "y"), (motion, "mv_y")):
             encoder[-1].weight.data *= 12
             priors = [
                 getattr(model, f"{name}_{kind}") for kind in ("prior_fusion", "spatial_prior")
             ]
-            _enliven_passes(*priors, MAIN // 2)
+            _enliven_passes(*priors, part)
     else:
         scales = torch.linspace(0.1, 4, MAIN)
         for encoder, suffix in (("contextualEncoder", ""), ("mvEncoder", "_mv")):
