@@ -22,7 +22,17 @@ from torch import Tensor, nn
 
 import latentopt
 from latentopt import Codec, VideoCodec
-from latentopt.adapters import Conditioned, Reference, SideAdapter, dcvc_hem, intra, load_dcvc
+from latentopt.adapters import (
+    Adapter,
+    Conditioned,
+    Reference,
+    SideAdapter,
+    adapter_class,
+    dcvc_hem,
+    dcvc_tcm,
+    intra,
+    load_dcvc,
+)
 from latentopt.adapters.dcvc_net import video
 from latentopt.bench.codecs import coded_bytes
 from latentopt.bench.datasets import resolve
@@ -35,7 +45,7 @@ from latentopt.lattices import RULES
 from latentopt.media.images import read_image
 
 IMAGES = ("DCVC-TCM", "DCVC-HEM", "DCVC-DC", "EVC-LL", "EVC-SS", "SCALE-EVC-SS")
-MEASURED = (*IMAGES, "DCVC", "DCVC-HEM-P")
+MEASURED = (*IMAGES, "DCVC", "DCVC-TCM-P", "DCVC-HEM-P")
 """Of EVC's sizes the largest, the smallest, and one of several encoders."""
 
 Formula = Callable[[Tensor, Tensor], Tensor]
@@ -139,6 +149,21 @@ def _enliven_memory(model: nn.Module) -> None:
 
 
 @torch.no_grad()
+def _enliven_mined(model: nn.Module) -> None:
+    """Of DCVC-TCM's ``DMC``."""
+    codec: Any = model
+    x = photo(64)
+    flow = codec.optic_flow(x, x.roll(2, -1))
+    _last(codec.mv_encoder).weight.mul_(1 / float(codec.mv_encoder(flow).std()))
+    contexts = codec.multi_scale_feature_extractor(x, None)
+    residual = codec.contextual_encoder(x, *contexts)
+    _last(codec.contextual_encoder).weight.mul_(1 / float(residual.std()))
+    for head in (codec.mv_prior_decoder[-1], codec.contextual_entropy_parameter[-1]):
+        scales, _ = head.bias.chunk(2)
+        scales.add_(torch.linspace(0.3, 3, len(scales)))
+
+
+@torch.no_grad()
 def _even_out(fusion: nn.Module, prior: nn.Module, scales: Sequence[int]) -> None:
     """Steps and scales of many levels, whatever is seen.
 
@@ -161,6 +186,7 @@ def _even_out(fusion: nn.Module, prior: nn.Module, scales: Sequence[int]) -> Non
 _ENLIVEN: Mapping[str, Callable[[nn.Module], None]] = {
     "DCVC": _enliven_net,
     "DCVC-TCM": _enliven_hyperprior,
+    "DCVC-TCM-P": _enliven_mined,
     "DCVC-HEM-P": _enliven_memory,
 }
 
@@ -317,12 +343,12 @@ def memory_rows(
     family: str, model: nn.Module, key: nn.Module, frames: Sequence[Tensor]
 ) -> list[Row]:
     """Of ``DMC``, frame by frame but the first; each sees what the one before left."""
-    codec = latentopt.wrap(model, "int", shift=False, adapter=dcvc_hem.video(key, intra()))
+    make = {"DCVC-TCM-P": dcvc_tcm.video, "DCVC-HEM-P": dcvc_hem.video}[family]
+    codec = latentopt.wrap(model, "int", shift=False, adapter=make(key, _image_adapter(key)))
     strings, shapes = codec.compress(frames)
     decoded, promised = codec.decompress(strings, shapes), codec(frames)["x_hat"]
     exact = all(torch.equal(a, b) for a, b in zip(decoded, promised))
     loop, theirs = codec.frames, cast(Any, model)
-    scales = [float(q[0]) for q in (theirs.mv_y_q_scale, theirs.y_q_scale)]
     rows = []
     reference = loop.encode_frame(frames[0], None)[1]
     memory: dict[str, Tensor | None] = dict.fromkeys(("ref_feature", "ref_y", "ref_mv_y"))
@@ -330,8 +356,7 @@ def memory_rows(
     for number, frame in enumerate(frames[1:], 1):
         before = reference
         coded, reference = loop.encode_frame(frame, before)
-        own = theirs(frame, memory, *scales)
-        memory = own["dpb"] | {"ref_frame": own["dpb"]["ref_frame"].clamp(0, 1)}
+        own, memory = _own_frame(family, theirs, frame, memory)
         for name, kind in (("motion", "mv_y"), ("residual", "y")):
             written = [len(latent.string) for latent in coded[name]]
             bits = [float(own[f"bit_{part}"]) for part in (kind, kind.replace("y", "z"))]
@@ -341,13 +366,40 @@ def memory_rows(
     return rows
 
 
+def _own_frame(
+    family: str, theirs: Any, frame: Tensor, memory: dict[str, Tensor | None]
+) -> tuple[dict[str, Tensor], dict[str, Tensor | None]]:
+    """What a ``DMC`` says itself of a frame, and what it leaves to the next one."""
+    if family == "DCVC-TCM-P":
+        own = theirs.forward_one_frame(frame, memory["ref_frame"], memory["ref_feature"])
+        left = {"ref_frame": own["recon_image"], "ref_feature": own["feature"]}
+    else:
+        scales = [float(q[0]) for q in (theirs.mv_y_q_scale, theirs.y_q_scale)]
+        own = theirs(frame, memory, *scales)
+        left = own["dpb"]
+    return own, left | {"ref_frame": left["ref_frame"].clamp(0, 1)}
+
+
+def _image_adapter(key: nn.Module) -> type[Adapter]:
+    found = adapter_class(key)
+    assert issubclass(found, Adapter)
+    return found
+
+
 def _drawn_rows(
     family: str, codec: VideoCodec, theirs: Any, before: Reference, coded: Frame
 ) -> Iterator[Row]:
     """Of both latents of a frame, given what was decoded of it."""
+
+    def formula(points: Tensor, scales: Tensor) -> Tensor:
+        if family == "DCVC-TCM-P":
+            found: Tensor = theirs.get_y_bits_probs(points, scales)[0]
+            return found
+        return theirs.get_y_laplace_bits(points, scales).sum()
+
     for name, adapter, (_, side) in parts_of(codec, before, coded):
         features = adapter.features(side.latent.hat, side.latent.prior.shape)
-        ours, bits = drawn(adapter, features, lambda p, s: theirs.get_y_laplace_bits(p, s).sum())
+        ours, bits = drawn(adapter, features, formula)
         yield Row(family, f"{name}, drawn", ours / 8, bits / 8)
 
 
@@ -361,7 +413,9 @@ def check(repo: str, checkpoints: dict[str, str], size: int) -> list[Row]:
     frames = [x, x.roll(2, -1)]
     rows += predicted_rows("DCVC", models["DCVC"], models["DCVC-HEM"], frames)
     three = [*frames, x.roll(5, -1)]
-    return rows + memory_rows("DCVC-HEM-P", models["DCVC-HEM-P"], models["DCVC-HEM"], three)
+    for family in ("DCVC-TCM", "DCVC-HEM"):
+        rows += memory_rows(f"{family}-P", models[f"{family}-P"], models[family], three)
+    return rows
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -43,6 +43,7 @@ FAMILIES = {
     "DCVC-HEM-P": _Public("src.models.video_model", "DMC", "DCVC-HEM"),
     "DCVC-DC": _Public("src.models.image_model", "IntraNoAR"),
     "DCVC-TCM": _Public("src.models.priors", "IntraNoAR", options={"N": 192}),
+    "DCVC-TCM-P": _Public("src.models.video_net_dmc", "DMC", "DCVC-TCM"),
     **{
         f"EVC-{size}": _Public("src.models.image_model", f"EVC_{size}", "EVC")
         for size in ("LL", "LM", "LS", "ML", "MM", "SL", "SS")
@@ -68,8 +69,8 @@ def load_dcvc(
     Args:
         repo: the checkout: the repository's root, its ``DCVC-family``, or the family's folder.
         family: ``"DCVC"`` (``DCVC_net``, predicted frames), ``"DCVC-TCM"``, ``"DCVC-HEM"`` or
-            ``"DCVC-DC"`` (``IntraNoAR``), ``"DCVC-HEM-P"`` (``DMC``, predicted frames), or one of
-            EVC's sizes, ``"EVC-LL"`` to ``"SCALE-EVC-SS"``.
+            ``"DCVC-DC"`` (``IntraNoAR``), ``"DCVC-TCM-P"`` or ``"DCVC-HEM-P"`` (``DMC``, predicted
+            frames), or one of EVC's sizes, ``"EVC-LL"`` to ``"SCALE-EVC-SS"``.
         checkpoint: file with its weights; without one they are random.
         options: for the class, such as ``N``.
 

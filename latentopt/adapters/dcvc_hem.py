@@ -23,7 +23,6 @@ from latentopt.adapters.dmc import (
     ResidualPart,
     residual_names,
 )
-from latentopt.adapters.reference import Reference
 from latentopt.adapters.spatial_prior import InTwoPasses
 from latentopt.adapters.still import still_copy
 from latentopt.errors import InputError
@@ -61,11 +60,6 @@ class MotionAdapter(_Part, MotionPart):
 
 class ResidualAdapter(_Part, ResidualPart):
     """The frame itself."""
-
-    def _adapted(self, networks: Any, reference: Reference, frame: Tensor) -> Tensor:
-        if reference.features is None:
-            return networks.feature_adaptor_I(frame)
-        return networks.feature_adaptor_P(reference.features.to(frame))
 
     def analysis(self, x: Tensor) -> Tensor:
         contexts = [context.to(x) for context in self.sure.contexts]

@@ -1,4 +1,4 @@
-"""What the predicted frames of DCVC-HEM, -DC and -FM have in common: ``DMC``.
+"""What the predicted frames of DCVC-TCM, -HEM, -DC and -FM have in common: ``DMC``.
 
     x, frame before ─► optic_flow ─► mv_encoder ─► motion latent ─► mv_decoder ─► flow
                                                                                    │
@@ -41,7 +41,7 @@ SCALES = np.geomspace(0.01, 64, 64)
 _MAIN_STRIDE = 16  # pixels per element
 
 ENCODERS = (
-    *("optic_flow", "mv_encoder", "mv_hyper_prior_encoder"),
+    *("optic_flow", "mv_encoder", "mv_hyper_prior_encoder", "mv_prior_encoder"),
     *("contextual_encoder", "contextual_hyper_prior_encoder"),
 )
 """What only the encoder computes."""
@@ -168,14 +168,19 @@ class ResidualPart(Knowing[Seen], PartAdapter):
 
     spatial_prior, prior_fusion = "y_spatial_prior", "y_prior_fusion"
     estimator = "bit_estimator_z"
+    in_prior = 1
+    """How many of the contexts the prior sees, the coarsest last."""
 
     def __init__(self, model: nn.Module, portable: bool, gains: Gains, motion: MotionPart):
         self._motion = motion
         super().__init__(model, portable, gains)
 
-    @abstractmethod
     def _adapted(self, networks: Any, reference: Reference, frame: Tensor) -> Tensor:
         """Features (1, C, H, W) of the frame before, whose picture in [0, 1] is ``frame``."""
+        if reference.features is None:
+            return networks.feature_adaptor_I(frame)
+        adapted: Tensor = networks.feature_adaptor_P(reference.features.to(frame))
+        return adapted
 
     def _aligned(self, networks: Any, features: Tensor, frame: Tensor, flow: Tensor) -> Tensor:
         """Features of the full size, moved to where the flow says."""
@@ -245,7 +250,8 @@ class ResidualPart(Knowing[Seen], PartAdapter):
     def _given(self, networks: Any, z_hat: Tensor) -> Tensor:
         decoded = networks.contextual_hyper_prior_decoder(z_hat)
         seen = self._seen(z_hat, self.stride)
-        temporal = networks.temporal_prior_encoder(seen.contexts[-1].to(z_hat))
+        contexts = [context.to(z_hat) for context in seen.contexts]
+        temporal = networks.temporal_prior_encoder(*contexts[-self.in_prior :])
         return self._fused(networks, [temporal, decoded], seen.latent)
 
 

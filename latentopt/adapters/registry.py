@@ -17,7 +17,7 @@ from latentopt.adapters.dcvc import intra_class
 from latentopt.adapters.dcvc_dc import is_dc
 from latentopt.adapters.dcvc_hem import is_dmc
 from latentopt.adapters.dcvc_net import is_dcvc_net
-from latentopt.adapters.dcvc_tcm import TCMIntraAdapter, is_tcm_intra
+from latentopt.adapters.dcvc_tcm import TCMIntraAdapter, is_tcm, is_tcm_intra
 from latentopt.adapters.factorized import FactorizedAdapter
 from latentopt.adapters.hyperprior import MeanScaleAdapter, ScaleAdapter
 from latentopt.adapters.invcompress import InvCompressAdapter, is_invcompress
@@ -66,7 +66,7 @@ def adapter_class(model: nn.Module) -> type[Adapter] | type[VideoAdapter]:
         return InvCompressAdapter
     if is_one_hot(model):
         return OneHotAdapter
-    predicted = {is_dcvc_net: "dcvc_net", is_dmc: "dcvc_hem", is_dc: "dcvc_dc"}
+    predicted = {is_dcvc_net: "dcvc_net", is_dmc: "dcvc_hem", is_dc: "dcvc_dc", is_tcm: "dcvc_tcm"}
     for is_such, module in predicted.items():
         if is_such(model):
             raise UnsupportedModelError(

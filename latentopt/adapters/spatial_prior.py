@@ -8,9 +8,10 @@
                │
     scales, means of the next pass ─► its points ─► …
 
-The latent's channels are cut into parts and its positions into as many phases (DCVC-HEM: two, of a
-checkerboard; DCVC-DC: four, of 2 x 2 blocks). A pass codes one phase of each part, each another
-one, so that later passes see neighbours at all positions. Each element has a quantization step.
+The latent's channels are cut into parts and its positions into as many phases (DCVC-TCM: one;
+DCVC-HEM: two, of a checkerboard; DCVC-DC: four, of 2 x 2 blocks). A pass codes one phase of each
+part, each another one, so that later passes see neighbours at all positions. Each element has a
+quantization step.
 """
 
 from abc import abstractmethod
@@ -82,7 +83,12 @@ class InPasses(SideAdapter):
         return as_numpy(self._given(networks, z_hat)[0])
 
     def main_shape(self, features: NDArray) -> tuple[int, ...]:
-        return (len(features) // 3, *features.shape[1:])
+        return tuple(self._first(torch.from_numpy(features)[None])[-1].shape[1:])
+
+    def _first(self, given: Tensor) -> Sequence[Tensor]:
+        """Steps, scales and means (1, M, h, w) of the first pass, from features."""
+        steps, scales, means = given.chunk(3, dim=1)
+        return steps.clamp(min=LEAST_STEP), scales, means
 
     def visit(self, features: NDArray, leaf: Leaf) -> None:
         self._visit(self._shared, torch.from_numpy(features)[None], leaf)
@@ -94,9 +100,8 @@ class InPasses(SideAdapter):
         return recorder.parameters
 
     def _visit(self, networks: Any, given: Tensor, leaf: Leaf) -> None:
-        """The passes, given (1, 3 M, h, w) steps, scales and means of the side latent."""
-        raw_steps, scales, means = given.chunk(3, dim=1)
-        steps = raw_steps.clamp(min=LEAST_STEP)
+        """The passes, given (1, 3 M, h, w) features of the side latent."""
+        steps, scales, means = self._first(given)
         pass_of = self._pass_of(means.shape[1:])
         decoded = means.new_zeros(means.shape)  # in units of the steps
         for k in range(self.passes):
@@ -113,6 +118,23 @@ class InPasses(SideAdapter):
         channel, row, column = np.indices(tuple(shape))
         part = channel * self.passes // shape[0]
         return (-(part ^ self._phase(row, column)) % self.passes).ravel()
+
+
+class InOnePass(InPasses):
+    """DCVC-TCM's: features are scales and means alone, and all steps are one."""
+
+    contextual = False
+    passes = 1
+
+    def _first(self, given: Tensor) -> Sequence[Tensor]:
+        scales, means = given.chunk(2, dim=1)
+        return torch.ones_like(means), scales, means
+
+    def _phase(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.zeros_like(row)
+
+    def _see(self, networks: Any, k: int, decoded: Tensor, given: Tensor) -> Sequence[Tensor]:
+        return given.chunk(2, dim=1)  # whatever is decoded
 
 
 class InTwoPasses(InPasses):

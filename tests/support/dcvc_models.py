@@ -372,7 +372,9 @@ def lively(family: type[nn.Module], seed: int = 0) -> Any:
             parameter.data = torch.from_numpy(rng.normal(0, 1 / np.sqrt(fan_in), shape)).float()
         elif name.endswith((".a", ".b")):
             parameter.data = torch.from_numpy(rng.uniform(-0.3, 0.3, shape)).float()
-    if isinstance(model, Intra):
+    if hasattr(model, "enliven"):
+        model.enliven()
+    elif isinstance(model, Intra):
         one = model.enc.second if isinstance(model, FourPart) else model.enc
         for transform in model.encs if isinstance(model, SeveralEncoders) else [one]:
             transform[-1].weight.data *= 12
