@@ -26,10 +26,12 @@ from latentopt.adapters import (
     Reference,
     adapter_class,
     dcvc_hem,
+    dcvc_tcm,
     intra,
     load_dcvc,
 )
 from latentopt.adapters.dcvc_net import is_dcvc_net, video
+from latentopt.adapters.dcvc_tcm import TCMIntraAdapter, is_tcm
 from latentopt.cli.main import main
 from latentopt.codec.synthesis import padded
 from latentopt.media.clips import Format, open_clip, write_clip
@@ -64,7 +66,8 @@ def models(repo: str) -> dict[str, Any]:
 def test_real_classes_are_recognized(models: dict[str, Any]) -> None:
     for family, adapter in ADAPTERS.items():
         assert adapter_class(models[family]) is adapter
-    assert is_dcvc_net(models["DCVC"])
+    assert is_dcvc_net(models["DCVC"]) and is_tcm(models["DCVC-TCM-P"])
+    assert adapter_class(models["DCVC-TCM"]) is TCMIntraAdapter
     assert not [name for name in sys.modules if name.split(".")[0] == "src"]
 
 
@@ -153,11 +156,12 @@ def test_predicted_frames_round_trip(models: dict[str, Any], options: dict[str, 
         assert torch.equal(image, expected)
 
 
-@pytest.mark.parametrize("family", ["dcvc", "dcvc-hem"])
+@pytest.mark.parametrize("family", ["dcvc", "dcvc-tcm", "dcvc-hem"])
 def test_the_command_line_codes_clips(
     models: dict[str, Any], repo: str, family: str, tmp_path: Path
 ) -> None:
-    predicted = {"dcvc": "DCVC", "dcvc-hem": "DCVC-HEM-P"}[family]
+    makes = {"DCVC": video, "DCVC-TCM-P": dcvc_tcm.video, "DCVC-HEM-P": dcvc_hem.video}
+    predicted = "DCVC" if family == "dcvc" else f"{family.upper()}-P"
     for name, loaded in (("key", "DCVC-HEM"), ("predicted", predicted)):
         torch.save(models[loaded].state_dict(), tmp_path / name)
     x, lov, out = (str(tmp_path / name) for name in ("x.y4m", "x.lov", "out"))
@@ -166,9 +170,9 @@ def test_the_command_line_codes_clips(
     named += ["--predicted", f"{family}:{tmp_path / 'predicted'}"]
     assert main(["encode", x, "-o", lov, "--quant", "oct", *named]) == 0
     assert main(["decode", lov, "-o", out, *named]) == 0
-    make = video if family == "dcvc" else dcvc_hem.video
     key = models["DCVC-HEM"]
-    codec = latentopt.wrap(models[predicted], "oct", adapter=make(key, adapter_class(key)), gop=8)
+    adapter: Any = makes[predicted](key, adapter_class(key))
+    codec = latentopt.wrap(models[predicted], "oct", adapter=adapter, gop=8)
     with open_clip(out) as decoded:
         for image, own in zip(decoded, codec.load(lov), strict=True):
             assert torch.equal(to_uint8(image), to_uint8(own))
@@ -176,9 +180,12 @@ def test_the_command_line_codes_clips(
 
 def test_bytes_are_near_the_codecs_own_estimates(models: dict[str, Any]) -> None:
     x = dcvc_check.photo(192)
-    rows = [row for name in ADAPTERS for row in dcvc_check.intra_rows(name, models[name], x)]
+    names = ("DCVC-TCM", *ADAPTERS)
+    rows = [row for name in names for row in dcvc_check.intra_rows(name, models[name], x)]
     frames = [x[..., :128, :128], x[..., :128, 2:130]]
     rows += dcvc_check.predicted_rows("DCVC", models["DCVC"], models["DCVC-HEM"], frames)
+    pair = [models[name] for name in ("DCVC-TCM-P", "DCVC-TCM")]
+    rows += dcvc_check.memory_rows("DCVC-TCM-P", *pair, [x, x.roll(2, -1)])
     for row in rows:
         assert row.exact in (None, True)
         ratio = row.written / row.estimated
@@ -253,7 +260,9 @@ def test_what_is_missing_is_named(checkout: Path) -> None:
         load_dcvc(checkout, "DCVC")
     with pytest.raises(InputError, match="no DCVC-DC in"):  # and not the class that is there
         load_dcvc(checkout / "DCVC-family" / "DCVC-HEM", "DCVC-DC")
-    with pytest.raises(InputError, match="choose DCVC, DCVC-HEM, DCVC-HEM-P, DCVC-DC, EVC-LL"):
+    with pytest.raises(
+        InputError, match="choose DCVC, DCVC-HEM, DCVC-HEM-P, DCVC-DC, DCVC-TCM, DCVC-TCM-P"
+    ):
         load_dcvc(checkout, "DCVC-RT")
     with pytest.raises(InputError, match="unexpected keyword argument 'M'"):
         load_dcvc(checkout, "DCVC-HEM", M=3)

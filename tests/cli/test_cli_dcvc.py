@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.dcvc_models import DualPrior, Predicted, WithMemory, lively
+from support.dcvc_models import DualPrior, Predicted, SeveralEncoders, Unrefined, WithMemory, lively
+from support.dcvc_tcm_models import MeanScale, Mined
 from support.models import photo
 
 from latentopt import VideoCodec, zoo
-from latentopt.adapters import adapter_class, dcvc_hem, dcvc_net, intra
+from latentopt.adapters import adapter_class, dcvc_hem, dcvc_net, dcvc_tcm, intra
 from latentopt.cli.main import main
 from latentopt.codec.wrap import wrap
 from latentopt.media.clips import Format, open_clip, write_clip
@@ -87,7 +88,12 @@ def test_refused(model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
     write_png(x, photo(60, 90))
     argv = ["encode", str(x), "-o", str(tmp_path / "x.lo")]
     for message, *options in (
-        ("no codec mbt2018: choose DCVC-HEM, DCVC-DC, EVC-LL", "--codec", "mbt2018", *model[2:]),
+        (
+            "no codec mbt2018: choose DCVC-TCM, DCVC-HEM, DCVC-DC, EVC-LL",
+            "--codec",
+            "mbt2018",
+            *model[2:],
+        ),
         ("name the checkpoint", *model[:2], *model[4:], "--quality", "3"),
         ("no DCVC-DC", "--codec", "dcvc-dc", *model[2:]),
         ("--q-index is for --dcvc-repo", "--codec", "mbt2018", *model[2:4], "--q-index", "0"),
@@ -137,6 +143,44 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, name: str) -> list[object]:
     return calls
 
 
+OTHERS = {
+    "dcvc-tcm": ("DCVC-TCM/src/models/priors.py", "IntraNoAR", MeanScale),
+    "dcvc-tcm-p": ("DCVC-TCM/src/models/video_net_dmc.py", "DMC", Mined),
+    "evc-ss": ("EVC/src/models/image_model.py", "EVC_SS", Unrefined),
+    "scale-evc-sl": ("EVC/src/models/scalable_encoder_model.py", "Scale_EVC_SL", SeveralEncoders),
+}
+"""More of the stand-in: what each codec is called where."""
+
+
+def stand_in(folder: Path, codec: str) -> Path:
+    """Put a codec in a checkout; returns its weights."""
+    place, name, model = OTHERS[codec]
+    file, weights = folder / "DCVC-family" / place, folder / f"{codec}.pth"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    own = f"from {model.__module__} import {model.__name__} as Own"
+    file.write_text(f"{own}\ndef {name}(N=None):\n    return Own()\n")
+    torch.save(lively(model).state_dict(), weights)
+    return weights
+
+
+@pytest.mark.parametrize("codec", ["dcvc-tcm", "evc-ss", "scale-evc-sl"])
+def test_images_of_other_families_go_through(
+    codec: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = stand_in(tmp_path, codec)
+    x, lo, png = (str(tmp_path / name) for name in ("x.png", "x.lo", "decoded.png"))
+    write_png(Path(x), photo(60, 90))
+    named = ["--codec", codec, "--weights", str(weights), "--dcvc-repo", str(tmp_path)]
+    assert main(["encode", x, "-o", lo, "--quant", "oct", *named]) == 0
+    assert main(["decode", lo, "-o", png, *named]) == 0
+    own = wrap(lively(OTHERS[codec][2]), "oct", True)
+    expected = to_uint8(own(read_image(Path(x)))["x_hat"][0])
+    assert torch.equal(to_uint8(read_image(Path(png))[0]), expected)
+    found = main(["encode", x, "-o", lo, "--quant", "oct", *named, "--q-index", "1"])
+    assert found == (2 if codec == "dcvc-tcm" else 0)
+    assert (codec == "dcvc-tcm") == ("have one rate" in capsys.readouterr().err)
+
+
 # -- clips -----------------------------------------------------------------------------------------
 
 
@@ -172,6 +216,24 @@ def test_a_clip_goes_through(repo: Path, clip: Path, family: str, key: str) -> N
     codec = codec_of(family, key)
     with open_clip(clip) as frames:
         assert codec.save_bytes(frames, 30) == Path(lov).read_bytes()
+    write_clip(expected, codec.load(lov), Format(62, 60, Fraction(30)))
+    assert Path(out).read_bytes() == Path(expected).read_bytes()
+
+
+def test_a_clip_of_dcvc_tcm_goes_through(
+    repo: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key, predicted = (stand_in(repo, codec) for codec in ("dcvc-tcm", "dcvc-tcm-p"))
+    lov, out, expected = (str(repo / name) for name in ("x.lov", "out.y4m", "expected.y4m"))
+    named = options({"codec": "dcvc-tcm", "weights": key, "dcvc-repo": repo})
+    named += ["--predicted", f"dcvc-tcm:{predicted}"]
+    assert main(["encode", str(clip), "--quant", "oct", *named, "--q-index", "1"]) == 2
+    assert "neither codec is of a checkpoint of several" in capsys.readouterr().err
+    assert main(["encode", str(clip), "--quant", "oct", "--gop", "2", *named]) == 0
+    assert main(["decode", lov, "-o", out, *named]) == 0
+    own = lively(MeanScale)
+    made = dcvc_tcm.video(own, adapter_class(own))
+    codec = wrap(lively(Mined), "oct", True, adapter=made, gop=2)
     write_clip(expected, codec.load(lov), Format(62, 60, Fraction(30)))
     assert Path(out).read_bytes() == Path(expected).read_bytes()
 
@@ -230,8 +292,20 @@ def test_clips_that_are_refused(repo: Path, clip: Path, capsys: pytest.CaptureFi
     capsys.readouterr()
     for message, *argv in (
         ("--predicted is for --dcvc-repo", *encode, *options(ZOO), *net),
-        ("is not dcvc:FILE or dcvc-hem:FILE", *encode, *key, "--predicted", "dcvc-dc:x"),
-        ("is not dcvc:FILE or dcvc-hem:FILE", *encode, *key, "--predicted", "dcvc-hem"),
+        (
+            "is not dcvc:FILE or dcvc-tcm:FILE or dcvc-hem:FILE",
+            *encode,
+            *key,
+            "--predicted",
+            "dcvc-dc:x",
+        ),
+        (
+            "is not dcvc:FILE or dcvc-tcm:FILE or dcvc-hem:FILE",
+            *encode,
+            *key,
+            "--predicted",
+            "dcvc-hem",
+        ),
         ("nowhere: no such file", *encode, *key, "--predicted", "dcvc-hem:nowhere"),
         ("name the codec of key frames", *encode, *net, "--dcvc-repo", str(repo)),
         ("tiny-ssf2020 codes clips", *encode, *zoo_key, *net, "--codec", "tiny-ssf2020"),
