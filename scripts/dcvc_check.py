@@ -33,6 +33,7 @@ from latentopt.adapters import (
     intra,
     load_dcvc,
 )
+from latentopt.adapters.colours import ycbcr
 from latentopt.adapters.dcvc_net import video
 from latentopt.bench.codecs import coded_bytes
 from latentopt.bench.datasets import resolve
@@ -44,7 +45,7 @@ from latentopt.latents.lattice import LatticeChannel
 from latentopt.lattices import RULES
 from latentopt.media.images import read_image
 
-IMAGES = ("DCVC-TCM", "DCVC-HEM", "DCVC-DC", "EVC-LL", "EVC-SS", "SCALE-EVC-SS")
+IMAGES = ("DCVC-TCM", "DCVC-HEM", "DCVC-DC", "DCVC-RT", "EVC-LL", "EVC-SS", "SCALE-EVC-SS")
 MEASURED = (*IMAGES, "DCVC", "DCVC-TCM-P", "DCVC-HEM-P")
 """Of EVC's sizes the largest, the smallest, and one of several encoders."""
 
@@ -117,6 +118,18 @@ def _enliven_hyperprior(model: nn.Module) -> None:
 
 
 @torch.no_grad()
+def _enliven_dmci(model: nn.Module) -> None:
+    """Of DCVC-RT's intra codec."""
+    codec: Any = model
+    y = intra()(model, True).analysis(photo(64))
+    _last(codec.enc).weight.mul_(1 / float(y.std()))
+    for network, start in ((codec.y_prior_fusion, 2), (codec.y_spatial_prior, 0)):
+        _calm(network)
+        scales, _ = _bias(network)[start:].chunk(2)
+        scales.add_(torch.linspace(0.6, 3, len(scales)))  # else symbols are impossible
+
+
+@torch.no_grad()
 def _enliven_net(model: nn.Module) -> None:
     codec: Any = model
     x = photo(64)
@@ -163,6 +176,12 @@ def _enliven_mined(model: nn.Module) -> None:
         scales.add_(torch.linspace(0.3, 3, len(scales)))
 
 
+def _calm(network: nn.Module) -> None:
+    """Let it say nearly nothing."""
+    _last(network).weight.mul_(0.1)
+    _bias(network).fill_(0)
+
+
 @torch.no_grad()
 def _even_out(fusion: nn.Module, prior: nn.Module, scales: Sequence[int]) -> None:
     """Steps and scales of many levels, whatever is seen.
@@ -173,8 +192,7 @@ def _even_out(fusion: nn.Module, prior: nn.Module, scales: Sequence[int]) -> Non
         scales: quarters of its output that are scales.
     """
     for network in (fusion, prior):
-        _last(network).weight.mul_(0.1)
-        _bias(network).fill_(0)
+        _calm(network)
     own = _bias(fusion)
     first = 2 * len(own) // 3
     own[:first] += torch.linspace(0.3, 3, first)
@@ -186,6 +204,7 @@ def _even_out(fusion: nn.Module, prior: nn.Module, scales: Sequence[int]) -> Non
 _ENLIVEN: Mapping[str, Callable[[nn.Module], None]] = {
     "DCVC": _enliven_net,
     "DCVC-TCM": _enliven_hyperprior,
+    "DCVC-RT": _enliven_dmci,
     "DCVC-TCM-P": _enliven_mined,
     "DCVC-HEM-P": _enliven_memory,
 }
@@ -247,9 +266,43 @@ def _own_bits(family: str, model: nn.Module, x: Tensor) -> float:
     theirs: Any = model
     if family == "DCVC-TCM":
         own = theirs.encode_decode(x)
+    elif family == "DCVC-RT":
+        own = {"bit": _bits_of_dmci(theirs, x)}
     else:
         own = theirs(x, True, 0) if family == "DCVC-DC" else theirs(x, theirs.q_scale[0])
     return float(np.ravel(own["bit"])[-1])  # of several encoders: with all
+
+
+def _bits_of_dmci(theirs: Any, x: Tensor) -> Tensor:
+    """By DCVC-RT's classes, which have no formula, but the tables of its coder."""
+    y = theirs.enc(ycbcr(x), theirs.q_scale_enc[:1])
+    z = torch.round(theirs.hyper_enc(y))
+    adaptors = [getattr(theirs, f"y_spatial_prior_adaptor_{k}") for k in (1, 2, 3)]
+    networks = (theirs.y_spatial_prior_reduction, *adaptors, theirs.y_spatial_prior)
+    given = theirs.y_prior_fusion(theirs.hyper_dec(z))
+    found = theirs.compress_prior_4x(y, given, *networks)
+    bits = [_table_bits(theirs.gaussian_encoder, *of) for of in zip(found[:4], found[4:8])]
+    return torch.stack(bits).sum() + _side_bits(theirs, z, 0)
+
+
+def _side_bits(theirs: Any, z: Tensor, rate: int) -> Tensor:
+    """DCVC-RT's, of a side latent."""
+    index = torch.tensor([rate])
+    upper, lower = (theirs.bit_estimator_z.get_cdf(z + half, index) for half in (0.5, -0.5))
+    return _floored_bits(upper - lower)
+
+
+def _table_bits(coder: Any, points: Tensor, scales: Tensor) -> Tensor:
+    """Of symbols, with the scale that DCVC-RT's coder takes: the one below of its table."""
+    within = scales.clamp(coder.scale_min, coder.scale_max)
+    level = ((within.log() - coder.log_scale_min) * coder.log_step_recip).long()
+    normal = torch.distributions.Normal(0.0, coder.scale_table[level].to(points))
+    return _floored_bits(normal.cdf(points + 0.5) - normal.cdf(points - 0.5))
+
+
+def _floored_bits(probabilities: Tensor) -> Tensor:
+    """As all of the family count them."""
+    return -(probabilities + 1e-5).log2().clamp(max=0).sum()
 
 
 @torch.no_grad()
@@ -268,6 +321,8 @@ def intra_rows(family: str, model: nn.Module, x: Tensor) -> list[Row]:
     theirs: Any = model
 
     def formula(points: Tensor, scales: Tensor) -> Tensor:
+        if family == "DCVC-RT":
+            return _table_bits(theirs.gaussian_encoder, points, scales)
         if family == "DCVC-TCM":
             return -theirs.gaussian_conditional._likelihood(points, scales).log2().sum()
         return theirs.get_y_gaussian_bits(points, scales).sum()

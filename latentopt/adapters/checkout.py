@@ -43,6 +43,8 @@ FAMILIES = {
     "DCVC-HEM-P": _Public("src.models.video_model", "DMC", "DCVC-HEM"),
     "DCVC-DC": _Public("src.models.image_model", "IntraNoAR"),
     "DCVC-TCM": _Public("src.models.priors", "IntraNoAR", options={"N": 192}),
+    "DCVC-RT": _Public("src.models.image_model", "DMCI"),
+    "DCVC-RT-P": _Public("src.models.video_model", "DMC", "DCVC-RT"),
     "DCVC-TCM-P": _Public("src.models.video_net_dmc", "DMC", "DCVC-TCM"),
     **{
         f"EVC-{size}": _Public("src.models.image_model", f"EVC_{size}", "EVC")
@@ -81,7 +83,8 @@ def load_dcvc(
     if family not in FAMILIES:
         raise InputError(f"unknown family {family!r}: choose {', '.join(FAMILIES)}")
     public = FAMILIES[family]
-    with _importing(_folder(Path(repo), family, public)) as folder:
+    here = _folder(Path(repo), family, public)
+    with _importing(here) as folder, redirect_stdout(io.StringIO()):  # some say how they will run
         try:
             make = getattr(importlib.import_module(public.module), public.name)
             model = make(**{**public.options, **options})

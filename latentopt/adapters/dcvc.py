@@ -1,4 +1,5 @@
-"""DCVC's image codecs: ``IntraNoAR`` of DCVC-HEM (Li et al. 2022) and -DC (2023), and EVC's (2023).
+"""DCVC's image codecs: ``IntraNoAR`` of DCVC-HEM (Li et al. 2022) and -DC (2023), EVC's (2023), and
+``DMCI`` of DCVC-FM (2024) and -RT (2025).
 
     x ─► enc ─► y ─► hyper_enc ─► z ─► hyper_dec ─► y_prior_fusion ─► steps, scales, means
                 │                                                        │
@@ -22,11 +23,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latentopt.adapters.base import Networks, Scale, cpu_copy, derived
+from latentopt.adapters.colours import rgb, ycbcr
 from latentopt.adapters.scales import STANDARD_SCALES
+from latentopt.adapters.side import Conditioned
 from latentopt.adapters.spatial_prior import (
     InFourPasses,
     InPasses,
@@ -35,6 +40,7 @@ from latentopt.adapters.spatial_prior import (
 )
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 from latentopt.errors import InputError
+from latentopt.latents import Walk
 
 _CODING = ("hyper_dec", "y_prior_fusion", "y_spatial_prior")
 _ALL = ("enc", "dec", "hyper_enc", "bit_estimator_z", *_CODING)
@@ -168,12 +174,69 @@ class FourPartAdapter(InFourPasses, IntraAdapter):
         return self.model.refine(self.model.dec(y_hat, self.gain.to(y_hat)))
 
 
+class TwoScaleAdapter(InFourPasses, IntraAdapter):
+    """``DMCI`` of DCVC-RT (Jia et al. 2025), and of DCVC-FM: four passes, YCbCr, and 64 rates.
+
+    At each position the encoder multiplies by one number and the decoder by another, both from the
+    side latent. The decoder's is the step; what points are near to is the latent, times both.
+    """
+
+    coding = (*_CODING, *_ADAPTORS, "y_spatial_prior_reduction")
+
+    @property
+    def decoding(self) -> Sequence[str]:
+        return ("dec", "refine") if hasattr(self.model, "refine") else ("dec",)
+
+    @property
+    def gain(self) -> Tensor:
+        return self._gain("dec")
+
+    def _gain(self, side: str) -> Tensor:
+        gains: Tensor = getattr(self.model, f"q_scale_{side}").detach()
+        if self._q_scale is not None:
+            raise InputError(f"{type(self.model).__name__} has no q_scale: give a q_index")
+        return gains[rate_index(self._q_index, len(gains))][None]
+
+    def make_densities(self) -> tuple[ScaleDensity, FactorizedDensity]:
+        rate = rate_index(self._q_index, len(self.model.q_scale_dec))
+        side = bit_estimator_density(self.model.bit_estimator_z, [rate])
+        return GaussianDensity(STANDARD_SCALES), side
+
+    def decoder_parts(self) -> list[nn.Module]:
+        return [*super().decoder_parts(), Scale(float(self._q_index))]
+
+    def analysis(self, x: Tensor) -> Tensor:
+        return self.model.enc(ycbcr(x), self._gain("enc").to(x))
+
+    def synthesis(self, y_hat: Tensor) -> Tensor:
+        image = self.model.dec(y_hat, self.gain.to(y_hat))
+        return rgb(self.model.refine(image) if hasattr(self.model, "refine") else image)
+
+    def target(self, y: NDArray[np.float32], walk: Walk) -> NDArray[np.float32]:
+        assert isinstance(walk, Conditioned)
+        both = self._multipliers(torch.from_numpy(walk.features)).prod(dim=0)
+        return y * both.numpy().astype(np.float32)
+
+    @staticmethod
+    def _multipliers(features: Tensor) -> Tensor:
+        """Of encoder and decoder (2, h, w)."""
+        return 0.5 + 1.5 * torch.sigmoid(features[:2])
+
+    def _first(self, given: Tensor) -> Sequence[Tensor]:
+        scales, means = given[:, 2:].chunk(2, dim=1)
+        return self._multipliers(given[0])[1].expand_as(means), scales, means
+
+    def _see(self, networks: Any, k: int, decoded: Tensor, given: Tensor) -> Sequence[Tensor]:
+        return super()._see(networks, k, decoded, networks.y_spatial_prior_reduction(given))
+
+
 def intra_class(model: nn.Module) -> type[IntraAdapter] | None:
     """The adapter of an intra codec of the DCVC family, or of one built like it; else None."""
     if not all(hasattr(model, name) for name in _ALL):
         return None
     if all(hasattr(model, name) for name in (*_ADAPTORS, "q_scale_enc", "q_scale_dec")):
-        return FourPartAdapter
+        has_two = hasattr(model, "y_spatial_prior_reduction")
+        return TwoScaleAdapter if has_two else FourPartAdapter
     if not hasattr(model, "q_scale"):
         return None
     return DualPriorAdapter if hasattr(model, "refine") else EVCAdapter
@@ -207,19 +270,28 @@ class BitEstimator(Protocol):
     f4: nn.Module
 
 
-def bit_estimator_density(estimator: BitEstimator) -> FactorizedDensity:
+def bit_estimator_density(
+    estimator: BitEstimator, rates: Sequence[int] = (0,)
+) -> FactorizedDensity:
     """The density of DCVC's ``BitEstimator``, which is CompressAI's bottleneck, one unit wide.
 
     Its residual is taken from 0, as DCVC rounds side latents around 0.
+
+    Args:
+        rates: of an estimator that has several, those whose channels follow each other.
     """
     layers: list[Any] = [estimator.f1, estimator.f2, estimator.f3, estimator.f4]
-    factors = [layer.a for layer in layers if layer.a is not None]
+
+    def columns(parameters: Sequence[Tensor]) -> list[Tensor]:
+        return [parameter[list(rates)].reshape(-1, 1, 1) for parameter in parameters]
+
+    slopes = columns([layer.h for layer in layers])
     return FactorizedDensity(
         BottleneckParameters(
-            [layer.h.reshape(-1, 1, 1) for layer in layers],
-            [layer.b.reshape(-1, 1, 1) for layer in layers],
-            [factor.reshape(-1, 1, 1) for factor in factors],
-            torch.zeros(layers[0].h.numel(), 1, 3),
+            slopes,
+            columns([layer.b for layer in layers]),
+            columns([layer.a for layer in layers if layer.a is not None]),
+            torch.zeros(len(slopes[0]), 1, 3),
         )
     )
 
@@ -236,9 +308,14 @@ class BottleneckParameters:
 
 def chosen_scale(scales: Tensor, index: int) -> float:
     """One of a checkpoint's scales (n, 1, 1, 1)."""
-    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(scales):
-        raise InputError(f"q_index {index!r}: the model has {len(scales)} scales")
-    return float(scales.detach().flatten()[index])
+    return float(scales.detach().flatten()[rate_index(index, len(scales))])
+
+
+def rate_index(index: object, count: int) -> int:
+    """One of so many rates; InputError where it is none."""
+    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < count:
+        raise InputError(f"q_index {index!r}: the model has {count} scales")
+    return index
 
 
 def two_gains(model: nn.Module, prefix: str, q_scale: object | None, q_index: int) -> list[Tensor]:

@@ -71,6 +71,8 @@ class Encoder:
         grid = self._assembly.grid((x.shape[-2], x.shape[-1]))
         each = [self._below(grid, *of_image) for of_image in zip(aims, *targets[1:])]
         below, walks = [coded for coded, _ in each], [walk for _, walk in each]
+        pairs = list(zip(aims, walks))
+        aims = [replace(aim, y=self._adapter.target(aim.y, walk)) for aim, walk in pairs]
         main = self._main(aims, walks, x)
         return dict(zip(self._assembly.names, [main, *map(list, zip(*below))]))
 
