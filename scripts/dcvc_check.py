@@ -22,7 +22,15 @@ from torch import Tensor, nn
 
 import latentopt
 from latentopt import Codec, VideoCodec
-from latentopt.adapters import Conditioned, Reference, SideAdapter, dcvc_hem, intra, load_dcvc
+from latentopt.adapters import (
+    Conditioned,
+    Reference,
+    SideAdapter,
+    dcvc_dc,
+    dcvc_hem,
+    intra,
+    load_dcvc,
+)
 from latentopt.adapters.dcvc_net import video
 from latentopt.bench.codecs import coded_bytes
 from latentopt.bench.datasets import resolve
@@ -35,7 +43,7 @@ from latentopt.lattices import RULES
 from latentopt.media.images import read_image
 
 IMAGES = ("DCVC-TCM", "DCVC-HEM", "DCVC-DC", "EVC-LL", "EVC-SS", "SCALE-EVC-SS")
-MEASURED = (*IMAGES, "DCVC", "DCVC-HEM-P")
+MEASURED = (*IMAGES, "DCVC", "DCVC-HEM-P", "DCVC-DC-P")
 """Of EVC's sizes the largest, the smallest, and one of several encoders."""
 
 Formula = Callable[[Tensor, Tensor], Tensor]
@@ -123,7 +131,7 @@ def _enliven_net(model: nn.Module) -> None:
 
 @torch.no_grad()
 def _enliven_memory(model: nn.Module) -> None:
-    """Of ``DMC``."""
+    """Of ``DMC`` of DCVC-HEM."""
     codec: Any = model
     x = photo(64)
     flow = codec.optic_flow(x, x.roll(2, -1))
@@ -139,13 +147,31 @@ def _enliven_memory(model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def _even_out(fusion: nn.Module, prior: nn.Module, scales: Sequence[int]) -> None:
+def _enliven_offsets(model: nn.Module) -> None:
+    """Of ``DMC`` of DCVC-DC."""
+    codec: Any = model
+    x = photo(64)
+    motion_gain, _, gain, _ = codec.get_q_for_inference(True, 0)
+    motion = codec.mv_encoder(codec.optic_flow(x, x.roll(2, -1)), None, motion_gain)
+    _last(codec.mv_encoder).weight.mul_(1 / float(motion.std()))
+    contexts = codec.context_fusion_net(*codec.feature_extractor(codec.feature_adaptor_I(x)))
+    residual = codec.contextual_encoder(x, *contexts, gain)
+    _last(codec.contextual_encoder).weight.mul_(1 / float(residual.std()))
+    _even_out(codec.mv_y_prior_fusion, codec.mv_y_spatial_prior, [0, 1], least=1)
+    _even_out(codec.y_prior_fusion, codec.y_spatial_prior, [0, 1], least=1)
+
+
+@torch.no_grad()
+def _even_out(
+    fusion: nn.Module, prior: nn.Module, scales: Sequence[int], least: float = 0.1
+) -> None:
     """Steps and scales of many levels, whatever is seen.
 
     Args:
         fusion: says steps, scales and means of the first pass.
         prior: says scales and means of the others.
         scales: quarters of its output that are scales.
+        least: of the scales of later passes.
     """
     for network in (fusion, prior):
         _last(network).weight.mul_(0.1)
@@ -155,13 +181,14 @@ def _even_out(fusion: nn.Module, prior: nn.Module, scales: Sequence[int]) -> Non
     own[:first] += torch.linspace(0.3, 3, first)
     quarters = _bias(prior).chunk(4)
     for k in scales:
-        quarters[k].add_(torch.linspace(0.1, 3, len(quarters[k])))
+        quarters[k].add_(torch.linspace(least, 3, len(quarters[k])))
 
 
 _ENLIVEN: Mapping[str, Callable[[nn.Module], None]] = {
     "DCVC": _enliven_net,
     "DCVC-TCM": _enliven_hyperprior,
     "DCVC-HEM-P": _enliven_memory,
+    "DCVC-DC-P": _enliven_offsets,
 }
 
 
@@ -312,25 +339,42 @@ def part_rows(
     ]
 
 
+_MEMORY = ("ref_feature", "ref_mv_feature", "ref_y", "ref_mv_y")
+"""What ``DMC`` calls what a frame leaves to the next, besides the frame itself."""
+
+
+def _of_hem(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number: int) -> Any:
+    return theirs(frame, memory, *(float(q[0]) for q in (theirs.mv_y_q_scale, theirs.y_q_scale)))
+
+
+def _of_dc(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number: int) -> Any:
+    return theirs.forward_one_frame(frame, memory, True, 0, number)
+
+
+_OWN = {"DCVC-HEM-P": _of_hem, "DCVC-DC-P": _of_dc}
+"""What a codec says itself of the frame of a number, given that memory."""
+_VIDEO = {"DCVC-HEM-P": dcvc_hem.video, "DCVC-DC-P": dcvc_dc.video}
+
+
 @torch.no_grad()
 def memory_rows(
     family: str, model: nn.Module, key: nn.Module, frames: Sequence[Tensor]
 ) -> list[Row]:
     """Of ``DMC``, frame by frame but the first; each sees what the one before left."""
-    codec = latentopt.wrap(model, "int", shift=False, adapter=dcvc_hem.video(key, intra()))
+    make = _VIDEO[family](key, intra())
+    codec = latentopt.wrap(model, "int", shift=False, adapter=make)
     strings, shapes = codec.compress(frames)
     decoded, promised = codec.decompress(strings, shapes), codec(frames)["x_hat"]
     exact = all(torch.equal(a, b) for a, b in zip(decoded, promised))
     loop, theirs = codec.frames, cast(Any, model)
-    scales = [float(q[0]) for q in (theirs.mv_y_q_scale, theirs.y_q_scale)]
     rows = []
     reference = loop.encode_frame(frames[0], None)[1]
-    memory: dict[str, Tensor | None] = dict.fromkeys(("ref_feature", "ref_y", "ref_mv_y"))
+    memory: dict[str, Tensor | None] = dict.fromkeys(_MEMORY)
     memory["ref_frame"] = reference.image.float().clamp(0, 1)
     for number, frame in enumerate(frames[1:], 1):
         before = reference
         coded, reference = loop.encode_frame(frame, before)
-        own = theirs(frame, memory, *scales)
+        own = _OWN[family](theirs, frame, memory, number)
         memory = own["dpb"] | {"ref_frame": own["dpb"]["ref_frame"].clamp(0, 1)}
         for name, kind in (("motion", "mv_y"), ("residual", "y")):
             written = [len(latent.string) for latent in coded[name]]
@@ -360,8 +404,9 @@ def check(repo: str, checkpoints: dict[str, str], size: int) -> list[Row]:
         rows += intra_rows(family, models[family], x)
     frames = [x, x.roll(2, -1)]
     rows += predicted_rows("DCVC", models["DCVC"], models["DCVC-HEM"], frames)
-    three = [*frames, x.roll(5, -1)]
-    return rows + memory_rows("DCVC-HEM-P", models["DCVC-HEM-P"], models["DCVC-HEM"], three)
+    six = [*frames, *(x.roll(k, -1) for k in (5, 6, 8, 9))]
+    rows += memory_rows("DCVC-HEM-P", models["DCVC-HEM-P"], models["DCVC-HEM"], six[:3])
+    return rows + memory_rows("DCVC-DC-P", models["DCVC-DC-P"], models["DCVC-DC"], six)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

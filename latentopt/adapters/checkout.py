@@ -42,6 +42,7 @@ FAMILIES = {
     "DCVC-HEM": _Public("src.models.image_model", "IntraNoAR"),
     "DCVC-HEM-P": _Public("src.models.video_model", "DMC", "DCVC-HEM"),
     "DCVC-DC": _Public("src.models.image_model", "IntraNoAR"),
+    "DCVC-DC-P": _Public("src.models.video_model", "DMC", "DCVC-DC"),
     "DCVC-TCM": _Public("src.models.priors", "IntraNoAR", options={"N": 192}),
     **{
         f"EVC-{size}": _Public("src.models.image_model", f"EVC_{size}", "EVC")
@@ -68,8 +69,8 @@ def load_dcvc(
     Args:
         repo: the checkout: the repository's root, its ``DCVC-family``, or the family's folder.
         family: ``"DCVC"`` (``DCVC_net``, predicted frames), ``"DCVC-TCM"``, ``"DCVC-HEM"`` or
-            ``"DCVC-DC"`` (``IntraNoAR``), ``"DCVC-HEM-P"`` (``DMC``, predicted frames), or one of
-            EVC's sizes, ``"EVC-LL"`` to ``"SCALE-EVC-SS"``.
+            ``"DCVC-DC"`` (``IntraNoAR``), ``"DCVC-HEM-P"`` or ``"DCVC-DC-P"`` (``DMC``, predicted
+            frames), or one of EVC's sizes, ``"EVC-LL"`` to ``"SCALE-EVC-SS"``.
         checkpoint: file with its weights; without one they are random.
         options: for the class, such as ``N``.
 

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 _EVC = tuple(f"EVC-{size}" for size in ("LL", "LM", "LS", "ML", "MM", "SL", "SS"))
 _OF_IMAGES = ("DCVC-HEM", "DCVC-DC", *_EVC, "SCALE-EVC-SL", "SCALE-EVC-SS")
-_OF_PREDICTED = {"DCVC": "DCVC", "DCVC-HEM": "DCVC-HEM-P"}  # with what the library calls them
+_OF_PREDICTED = {  # with what the library calls them
+    "DCVC": "DCVC",
+    "DCVC-HEM": "DCVC-HEM-P",
+    "DCVC-DC": "DCVC-DC-P",
+}
 _ONE_RATE = "DCVC"  # whose checkpoints have no other
 
 
@@ -140,7 +144,7 @@ def of_clip(
     """
     if not args.predicted:
         return named, None
-    from latentopt.adapters import dcvc_hem, dcvc_net, load_dcvc
+    from latentopt.adapters import dcvc_dc, dcvc_hem, dcvc_net, load_dcvc
 
     predicted: Predicted = args.predicted
     family = _OF_PREDICTED[predicted.family]
@@ -148,7 +152,8 @@ def of_clip(
     key = image_adapter(args) or _own_adapter(named)
     if predicted.family == _ONE_RATE:
         return model, dcvc_net.video(named, key)
-    return model, dcvc_hem.video(named, key, args.q_index or 0)
+    module = {"DCVC-HEM": dcvc_hem, "DCVC-DC": dcvc_dc}[predicted.family]
+    return model, module.video(named, key, args.q_index or 0)
 
 
 def _own_adapter(key: "nn.Module") -> "type[Adapter]":

@@ -25,6 +25,7 @@ from latentopt.adapters import (
     FourPartAdapter,
     Reference,
     adapter_class,
+    dcvc_dc,
     dcvc_hem,
     intra,
     load_dcvc,
@@ -153,11 +154,32 @@ def test_predicted_frames_round_trip(models: dict[str, Any], options: dict[str, 
         assert torch.equal(image, expected)
 
 
-@pytest.mark.parametrize("family", ["dcvc", "dcvc-hem"])
+@torch.no_grad()
+def test_predicted_frames_of_dc_are_the_models_own(models: dict[str, Any]) -> None:
+    """Latents, features and image of a group of four and one more."""
+    model, key = models["DCVC-DC-P"], models["DCVC-DC"]
+    make = dcvc_dc.video(key, adapter_class(key))
+    codec = latentopt.wrap(model, "int", shift=False, adapter=make, portable=False)
+    x = photo(64, 64)
+    before = Reference(x)
+    memory: Any = dict.fromkeys(("ref_feature", "ref_mv_feature", "ref_y", "ref_mv_y"))
+    memory["ref_frame"] = x
+    for number in range(1, 6):
+        frame = x.roll(number, -1)
+        _, before = codec.frames.encode_frame(frame, before)
+        memory = model.forward_one_frame(frame, memory, True, 0, number)["dpb"]
+        found = {"feature": before.features, "frame": before.image.clamp(0, 1)}
+        found |= {"y": before.latents["residual"], "mv_y": before.latents["motion"]}
+        for name, own in found.items():
+            right = memory[f"ref_{name}"]
+            assert float((own - right).abs().mean()) < 1e-3 * float(right.std()), name
+
+
+@pytest.mark.parametrize("family", ["dcvc", "dcvc-hem", "dcvc-dc"])
 def test_the_command_line_codes_clips(
     models: dict[str, Any], repo: str, family: str, tmp_path: Path
 ) -> None:
-    predicted = {"dcvc": "DCVC", "dcvc-hem": "DCVC-HEM-P"}[family]
+    predicted = {"dcvc": "DCVC"}.get(family, f"{family.upper()}-P")
     for name, loaded in (("key", "DCVC-HEM"), ("predicted", predicted)):
         torch.save(models[loaded].state_dict(), tmp_path / name)
     x, lov, out = (str(tmp_path / name) for name in ("x.y4m", "x.lov", "out"))
@@ -166,7 +188,7 @@ def test_the_command_line_codes_clips(
     named += ["--predicted", f"{family}:{tmp_path / 'predicted'}"]
     assert main(["encode", x, "-o", lov, "--quant", "oct", *named]) == 0
     assert main(["decode", lov, "-o", out, *named]) == 0
-    make = video if family == "dcvc" else dcvc_hem.video
+    make = {"dcvc": video, "dcvc-hem": dcvc_hem.video, "dcvc-dc": dcvc_dc.video}[family]
     key = models["DCVC-HEM"]
     codec = latentopt.wrap(models[predicted], "oct", adapter=make(key, adapter_class(key)), gop=8)
     with open_clip(out) as decoded:
@@ -253,7 +275,7 @@ def test_what_is_missing_is_named(checkout: Path) -> None:
         load_dcvc(checkout, "DCVC")
     with pytest.raises(InputError, match="no DCVC-DC in"):  # and not the class that is there
         load_dcvc(checkout / "DCVC-family" / "DCVC-HEM", "DCVC-DC")
-    with pytest.raises(InputError, match="choose DCVC, DCVC-HEM, DCVC-HEM-P, DCVC-DC, EVC-LL"):
+    with pytest.raises(InputError, match="choose DCVC, DCVC-HEM, DCVC-HEM-P, DCVC-DC, DCVC-DC-P"):
         load_dcvc(checkout, "DCVC-RT")
     with pytest.raises(InputError, match="unexpected keyword argument 'M'"):
         load_dcvc(checkout, "DCVC-HEM", M=3)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.dcvc_models import DualPrior, Predicted, WithMemory, lively
+from support.dcvc_models import Diverse, DualPrior, Predicted, WithMemory, lively
 from support.models import photo
 
 from latentopt import VideoCodec, zoo
-from latentopt.adapters import adapter_class, dcvc_hem, dcvc_net, intra
+from latentopt.adapters import adapter_class, dcvc_dc, dcvc_hem, dcvc_net, intra
 from latentopt.cli.main import main
 from latentopt.codec.wrap import wrap
 from latentopt.media.clips import Format, open_clip, write_clip
@@ -22,9 +22,12 @@ from latentopt.media.images import read_image, to_uint8, write_png
 CLASSES = {
     "DCVC-HEM/src/models/image_model.py": (DualPrior, "IntraNoAR"),
     "DCVC-HEM/src/models/video_model.py": (WithMemory, "DMC"),
+    "DCVC-DC/src/models/video_model.py": (Diverse, "DMC"),
     "DCVC/src/models/DCVC_net.py": (Predicted, "DCVC_net"),
 }
 """Of the stand-in: where DCVC has a class, and what it is called there."""
+WEIGHTS = {Diverse: "DMC of DC"}
+"""Of classes of the same name: what their weights are called."""
 ZOO = {"codec": "tiny-mbt2018-mean", "quality": "1"}
 
 
@@ -35,7 +38,7 @@ def repo(tmp_path: Path) -> Path:
         file = tmp_path / "DCVC-family" / place
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"from support.dcvc_models import {model.__name__} as {name}\n")
-        torch.save(lively(model).state_dict(), tmp_path / name)
+        torch.save(lively(model).state_dict(), tmp_path / WEIGHTS.get(model, name))
     return tmp_path
 
 
@@ -149,6 +152,9 @@ def clip(tmp_path: Path) -> Path:
     return path
 
 
+OF_FAMILY = {"dcvc": "DCVC_net", "dcvc-hem": "DMC", "dcvc-dc": "DMC of DC"}
+
+
 def codec_of(family: str, key: str) -> VideoCodec:
     """What the options of the test below name."""
     own = lively(DualPrior) if key == "dcvc-hem" else zoo.load(ZOO["codec"], int(ZOO["quality"]))
@@ -156,15 +162,17 @@ def codec_of(family: str, key: str) -> VideoCodec:
     if family == "dcvc":
         made = dcvc_net.video(own, adapter)
         return wrap(lively(Predicted), "oct", True, adapter=made, gop=2)
+    if family == "dcvc-dc":
+        return wrap(lively(Diverse), "oct", True, adapter=dcvc_dc.video(own, adapter, 1), gop=2)
     return wrap(lively(WithMemory), "oct", True, adapter=dcvc_hem.video(own, adapter, 1), gop=2)
 
 
 @pytest.mark.parametrize(
-    ("family", "key"), [("dcvc", "dcvc-hem"), ("dcvc", "zoo"), ("dcvc-hem", "dcvc-hem")]
+    ("family", "key"), [*((family, "dcvc-hem") for family in OF_FAMILY), ("dcvc", "zoo")]
 )
 def test_a_clip_goes_through(repo: Path, clip: Path, family: str, key: str) -> None:
     lov, out, expected = (str(repo / name) for name in ("x.lov", "out.y4m", "expected.y4m"))
-    weights = repo / ("DCVC_net" if family == "dcvc" else "DMC")
+    weights = repo / OF_FAMILY[family]
     keys = {**hem(repo), "q-index": 1} if key == "dcvc-hem" else {**ZOO, "dcvc-repo": repo}
     named = options({**keys, "predicted": f"{family}:{weights}"})
     assert main(["encode", str(clip), "--quant", "oct", "--gop", "2", *named]) == 0
@@ -230,8 +238,20 @@ def test_clips_that_are_refused(repo: Path, clip: Path, capsys: pytest.CaptureFi
     capsys.readouterr()
     for message, *argv in (
         ("--predicted is for --dcvc-repo", *encode, *options(ZOO), *net),
-        ("is not dcvc:FILE or dcvc-hem:FILE", *encode, *key, "--predicted", "dcvc-dc:x"),
-        ("is not dcvc:FILE or dcvc-hem:FILE", *encode, *key, "--predicted", "dcvc-hem"),
+        (
+            "is not dcvc:FILE or dcvc-hem:FILE or dcvc-dc:FILE",
+            *encode,
+            *key,
+            "--predicted",
+            "dcvc-rt:x",
+        ),
+        (
+            "is not dcvc:FILE or dcvc-hem:FILE or dcvc-dc:FILE",
+            *encode,
+            *key,
+            "--predicted",
+            "dcvc-hem",
+        ),
         ("nowhere: no such file", *encode, *key, "--predicted", "dcvc-hem:nowhere"),
         ("name the codec of key frames", *encode, *net, "--dcvc-repo", str(repo)),
         ("tiny-ssf2020 codes clips", *encode, *zoo_key, *net, "--codec", "tiny-ssf2020"),
