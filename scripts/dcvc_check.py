@@ -27,6 +27,7 @@ from latentopt.adapters import (
     Reference,
     SideAdapter,
     dcvc_dc,
+    dcvc_fm,
     dcvc_hem,
     intra,
     load_dcvc,
@@ -43,7 +44,7 @@ from latentopt.lattices import RULES
 from latentopt.media.images import read_image
 
 IMAGES = ("DCVC-TCM", "DCVC-HEM", "DCVC-DC", "EVC-LL", "EVC-SS", "SCALE-EVC-SS")
-MEASURED = (*IMAGES, "DCVC", "DCVC-HEM-P", "DCVC-DC-P")
+MEASURED = (*IMAGES, "DCVC", "DCVC-HEM-P", "DCVC-DC-P", "DCVC-FM-P")
 """Of EVC's sizes the largest, the smallest, and one of several encoders."""
 
 Formula = Callable[[Tensor, Tensor], Tensor]
@@ -148,10 +149,11 @@ def _enliven_memory(model: nn.Module) -> None:
 
 @torch.no_grad()
 def _enliven_offsets(model: nn.Module) -> None:
-    """Of ``DMC`` of DCVC-DC."""
+    """Of ``DMC`` of DCVC-DC and -FM."""
     codec: Any = model
     x = photo(64)
-    motion_gain, _, gain, _ = codec.get_q_for_inference(True, 0)
+    of_rate = codec.get_all_q(0) if dcvc_fm.is_fm(model) else codec.get_q_for_inference(True, 0)
+    motion_gain, _, gain, _ = of_rate
     motion = codec.mv_encoder(codec.optic_flow(x, x.roll(2, -1)), None, motion_gain)
     _last(codec.mv_encoder).weight.mul_(1 / float(motion.std()))
     contexts = codec.context_fusion_net(*codec.feature_extractor(codec.feature_adaptor_I(x)))
@@ -189,6 +191,7 @@ _ENLIVEN: Mapping[str, Callable[[nn.Module], None]] = {
     "DCVC-TCM": _enliven_hyperprior,
     "DCVC-HEM-P": _enliven_memory,
     "DCVC-DC-P": _enliven_offsets,
+    "DCVC-FM-P": _enliven_offsets,
 }
 
 
@@ -351,9 +354,13 @@ def _of_dc(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number:
     return theirs.forward_one_frame(frame, memory, True, 0, number)
 
 
-_OWN = {"DCVC-HEM-P": _of_hem, "DCVC-DC-P": _of_dc}
+def _of_fm(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number: int) -> Any:
+    return theirs.forward_one_frame(frame, memory, 0, [0, 1, 0, 2, 0, 2, 0, 2][number % 8])
+
+
+_OWN = {"DCVC-HEM-P": _of_hem, "DCVC-DC-P": _of_dc, "DCVC-FM-P": _of_fm}
 """What a codec says itself of the frame of a number, given that memory."""
-_VIDEO = {"DCVC-HEM-P": dcvc_hem.video, "DCVC-DC-P": dcvc_dc.video}
+_MODULES = {"DCVC-HEM-P": dcvc_hem, "DCVC-DC-P": dcvc_dc, "DCVC-FM-P": dcvc_fm}
 
 
 @torch.no_grad()
@@ -361,7 +368,7 @@ def memory_rows(
     family: str, model: nn.Module, key: nn.Module, frames: Sequence[Tensor]
 ) -> list[Row]:
     """Of ``DMC``, frame by frame but the first; each sees what the one before left."""
-    make = _VIDEO[family](key, intra())
+    make = _MODULES[family].video(key, intra())
     codec = latentopt.wrap(model, "int", shift=False, adapter=make)
     strings, shapes = codec.compress(frames)
     decoded, promised = codec.decompress(strings, shapes), codec(frames)["x_hat"]
@@ -370,19 +377,38 @@ def memory_rows(
     rows = []
     reference = loop.encode_frame(frames[0], None)[1]
     memory: dict[str, Tensor | None] = dict.fromkeys(_MEMORY)
-    memory["ref_frame"] = reference.image.float().clamp(0, 1)
+    seen = cast(Any, codec.parts["motion"]).assembly.adapter.seen
+    memory["ref_frame"] = seen(reference.image.float()).clamp(0, 1)
     for number, frame in enumerate(frames[1:], 1):
         before = reference
         coded, reference = loop.encode_frame(frame, before)
-        own = _OWN[family](theirs, frame, memory, number)
+        own = _OWN[family](theirs, seen(frame), memory, number)
         memory = own["dpb"] | {"ref_frame": own["dpb"]["ref_frame"].clamp(0, 1)}
-        for name, kind in (("motion", "mv_y"), ("residual", "y")):
-            written = [len(latent.string) for latent in coded[name]]
-            bits = [float(own[f"bit_{part}"]) for part in (kind, kind.replace("y", "z"))]
-            rows.append(Row(family, f"frame {number}, {name}", sum(written), sum(bits) / 8, exact))
+        rows += [
+            Row(
+                family,
+                f"frame {number}{of}",
+                sum(len(latent.string) for latent in part),
+                own,
+                exact,
+            )
+            for of, part, own in _of_parts(coded, own)
+        ]
         if number == 1:
             rows += _drawn_rows(family, codec, theirs, before, coded)
     return rows
+
+
+def _of_parts(coded: Frame, own: Any) -> Iterator[tuple[str, Sequence[Coded], float]]:
+    """Of each part of a frame, or of all where the codec itself says no more: its name, its latents,
+    and how many bytes they are estimated at.
+    """
+    if "bit_y" not in own:
+        yield "", [latent for part in coded.values() for latent in part], float(own["bit"]) / 8
+        return
+    for name, kind in (("motion", "mv_y"), ("residual", "y")):
+        bits = sum(float(own[f"bit_{of}"]) for of in (kind, kind.replace("y", "z")))
+        yield f", {name}", coded[name], bits / 8
 
 
 def _drawn_rows(
@@ -406,7 +432,9 @@ def check(repo: str, checkpoints: dict[str, str], size: int) -> list[Row]:
     rows += predicted_rows("DCVC", models["DCVC"], models["DCVC-HEM"], frames)
     six = [*frames, *(x.roll(k, -1) for k in (5, 6, 8, 9))]
     rows += memory_rows("DCVC-HEM-P", models["DCVC-HEM-P"], models["DCVC-HEM"], six[:3])
-    return rows + memory_rows("DCVC-DC-P", models["DCVC-DC-P"], models["DCVC-DC"], six)
+    for family in ("DCVC-DC-P", "DCVC-FM-P"):
+        rows += memory_rows(family, models[family], models["DCVC-DC"], six)
+    return rows
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -43,6 +43,7 @@ FAMILIES = {
     "DCVC-HEM-P": _Public("src.models.video_model", "DMC", "DCVC-HEM"),
     "DCVC-DC": _Public("src.models.image_model", "IntraNoAR"),
     "DCVC-DC-P": _Public("src.models.video_model", "DMC", "DCVC-DC"),
+    "DCVC-FM-P": _Public("src.models.video_model", "DMC", "DCVC-FM"),
     "DCVC-TCM": _Public("src.models.priors", "IntraNoAR", options={"N": 192}),
     **{
         f"EVC-{size}": _Public("src.models.image_model", f"EVC_{size}", "EVC")
@@ -69,8 +70,8 @@ def load_dcvc(
     Args:
         repo: the checkout: the repository's root, its ``DCVC-family``, or the family's folder.
         family: ``"DCVC"`` (``DCVC_net``, predicted frames), ``"DCVC-TCM"``, ``"DCVC-HEM"`` or
-            ``"DCVC-DC"`` (``IntraNoAR``), ``"DCVC-HEM-P"`` or ``"DCVC-DC-P"`` (``DMC``, predicted
-            frames), or one of EVC's sizes, ``"EVC-LL"`` to ``"SCALE-EVC-SS"``.
+            ``"DCVC-DC"`` (``IntraNoAR``), ``"DCVC-HEM-P"``, ``"DCVC-DC-P"`` or ``"DCVC-FM-P"``
+            (``DMC``, predicted frames), or one of EVC's sizes, ``"EVC-LL"`` to ``"SCALE-EVC-SS"``.
         checkpoint: file with its weights; without one they are random.
         options: for the class, such as ``N``.
 
@@ -81,7 +82,8 @@ def load_dcvc(
     if family not in FAMILIES:
         raise InputError(f"unknown family {family!r}: choose {', '.join(FAMILIES)}")
     public = FAMILIES[family]
-    with _importing(_folder(Path(repo), family, public)) as folder:
+    here = _folder(Path(repo), family, public)
+    with _importing(here) as folder, redirect_stdout(io.StringIO()):  # DCVC-FM's says how it warps
         try:
             make = getattr(importlib.import_module(public.module), public.name)
             model = make(**{**public.options, **options})

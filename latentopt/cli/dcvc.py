@@ -21,6 +21,7 @@ _OF_PREDICTED = {  # with what the library calls them
     "DCVC": "DCVC",
     "DCVC-HEM": "DCVC-HEM-P",
     "DCVC-DC": "DCVC-DC-P",
+    "DCVC-FM": "DCVC-FM-P",
 }
 _ONE_RATE = "DCVC"  # whose checkpoints have no other
 
@@ -144,7 +145,7 @@ def of_clip(
     """
     if not args.predicted:
         return named, None
-    from latentopt.adapters import dcvc_dc, dcvc_hem, dcvc_net, load_dcvc
+    from latentopt.adapters import dcvc_dc, dcvc_fm, dcvc_hem, dcvc_net, load_dcvc
 
     predicted: Predicted = args.predicted
     family = _OF_PREDICTED[predicted.family]
@@ -152,8 +153,8 @@ def of_clip(
     key = image_adapter(args) or _own_adapter(named)
     if predicted.family == _ONE_RATE:
         return model, dcvc_net.video(named, key)
-    module = {"DCVC-HEM": dcvc_hem, "DCVC-DC": dcvc_dc}[predicted.family]
-    return model, module.video(named, key, args.q_index or 0)
+    modules = {"DCVC-HEM": dcvc_hem, "DCVC-DC": dcvc_dc, "DCVC-FM": dcvc_fm}
+    return model, modules[predicted.family].video(named, key, args.q_index or 0)
 
 
 def _own_adapter(key: "nn.Module") -> "type[Adapter]":

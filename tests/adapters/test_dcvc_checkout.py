@@ -26,6 +26,7 @@ from latentopt.adapters import (
     Reference,
     adapter_class,
     dcvc_dc,
+    dcvc_fm,
     dcvc_hem,
     intra,
     load_dcvc,
@@ -155,27 +156,31 @@ def test_predicted_frames_round_trip(models: dict[str, Any], options: dict[str, 
 
 
 @torch.no_grad()
-def test_predicted_frames_of_dc_are_the_models_own(models: dict[str, Any]) -> None:
+@pytest.mark.parametrize("family", ["DCVC-DC-P", "DCVC-FM-P"])
+def test_predicted_frames_with_offsets_are_the_models_own(
+    models: dict[str, Any], family: str
+) -> None:
     """Latents, features and image of a group of four and one more."""
-    model, key = models["DCVC-DC-P"], models["DCVC-DC"]
-    make = dcvc_dc.video(key, adapter_class(key))
+    model, key = models[family], models["DCVC-DC"]
+    make = dcvc_check._MODULES[family].video(key, adapter_class(key))
     codec = latentopt.wrap(model, "int", shift=False, adapter=make, portable=False)
+    seen = codec.parts["motion"].assembly.adapter.seen
     x = photo(64, 64)
     before = Reference(x)
     memory: Any = dict.fromkeys(("ref_feature", "ref_mv_feature", "ref_y", "ref_mv_y"))
-    memory["ref_frame"] = x
+    memory["ref_frame"] = seen(x)
     for number in range(1, 6):
         frame = x.roll(number, -1)
         _, before = codec.frames.encode_frame(frame, before)
-        memory = model.forward_one_frame(frame, memory, True, 0, number)["dpb"]
-        found = {"feature": before.features, "frame": before.image.clamp(0, 1)}
+        memory = dcvc_check._OWN[family](model, seen(frame), memory, number)["dpb"]
+        found = {"feature": before.features, "frame": seen(before.image).clamp(0, 1)}
         found |= {"y": before.latents["residual"], "mv_y": before.latents["motion"]}
         for name, own in found.items():
             right = memory[f"ref_{name}"]
             assert float((own - right).abs().mean()) < 1e-3 * float(right.std()), name
 
 
-@pytest.mark.parametrize("family", ["dcvc", "dcvc-hem", "dcvc-dc"])
+@pytest.mark.parametrize("family", ["dcvc", "dcvc-hem", "dcvc-dc", "dcvc-fm"])
 def test_the_command_line_codes_clips(
     models: dict[str, Any], repo: str, family: str, tmp_path: Path
 ) -> None:
@@ -188,7 +193,8 @@ def test_the_command_line_codes_clips(
     named += ["--predicted", f"{family}:{tmp_path / 'predicted'}"]
     assert main(["encode", x, "-o", lov, "--quant", "oct", *named]) == 0
     assert main(["decode", lov, "-o", out, *named]) == 0
-    make = {"dcvc": video, "dcvc-hem": dcvc_hem.video, "dcvc-dc": dcvc_dc.video}[family]
+    modules = {"dcvc-hem": dcvc_hem, "dcvc-dc": dcvc_dc, "dcvc-fm": dcvc_fm}
+    make: Any = video if family == "dcvc" else modules[family].video
     key = models["DCVC-HEM"]
     codec = latentopt.wrap(models[predicted], "oct", adapter=make(key, adapter_class(key)), gop=8)
     with open_clip(out) as decoded:
@@ -275,7 +281,9 @@ def test_what_is_missing_is_named(checkout: Path) -> None:
         load_dcvc(checkout, "DCVC")
     with pytest.raises(InputError, match="no DCVC-DC in"):  # and not the class that is there
         load_dcvc(checkout / "DCVC-family" / "DCVC-HEM", "DCVC-DC")
-    with pytest.raises(InputError, match="choose DCVC, DCVC-HEM, DCVC-HEM-P, DCVC-DC, DCVC-DC-P"):
+    with pytest.raises(
+        InputError, match="choose DCVC, DCVC-HEM, DCVC-HEM-P, DCVC-DC, DCVC-DC-P, DCVC-FM-P"
+    ):
         load_dcvc(checkout, "DCVC-RT")
     with pytest.raises(InputError, match="unexpected keyword argument 'M'"):
         load_dcvc(checkout, "DCVC-HEM", M=3)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.dcvc_models import Diverse, DualPrior, Predicted, WithMemory, lively
+from support.dcvc_models import Diverse, DualPrior, Modulated, Predicted, WithMemory, lively
 from support.models import photo
 
 from latentopt import VideoCodec, zoo
-from latentopt.adapters import adapter_class, dcvc_dc, dcvc_hem, dcvc_net, intra
+from latentopt.adapters import adapter_class, dcvc_dc, dcvc_fm, dcvc_hem, dcvc_net, intra
 from latentopt.cli.main import main
 from latentopt.codec.wrap import wrap
 from latentopt.media.clips import Format, open_clip, write_clip
@@ -23,10 +23,11 @@ CLASSES = {
     "DCVC-HEM/src/models/image_model.py": (DualPrior, "IntraNoAR"),
     "DCVC-HEM/src/models/video_model.py": (WithMemory, "DMC"),
     "DCVC-DC/src/models/video_model.py": (Diverse, "DMC"),
+    "DCVC-FM/src/models/video_model.py": (Modulated, "DMC"),
     "DCVC/src/models/DCVC_net.py": (Predicted, "DCVC_net"),
 }
 """Of the stand-in: where DCVC has a class, and what it is called there."""
-WEIGHTS = {Diverse: "DMC of DC"}
+WEIGHTS = {Diverse: "DMC of DC", Modulated: "DMC of FM"}
 """Of classes of the same name: what their weights are called."""
 ZOO = {"codec": "tiny-mbt2018-mean", "quality": "1"}
 
@@ -152,7 +153,7 @@ def clip(tmp_path: Path) -> Path:
     return path
 
 
-OF_FAMILY = {"dcvc": "DCVC_net", "dcvc-hem": "DMC", "dcvc-dc": "DMC of DC"}
+OF_FAMILY = {"dcvc": "DCVC_net", "dcvc-hem": "DMC", "dcvc-dc": "DMC of DC", "dcvc-fm": "DMC of FM"}
 
 
 def codec_of(family: str, key: str) -> VideoCodec:
@@ -162,9 +163,12 @@ def codec_of(family: str, key: str) -> VideoCodec:
     if family == "dcvc":
         made = dcvc_net.video(own, adapter)
         return wrap(lively(Predicted), "oct", True, adapter=made, gop=2)
-    if family == "dcvc-dc":
-        return wrap(lively(Diverse), "oct", True, adapter=dcvc_dc.video(own, adapter, 1), gop=2)
-    return wrap(lively(WithMemory), "oct", True, adapter=dcvc_hem.video(own, adapter, 1), gop=2)
+    model, module = {
+        "dcvc-hem": (WithMemory, dcvc_hem),
+        "dcvc-dc": (Diverse, dcvc_dc),
+        "dcvc-fm": (Modulated, dcvc_fm),
+    }[family]
+    return wrap(lively(model), "oct", True, adapter=module.video(own, adapter, 1), gop=2)
 
 
 @pytest.mark.parametrize(
@@ -239,14 +243,14 @@ def test_clips_that_are_refused(repo: Path, clip: Path, capsys: pytest.CaptureFi
     for message, *argv in (
         ("--predicted is for --dcvc-repo", *encode, *options(ZOO), *net),
         (
-            "is not dcvc:FILE or dcvc-hem:FILE or dcvc-dc:FILE",
+            "is not dcvc:FILE or dcvc-hem:FILE or dcvc-dc:FILE or dcvc-fm:FILE",
             *encode,
             *key,
             "--predicted",
             "dcvc-rt:x",
         ),
         (
-            "is not dcvc:FILE or dcvc-hem:FILE or dcvc-dc:FILE",
+            "is not dcvc:FILE or dcvc-hem:FILE or dcvc-dc:FILE or dcvc-fm:FILE",
             *encode,
             *key,
             "--predicted",
