@@ -400,8 +400,8 @@ def memory_rows(
 
 
 def _of_parts(coded: Frame, own: Any) -> Iterator[tuple[str, Sequence[Coded], float]]:
-    """Of each part of a frame, or of all where the codec itself says no more: its name, latents, and
-    how many bytes they are estimated at.
+    """Of each part of a frame, or of all where the codec itself says no more: name and latents,
+    and how many bytes these are estimated at.
     """
     if "bit_y" not in own:
         yield "", [latent for part in coded.values() for latent in part], float(own["bit"]) / 8
