@@ -28,6 +28,8 @@ from latentopt.adapters import (
     Reference,
     SideAdapter,
     adapter_class,
+    dcvc_dc,
+    dcvc_fm,
     dcvc_hem,
     dcvc_tcm,
     intra,
@@ -46,7 +48,7 @@ from latentopt.lattices import RULES
 from latentopt.media.images import read_image
 
 IMAGES = ("DCVC-TCM", "DCVC-HEM", "DCVC-DC", "DCVC-RT", "EVC-LL", "EVC-SS", "SCALE-EVC-SS")
-MEASURED = (*IMAGES, "DCVC", "DCVC-TCM-P", "DCVC-HEM-P")
+MEASURED = (*IMAGES, "DCVC", "DCVC-TCM-P", "DCVC-HEM-P", "DCVC-DC-P", "DCVC-FM-P")
 """Of EVC's sizes the largest, the smallest, and one of several encoders."""
 
 Formula = Callable[[Tensor, Tensor], Tensor]
@@ -146,7 +148,7 @@ def _enliven_net(model: nn.Module) -> None:
 
 @torch.no_grad()
 def _enliven_memory(model: nn.Module) -> None:
-    """Of ``DMC``."""
+    """Of ``DMC`` of DCVC-HEM."""
     codec: Any = model
     x = photo(64)
     flow = codec.optic_flow(x, x.roll(2, -1))
@@ -183,13 +185,32 @@ def _calm(network: nn.Module) -> None:
 
 
 @torch.no_grad()
-def _even_out(fusion: nn.Module, prior: nn.Module, scales: Sequence[int]) -> None:
+def _enliven_offsets(model: nn.Module) -> None:
+    """Of ``DMC`` of DCVC-DC and -FM."""
+    codec: Any = model
+    x = photo(64)
+    of_rate = codec.get_all_q(0) if dcvc_fm.is_fm(model) else codec.get_q_for_inference(True, 0)
+    motion_gain, _, gain, _ = of_rate
+    motion = codec.mv_encoder(codec.optic_flow(x, x.roll(2, -1)), None, motion_gain)
+    _last(codec.mv_encoder).weight.mul_(1 / float(motion.std()))
+    contexts = codec.context_fusion_net(*codec.feature_extractor(codec.feature_adaptor_I(x)))
+    residual = codec.contextual_encoder(x, *contexts, gain)
+    _last(codec.contextual_encoder).weight.mul_(1 / float(residual.std()))
+    _even_out(codec.mv_y_prior_fusion, codec.mv_y_spatial_prior, [0, 1], least=1)
+    _even_out(codec.y_prior_fusion, codec.y_spatial_prior, [0, 1], least=1)
+
+
+@torch.no_grad()
+def _even_out(
+    fusion: nn.Module, prior: nn.Module, scales: Sequence[int], least: float = 0.1
+) -> None:
     """Steps and scales of many levels, whatever is seen.
 
     Args:
         fusion: says steps, scales and means of the first pass.
         prior: says scales and means of the others.
         scales: quarters of its output that are scales.
+        least: of the scales of later passes.
     """
     for network in (fusion, prior):
         _calm(network)
@@ -198,7 +219,7 @@ def _even_out(fusion: nn.Module, prior: nn.Module, scales: Sequence[int]) -> Non
     own[:first] += torch.linspace(0.3, 3, first)
     quarters = _bias(prior).chunk(4)
     for k in scales:
-        quarters[k].add_(torch.linspace(0.1, 3, len(quarters[k])))
+        quarters[k].add_(torch.linspace(least, 3, len(quarters[k])))
 
 
 _ENLIVEN: Mapping[str, Callable[[nn.Module], None]] = {
@@ -207,6 +228,8 @@ _ENLIVEN: Mapping[str, Callable[[nn.Module], None]] = {
     "DCVC-RT": _enliven_dmci,
     "DCVC-TCM-P": _enliven_mined,
     "DCVC-HEM-P": _enliven_memory,
+    "DCVC-DC-P": _enliven_offsets,
+    "DCVC-FM-P": _enliven_offsets,
 }
 
 
@@ -393,52 +416,89 @@ def part_rows(
     ]
 
 
+_MEMORY = ("ref_feature", "ref_mv_feature", "ref_y", "ref_mv_y")
+"""What ``DMC`` calls what a frame leaves to the next, besides the frame itself."""
+
+
+def _of_hem(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number: int) -> Any:
+    return theirs(frame, memory, *(float(q[0]) for q in (theirs.mv_y_q_scale, theirs.y_q_scale)))
+
+
+def _of_dc(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number: int) -> Any:
+    return theirs.forward_one_frame(frame, memory, True, 0, number)
+
+
+def _of_tcm(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number: int) -> Any:
+    own = theirs.forward_one_frame(frame, memory["ref_frame"], memory["ref_feature"])
+    return own | {"dpb": {"ref_frame": own["recon_image"], "ref_feature": own["feature"]}}
+
+
+def _of_fm(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number: int) -> Any:
+    return theirs.forward_one_frame(frame, memory, 0, [0, 1, 0, 2, 0, 2, 0, 2][number % 8])
+
+
+_OWN = {"DCVC-TCM-P": _of_tcm, "DCVC-HEM-P": _of_hem, "DCVC-DC-P": _of_dc, "DCVC-FM-P": _of_fm}
+"""What a codec says itself of the frame of a number, given that memory."""
+_MODULES = {
+    "DCVC-TCM-P": dcvc_tcm,
+    "DCVC-HEM-P": dcvc_hem,
+    "DCVC-DC-P": dcvc_dc,
+    "DCVC-FM-P": dcvc_fm,
+}
+
+
 @torch.no_grad()
 def memory_rows(
     family: str, model: nn.Module, key: nn.Module, frames: Sequence[Tensor]
 ) -> list[Row]:
     """Of ``DMC``, frame by frame but the first; each sees what the one before left."""
-    make = {"DCVC-TCM-P": dcvc_tcm.video, "DCVC-HEM-P": dcvc_hem.video}[family]
-    codec = latentopt.wrap(model, "int", shift=False, adapter=make(key, _image_adapter(key)))
+    make = _MODULES[family].video(key, _image_adapter(key))
+    codec = latentopt.wrap(model, "int", shift=False, adapter=make)
     strings, shapes = codec.compress(frames)
     decoded, promised = codec.decompress(strings, shapes), codec(frames)["x_hat"]
     exact = all(torch.equal(a, b) for a, b in zip(decoded, promised))
     loop, theirs = codec.frames, cast(Any, model)
     rows = []
     reference = loop.encode_frame(frames[0], None)[1]
-    memory: dict[str, Tensor | None] = dict.fromkeys(("ref_feature", "ref_y", "ref_mv_y"))
-    memory["ref_frame"] = reference.image.float().clamp(0, 1)
+    memory: dict[str, Tensor | None] = dict.fromkeys(_MEMORY)
+    seen = cast(Any, codec.parts["motion"]).assembly.adapter.seen
+    memory["ref_frame"] = seen(reference.image.float()).clamp(0, 1)
     for number, frame in enumerate(frames[1:], 1):
         before = reference
         coded, reference = loop.encode_frame(frame, before)
-        own, memory = _own_frame(family, theirs, frame, memory)
-        for name, kind in (("motion", "mv_y"), ("residual", "y")):
-            written = [len(latent.string) for latent in coded[name]]
-            bits = [float(own[f"bit_{part}"]) for part in (kind, kind.replace("y", "z"))]
-            rows.append(Row(family, f"frame {number}, {name}", sum(written), sum(bits) / 8, exact))
+        own = _OWN[family](theirs, seen(frame), memory, number)
+        memory = own["dpb"] | {"ref_frame": own["dpb"]["ref_frame"].clamp(0, 1)}
+        rows += [
+            Row(
+                family,
+                f"frame {number}{of}",
+                sum(len(latent.string) for latent in part),
+                own,
+                exact,
+            )
+            for of, part, own in _of_parts(coded, own)
+        ]
         if number == 1:
             rows += _drawn_rows(family, codec, theirs, before, coded)
     return rows
-
-
-def _own_frame(
-    family: str, theirs: Any, frame: Tensor, memory: dict[str, Tensor | None]
-) -> tuple[dict[str, Tensor], dict[str, Tensor | None]]:
-    """What a ``DMC`` says itself of a frame, and what it leaves to the next one."""
-    if family == "DCVC-TCM-P":
-        own = theirs.forward_one_frame(frame, memory["ref_frame"], memory["ref_feature"])
-        left = {"ref_frame": own["recon_image"], "ref_feature": own["feature"]}
-    else:
-        scales = [float(q[0]) for q in (theirs.mv_y_q_scale, theirs.y_q_scale)]
-        own = theirs(frame, memory, *scales)
-        left = own["dpb"]
-    return own, left | {"ref_frame": left["ref_frame"].clamp(0, 1)}
 
 
 def _image_adapter(key: nn.Module) -> type[Adapter]:
     found = adapter_class(key)
     assert issubclass(found, Adapter)
     return found
+
+
+def _of_parts(coded: Frame, own: Any) -> Iterator[tuple[str, Sequence[Coded], float]]:
+    """Of each part of a frame, or of all where the codec itself says no more: name and latents,
+    and how many bytes these are estimated at.
+    """
+    if "bit_y" not in own:
+        yield "", [latent for part in coded.values() for latent in part], float(own["bit"]) / 8
+        return
+    for name, kind in (("motion", "mv_y"), ("residual", "y")):
+        bits = sum(float(own[f"bit_{of}"]) for of in (kind, kind.replace("y", "z")))
+        yield f", {name}", coded[name], bits / 8
 
 
 def _drawn_rows(
@@ -467,9 +527,11 @@ def check(repo: str, checkpoints: dict[str, str], size: int) -> list[Row]:
         rows += intra_rows(family, models[family], x)
     frames = [x, x.roll(2, -1)]
     rows += predicted_rows("DCVC", models["DCVC"], models["DCVC-HEM"], frames)
-    three = [*frames, x.roll(5, -1)]
+    six = [*frames, *(x.roll(k, -1) for k in (5, 6, 8, 9))]
     for family in ("DCVC-TCM", "DCVC-HEM"):
-        rows += memory_rows(f"{family}-P", models[f"{family}-P"], models[family], three)
+        rows += memory_rows(f"{family}-P", models[f"{family}-P"], models[family], six[:3])
+    for family in ("DCVC-DC-P", "DCVC-FM-P"):
+        rows += memory_rows(family, models[family], models["DCVC-DC"], six)
     return rows
 
 

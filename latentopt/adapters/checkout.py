@@ -42,6 +42,8 @@ FAMILIES = {
     "DCVC-HEM": _Public("src.models.image_model", "IntraNoAR"),
     "DCVC-HEM-P": _Public("src.models.video_model", "DMC", "DCVC-HEM"),
     "DCVC-DC": _Public("src.models.image_model", "IntraNoAR"),
+    "DCVC-DC-P": _Public("src.models.video_model", "DMC", "DCVC-DC"),
+    "DCVC-FM-P": _Public("src.models.video_model", "DMC", "DCVC-FM"),
     "DCVC-TCM": _Public("src.models.priors", "IntraNoAR", options={"N": 192}),
     "DCVC-RT": _Public("src.models.image_model", "DMCI"),
     "DCVC-RT-P": _Public("src.models.video_model", "DMC", "DCVC-RT"),
@@ -71,8 +73,9 @@ def load_dcvc(
     Args:
         repo: the checkout: the repository's root, its ``DCVC-family``, or the family's folder.
         family: ``"DCVC"`` (``DCVC_net``, predicted frames), ``"DCVC-TCM"``, ``"DCVC-HEM"`` or
-            ``"DCVC-DC"`` (``IntraNoAR``), ``"DCVC-TCM-P"`` or ``"DCVC-HEM-P"`` (``DMC``, predicted
-            frames), or one of EVC's sizes, ``"EVC-LL"`` to ``"SCALE-EVC-SS"``.
+            ``"DCVC-DC"`` (``IntraNoAR``), ``"DCVC-FM"`` or ``"DCVC-RT"`` (``DMCI``), with ``-P``
+            behind it one of -TCM, -HEM, -DC, -FM or -RT (``DMC``, predicted frames), or one of
+            EVC's sizes, ``"EVC-LL"`` to ``"SCALE-EVC-SS"``.
         checkpoint: file with its weights; without one they are random.
         options: for the class, such as ``N``.
 

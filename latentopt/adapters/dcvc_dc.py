@@ -70,7 +70,7 @@ class MotionAdapter(_Part, MotionPart):
     """Motion."""
 
     def analysis(self, x: Tensor) -> Tensor:
-        flow = self.model.optic_flow(x, self.sure.frame.to(x))
+        flow = self.model.optic_flow(self.seen(x), self.sure.frame.to(x))
         latent = self.sure.latent
         before = None if latent is None else self._made(self.model, latent.to(x))[1]
         return self.model.mv_encoder(flow, before, self.gains.encoder.to(x))
@@ -114,7 +114,7 @@ class ResidualAdapter(_Part, ResidualPart):
 
     def analysis(self, x: Tensor) -> Tensor:
         contexts = [context.to(x) for context in self.sure.contexts]
-        return self.model.contextual_encoder(x, *contexts, self.gains.encoder.to(x))
+        return self.model.contextual_encoder(self.seen(x), *contexts, self.gains.encoder.to(x))
 
     def _decoded(self, y_hat: Tensor, half: Tensor, quarter: Tensor) -> Tensor:
         gain = self.gains.decoder.to(y_hat)

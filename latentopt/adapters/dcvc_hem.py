@@ -50,7 +50,7 @@ class MotionAdapter(_Part, MotionPart):
     """Motion."""
 
     def analysis(self, x: Tensor) -> Tensor:
-        flow = self.model.optic_flow(x, self.sure.frame.to(x))
+        flow = self.model.optic_flow(self.seen(x), self.sure.frame.to(x))
         return self.model.mv_encoder(flow) / self.gains.encoder.to(x)
 
     def flow(self, networks: Any, y_hat: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class ResidualAdapter(_Part, ResidualPart):
 
     def analysis(self, x: Tensor) -> Tensor:
         contexts = [context.to(x) for context in self.sure.contexts]
-        return self.model.contextual_encoder(x, *contexts) / self.gains.encoder.to(x)
+        return self.model.contextual_encoder(self.seen(x), *contexts) / self.gains.encoder.to(x)
 
     def _decoded(self, y_hat: Tensor, half: Tensor, quarter: Tensor) -> Tensor:
         return self.model.contextual_decoder(self.scaled(y_hat), half, quarter)

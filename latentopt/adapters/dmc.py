@@ -100,6 +100,14 @@ class PartAdapter(InPasses):
         own = [module for name, module in self.model.named_children() if name not in ENCODERS]
         return [*own, Scale(self.gains.decoder)]
 
+    def seen(self, image: Tensor) -> Tensor:
+        """An image (B, 3, H, W) in the colours that the networks know."""
+        return image
+
+    def shown(self, image: Tensor) -> Tensor:
+        """The inverse of :meth:`seen`."""
+        return image
+
     @abstractmethod
     def _joined(self, networks: Any, given: Sequence[Tensor], before: Tensor | None) -> Tensor:
         """What the fusion of priors takes: all that is ``given`` (1, C, h, w), side by side, and
@@ -118,7 +126,7 @@ class Moving:
     """What the motion's networks know."""
 
     frame: Tensor
-    """The one before, (1, 3, H, W) in [0, 1]."""
+    """The one before, (1, 3, H, W) in [0, 1], as the networks see it."""
     latent: Tensor | None
     """Its motion (1, M, h, w)."""
 
@@ -134,12 +142,12 @@ class MotionPart(Knowing[Moving], PartAdapter):
         """Flow (B, 2, H, W) of a motion latent."""
 
     def knowledge(self, reference: Reference, decoded: Mapping[str, Tensor]) -> Moving:
-        return Moving(reference.image.clamp(0, 1), reference.latents.get("motion"))
+        return Moving(self.seen(reference.image).clamp(0, 1), reference.latents.get("motion"))
 
     def synthesis(self, y_hat: Tensor) -> Tensor:
         flow = self.flow(self.model, y_hat)
         frame = texture(flow.shape[-2:], flow) if self.known is None else self.known.frame
-        return warp(frame.to(flow).expand(len(flow), -1, -1, -1), flow)
+        return self.shown(warp(frame.to(flow).expand(len(flow), -1, -1, -1), flow))
 
     def hyper_analysis(self, y: Tensor) -> Tensor:
         return self.model.mv_hyper_prior_encoder(y)
@@ -176,7 +184,7 @@ class ResidualPart(Knowing[Seen], PartAdapter):
         super().__init__(model, portable, gains)
 
     def _adapted(self, networks: Any, reference: Reference, frame: Tensor) -> Tensor:
-        """Features (1, C, H, W) of the frame before, whose picture in [0, 1] is ``frame``."""
+        """Features (1, C, H, W) of the frame before, which they see as ``frame``."""
         if reference.features is None:
             return networks.feature_adaptor_I(frame)
         adapted: Tensor = networks.feature_adaptor_P(reference.features.to(frame))
@@ -198,7 +206,7 @@ class ResidualPart(Knowing[Seen], PartAdapter):
         networks = self._shared
         like = next(networks.parameters())
         flow = self._motion.flow(networks, decoded["motion"].to(like))
-        frame = reference.image.clamp(0, 1).to(like)
+        frame = self.seen(reference.image.to(like)).clamp(0, 1)
         features = self._adapted(networks, reference, frame)
         contexts = self._contexts(networks, features, frame, flow)
         return Seen(contexts, reference.latents.get("residual"))
@@ -241,8 +249,8 @@ class ResidualPart(Knowing[Seen], PartAdapter):
         contexts = self._seen(y_hat, _MAIN_STRIDE).contexts
         fine, half, quarter = (c.to(y_hat).expand(len(y_hat), -1, -1, -1) for c in contexts)
         decoded = self._decoded(y_hat, half, quarter)
-        made: tuple[Tensor, Tensor] = self.model.recon_generation_net(decoded, fine)
-        return made
+        features, image = self.model.recon_generation_net(decoded, fine)
+        return features, self.shown(image)
 
     def hyper_analysis(self, y: Tensor) -> Tensor:
         return self.model.contextual_hyper_prior_encoder(y)

@@ -15,6 +15,7 @@ from latentopt.adapters.base import Adapter
 from latentopt.adapters.context import ContextAdapter
 from latentopt.adapters.dcvc import intra_class
 from latentopt.adapters.dcvc_dc import is_dc
+from latentopt.adapters.dcvc_fm import is_fm
 from latentopt.adapters.dcvc_hem import is_dmc
 from latentopt.adapters.dcvc_net import is_dcvc_net
 from latentopt.adapters.dcvc_tcm import TCMIntraAdapter, is_tcm, is_tcm_intra
@@ -66,7 +67,13 @@ def adapter_class(model: nn.Module) -> type[Adapter] | type[VideoAdapter]:
         return InvCompressAdapter
     if is_one_hot(model):
         return OneHotAdapter
-    predicted = {is_dcvc_net: "dcvc_net", is_dmc: "dcvc_hem", is_dc: "dcvc_dc", is_tcm: "dcvc_tcm"}
+    predicted = {
+        is_dcvc_net: "dcvc_net",
+        is_tcm: "dcvc_tcm",
+        is_dmc: "dcvc_hem",
+        is_dc: "dcvc_dc",
+        is_fm: "dcvc_fm",
+    }
     for is_such, module in predicted.items():
         if is_such(model):
             raise UnsupportedModelError(

@@ -22,6 +22,8 @@ _OF_PREDICTED = {  # with what the library calls them, and where their adapters 
     "DCVC": ("DCVC", "dcvc_net"),
     "DCVC-TCM": ("DCVC-TCM-P", "dcvc_tcm"),
     "DCVC-HEM": ("DCVC-HEM-P", "dcvc_hem"),
+    "DCVC-DC": ("DCVC-DC-P", "dcvc_dc"),
+    "DCVC-FM": ("DCVC-FM-P", "dcvc_fm"),
 }
 _ONE_RATE = ("DCVC", "DCVC-TCM")  # whose checkpoints have no other
 

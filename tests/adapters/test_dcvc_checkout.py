@@ -25,7 +25,10 @@ from latentopt.adapters import (
     FourPartAdapter,
     Reference,
     adapter_class,
+    dcvc_dc,
+    dcvc_fm,
     dcvc_hem,
+    dcvc_net,
     dcvc_tcm,
     intra,
     load_dcvc,
@@ -156,12 +159,36 @@ def test_predicted_frames_round_trip(models: dict[str, Any], options: dict[str, 
         assert torch.equal(image, expected)
 
 
-@pytest.mark.parametrize("family", ["dcvc", "dcvc-tcm", "dcvc-hem"])
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["DCVC-DC-P", "DCVC-FM-P"])
+def test_predicted_frames_with_offsets_are_the_models_own(
+    models: dict[str, Any], family: str
+) -> None:
+    """Latents, features and image of a group of four and one more."""
+    model, key = models[family], models["DCVC-DC"]
+    make = dcvc_check._MODULES[family].video(key, adapter_class(key))
+    codec = latentopt.wrap(model, "int", shift=False, adapter=make, portable=False)
+    seen = codec.parts["motion"].assembly.adapter.seen
+    x = photo(64, 64)
+    before = Reference(x)
+    memory: Any = dict.fromkeys(("ref_feature", "ref_mv_feature", "ref_y", "ref_mv_y"))
+    memory["ref_frame"] = seen(x)
+    for number in range(1, 6):
+        frame = x.roll(number, -1)
+        _, before = codec.frames.encode_frame(frame, before)
+        memory = dcvc_check._OWN[family](model, seen(frame), memory, number)["dpb"]
+        found = {"feature": before.features, "frame": seen(before.image).clamp(0, 1)}
+        found |= {"y": before.latents["residual"], "mv_y": before.latents["motion"]}
+        for name, own in found.items():
+            right = memory[f"ref_{name}"]
+            assert float((own - right).abs().mean()) < 1e-3 * float(right.std()), name
+
+
+@pytest.mark.parametrize("family", ["dcvc", "dcvc-tcm", "dcvc-hem", "dcvc-dc", "dcvc-fm"])
 def test_the_command_line_codes_clips(
     models: dict[str, Any], repo: str, family: str, tmp_path: Path
 ) -> None:
-    makes = {"DCVC": video, "DCVC-TCM-P": dcvc_tcm.video, "DCVC-HEM-P": dcvc_hem.video}
-    predicted = "DCVC" if family == "dcvc" else f"{family.upper()}-P"
+    predicted = {"dcvc": "DCVC"}.get(family, f"{family.upper()}-P")
     for name, loaded in (("key", "DCVC-HEM"), ("predicted", predicted)):
         torch.save(models[loaded].state_dict(), tmp_path / name)
     x, lov, out = (str(tmp_path / name) for name in ("x.y4m", "x.lov", "out"))
@@ -170,8 +197,15 @@ def test_the_command_line_codes_clips(
     named += ["--predicted", f"{family}:{tmp_path / 'predicted'}"]
     assert main(["encode", x, "-o", lov, "--quant", "oct", *named]) == 0
     assert main(["decode", lov, "-o", out, *named]) == 0
+    modules = {
+        "dcvc": dcvc_net,
+        "dcvc-tcm": dcvc_tcm,
+        "dcvc-hem": dcvc_hem,
+        "dcvc-dc": dcvc_dc,
+        "dcvc-fm": dcvc_fm,
+    }
     key = models["DCVC-HEM"]
-    adapter: Any = makes[predicted](key, adapter_class(key))
+    adapter: Any = modules[family].video(key, adapter_class(key))
     codec = latentopt.wrap(models[predicted], "oct", adapter=adapter, gop=8)
     with open_clip(out) as decoded:
         for image, own in zip(decoded, codec.load(lov), strict=True):
@@ -261,7 +295,7 @@ def test_what_is_missing_is_named(checkout: Path) -> None:
     with pytest.raises(InputError, match="no DCVC-DC in"):  # and not the class that is there
         load_dcvc(checkout / "DCVC-family" / "DCVC-HEM", "DCVC-DC")
     with pytest.raises(
-        InputError, match="choose DCVC, DCVC-HEM, DCVC-HEM-P, DCVC-DC, DCVC-TCM, DCVC-TCM-P"
+        InputError, match="choose DCVC, DCVC-HEM, DCVC-HEM-P, DCVC-DC, DCVC-DC-P, DCVC-FM-P"
     ):
         load_dcvc(checkout, "DCVC-RT")
     with pytest.raises(InputError, match="unexpected keyword argument 'M'"):

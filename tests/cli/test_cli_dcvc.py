@@ -9,12 +9,29 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.dcvc_models import DualPrior, Predicted, SeveralEncoders, Unrefined, WithMemory, lively
+from support.dcvc_models import (
+    Diverse,
+    DualPrior,
+    Modulated,
+    Predicted,
+    SeveralEncoders,
+    Unrefined,
+    WithMemory,
+    lively,
+)
 from support.dcvc_tcm_models import MeanScale, Mined
 from support.models import photo
 
 from latentopt import VideoCodec, zoo
-from latentopt.adapters import adapter_class, dcvc_hem, dcvc_net, dcvc_tcm, intra
+from latentopt.adapters import (
+    adapter_class,
+    dcvc_dc,
+    dcvc_fm,
+    dcvc_hem,
+    dcvc_net,
+    dcvc_tcm,
+    intra,
+)
 from latentopt.cli.main import main
 from latentopt.codec.wrap import wrap
 from latentopt.media.clips import Format, open_clip, write_clip
@@ -23,9 +40,13 @@ from latentopt.media.images import read_image, to_uint8, write_png
 CLASSES = {
     "DCVC-HEM/src/models/image_model.py": (DualPrior, "IntraNoAR"),
     "DCVC-HEM/src/models/video_model.py": (WithMemory, "DMC"),
+    "DCVC-DC/src/models/video_model.py": (Diverse, "DMC"),
+    "DCVC-FM/src/models/video_model.py": (Modulated, "DMC"),
     "DCVC/src/models/DCVC_net.py": (Predicted, "DCVC_net"),
 }
 """Of the stand-in: where DCVC has a class, and what it is called there."""
+WEIGHTS = {Diverse: "DMC of DC", Modulated: "DMC of FM"}
+"""Of classes of the same name: what their weights are called."""
 ZOO = {"codec": "tiny-mbt2018-mean", "quality": "1"}
 
 
@@ -36,7 +57,7 @@ def repo(tmp_path: Path) -> Path:
         file = tmp_path / "DCVC-family" / place
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"from support.dcvc_models import {model.__name__} as {name}\n")
-        torch.save(lively(model).state_dict(), tmp_path / name)
+        torch.save(lively(model).state_dict(), tmp_path / WEIGHTS.get(model, name))
     return tmp_path
 
 
@@ -193,6 +214,9 @@ def clip(tmp_path: Path) -> Path:
     return path
 
 
+OF_FAMILY = {"dcvc": "DCVC_net", "dcvc-hem": "DMC", "dcvc-dc": "DMC of DC", "dcvc-fm": "DMC of FM"}
+
+
 def codec_of(family: str, key: str) -> VideoCodec:
     """What the options of the test below name."""
     own = lively(DualPrior) if key == "dcvc-hem" else zoo.load(ZOO["codec"], int(ZOO["quality"]))
@@ -200,15 +224,20 @@ def codec_of(family: str, key: str) -> VideoCodec:
     if family == "dcvc":
         made = dcvc_net.video(own, adapter)
         return wrap(lively(Predicted), "oct", True, adapter=made, gop=2)
-    return wrap(lively(WithMemory), "oct", True, adapter=dcvc_hem.video(own, adapter, 1), gop=2)
+    model, module = {
+        "dcvc-hem": (WithMemory, dcvc_hem),
+        "dcvc-dc": (Diverse, dcvc_dc),
+        "dcvc-fm": (Modulated, dcvc_fm),
+    }[family]
+    return wrap(lively(model), "oct", True, adapter=module.video(own, adapter, 1), gop=2)
 
 
 @pytest.mark.parametrize(
-    ("family", "key"), [("dcvc", "dcvc-hem"), ("dcvc", "zoo"), ("dcvc-hem", "dcvc-hem")]
+    ("family", "key"), [*((family, "dcvc-hem") for family in OF_FAMILY), ("dcvc", "zoo")]
 )
 def test_a_clip_goes_through(repo: Path, clip: Path, family: str, key: str) -> None:
     lov, out, expected = (str(repo / name) for name in ("x.lov", "out.y4m", "expected.y4m"))
-    weights = repo / ("DCVC_net" if family == "dcvc" else "DMC")
+    weights = repo / OF_FAMILY[family]
     keys = {**hem(repo), "q-index": 1} if key == "dcvc-hem" else {**ZOO, "dcvc-repo": repo}
     named = options({**keys, "predicted": f"{family}:{weights}"})
     assert main(["encode", str(clip), "--quant", "oct", "--gop", "2", *named]) == 0
@@ -293,14 +322,14 @@ def test_clips_that_are_refused(repo: Path, clip: Path, capsys: pytest.CaptureFi
     for message, *argv in (
         ("--predicted is for --dcvc-repo", *encode, *options(ZOO), *net),
         (
-            "is not dcvc:FILE or dcvc-tcm:FILE or dcvc-hem:FILE",
+            "is not dcvc:FILE or dcvc-tcm:FILE or dcvc-hem:FILE or dcvc-dc:FILE or dcvc-fm:FILE",
             *encode,
             *key,
             "--predicted",
-            "dcvc-dc:x",
+            "dcvc-xy:x",
         ),
         (
-            "is not dcvc:FILE or dcvc-tcm:FILE or dcvc-hem:FILE",
+            "is not dcvc:FILE or dcvc-tcm:FILE or dcvc-hem:FILE or dcvc-dc:FILE or dcvc-fm:FILE",
             *encode,
             *key,
             "--predicted",

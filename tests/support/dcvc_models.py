@@ -335,6 +335,19 @@ class Diverse(WithMemory):
                 setattr(self, f"{part}_q_scale_{side}", nn.Parameter(scales))
 
 
+class Modulated(Diverse):
+    """As ``DMC`` of DCVC-FM."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for part in ("mv_y", "y"):
+            for side in ("enc", "dec"):
+                for kind in ("basic", "scale"):
+                    delattr(self, f"{part}_q_{kind}_{side}")
+                steps = torch.tensor([0.6, 1.4]).reshape(2, 1, 1, 1)
+                setattr(self, f"{part}_q_{side}", nn.Parameter(steps))
+
+
 def _enliven_passes(fusion: Any, spatial: Any, part: int) -> None:
     """Steps of about 1.2, scales of many levels; the first half's come in the first ``part``."""
     scales = torch.linspace(0.1, 4, MAIN)
