@@ -47,7 +47,16 @@ from latentopt.latents.lattice import LatticeChannel
 from latentopt.lattices import RULES
 from latentopt.media.images import read_image
 
-IMAGES = ("DCVC-TCM", "DCVC-HEM", "DCVC-DC", "DCVC-RT", "EVC-LL", "EVC-SS", "SCALE-EVC-SS")
+IMAGES = (
+    "DCVC-TCM",
+    "DCVC-HEM",
+    "DCVC-DC",
+    "DCVC-FM",
+    "DCVC-RT",
+    "EVC-LL",
+    "EVC-SS",
+    "SCALE-EVC-SS",
+)
 MEASURED = (*IMAGES, "DCVC", "DCVC-TCM-P", "DCVC-HEM-P", "DCVC-DC-P", "DCVC-FM-P")
 """Of EVC's sizes the largest, the smallest, and one of several encoders."""
 
@@ -121,7 +130,7 @@ def _enliven_hyperprior(model: nn.Module) -> None:
 
 @torch.no_grad()
 def _enliven_dmci(model: nn.Module) -> None:
-    """Of DCVC-RT's intra codec."""
+    """Of the intra codecs of DCVC-FM and -RT."""
     codec: Any = model
     y = intra()(model, True).analysis(photo(64))
     _last(codec.enc).weight.mul_(1 / float(y.std()))
@@ -225,6 +234,7 @@ def _even_out(
 _ENLIVEN: Mapping[str, Callable[[nn.Module], None]] = {
     "DCVC": _enliven_net,
     "DCVC-TCM": _enliven_hyperprior,
+    "DCVC-FM": _enliven_dmci,
     "DCVC-RT": _enliven_dmci,
     "DCVC-TCM-P": _enliven_mined,
     "DCVC-HEM-P": _enliven_memory,
@@ -291,6 +301,8 @@ def _own_bits(family: str, model: nn.Module, x: Tensor) -> float:
         own = theirs.encode_decode(x)
     elif family == "DCVC-RT":
         own = {"bit": _bits_of_dmci(theirs, x)}
+    elif family == "DCVC-FM":
+        own = theirs.forward_one_frame(ycbcr(x), 0)
     else:
         own = theirs(x, True, 0) if family == "DCVC-DC" else theirs(x, theirs.q_scale[0])
     return float(np.ravel(own["bit"])[-1])  # of several encoders: with all

@@ -43,6 +43,7 @@ FAMILIES = {
     "DCVC-HEM-P": _Public("src.models.video_model", "DMC", "DCVC-HEM"),
     "DCVC-DC": _Public("src.models.image_model", "IntraNoAR"),
     "DCVC-DC-P": _Public("src.models.video_model", "DMC", "DCVC-DC"),
+    "DCVC-FM": _Public("src.models.image_model", "DMCI"),
     "DCVC-FM-P": _Public("src.models.video_model", "DMC", "DCVC-FM"),
     "DCVC-TCM": _Public("src.models.priors", "IntraNoAR", options={"N": 192}),
     "DCVC-RT": _Public("src.models.image_model", "DMCI"),
