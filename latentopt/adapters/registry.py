@@ -18,6 +18,7 @@ from latentopt.adapters.dcvc_dc import is_dc
 from latentopt.adapters.dcvc_fm import is_fm
 from latentopt.adapters.dcvc_hem import is_dmc
 from latentopt.adapters.dcvc_net import is_dcvc_net
+from latentopt.adapters.dcvc_rt import is_rt
 from latentopt.adapters.dcvc_tcm import TCMIntraAdapter, is_tcm, is_tcm_intra
 from latentopt.adapters.factorized import FactorizedAdapter
 from latentopt.adapters.hyperprior import MeanScaleAdapter, ScaleAdapter
@@ -73,6 +74,7 @@ def adapter_class(model: nn.Module) -> type[Adapter] | type[VideoAdapter]:
         is_dmc: "dcvc_hem",
         is_dc: "dcvc_dc",
         is_fm: "dcvc_fm",
+        is_rt: "dcvc_rt",
     }
     for is_such, module in predicted.items():
         if is_such(model):
