@@ -31,6 +31,7 @@ from latentopt.adapters import (
     dcvc_dc,
     dcvc_fm,
     dcvc_hem,
+    dcvc_rt,
     dcvc_tcm,
     intra,
     load_dcvc,
@@ -57,7 +58,7 @@ IMAGES = (
     "EVC-SS",
     "SCALE-EVC-SS",
 )
-MEASURED = (*IMAGES, "DCVC", "DCVC-TCM-P", "DCVC-HEM-P", "DCVC-DC-P", "DCVC-FM-P")
+MEASURED = (*IMAGES, "DCVC", "DCVC-TCM-P", "DCVC-HEM-P", "DCVC-DC-P", "DCVC-FM-P", "DCVC-RT-P")
 """Of EVC's sizes the largest, the smallest, and one of several encoders."""
 
 Formula = Callable[[Tensor, Tensor], Tensor]
@@ -194,6 +195,18 @@ def _calm(network: nn.Module) -> None:
 
 
 @torch.no_grad()
+def _enliven_rt(model: nn.Module) -> None:
+    """Of DCVC-RT's ``DMC``."""
+    codec: Any = model
+    x = ycbcr(photo(64))
+    features = codec.feature_adaptor_i(nn.functional.pixel_unshuffle(x, 8))
+    context, _ = codec.feature_extractor(features, codec.q_feature[:1])
+    y = codec.encoder(x, context, codec.q_encoder[:1])
+    _last(codec.encoder).weight.mul_(1 / float(y.std()))
+    _even_out(codec.y_prior_fusion, codec.y_spatial_prior, [0, 1], least=1)
+
+
+@torch.no_grad()
 def _enliven_offsets(model: nn.Module) -> None:
     """Of ``DMC`` of DCVC-DC and -FM."""
     codec: Any = model
@@ -237,6 +250,7 @@ _ENLIVEN: Mapping[str, Callable[[nn.Module], None]] = {
     "DCVC-FM": _enliven_dmci,
     "DCVC-RT": _enliven_dmci,
     "DCVC-TCM-P": _enliven_mined,
+    "DCVC-RT-P": _enliven_rt,
     "DCVC-HEM-P": _enliven_memory,
     "DCVC-DC-P": _enliven_offsets,
     "DCVC-FM-P": _enliven_offsets,
@@ -340,6 +354,26 @@ def _floored_bits(probabilities: Tensor) -> Tensor:
     return -(probabilities + 1e-5).log2().clamp(max=0).sum()
 
 
+def _formula(family: str, model: nn.Module) -> Formula:
+    """A codec's own, of symbols."""
+    theirs: Any = model
+
+    def formula(points: Tensor, scales: Tensor) -> Tensor:
+        if family.startswith("DCVC-RT"):
+            return _table_bits(theirs.gaussian_encoder, points, scales)
+        if family == "DCVC-TCM":
+            return -theirs.gaussian_conditional._likelihood(points, scales).log2().sum()
+        if family == "DCVC-TCM-P":
+            found: Tensor = theirs.get_y_bits_probs(points, scales)[0]
+            return found
+        is_laplace = family in _MODULES
+        return (theirs.get_y_laplace_bits if is_laplace else theirs.get_y_gaussian_bits)(
+            points, scales
+        ).sum()
+
+    return formula
+
+
 @torch.no_grad()
 def intra_rows(family: str, model: nn.Module, x: Tensor) -> list[Row]:
     """Of an intra codec."""
@@ -353,15 +387,7 @@ def intra_rows(family: str, model: nn.Module, x: Tensor) -> list[Row]:
     z_hat = torch.round(adapter.hyper_analysis(adapter.analysis(x)))
     features = adapter.features(z_hat[0].double().numpy().ravel(), z_hat.shape[1:])
 
-    theirs: Any = model
-
-    def formula(points: Tensor, scales: Tensor) -> Tensor:
-        if family == "DCVC-RT":
-            return _table_bits(theirs.gaussian_encoder, points, scales)
-        if family == "DCVC-TCM":
-            return -theirs.gaussian_conditional._likelihood(points, scales).log2().sum()
-        return theirs.get_y_gaussian_bits(points, scales).sum()
-
+    formula = _formula(family, model)
     ours, estimated = drawn(adapter, features, formula)
     return [*rows, Row(family, "drawn", ours / 8, estimated / 8)]
 
@@ -445,17 +471,41 @@ def _of_tcm(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number
     return own | {"dpb": {"ref_frame": own["recon_image"], "ref_feature": own["feature"]}}
 
 
+def _of_rt(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number: int) -> Any:
+    rate = theirs.shift_qp(0, [0, 1, 0, 2, 0, 2, 0, 2][number % 8])
+    gains = [q[rate : rate + 1] for q in (theirs.q_feature, theirs.q_encoder)]
+    theirs.clear_dpb()
+    theirs.add_ref_frame(memory["ref_feature"], memory["ref_frame"])
+    context, temporal = theirs.feature_extractor(theirs.apply_feature_adaptor(), gains[0])
+    y = theirs.encoder(frame, context, gains[1])
+    z = torch.round(theirs.hyper_encoder(y))
+    given = theirs.res_prior_param_decoder(z, temporal)
+    *coded, y_hat = theirs.compress_prior_2x(y, given, theirs.y_spatial_prior)
+    bits = [_table_bits(theirs.gaussian_encoder, *of) for of in zip(coded[:2], coded[2:])]
+    of_decoder = [q[rate : rate + 1] for q in (theirs.q_decoder, theirs.q_recon)]
+    image, features = theirs.get_recon_and_feature(y_hat, context, *of_decoder)
+    left = {"ref_frame": image, "ref_feature": features, "ref_y": y_hat}
+    return {"bit": sum(bits) + _side_bits(theirs, z, rate), "dpb": left}
+
+
 def _of_fm(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number: int) -> Any:
     return theirs.forward_one_frame(frame, memory, 0, [0, 1, 0, 2, 0, 2, 0, 2][number % 8])
 
 
-_OWN = {"DCVC-TCM-P": _of_tcm, "DCVC-HEM-P": _of_hem, "DCVC-DC-P": _of_dc, "DCVC-FM-P": _of_fm}
+_OWN = {
+    "DCVC-TCM-P": _of_tcm,
+    "DCVC-HEM-P": _of_hem,
+    "DCVC-DC-P": _of_dc,
+    "DCVC-FM-P": _of_fm,
+    "DCVC-RT-P": _of_rt,
+}
 """What a codec says itself of the frame of a number, given that memory."""
 _MODULES = {
     "DCVC-TCM-P": dcvc_tcm,
     "DCVC-HEM-P": dcvc_hem,
     "DCVC-DC-P": dcvc_dc,
     "DCVC-FM-P": dcvc_fm,
+    "DCVC-RT-P": dcvc_rt,
 }
 
 
@@ -473,7 +523,7 @@ def memory_rows(
     rows = []
     reference = loop.encode_frame(frames[0], None)[1]
     memory: dict[str, Tensor | None] = dict.fromkeys(_MEMORY)
-    seen = cast(Any, codec.parts["motion"]).assembly.adapter.seen
+    seen = cast(Any, codec.parts["residual"]).assembly.adapter.seen
     memory["ref_frame"] = seen(reference.image.float()).clamp(0, 1)
     for number, frame in enumerate(frames[1:], 1):
         before = reference
@@ -517,16 +567,9 @@ def _drawn_rows(
     family: str, codec: VideoCodec, theirs: Any, before: Reference, coded: Frame
 ) -> Iterator[Row]:
     """Of both latents of a frame, given what was decoded of it."""
-
-    def formula(points: Tensor, scales: Tensor) -> Tensor:
-        if family == "DCVC-TCM-P":
-            found: Tensor = theirs.get_y_bits_probs(points, scales)[0]
-            return found
-        return theirs.get_y_laplace_bits(points, scales).sum()
-
     for name, adapter, (_, side) in parts_of(codec, before, coded):
         features = adapter.features(side.latent.hat, side.latent.prior.shape)
-        ours, bits = drawn(adapter, features, formula)
+        ours, bits = drawn(adapter, features, _formula(family, theirs))
         yield Row(family, f"{name}, drawn", ours / 8, bits / 8)
 
 
@@ -542,8 +585,8 @@ def check(repo: str, checkpoints: dict[str, str], size: int) -> list[Row]:
     six = [*frames, *(x.roll(k, -1) for k in (5, 6, 8, 9))]
     for family in ("DCVC-TCM", "DCVC-HEM"):
         rows += memory_rows(f"{family}-P", models[f"{family}-P"], models[family], six[:3])
-    for family in ("DCVC-DC-P", "DCVC-FM-P"):
-        rows += memory_rows(family, models[family], models["DCVC-DC"], six)
+    for family in ("DCVC-DC", "DCVC-FM", "DCVC-RT"):
+        rows += memory_rows(f"{family}-P", models[f"{family}-P"], models[family], six)
     return rows
 
 

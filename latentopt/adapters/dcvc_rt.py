@@ -106,7 +106,7 @@ class FrameAdapter(Knowing[Seen], InTwoPasses):
     @torch.no_grad()
     def knowledge(self, reference: Reference, decoded: Mapping[str, Tensor]) -> Seen:
         networks = self._shared
-        frame = ycbcr(reference.image.to(next(networks.parameters()))).clamp(0, 1)
+        frame = self.seen(reference.image.to(next(networks.parameters()))).clamp(0, 1)
         features = None if reference.age % _PERIOD == 0 else reference.features
         quality = _QUALITIES[(reference.age + 1) % len(_QUALITIES)]
         return self._known_of(networks, frame, features, quality)
@@ -128,7 +128,11 @@ class FrameAdapter(Knowing[Seen], InTwoPasses):
             return self.known
         size = [stride * side for side in like.shape[-2:]]
         frame = texture(size, next(self.model.parameters()))[:1]
-        return self._known_of(self.model, ycbcr(frame), None, 0)
+        return self._known_of(self.model, self.seen(frame), None, 0)
+
+    def seen(self, image: Tensor) -> Tensor:
+        """An image (B, 3, H, W) as the networks see it."""
+        return ycbcr(image)
 
     # -- transforms --------------------------------------------------------------------------------
 
@@ -136,7 +140,7 @@ class FrameAdapter(Knowing[Seen], InTwoPasses):
         seen = self.sure
         gain = self._gain("q_encoder", seen.quality, x)
         context = seen.context.to(x).expand(len(x), -1, -1, -1)
-        return self.model.encoder(ycbcr(x), context, gain)
+        return self.model.encoder(self.seen(x), context, gain)
 
     def synthesis(self, y_hat: Tensor) -> Tensor:
         return self._made(y_hat)[1]
