@@ -21,7 +21,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -37,7 +36,7 @@ from latentopt.adapters.scales import STANDARD_SCALES
 from latentopt.adapters.spatial_prior import InTwoPasses
 from latentopt.adapters.still import still_copy
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
-from latentopt.latents import AtOnce, Prior, Walk
+from latentopt.latents import OfChannels, Walk
 
 RATES = 64
 _SHIFTS = (0, 8, 4)
@@ -166,10 +165,9 @@ class FrameAdapter(Knowing[Seen], InTwoPasses):
         """See :meth:`Adapter.walk`: the side latent's levels are those of the frame's quality."""
         if above:
             return super().walk(above, grid)
-        shape = self._side_shape(grid)
-        first = shape[0] * (self.known.quality if self.known else 0)
-        levels = np.repeat(np.arange(first, first + shape[0]), grid[0] * grid[1])
-        return AtOnce(Prior(shape, levels.astype(np.int16), np.zeros(len(levels))))
+        channels, quality = self._side_shape(grid)[0], self.known.quality if self.known else 0
+        levels = range(channels * quality, channels * (quality + 1))
+        return OfChannels(self.side_density, grid, levels)
 
     def _side_shape(self, grid: tuple[int, int]) -> tuple[int, ...]:
         return (self.side_density.levels // len(_SHIFTS), *grid)
