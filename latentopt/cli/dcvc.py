@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from latentopt.codec.wrap import MakeVideoAdapter
 
 _EVC = tuple(f"EVC-{size}" for size in ("LL", "LM", "LS", "ML", "MM", "SL", "SS"))
-_OF_IMAGES = ("DCVC-TCM", "DCVC-HEM", "DCVC-DC", *_EVC, "SCALE-EVC-SL", "SCALE-EVC-SS")
+_OF_IMAGES = (
+    *("DCVC-TCM", "DCVC-HEM", "DCVC-DC", "DCVC-FM", "DCVC-RT"),
+    *(*_EVC, "SCALE-EVC-SL", "SCALE-EVC-SS"),
+)
 _OF_PREDICTED = {  # with what the library calls them, and where their adapters are
     "DCVC": ("DCVC", "dcvc_net"),
     "DCVC-TCM": ("DCVC-TCM-P", "dcvc_tcm"),
     "DCVC-HEM": ("DCVC-HEM-P", "dcvc_hem"),
     "DCVC-DC": ("DCVC-DC-P", "dcvc_dc"),
     "DCVC-FM": ("DCVC-FM-P", "dcvc_fm"),
+    "DCVC-RT": ("DCVC-RT-P", "dcvc_rt"),
 }
 _ONE_RATE = ("DCVC", "DCVC-TCM")  # whose checkpoints have no other
 

@@ -29,10 +29,12 @@ from latentopt.adapters import (
     dcvc_fm,
     dcvc_hem,
     dcvc_net,
+    dcvc_rt,
     dcvc_tcm,
     intra,
     load_dcvc,
 )
+from latentopt.adapters.dcvc import TwoScaleAdapter
 from latentopt.adapters.dcvc_net import is_dcvc_net, video
 from latentopt.adapters.dcvc_tcm import TCMIntraAdapter, is_tcm
 from latentopt.cli.main import main
@@ -43,6 +45,8 @@ from latentopt.media.images import to_uint8
 ADAPTERS = {
     "DCVC-HEM": DualPriorAdapter,
     "DCVC-DC": FourPartAdapter,
+    "DCVC-FM": TwoScaleAdapter,
+    "DCVC-RT": TwoScaleAdapter,
     "EVC-SS": EVCAdapter,
     "SCALE-EVC-SS": EVCAdapter,
 }
@@ -86,17 +90,26 @@ def test_the_walk_is_the_models_own(models: dict[str, Any], family: str) -> None
     exact = adapter._shared
     z_hat = torch.round(model.hyper_enc(y.float())).double()
     common = exact.y_prior_fusion(exact.hyper_dec(z_hat))
-    if family != "DCVC-DC":
+    if adapter.passes == 2:
         q_step, scales, means = common.chunk(3, 1)
         prior = (means, scales, q_step, exact.y_spatial_prior)
         _, symbols, y_hat, _ = model.forward_dual_prior(y, *prior)
     else:
         adaptors = [getattr(exact, f"y_spatial_prior_adaptor_{k}") for k in (1, 2, 3)]
-        _, symbols, y_hat, _ = model.forward_four_part_prior(
-            y, common, *adaptors, exact.y_spatial_prior
-        )
+        networks = (*adaptors, exact.y_spatial_prior)
+        if family == "DCVC-RT":
+            *_, y_hat = model.compress_prior_4x(
+                y, common, exact.y_spatial_prior_reduction, *networks
+            )
+            symbols = None  # of four channels, added up
+        else:
+            reduction = getattr(exact, "y_spatial_prior_reduction", None)
+            reduced = {"y_spatial_prior_reduction": reduction} if reduction else {}
+            found = model.forward_four_part_prior(y, common, *networks, **reduced)
+            _, symbols, y_hat, _ = found
     np.testing.assert_allclose(latent.hat, y_hat.flatten().numpy(), atol=1e-9)
-    np.testing.assert_array_equal(latent.residual, symbols.flatten().numpy())
+    if symbols is not None:
+        np.testing.assert_array_equal(latent.residual, symbols.flatten().numpy())
     assert (latent.residual != 0).mean() > 0.05
 
 
@@ -114,6 +127,8 @@ def test_intra_codecs_round_trip(
 
 
 def _another_rate(family: str) -> Any:
+    if family in ("DCVC-FM", "DCVC-RT"):
+        return intra(q_index=2)
     return intra(q_scale=(1.0, 1.3) if family == "DCVC-DC" else 1.3)
 
 
@@ -160,15 +175,15 @@ def test_predicted_frames_round_trip(models: dict[str, Any], options: dict[str, 
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("family", ["DCVC-DC-P", "DCVC-FM-P"])
-def test_predicted_frames_with_offsets_are_the_models_own(
+@pytest.mark.parametrize("family", ["DCVC-DC-P", "DCVC-FM-P", "DCVC-RT-P"])
+def test_predicted_frames_with_memory_are_the_models_own(
     models: dict[str, Any], family: str
 ) -> None:
     """Latents, features and image of a group of four and one more."""
     model, key = models[family], models["DCVC-DC"]
     make = dcvc_check._MODULES[family].video(key, adapter_class(key))
     codec = latentopt.wrap(model, "int", shift=False, adapter=make, portable=False)
-    seen = codec.parts["motion"].assembly.adapter.seen
+    seen = codec.parts["residual"].assembly.adapter.seen
     x = photo(64, 64)
     before = Reference(x)
     memory: Any = dict.fromkeys(("ref_feature", "ref_mv_feature", "ref_y", "ref_mv_y"))
@@ -178,13 +193,16 @@ def test_predicted_frames_with_offsets_are_the_models_own(
         _, before = codec.frames.encode_frame(frame, before)
         memory = dcvc_check._OWN[family](model, seen(frame), memory, number)["dpb"]
         found = {"feature": before.features, "frame": seen(before.image).clamp(0, 1)}
-        found |= {"y": before.latents["residual"], "mv_y": before.latents["motion"]}
+        names = {"residual": "y", "motion": "mv_y"}
+        found |= {names[part]: latent for part, latent in before.latents.items()}
         for name, own in found.items():
             right = memory[f"ref_{name}"]
             assert float((own - right).abs().mean()) < 1e-3 * float(right.std()), name
 
 
-@pytest.mark.parametrize("family", ["dcvc", "dcvc-tcm", "dcvc-hem", "dcvc-dc", "dcvc-fm"])
+@pytest.mark.parametrize(
+    "family", ["dcvc", "dcvc-tcm", "dcvc-hem", "dcvc-dc", "dcvc-fm", "dcvc-rt"]
+)
 def test_the_command_line_codes_clips(
     models: dict[str, Any], repo: str, family: str, tmp_path: Path
 ) -> None:
@@ -203,6 +221,7 @@ def test_the_command_line_codes_clips(
         "dcvc-hem": dcvc_hem,
         "dcvc-dc": dcvc_dc,
         "dcvc-fm": dcvc_fm,
+        "dcvc-rt": dcvc_rt,
     }
     key = models["DCVC-HEM"]
     adapter: Any = modules[family].video(key, adapter_class(key))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from support.dcvc_models import (
     WithMemory,
     lively,
 )
+from support.dcvc_rt_models import Refined, TwoScale, Unmoved
 from support.dcvc_tcm_models import MeanScale, Mined
 from support.models import photo
 
@@ -29,6 +31,7 @@ from latentopt.adapters import (
     dcvc_fm,
     dcvc_hem,
     dcvc_net,
+    dcvc_rt,
     dcvc_tcm,
     intra,
 )
@@ -110,7 +113,7 @@ def test_refused(model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
     argv = ["encode", str(x), "-o", str(tmp_path / "x.lo")]
     for message, *options in (
         (
-            "no codec mbt2018: choose DCVC-TCM, DCVC-HEM, DCVC-DC, EVC-LL",
+            "no codec mbt2018: choose DCVC-TCM, DCVC-HEM, DCVC-DC, DCVC-FM, DCVC-RT, EVC-LL",
             "--codec",
             "mbt2018",
             *model[2:],
@@ -166,6 +169,9 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, name: str) -> list[object]:
 
 OTHERS = {
     "dcvc-tcm": ("DCVC-TCM/src/models/priors.py", "IntraNoAR", MeanScale),
+    "dcvc-fm": ("DCVC-FM/src/models/image_model.py", "DMCI", Refined),
+    "dcvc-rt": ("DCVC-RT/src/models/image_model.py", "DMCI", TwoScale),
+    "dcvc-rt-p": ("DCVC-RT/src/models/video_model.py", "DMC", Unmoved),
     "dcvc-tcm-p": ("DCVC-TCM/src/models/video_net_dmc.py", "DMC", Mined),
     "evc-ss": ("EVC/src/models/image_model.py", "EVC_SS", Unrefined),
     "scale-evc-sl": ("EVC/src/models/scalable_encoder_model.py", "Scale_EVC_SL", SeveralEncoders),
@@ -184,7 +190,7 @@ def stand_in(folder: Path, codec: str) -> Path:
     return weights
 
 
-@pytest.mark.parametrize("codec", ["dcvc-tcm", "evc-ss", "scale-evc-sl"])
+@pytest.mark.parametrize("codec", ["dcvc-tcm", "dcvc-fm", "dcvc-rt", "evc-ss", "scale-evc-sl"])
 def test_images_of_other_families_go_through(
     codec: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -249,20 +255,27 @@ def test_a_clip_goes_through(repo: Path, clip: Path, family: str, key: str) -> N
     assert Path(out).read_bytes() == Path(expected).read_bytes()
 
 
-def test_a_clip_of_dcvc_tcm_goes_through(
-    repo: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("family", ["dcvc-tcm", "dcvc-rt"])
+def test_a_clip_of_other_families_goes_through(
+    repo: Path, clip: Path, family: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    key, predicted = (stand_in(repo, codec) for codec in ("dcvc-tcm", "dcvc-tcm-p"))
+    key, predicted = (stand_in(repo, codec) for codec in (family, f"{family}-p"))
     lov, out, expected = (str(repo / name) for name in ("x.lov", "out.y4m", "expected.y4m"))
-    named = options({"codec": "dcvc-tcm", "weights": key, "dcvc-repo": repo})
-    named += ["--predicted", f"dcvc-tcm:{predicted}"]
-    assert main(["encode", str(clip), "--quant", "oct", *named, "--q-index", "1"]) == 2
-    assert "neither codec is of a checkpoint of several" in capsys.readouterr().err
+    named = options({"codec": family, "weights": key, "dcvc-repo": repo})
+    named += ["--predicted", f"{family}:{predicted}"]
+    if family == "dcvc-tcm":
+        assert main(["encode", str(clip), "--quant", "oct", *named, "--q-index", "1"]) == 2
+        assert "neither codec is of a checkpoint of several" in capsys.readouterr().err
+    else:
+        named += ["--q-index", "1"]
     assert main(["encode", str(clip), "--quant", "oct", "--gop", "2", *named]) == 0
     assert main(["decode", lov, "-o", out, *named]) == 0
-    own = lively(MeanScale)
-    made = dcvc_tcm.video(own, adapter_class(own))
-    codec = wrap(lively(Mined), "oct", True, adapter=made, gop=2)
+    own, model = (lively(OTHERS[codec][2]) for codec in (family, f"{family}-p"))
+    if family == "dcvc-tcm":
+        made: Any = dcvc_tcm.video(own, adapter_class(own))
+    else:
+        made = dcvc_rt.video(own, intra(q_index=1), 1)
+    codec = wrap(model, "oct", True, adapter=made, gop=2)
     write_clip(expected, codec.load(lov), Format(62, 60, Fraction(30)))
     assert Path(out).read_bytes() == Path(expected).read_bytes()
 
@@ -322,14 +335,14 @@ def test_clips_that_are_refused(repo: Path, clip: Path, capsys: pytest.CaptureFi
     for message, *argv in (
         ("--predicted is for --dcvc-repo", *encode, *options(ZOO), *net),
         (
-            "is not dcvc:FILE or dcvc-tcm:FILE or dcvc-hem:FILE or dcvc-dc:FILE or dcvc-fm:FILE",
+            "is not dcvc:FILE or dcvc-tcm:FILE or dcvc-hem:FILE or",
             *encode,
             *key,
             "--predicted",
             "dcvc-xy:x",
         ),
         (
-            "is not dcvc:FILE or dcvc-tcm:FILE or dcvc-hem:FILE or dcvc-dc:FILE or dcvc-fm:FILE",
+            "is not dcvc:FILE or dcvc-tcm:FILE or dcvc-hem:FILE or",
             *encode,
             *key,
             "--predicted",
