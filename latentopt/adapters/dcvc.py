@@ -212,7 +212,7 @@ class TwoScaleAdapter(InFourPasses, IntraAdapter):
         image = self.model.dec(y_hat, self.gain.to(y_hat))
         return rgb(self.model.refine(image) if hasattr(self.model, "refine") else image)
 
-    def target(self, y: NDArray[np.float32], walk: Walk) -> NDArray[np.float32]:
+    def target(self, y: NDArray[np.floating], walk: Walk) -> NDArray[np.floating]:
         assert isinstance(walk, Conditioned)
         both = self._multipliers(torch.from_numpy(walk.features)).prod(dim=0)
         return y * both.numpy().astype(np.float32)
