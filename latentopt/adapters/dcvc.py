@@ -63,8 +63,6 @@ class IntraAdapter(InPasses):
 
     coding: Sequence[str]
     """Names of the networks that entropy parameters come from."""
-    decoding: Sequence[str] = ("dec", "refine")
-    """Names of those that the image comes from."""
 
     def __init__(
         self,
@@ -92,7 +90,8 @@ class IntraAdapter(InPasses):
         _ = self.gain  # refuse now what does not exist
 
     def decoder_parts(self) -> list[nn.Module]:
-        names = ("bit_estimator_z", *self.coding, *self.decoding)
+        refined = ("refine",) if hasattr(self.model, "refine") else ()
+        names = ("bit_estimator_z", *self.coding, "dec", *refined)
         return [*(getattr(self.model, name) for name in names), Scale(self.gain)]
 
     def hyper_analysis(self, y: Tensor) -> Tensor:
@@ -135,8 +134,6 @@ class EVCAdapter(DualPriorAdapter):
     Of those that have several encoders the latent is the mean of all, or of the first ones up to
     ``forward_enc_id``. (EVC codes an image with each number of them and keeps the cheapest.)
     """
-
-    decoding = ("dec",)
 
     def analysis(self, x: Tensor) -> Tensor:
         encoders: Sequence[Any] = getattr(self.model, "encs", None) or [self.model.enc]
@@ -182,10 +179,6 @@ class TwoScaleAdapter(InFourPasses, IntraAdapter):
     """
 
     coding = (*_CODING, *_ADAPTORS, "y_spatial_prior_reduction")
-
-    @property
-    def decoding(self) -> Sequence[str]:
-        return ("dec", "refine") if hasattr(self.model, "refine") else ("dec",)
 
     @property
     def gain(self) -> Tensor:

@@ -44,9 +44,10 @@ def is_tcm_intra(model: nn.Module) -> bool:
     """Whether a model is DCVC-TCM's ``IntraNoAR``, or built like it."""
     if not all(hasattr(model, name) for name in _OF_IMAGES) or hasattr(model, "context_prediction"):
         return False
-    if not hasattr(model.entropy_bottleneck, "_matrices"):  # CompressAI calls them otherwise
+    own: Any = model
+    if not hasattr(own.entropy_bottleneck, "_matrices"):  # CompressAI calls them otherwise
         return False
-    first, last = next(flat_layers(model.h_a)), [*flat_layers(model.h_s)][-1]
+    first, last = next(flat_layers(own.h_a)), [*flat_layers(own.h_s)][-1]
     both = isinstance(first, nn.Conv2d) and isinstance(last, nn.Conv2d)
     return both and last.out_channels == 2 * first.in_channels  # scales and means
 

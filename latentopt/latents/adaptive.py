@@ -200,8 +200,9 @@ class AdaptiveChannel:
 
     def _alphabets_of(self, walk: Walk) -> Alphabets:
         """Of the walk's channels."""
-        is_some = isinstance(walk, OfChannels)
-        return self._alphabets.of_levels(walk.levels) if is_some else self._alphabets
+        if isinstance(walk, OfChannels):
+            return self._alphabets.of_levels(walk.levels)
+        return self._alphabets
 
     def send(self, walk: Walk, target: Point, /) -> AdaptiveLatent:
         """The nearest integers, with the trust that makes them cheapest.
