@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentopt.adapters.base import Adapter
+from latentopt.adapters.base import Adapter, Networks
 from latentopt.adapters.dcvc import two_gains
 from latentopt.adapters.dcvc_net import MakeAdapter, warp
 from latentopt.adapters.dmc import (
@@ -75,7 +75,7 @@ class MotionAdapter(_Part, MotionPart):
         before = None if latent is None else self._made(self.model, latent.to(x))[1]
         return self.model.mv_encoder(flow, before, self.gains.encoder.to(x))
 
-    def flow(self, networks: Any, y_hat: Tensor) -> Tensor:
+    def flow(self, networks: Networks, y_hat: Tensor) -> Tensor:
         return self._made(networks, y_hat)[0]
 
     def _made(self, networks: Any, y_hat: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentopt.adapters.base import Adapter
+from latentopt.adapters.base import Adapter, Networks
 from latentopt.adapters.dcvc import chosen_scale, least_gain
 from latentopt.adapters.dcvc_net import MakeAdapter
 from latentopt.adapters.dmc import (
@@ -53,8 +53,8 @@ class MotionAdapter(_Part, MotionPart):
         flow = self.model.optic_flow(self.seen(x), self.sure.frame.to(x))
         return self.model.mv_encoder(flow) / self.gains.encoder.to(x)
 
-    def flow(self, networks: Any, y_hat: Tensor) -> Tensor:
-        found: Tensor = networks.mv_decoder(self.scaled(y_hat))
+    def flow(self, networks: Networks, y_hat: Tensor) -> Tensor:
+        found: Tensor = networks.get("mv_decoder")(self.scaled(y_hat))
         return found
 
 

@@ -138,7 +138,7 @@ class MotionPart(Knowing[Moving], PartAdapter):
     estimator = "bit_estimator_z_mv"
 
     @abstractmethod
-    def flow(self, networks: Any, y_hat: Tensor) -> Tensor:
+    def flow(self, networks: Networks, y_hat: Tensor) -> Tensor:
         """Flow (B, 2, H, W) of a motion latent."""
 
     def knowledge(self, reference: Reference, decoded: Mapping[str, Tensor]) -> Moving:
