@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentopt.adapters.base import Adapter, flat_layers
+from latentopt.adapters.base import Adapter, Networks, flat_layers
 from latentopt.adapters.dcvc import BottleneckParameters
 from latentopt.adapters.dcvc_net import MakeAdapter
 from latentopt.adapters.dmc import AnyDMCAdapter, Gains, MotionPart, PartAdapter, ResidualPart
@@ -48,8 +48,9 @@ def is_tcm_intra(model: nn.Module) -> bool:
     if not hasattr(own.entropy_bottleneck, "_matrices"):  # CompressAI calls them otherwise
         return False
     first, last = next(flat_layers(own.h_a)), [*flat_layers(own.h_s)][-1]
-    both = isinstance(first, nn.Conv2d) and isinstance(last, nn.Conv2d)
-    return both and last.out_channels == 2 * first.in_channels  # scales and means
+    if not (isinstance(first, nn.Conv2d) and isinstance(last, nn.Conv2d)):
+        return False
+    return last.out_channels == 2 * first.in_channels  # scales and means
 
 
 class TCMIntraAdapter(MeanScaleAdapter):
@@ -78,8 +79,8 @@ class MotionAdapter(_Part, MotionPart):
     def analysis(self, x: Tensor) -> Tensor:
         return self.model.mv_encoder(self.model.optic_flow(x, self.sure.frame.to(x)))
 
-    def flow(self, networks: Any, y_hat: Tensor) -> Tensor:
-        found: Tensor = networks.mv_decoder(y_hat)
+    def flow(self, networks: Networks, y_hat: Tensor) -> Tensor:
+        found: Tensor = networks.get("mv_decoder")(y_hat)
         return found
 
     def hyper_analysis(self, y: Tensor) -> Tensor:

@@ -314,9 +314,9 @@ def test_what_is_missing_is_named(checkout: Path) -> None:
     with pytest.raises(InputError, match="no DCVC-DC in"):  # and not the class that is there
         load_dcvc(checkout / "DCVC-family" / "DCVC-HEM", "DCVC-DC")
     with pytest.raises(
-        InputError, match="choose DCVC, DCVC-HEM, DCVC-HEM-P, DCVC-DC, DCVC-DC-P, DCVC-FM-P"
+        InputError, match="choose DCVC, DCVC-HEM, DCVC-HEM-P, DCVC-DC, DCVC-DC-P, DCVC-FM, "
     ):
-        load_dcvc(checkout, "DCVC-RT")
+        load_dcvc(checkout, "DCVC-UF")
     with pytest.raises(InputError, match="unexpected keyword argument 'M'"):
         load_dcvc(checkout, "DCVC-HEM", M=3)
     file = checkout / "DCVC-family" / "DCVC-HEM" / "src" / "models" / "image_model.py"
