@@ -60,9 +60,9 @@ _GAINS = [
 
 class _Part(InFourPasses, PartAdapter):
     def _joined(self, networks: Any, given: Sequence[Tensor], before: Tensor | None) -> Tensor:
-        seen = [*given] if before is None else [*given, before.expand(len(given[0]), -1, -1, -1)]
-        adaptor = getattr(networks, f"{self.prior_fusion}_adaptor_{len(seen) - len(given)}")
-        joined: Tensor = adaptor(torch.cat(seen, dim=1))
+        seen = [] if before is None else [before.expand(len(given[0]), -1, -1, -1)]
+        adaptor = getattr(networks, f"{self.prior_fusion}_adaptor_{len(seen)}")
+        joined: Tensor = adaptor(torch.cat([*given, *seen], dim=1))
         return joined
 
 

@@ -12,7 +12,15 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from support.dcvc_models import DualPrior, FourPart, Predicted, WithMemory, lively
+from support.dcvc_models import (
+    Diverse,
+    DualPrior,
+    FourPart,
+    Modulated,
+    Predicted,
+    WithMemory,
+    lively,
+)
 from support.models import moving, photo
 
 from latentopt import Codec
@@ -110,6 +118,8 @@ def given(page: Path, home: Path) -> dict[str, Any]:
         ("DCVC-HEM", "image_model", DualPrior, "IntraNoAR"),
         ("DCVC-HEM", "video_model", WithMemory, "DMC"),
         ("DCVC-DC", "image_model", FourPart, "IntraNoAR"),
+        ("DCVC-DC", "video_model", Diverse, "DMC"),
+        ("DCVC-FM", "video_model", Modulated, "DMC"),
         ("DCVC", "DCVC_net", Predicted, "DCVC_net"),
     ):
         folder = home / "DCVC-family" / family / "src" / "models"
