@@ -21,6 +21,8 @@ from support.dcvc_models import (
     WithMemory,
     lively,
 )
+from support.dcvc_rt_models import Unmoved
+from support.dcvc_tcm_models import Mined
 from support.models import moving, photo
 
 from latentopt import Codec
@@ -35,7 +37,7 @@ _BLOCK = re.compile(
     r"(?P<skip><!-- not run: [^>]+ -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$",
     flags=re.S | re.M,
 )
-_STAND_IN = "from support.dcvc_models import {ours} as {theirs}\n"
+_STAND_IN = "from {module} import {ours} as {theirs}\n"
 
 
 class Block(NamedTuple):
@@ -120,11 +122,14 @@ def given(page: Path, home: Path) -> dict[str, Any]:
         ("DCVC-DC", "image_model", FourPart, "IntraNoAR"),
         ("DCVC-DC", "video_model", Diverse, "DMC"),
         ("DCVC-FM", "video_model", Modulated, "DMC"),
+        ("DCVC-TCM", "video_net_dmc", Mined, "DMC"),
+        ("DCVC-RT", "video_model", Unmoved, "DMC"),
         ("DCVC", "DCVC_net", Predicted, "DCVC_net"),
     ):
         folder = home / "DCVC-family" / family / "src" / "models"
         folder.mkdir(parents=True, exist_ok=True)
-        source = _STAND_IN.format(ours=stand_in.__name__, theirs=name)
+        ours = {"module": stand_in.__module__, "ours": stand_in.__name__}
+        source = _STAND_IN.format(**ours, theirs=name)
         (folder / f"{module}.py").write_text(source)
     for model, kind in ((DualPrior, "image"), (WithMemory, "video")):
         state = {"state_dict": lively(model).state_dict()}
