@@ -22,8 +22,21 @@ from torch import Tensor, nn
 
 import latentopt
 from latentopt import Codec, VideoCodec
-from latentopt.adapters import Conditioned, Reference, SideAdapter, dcvc_hem, intra, load_dcvc
-from latentopt.adapters.checkout import FAMILIES
+from latentopt.adapters import (
+    Adapter,
+    Conditioned,
+    Reference,
+    SideAdapter,
+    adapter_class,
+    dcvc_dc,
+    dcvc_fm,
+    dcvc_hem,
+    dcvc_rt,
+    dcvc_tcm,
+    intra,
+    load_dcvc,
+)
+from latentopt.adapters.colours import ycbcr
 from latentopt.adapters.dcvc_net import video
 from latentopt.bench.codecs import coded_bytes
 from latentopt.bench.datasets import resolve
@@ -34,6 +47,19 @@ from latentopt.latents import Carry, Coded, Point, Prior
 from latentopt.latents.lattice import LatticeChannel
 from latentopt.lattices import RULES
 from latentopt.media.images import read_image
+
+IMAGES = (
+    "DCVC-TCM",
+    "DCVC-HEM",
+    "DCVC-DC",
+    "DCVC-FM",
+    "DCVC-RT",
+    "EVC-LL",
+    "EVC-SS",
+    "SCALE-EVC-SS",
+)
+MEASURED = (*IMAGES, "DCVC", "DCVC-TCM-P", "DCVC-HEM-P", "DCVC-DC-P", "DCVC-FM-P", "DCVC-RT-P")
+"""Of EVC's sizes the largest, the smallest, and one of several encoders."""
 
 Formula = Callable[[Tensor, Tensor], Tensor]
 """A codec's own estimate of the bits of symbols, given their scales."""
@@ -85,9 +111,34 @@ def _bias(network: nn.Module) -> Tensor:
 def _enliven_intra(model: nn.Module) -> None:
     codec: Any = model
     y = intra()(model, True).analysis(photo(64))
-    _last(codec.enc).weight.mul_(1 / float(y.std()))
+    for encoder in getattr(codec, "encs", [codec.enc]):
+        _last(encoder).weight.mul_(1 / float(y.std()))
     scales = [0, 2] if hasattr(model, "q_basic") else [0, 1]
     _even_out(codec.y_prior_fusion, codec.y_spatial_prior, scales)
+
+
+@torch.no_grad()
+def _enliven_hyperprior(model: nn.Module) -> None:
+    """Of DCVC-TCM's intra codec."""
+    codec: Any = model
+    x = photo(64)
+    _last(codec.g_a).weight.mul_(1 / float(codec.g_a(x).std()))
+    _last(codec.h_a).weight.mul_(1 / float(codec.h_a(codec.g_a(x)).std()))
+    scales, means = _bias(codec.h_s).chunk(2)
+    scales.add_(torch.linspace(1, 3, len(scales)))  # else symbols are impossible
+    means.add_(torch.linspace(-1, 1, len(means)))
+
+
+@torch.no_grad()
+def _enliven_dmci(model: nn.Module) -> None:
+    """Of the intra codecs of DCVC-FM and -RT."""
+    codec: Any = model
+    y = intra()(model, True).analysis(photo(64))
+    _last(codec.enc).weight.mul_(1 / float(y.std()))
+    for network, start in ((codec.y_prior_fusion, 2), (codec.y_spatial_prior, 0)):
+        _calm(network)
+        scales, _ = _bias(network)[start:].chunk(2)
+        scales.add_(torch.linspace(0.6, 3, len(scales)))  # else symbols are impossible
 
 
 @torch.no_grad()
@@ -107,7 +158,7 @@ def _enliven_net(model: nn.Module) -> None:
 
 @torch.no_grad()
 def _enliven_memory(model: nn.Module) -> None:
-    """Of ``DMC``."""
+    """Of ``DMC`` of DCVC-HEM."""
     codec: Any = model
     x = photo(64)
     flow = codec.optic_flow(x, x.roll(2, -1))
@@ -123,28 +174,86 @@ def _enliven_memory(model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def _even_out(fusion: nn.Module, prior: nn.Module, scales: Sequence[int]) -> None:
+def _enliven_mined(model: nn.Module) -> None:
+    """Of DCVC-TCM's ``DMC``."""
+    codec: Any = model
+    x = photo(64)
+    flow = codec.optic_flow(x, x.roll(2, -1))
+    _last(codec.mv_encoder).weight.mul_(1 / float(codec.mv_encoder(flow).std()))
+    contexts = codec.multi_scale_feature_extractor(x, None)
+    residual = codec.contextual_encoder(x, *contexts)
+    _last(codec.contextual_encoder).weight.mul_(1 / float(residual.std()))
+    for head in (codec.mv_prior_decoder[-1], codec.contextual_entropy_parameter[-1]):
+        scales, _ = head.bias.chunk(2)
+        scales.add_(torch.linspace(0.3, 3, len(scales)))
+
+
+def _calm(network: nn.Module) -> None:
+    """Let it say nearly nothing."""
+    _last(network).weight.mul_(0.1)
+    _bias(network).fill_(0)
+
+
+@torch.no_grad()
+def _enliven_rt(model: nn.Module) -> None:
+    """Of DCVC-RT's ``DMC``."""
+    codec: Any = model
+    x = ycbcr(photo(64))
+    features = codec.feature_adaptor_i(nn.functional.pixel_unshuffle(x, 8))
+    context, _ = codec.feature_extractor(features, codec.q_feature[:1])
+    y = codec.encoder(x, context, codec.q_encoder[:1])
+    _last(codec.encoder).weight.mul_(1 / float(y.std()))
+    _even_out(codec.y_prior_fusion, codec.y_spatial_prior, [0, 1], least=1)
+
+
+@torch.no_grad()
+def _enliven_offsets(model: nn.Module) -> None:
+    """Of ``DMC`` of DCVC-DC and -FM."""
+    codec: Any = model
+    x = photo(64)
+    of_rate = codec.get_all_q(0) if dcvc_fm.is_fm(model) else codec.get_q_for_inference(True, 0)
+    motion_gain, _, gain, _ = of_rate
+    motion = codec.mv_encoder(codec.optic_flow(x, x.roll(2, -1)), None, motion_gain)
+    _last(codec.mv_encoder).weight.mul_(1 / float(motion.std()))
+    contexts = codec.context_fusion_net(*codec.feature_extractor(codec.feature_adaptor_I(x)))
+    residual = codec.contextual_encoder(x, *contexts, gain)
+    _last(codec.contextual_encoder).weight.mul_(1 / float(residual.std()))
+    _even_out(codec.mv_y_prior_fusion, codec.mv_y_spatial_prior, [0, 1], least=1)
+    _even_out(codec.y_prior_fusion, codec.y_spatial_prior, [0, 1], least=1)
+
+
+@torch.no_grad()
+def _even_out(
+    fusion: nn.Module, prior: nn.Module, scales: Sequence[int], least: float = 0.1
+) -> None:
     """Steps and scales of many levels, whatever is seen.
 
     Args:
         fusion: says steps, scales and means of the first pass.
         prior: says scales and means of the others.
         scales: quarters of its output that are scales.
+        least: of the scales of later passes.
     """
     for network in (fusion, prior):
-        _last(network).weight.mul_(0.1)
-        _bias(network).fill_(0)
+        _calm(network)
     own = _bias(fusion)
     first = 2 * len(own) // 3
     own[:first] += torch.linspace(0.3, 3, first)
     quarters = _bias(prior).chunk(4)
     for k in scales:
-        quarters[k].add_(torch.linspace(0.1, 3, len(quarters[k])))
+        quarters[k].add_(torch.linspace(least, 3, len(quarters[k])))
 
 
 _ENLIVEN: Mapping[str, Callable[[nn.Module], None]] = {
     "DCVC": _enliven_net,
+    "DCVC-TCM": _enliven_hyperprior,
+    "DCVC-FM": _enliven_dmci,
+    "DCVC-RT": _enliven_dmci,
+    "DCVC-TCM-P": _enliven_mined,
+    "DCVC-RT-P": _enliven_rt,
     "DCVC-HEM-P": _enliven_memory,
+    "DCVC-DC-P": _enliven_offsets,
+    "DCVC-FM-P": _enliven_offsets,
 }
 
 
@@ -199,24 +308,86 @@ def drawn(adapter: SideAdapter, features: NDArray, formula: Formula) -> tuple[fl
     return 8 * len(Coded(latent, [NO_SHIFT]).string), walk.own_bits
 
 
+def _own_bits(family: str, model: nn.Module, x: Tensor) -> float:
+    """What an intra codec says itself of an image."""
+    theirs: Any = model
+    if family == "DCVC-TCM":
+        own = theirs.encode_decode(x)
+    elif family == "DCVC-RT":
+        own = {"bit": _bits_of_dmci(theirs, x)}
+    elif family == "DCVC-FM":
+        own = theirs.forward_one_frame(ycbcr(x), 0)
+    else:
+        own = theirs(x, True, 0) if family == "DCVC-DC" else theirs(x, theirs.q_scale[0])
+    return float(np.ravel(own["bit"])[-1])  # of several encoders: with all
+
+
+def _bits_of_dmci(theirs: Any, x: Tensor) -> Tensor:
+    """By DCVC-RT's classes, which have no formula, but the tables of its coder."""
+    y = theirs.enc(ycbcr(x), theirs.q_scale_enc[:1])
+    z = torch.round(theirs.hyper_enc(y))
+    adaptors = [getattr(theirs, f"y_spatial_prior_adaptor_{k}") for k in (1, 2, 3)]
+    networks = (theirs.y_spatial_prior_reduction, *adaptors, theirs.y_spatial_prior)
+    given = theirs.y_prior_fusion(theirs.hyper_dec(z))
+    found = theirs.compress_prior_4x(y, given, *networks)
+    bits = [_table_bits(theirs.gaussian_encoder, *of) for of in zip(found[:4], found[4:8])]
+    return torch.stack(bits).sum() + _side_bits(theirs, z, 0)
+
+
+def _side_bits(theirs: Any, z: Tensor, rate: int) -> Tensor:
+    """DCVC-RT's, of a side latent."""
+    index = torch.tensor([rate])
+    upper, lower = (theirs.bit_estimator_z.get_cdf(z + half, index) for half in (0.5, -0.5))
+    return _floored_bits(upper - lower)
+
+
+def _table_bits(coder: Any, points: Tensor, scales: Tensor) -> Tensor:
+    """Of symbols, with the scale that DCVC-RT's coder takes: the one below of its table."""
+    within = scales.clamp(coder.scale_min, coder.scale_max)
+    level = ((within.log() - coder.log_scale_min) * coder.log_step_recip).long()
+    normal = torch.distributions.Normal(0.0, coder.scale_table[level].to(points))
+    return _floored_bits(normal.cdf(points + 0.5) - normal.cdf(points - 0.5))
+
+
+def _floored_bits(probabilities: Tensor) -> Tensor:
+    """As all of the family count them."""
+    return -(probabilities + 1e-5).log2().clamp(max=0).sum()
+
+
+def _formula(family: str, model: nn.Module) -> Formula:
+    """A codec's own, of symbols."""
+    theirs: Any = model
+
+    def formula(points: Tensor, scales: Tensor) -> Tensor:
+        if family.startswith("DCVC-RT"):
+            return _table_bits(theirs.gaussian_encoder, points, scales)
+        if family == "DCVC-TCM":
+            return -theirs.gaussian_conditional._likelihood(points, scales).log2().sum()
+        if family == "DCVC-TCM-P":
+            found: Tensor = theirs.get_y_bits_probs(points, scales)[0]
+            return found
+        is_laplace = family in _MODULES
+        return (theirs.get_y_laplace_bits if is_laplace else theirs.get_y_gaussian_bits)(
+            points, scales
+        ).sum()
+
+    return formula
+
+
 @torch.no_grad()
 def intra_rows(family: str, model: nn.Module, x: Tensor) -> list[Row]:
     """Of an intra codec."""
     codec = latentopt.wrap(model, "int", shift=False)
     out = codec.compress(x)
     exact = torch.equal(codec.decompress(**out)["x_hat"], codec(x)["x_hat"])
-    theirs: Any = model
-    own = theirs(x, theirs.q_scale[0]) if family == "DCVC-HEM" else theirs(x, True, 0)
     written = coded_bytes(out["strings"], 0)
-    rows = [Row(family, "image", written, float(own["bit"]) / 8, exact)]
+    rows = [Row(family, "image", written, _own_bits(family, model, x) / 8, exact)]
     adapter = codec.assembly.adapter
     assert isinstance(adapter, SideAdapter)
-    z_hat = torch.round(theirs.hyper_enc(adapter.analysis(x)))
+    z_hat = torch.round(adapter.hyper_analysis(adapter.analysis(x)))
     features = adapter.features(z_hat[0].double().numpy().ravel(), z_hat.shape[1:])
 
-    def formula(points: Tensor, scales: Tensor) -> Tensor:
-        return theirs.get_y_gaussian_bits(points, scales).sum()
-
+    formula = _formula(family, model)
     ours, estimated = drawn(adapter, features, formula)
     return [*rows, Row(family, "drawn", ours / 8, estimated / 8)]
 
@@ -283,33 +454,113 @@ def part_rows(
     ]
 
 
+_MEMORY = ("ref_feature", "ref_mv_feature", "ref_y", "ref_mv_y")
+"""What ``DMC`` calls what a frame leaves to the next, besides the frame itself."""
+
+
+def _of_hem(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number: int) -> Any:
+    return theirs(frame, memory, *(float(q[0]) for q in (theirs.mv_y_q_scale, theirs.y_q_scale)))
+
+
+def _of_dc(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number: int) -> Any:
+    return theirs.forward_one_frame(frame, memory, True, 0, number)
+
+
+def _of_tcm(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number: int) -> Any:
+    own = theirs.forward_one_frame(frame, memory["ref_frame"], memory["ref_feature"])
+    return own | {"dpb": {"ref_frame": own["recon_image"], "ref_feature": own["feature"]}}
+
+
+def _of_rt(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number: int) -> Any:
+    rate = theirs.shift_qp(0, [0, 1, 0, 2, 0, 2, 0, 2][number % 8])
+    gains = [q[rate : rate + 1] for q in (theirs.q_feature, theirs.q_encoder)]
+    theirs.clear_dpb()
+    theirs.add_ref_frame(memory["ref_feature"], memory["ref_frame"])
+    context, temporal = theirs.feature_extractor(theirs.apply_feature_adaptor(), gains[0])
+    y = theirs.encoder(frame, context, gains[1])
+    z = torch.round(theirs.hyper_encoder(y))
+    given = theirs.res_prior_param_decoder(z, temporal)
+    *coded, y_hat = theirs.compress_prior_2x(y, given, theirs.y_spatial_prior)
+    bits = [_table_bits(theirs.gaussian_encoder, *of) for of in zip(coded[:2], coded[2:])]
+    of_decoder = [q[rate : rate + 1] for q in (theirs.q_decoder, theirs.q_recon)]
+    image, features = theirs.get_recon_and_feature(y_hat, context, *of_decoder)
+    left = {"ref_frame": image, "ref_feature": features, "ref_y": y_hat}
+    return {"bit": sum(bits) + _side_bits(theirs, z, rate), "dpb": left}
+
+
+def _of_fm(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number: int) -> Any:
+    return theirs.forward_one_frame(frame, memory, 0, [0, 1, 0, 2, 0, 2, 0, 2][number % 8])
+
+
+_OWN = {
+    "DCVC-TCM-P": _of_tcm,
+    "DCVC-HEM-P": _of_hem,
+    "DCVC-DC-P": _of_dc,
+    "DCVC-FM-P": _of_fm,
+    "DCVC-RT-P": _of_rt,
+}
+"""What a codec says itself of the frame of a number, given that memory."""
+_MODULES = {
+    "DCVC-TCM-P": dcvc_tcm,
+    "DCVC-HEM-P": dcvc_hem,
+    "DCVC-DC-P": dcvc_dc,
+    "DCVC-FM-P": dcvc_fm,
+    "DCVC-RT-P": dcvc_rt,
+}
+
+
 @torch.no_grad()
 def memory_rows(
     family: str, model: nn.Module, key: nn.Module, frames: Sequence[Tensor]
 ) -> list[Row]:
     """Of ``DMC``, frame by frame but the first; each sees what the one before left."""
-    codec = latentopt.wrap(model, "int", shift=False, adapter=dcvc_hem.video(key, intra()))
+    make = _MODULES[family].video(key, _image_adapter(key))
+    codec = latentopt.wrap(model, "int", shift=False, adapter=make)
     strings, shapes = codec.compress(frames)
     decoded, promised = codec.decompress(strings, shapes), codec(frames)["x_hat"]
     exact = all(torch.equal(a, b) for a, b in zip(decoded, promised))
     loop, theirs = codec.frames, cast(Any, model)
-    scales = [float(q[0]) for q in (theirs.mv_y_q_scale, theirs.y_q_scale)]
     rows = []
     reference = loop.encode_frame(frames[0], None)[1]
-    memory: dict[str, Tensor | None] = dict.fromkeys(("ref_feature", "ref_y", "ref_mv_y"))
-    memory["ref_frame"] = reference.image.float().clamp(0, 1)
+    memory: dict[str, Tensor | None] = dict.fromkeys(_MEMORY)
+    seen = cast(Any, codec.parts["residual"]).assembly.adapter.seen
+    memory["ref_frame"] = seen(reference.image.float()).clamp(0, 1)
     for number, frame in enumerate(frames[1:], 1):
         before = reference
         coded, reference = loop.encode_frame(frame, before)
-        own = theirs(frame, memory, *scales)
+        own = _OWN[family](theirs, seen(frame), memory, number)
         memory = own["dpb"] | {"ref_frame": own["dpb"]["ref_frame"].clamp(0, 1)}
-        for name, kind in (("motion", "mv_y"), ("residual", "y")):
-            written = [len(latent.string) for latent in coded[name]]
-            bits = [float(own[f"bit_{part}"]) for part in (kind, kind.replace("y", "z"))]
-            rows.append(Row(family, f"frame {number}, {name}", sum(written), sum(bits) / 8, exact))
+        rows += [
+            Row(
+                family,
+                f"frame {number}{of}",
+                sum(len(latent.string) for latent in part),
+                own,
+                exact,
+            )
+            for of, part, own in _of_parts(coded, own)
+        ]
         if number == 1:
             rows += _drawn_rows(family, codec, theirs, before, coded)
     return rows
+
+
+def _image_adapter(key: nn.Module) -> type[Adapter]:
+    found = adapter_class(key)
+    assert issubclass(found, Adapter)
+    return found
+
+
+def _of_parts(coded: Frame, own: Any) -> Iterator[tuple[str, Sequence[Coded], float]]:
+    """Of each part of a frame, or of all where the codec itself says no more: name and latents,
+    and how many bytes these are estimated at.
+    """
+    if "bit_y" not in own:
+        yield "", [latent for part in coded.values() for latent in part], float(own["bit"]) / 8
+        return
+    for name, kind in (("motion", "mv_y"), ("residual", "y")):
+        bits = sum(float(own[f"bit_{of}"]) for of in (kind, kind.replace("y", "z")))
+        yield f", {name}", coded[name], bits / 8
 
 
 def _drawn_rows(
@@ -318,7 +569,7 @@ def _drawn_rows(
     """Of both latents of a frame, given what was decoded of it."""
     for name, adapter, (_, side) in parts_of(codec, before, coded):
         features = adapter.features(side.latent.hat, side.latent.prior.shape)
-        ours, bits = drawn(adapter, features, lambda p, s: theirs.get_y_laplace_bits(p, s).sum())
+        ours, bits = drawn(adapter, features, _formula(family, theirs))
         yield Row(family, f"{name}, drawn", ours / 8, bits / 8)
 
 
@@ -326,13 +577,17 @@ def check(repo: str, checkpoints: dict[str, str], size: int) -> list[Row]:
     """All rows."""
     x = photo(size)
     rows = []
-    models = {family: load(repo, family, checkpoints.get(family)) for family in FAMILIES}
-    for family in ("DCVC-HEM", "DCVC-DC"):
+    models = {family: load(repo, family, checkpoints.get(family)) for family in MEASURED}
+    for family in IMAGES:
         rows += intra_rows(family, models[family], x)
     frames = [x, x.roll(2, -1)]
     rows += predicted_rows("DCVC", models["DCVC"], models["DCVC-HEM"], frames)
-    three = [*frames, x.roll(5, -1)]
-    return rows + memory_rows("DCVC-HEM-P", models["DCVC-HEM-P"], models["DCVC-HEM"], three)
+    six = [*frames, *(x.roll(k, -1) for k in (5, 6, 8, 9))]
+    for family in ("DCVC-TCM", "DCVC-HEM"):
+        rows += memory_rows(f"{family}-P", models[f"{family}-P"], models[family], six[:3])
+    for family in ("DCVC-DC", "DCVC-FM", "DCVC-RT"):
+        rows += memory_rows(f"{family}-P", models[f"{family}-P"], models[family], six)
+    return rows
 
 
 def main(argv: Sequence[str] | None = None) -> None:

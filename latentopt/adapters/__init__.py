@@ -3,7 +3,7 @@
 from latentopt.adapters.base import Adapter, ChannelAdapter
 from latentopt.adapters.checkout import load_dcvc
 from latentopt.adapters.context import ContextAdapter
-from latentopt.adapters.dcvc import DualPriorAdapter, FourPartAdapter, intra
+from latentopt.adapters.dcvc import DualPriorAdapter, EVCAdapter, FourPartAdapter, intra
 from latentopt.adapters.dcvc_net import DCVCAdapter
 from latentopt.adapters.factorized import FactorizedAdapter
 from latentopt.adapters.hyperprior import MeanScaleAdapter, ScaleAdapter
@@ -27,6 +27,7 @@ __all__ = [
     "DCVCAdapter",
     "Describe",
     "DualPriorAdapter",
+    "EVCAdapter",
     "FactorizedAdapter",
     "FourPartAdapter",
     "Knowing",

@@ -182,6 +182,13 @@ class Adapter(ABC):
     def deeper(self, y: Tensor) -> list[Tensor]:
         """The latents below the main one (B, M, h, w), the deepest last."""
 
+    def target(self, y: NDArray[np.floating], walk: Walk) -> NDArray[np.floating]:
+        """What a decoded main latent shall be near to, given what the latents below say of it.
+
+        The latent ``y`` (M, h, w) itself, unless encoder and decoder scale it differently.
+        """
+        return y
+
     # -- both sides --------------------------------------------------------------------------------
 
     @abstractmethod

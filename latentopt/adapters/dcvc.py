@@ -1,4 +1,5 @@
-"""DCVC's intra codecs: ``IntraNoAR`` of DCVC-HEM (Li et al. 2022) and of DCVC-DC (Li et al. 2023).
+"""DCVC's image codecs: ``IntraNoAR`` of DCVC-HEM (Li et al. 2022) and -DC (2023), EVC's (2023), and
+``DMCI`` of DCVC-FM (2024) and -RT (2025).
 
     x ─► enc ─► y ─► hyper_enc ─► z ─► hyper_dec ─► y_prior_fusion ─► steps, scales, means
                 │                                                        │
@@ -28,21 +29,29 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latentopt.adapters.base import Networks, Scale, cpu_copy, derived
+from latentopt.adapters.colours import rgb, ycbcr
 from latentopt.adapters.scales import STANDARD_SCALES
-from latentopt.adapters.spatial_prior import InPasses, InTwoPasses
+from latentopt.adapters.side import Conditioned
+from latentopt.adapters.spatial_prior import (
+    InFourPasses,
+    InPasses,
+    InTwoPasses,
+    adaptor_names,
+)
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 from latentopt.errors import InputError
+from latentopt.latents import Walk
 
 _CODING = ("hyper_dec", "y_prior_fusion", "y_spatial_prior")
-_ALL = ("enc", "dec", "refine", "hyper_enc", "bit_estimator_z", *_CODING)
-_ADAPTORS = tuple(f"y_spatial_prior_adaptor_{k}" for k in (1, 2, 3))
+_ALL = ("enc", "dec", "hyper_enc", "bit_estimator_z", *_CODING)
+_ADAPTORS = adaptor_names("y_spatial_prior")
 
 Scales = float | tuple[float, float]
 _SCALES = (1e-3, 1e3)
 
 
 class IntraAdapter(InPasses):
-    """What both codecs have in common.
+    """What these codecs have in common.
 
     Args:
         q_scale: multiplier of all steps, which sets the rate; see the subclasses.
@@ -81,7 +90,8 @@ class IntraAdapter(InPasses):
         _ = self.gain  # refuse now what does not exist
 
     def decoder_parts(self) -> list[nn.Module]:
-        names = ("bit_estimator_z", *self.coding, "dec", "refine")
+        refined = ("refine",) if hasattr(self.model, "refine") else ()
+        names = ("bit_estimator_z", *self.coding, "dec", *refined)
         return [*(getattr(self.model, name) for name in names), Scale(self.gain)]
 
     def hyper_analysis(self, y: Tensor) -> Tensor:
@@ -118,13 +128,32 @@ class DualPriorAdapter(InTwoPasses, IntraAdapter):
         return self.model.refine(self.model.dec(y_hat * self.gain.to(y_hat)))
 
 
-class FourPartAdapter(IntraAdapter):
+class EVCAdapter(DualPriorAdapter):
+    """EVC's (Wang et al. 2023): as DCVC-HEM's, but nothing refines what the decoder makes.
+
+    Of those that have several encoders the latent is the mean of all, or of the first ones up to
+    ``forward_enc_id``. (EVC codes an image with each number of them and keeps the cheapest.)
+    """
+
+    def analysis(self, x: Tensor) -> Tensor:
+        encoders: Sequence[Any] = getattr(self.model, "encs", None) or [self.model.enc]
+        last = getattr(self.model, "forward_enc_id", None)
+        if last is not None:
+            encoders = encoders[: last + 1]
+        latents = torch.stack([encoder(x) for encoder in encoders])
+        return latents.mean(dim=0) / self.gain.to(x)
+
+    def synthesis(self, y_hat: Tensor) -> Tensor:
+        return self.model.dec(y_hat * self.gain.to(y_hat))
+
+
+class FourPartAdapter(InFourPasses, IntraAdapter):
     """``IntraNoAR`` of DCVC-DC: four passes.
 
     It has a ``q_scale`` for the encoder and one for the decoder, both inside of the transforms.
     """
 
-    passes, coding = 4, (*_CODING, *_ADAPTORS)
+    coding = (*_CODING, *_ADAPTORS)
 
     @property
     def gain(self) -> Tensor:
@@ -133,16 +162,7 @@ class FourPartAdapter(IntraAdapter):
     @property
     def _gains(self) -> list[Tensor]:
         """Of encoder and decoder."""
-        model = self.model
-        if self._q_scale is None:
-            both = (model.q_scale_enc, model.q_scale_dec)
-            scales = [chosen_scale(q, self._q_index) for q in both]
-        else:
-            scales = list(self._q_scale if isinstance(self._q_scale, tuple) else ())
-            if len(scales) != 2:
-                raise InputError("DCVC-DC has two: q_scale=(of the encoder, of the decoder)")
-        basics = (model.q_basic_enc, model.q_basic_dec)
-        return [basic.detach() * positive_scale(scale) for basic, scale in zip(basics, scales)]
+        return two_gains(self.model, "", self._q_scale, self._q_index)
 
     def analysis(self, x: Tensor) -> Tensor:
         return self.model.enc(x, self._gains[0].to(x))
@@ -150,13 +170,57 @@ class FourPartAdapter(IntraAdapter):
     def synthesis(self, y_hat: Tensor) -> Tensor:
         return self.model.refine(self.model.dec(y_hat, self.gain.to(y_hat)))
 
-    def _phase(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
-        return 2 * (row % 2) + column % 2
+
+class TwoScaleAdapter(InFourPasses, IntraAdapter):
+    """``DMCI`` of DCVC-RT (Jia et al. 2025), and of DCVC-FM: four passes, YCbCr, and 64 rates.
+
+    At each position the encoder multiplies by one number and the decoder by another, both from the
+    side latent. The decoder's is the step; what points are near to is the latent, times both.
+    """
+
+    coding = (*_CODING, *_ADAPTORS, "y_spatial_prior_reduction")
+
+    @property
+    def gain(self) -> Tensor:
+        return self._gain("dec")
+
+    def _gain(self, side: str) -> Tensor:
+        gains: Tensor = getattr(self.model, f"q_scale_{side}").detach()
+        if self._q_scale is not None:
+            raise InputError(f"{type(self.model).__name__} has no q_scale: give a q_index")
+        return gains[rate_index(self._q_index, len(gains))][None]
+
+    def make_densities(self) -> tuple[ScaleDensity, FactorizedDensity]:
+        rate = rate_index(self._q_index, len(self.model.q_scale_dec))
+        side = bit_estimator_density(self.model.bit_estimator_z, [rate])
+        return GaussianDensity(STANDARD_SCALES), side
+
+    def decoder_parts(self) -> list[nn.Module]:
+        return [*super().decoder_parts(), Scale(float(self._q_index))]
+
+    def analysis(self, x: Tensor) -> Tensor:
+        return self.model.enc(ycbcr(x), self._gain("enc").to(x))
+
+    def synthesis(self, y_hat: Tensor) -> Tensor:
+        image = self.model.dec(y_hat, self.gain.to(y_hat))
+        return rgb(self.model.refine(image) if hasattr(self.model, "refine") else image)
+
+    def target(self, y: NDArray[np.floating], walk: Walk) -> NDArray[np.floating]:
+        assert isinstance(walk, Conditioned)
+        both = self._multipliers(torch.from_numpy(walk.features)).prod(dim=0)
+        return y * both.numpy().astype(np.float32)
+
+    @staticmethod
+    def _multipliers(features: Tensor) -> Tensor:
+        """Of encoder and decoder (2, h, w)."""
+        return 0.5 + 1.5 * torch.sigmoid(features[:2])
+
+    def _first(self, given: Tensor) -> Sequence[Tensor]:
+        scales, means = given[:, 2:].chunk(2, dim=1)
+        return self._multipliers(given[0])[1].expand_as(means), scales, means
 
     def _see(self, networks: Any, k: int, decoded: Tensor, given: Tensor) -> Sequence[Tensor]:
-        adaptor = getattr(networks, _ADAPTORS[k - 1])
-        output = networks.y_spatial_prior(adaptor(torch.cat([decoded, given], dim=1)))
-        return output.chunk(2, dim=1)
+        return super()._see(networks, k, decoded, networks.y_spatial_prior_reduction(given))
 
 
 def intra_class(model: nn.Module) -> type[IntraAdapter] | None:
@@ -164,8 +228,11 @@ def intra_class(model: nn.Module) -> type[IntraAdapter] | None:
     if not all(hasattr(model, name) for name in _ALL):
         return None
     if all(hasattr(model, name) for name in (*_ADAPTORS, "q_scale_enc", "q_scale_dec")):
-        return FourPartAdapter
-    return DualPriorAdapter if hasattr(model, "q_scale") else None
+        has_two = hasattr(model, "y_spatial_prior_reduction")
+        return TwoScaleAdapter if has_two else FourPartAdapter
+    if not hasattr(model, "q_scale"):
+        return None
+    return DualPriorAdapter if hasattr(model, "refine") else EVCAdapter
 
 
 def intra(
@@ -174,7 +241,7 @@ def intra(
     """For ``latentopt.wrap(model, adapter=intra(...))``: an intra codec at another rate.
 
     Args:
-        q_scale: DCVC-HEM's q_scale; for DCVC-DC a pair, the encoder's and the decoder's.
+        q_scale: DCVC-HEM's q_scale, or EVC's; for DCVC-DC a pair, the encoder's and the decoder's.
         q_index: which one of the checkpoint's; the first unless one or the other is given.
     """
 
@@ -196,25 +263,34 @@ class BitEstimator(Protocol):
     f4: nn.Module
 
 
-def bit_estimator_density(estimator: BitEstimator) -> FactorizedDensity:
+def bit_estimator_density(
+    estimator: BitEstimator, rates: Sequence[int] = (0,)
+) -> FactorizedDensity:
     """The density of DCVC's ``BitEstimator``, which is CompressAI's bottleneck, one unit wide.
 
     Its residual is taken from 0, as DCVC rounds side latents around 0.
+
+    Args:
+        rates: of an estimator that has several, those whose channels follow each other.
     """
     layers: list[Any] = [estimator.f1, estimator.f2, estimator.f3, estimator.f4]
-    factors = [layer.a for layer in layers if layer.a is not None]
+
+    def columns(parameters: Sequence[Tensor]) -> list[Tensor]:
+        return [parameter[list(rates)].reshape(-1, 1, 1) for parameter in parameters]
+
+    slopes = columns([layer.h for layer in layers])
     return FactorizedDensity(
-        _Parameters(
-            [layer.h.reshape(-1, 1, 1) for layer in layers],
-            [layer.b.reshape(-1, 1, 1) for layer in layers],
-            [factor.reshape(-1, 1, 1) for factor in factors],
-            torch.zeros(layers[0].h.numel(), 1, 3),
+        BottleneckParameters(
+            slopes,
+            columns([layer.b for layer in layers]),
+            columns([layer.a for layer in layers if layer.a is not None]),
+            torch.zeros(len(slopes[0]), 1, 3),
         )
     )
 
 
 @dataclass
-class _Parameters:
+class BottleneckParameters:
     """A bottleneck's: CompressAI's class would draw random ones, from everyone's generator."""
 
     matrices: Sequence[Tensor]
@@ -225,9 +301,32 @@ class _Parameters:
 
 def chosen_scale(scales: Tensor, index: int) -> float:
     """One of a checkpoint's scales (n, 1, 1, 1)."""
-    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(scales):
-        raise InputError(f"q_index {index!r}: the model has {len(scales)} scales")
-    return float(scales.detach().flatten()[index])
+    return float(scales.detach().flatten()[rate_index(index, len(scales))])
+
+
+def rate_index(index: object, count: int) -> int:
+    """One of so many rates; InputError where it is none."""
+    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < count:
+        raise InputError(f"q_index {index!r}: the model has {count} scales")
+    return index
+
+
+def two_gains(model: nn.Module, prefix: str, q_scale: object | None, q_index: int) -> list[Tensor]:
+    """DCVC-DC's of encoder and decoder, per channel.
+
+    Args:
+        prefix: of the names of the model's parameters.
+        q_scale: of encoder and decoder; one of the checkpoint's where it is None.
+    """
+    basics, own = (
+        [getattr(model, f"{prefix}q_{kind}_{side}").detach() for side in ("enc", "dec")]
+        for kind in ("basic", "scale")
+    )
+    if q_scale is None:
+        q_scale = tuple(chosen_scale(scales, q_index) for scales in own)
+    if not isinstance(q_scale, tuple) or len(q_scale) != 2:
+        raise InputError("DCVC-DC has two: q_scale=(of the encoder, of the decoder)")
+    return [basic * positive_scale(scale) for basic, scale in zip(basics, q_scale)]
 
 
 def least_gain(basic: Tensor, scale: Scales) -> Tensor:

@@ -16,3 +16,5 @@ class Reference:
     """Of its parts, the main ones (1, M, h, w), shift included."""
     features: Tensor | None = None
     """Of the networks that made it (1, C, H, W); None where its codec leaves none."""
+    age: int = 0
+    """Frames since the key frame: 0 is the key frame itself."""

@@ -14,8 +14,12 @@ from torch import nn
 from latentopt.adapters.base import Adapter
 from latentopt.adapters.context import ContextAdapter
 from latentopt.adapters.dcvc import intra_class
+from latentopt.adapters.dcvc_dc import is_dc
+from latentopt.adapters.dcvc_fm import is_fm
 from latentopt.adapters.dcvc_hem import is_dmc
 from latentopt.adapters.dcvc_net import is_dcvc_net
+from latentopt.adapters.dcvc_rt import is_rt
+from latentopt.adapters.dcvc_tcm import TCMIntraAdapter, is_tcm, is_tcm_intra
 from latentopt.adapters.factorized import FactorizedAdapter
 from latentopt.adapters.hyperprior import MeanScaleAdapter, ScaleAdapter
 from latentopt.adapters.invcompress import InvCompressAdapter, is_invcompress
@@ -64,13 +68,23 @@ def adapter_class(model: nn.Module) -> type[Adapter] | type[VideoAdapter]:
         return InvCompressAdapter
     if is_one_hot(model):
         return OneHotAdapter
-    for is_such, module in {is_dcvc_net: "dcvc_net", is_dmc: "dcvc_hem"}.items():
+    predicted = {
+        is_dcvc_net: "dcvc_net",
+        is_tcm: "dcvc_tcm",
+        is_dmc: "dcvc_hem",
+        is_dc: "dcvc_dc",
+        is_fm: "dcvc_fm",
+        is_rt: "dcvc_rt",
+    }
+    for is_such, module in predicted.items():
         if is_such(model):
             raise UnsupportedModelError(
                 f"{type(model).__name__} codes predicted frames only: give it a codec for key "
                 f"frames with wrap(model, adapter={module}.video(key, adapter_class(key))): "
                 "docs/guide/dcvc.md"
             )
+    if is_tcm_intra(model):
+        return TCMIntraAdapter
     found = intra_class(model) or rate_adapter(model)
     if found:
         return found

@@ -139,6 +139,11 @@ class Conditioned:
         self._adapter, self._features = adapter, features
 
     @property
+    def features(self) -> NDArray:
+        """What the hyper-synthesis says (C, h, w)."""
+        return self._features
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """See :class:`Walk`."""
         return self._adapter.main_shape(self._features)

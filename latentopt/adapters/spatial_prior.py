@@ -8,9 +8,10 @@
                │
     scales, means of the next pass ─► its points ─► …
 
-The latent's channels are cut into parts and its positions into as many phases (DCVC-HEM: two, of a
-checkerboard; DCVC-DC: four, of 2 x 2 blocks). A pass codes one phase of each part, each another
-one, so that later passes see neighbours at all positions. Each element has a quantization step.
+The latent's channels are cut into parts and its positions into as many phases (DCVC-TCM: one;
+DCVC-HEM: two, of a checkerboard; DCVC-DC: four, of 2 x 2 blocks). A pass codes one phase of each
+part, each another one, so that later passes see neighbours at all positions. Each element has a
+quantization step.
 """
 
 from abc import abstractmethod
@@ -37,6 +38,8 @@ class InPasses(SideAdapter):
     contextual = True
     passes: int
     """Of coding, parts of the channels, and phases of the positions."""
+    spatial_prior: str = "y_spatial_prior"
+    """Name of the network that passes after the first have."""
 
     @property
     def stride(self) -> int:
@@ -80,7 +83,12 @@ class InPasses(SideAdapter):
         return as_numpy(self._given(networks, z_hat)[0])
 
     def main_shape(self, features: NDArray) -> tuple[int, ...]:
-        return (len(features) // 3, *features.shape[1:])
+        return tuple(self._first(torch.from_numpy(features)[None])[-1].shape[1:])
+
+    def _first(self, given: Tensor) -> Sequence[Tensor]:
+        """Steps, scales and means (1, M, h, w) of the first pass, from features."""
+        steps, scales, means = given.chunk(3, dim=1)
+        return steps.clamp(min=LEAST_STEP), scales, means
 
     def visit(self, features: NDArray, leaf: Leaf) -> None:
         self._visit(self._shared, torch.from_numpy(features)[None], leaf)
@@ -92,9 +100,8 @@ class InPasses(SideAdapter):
         return recorder.parameters
 
     def _visit(self, networks: Any, given: Tensor, leaf: Leaf) -> None:
-        """The passes, given (1, 3 M, h, w) steps, scales and means of the side latent."""
-        raw_steps, scales, means = given.chunk(3, dim=1)
-        steps = raw_steps.clamp(min=LEAST_STEP)
+        """The passes, given (1, 3 M, h, w) features of the side latent."""
+        steps, scales, means = self._first(given)
         pass_of = self._pass_of(means.shape[1:])
         decoded = means.new_zeros(means.shape)  # in units of the steps
         for k in range(self.passes):
@@ -113,12 +120,27 @@ class InPasses(SideAdapter):
         return (-(part ^ self._phase(row, column)) % self.passes).ravel()
 
 
+class InOnePass(InPasses):
+    """DCVC-TCM's: features are scales and means alone, and all steps are one."""
+
+    contextual = False
+    passes = 1
+
+    def _first(self, given: Tensor) -> Sequence[Tensor]:
+        scales, means = given.chunk(2, dim=1)
+        return torch.ones_like(means), scales, means
+
+    def _phase(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.zeros_like(row)
+
+    def _see(self, networks: Any, k: int, decoded: Tensor, given: Tensor) -> Sequence[Tensor]:
+        return given.chunk(2, dim=1)  # whatever is decoded
+
+
 class InTwoPasses(InPasses):
     """DCVC-HEM's: halves of the channels, phases of a checkerboard."""
 
     passes = 2
-    spatial_prior = "y_spatial_prior"
-    """Name of the network that the second pass has."""
 
     def _phase(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
         return (row + column) % 2
@@ -129,3 +151,25 @@ class InTwoPasses(InPasses):
         output = getattr(networks, self.spatial_prior)(torch.cat(seen, dim=1))
         parts = output.chunk(4, dim=1)  # scales and means of each half of the channels
         return torch.cat(parts[0::2], dim=1), torch.cat(parts[1::2], dim=1)
+
+
+class InFourPasses(InPasses):
+    """DCVC-DC's: quarters of the channels, phases of 2 x 2 blocks; each later pass has an adaptor.
+
+    Their names are the spatial prior's and ``_adaptor_1`` to ``_3``.
+    """
+
+    passes = 4
+
+    def _phase(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
+        return 2 * (row % 2) + column % 2
+
+    def _see(self, networks: Any, k: int, decoded: Tensor, given: Tensor) -> Sequence[Tensor]:
+        adaptor = getattr(networks, f"{self.spatial_prior}_adaptor_{k}")
+        spatial_prior = getattr(networks, self.spatial_prior)
+        return spatial_prior(adaptor(torch.cat([decoded, given], dim=1))).chunk(2, dim=1)
+
+
+def adaptor_names(spatial_prior: str) -> tuple[str, ...]:
+    """Names of the adaptors of :class:`InFourPasses`."""
+    return tuple(f"{spatial_prior}_adaptor_{k}" for k in range(1, InFourPasses.passes))

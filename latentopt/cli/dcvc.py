@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,20 @@ if TYPE_CHECKING:
     from latentopt.adapters import Adapter
     from latentopt.codec.wrap import MakeVideoAdapter
 
-_OF_IMAGES = ("DCVC-HEM", "DCVC-DC")
-_OF_PREDICTED = {"DCVC": "DCVC", "DCVC-HEM": "DCVC-HEM-P"}  # with what the library calls them
-_ONE_RATE = "DCVC"  # whose checkpoints have no other
+_EVC = tuple(f"EVC-{size}" for size in ("LL", "LM", "LS", "ML", "MM", "SL", "SS"))
+_OF_IMAGES = (
+    *("DCVC-TCM", "DCVC-HEM", "DCVC-DC", "DCVC-FM", "DCVC-RT"),
+    *(*_EVC, "SCALE-EVC-SL", "SCALE-EVC-SS"),
+)
+_OF_PREDICTED = {  # with what the library calls them, and where their adapters are
+    "DCVC": ("DCVC", "dcvc_net"),
+    "DCVC-TCM": ("DCVC-TCM-P", "dcvc_tcm"),
+    "DCVC-HEM": ("DCVC-HEM-P", "dcvc_hem"),
+    "DCVC-DC": ("DCVC-DC-P", "dcvc_dc"),
+    "DCVC-FM": ("DCVC-FM-P", "dcvc_fm"),
+    "DCVC-RT": ("DCVC-RT-P", "dcvc_rt"),
+}
+_ONE_RATE = ("DCVC", "DCVC-TCM")  # whose checkpoints have no other
 
 
 @dataclass(frozen=True)
@@ -71,21 +83,21 @@ def check(args: argparse.Namespace) -> None:
         return
     if is_named(args) and not args.weights:
         raise InputError("--dcvc-repo: name the checkpoint with --weights")
+    if args.q_index is not None and is_named(args) and not (args.predicted or _has_rates(args)):
+        raise InputError(f"--q-index: checkpoints of {args.codec} have one rate")
     if args.predicted:
         _check_predicted(args, args.predicted)
     elif not is_named(args):
-        known = " or ".join(_OF_IMAGES)
-        raise InputError(f"--dcvc-repo: the codec is {known}, not {args.codec}")
+        raise InputError(f"--dcvc-repo: no codec {args.codec}: choose {', '.join(_OF_IMAGES)}")
 
 
 def _check_predicted(args: argparse.Namespace, predicted: Predicted) -> None:
     if args.codec is None:
         raise InputError("--predicted: name the codec of key frames, too, with --codec")
-    if not is_named(args):
-        if catalog.is_video(catalog.canonical(args.codec)):
-            raise InputError(f"--predicted: key frames are images, and {args.codec} codes clips")
-        if args.q_index is not None and predicted.family == _ONE_RATE:
-            raise InputError("--q-index: neither codec is of a checkpoint of several rates")
+    if not is_named(args) and catalog.is_video(catalog.canonical(args.codec)):
+        raise InputError(f"--predicted: key frames are images, and {args.codec} codes clips")
+    if args.q_index is not None and not _has_rates(args):
+        raise InputError("--q-index: neither codec is of a checkpoint of several rates")
     if not predicted.weights.expanduser().exists():
         raise WeightsError(f"--predicted: {predicted.weights}: no such file")
 
@@ -106,8 +118,15 @@ def check_clip(args: argparse.Namespace) -> None:
 
 def rate_hint(args: argparse.Namespace) -> str:
     """What to say where a file is of other weights: one checkpoint has a hash for each rate."""
-    has_rates = is_named(args) or (args.predicted and args.predicted.family != _ONE_RATE)
-    return "; or of another rate of this one: say which with --q-index" if has_rates else ""
+    other = "; or of another rate of this one: say which with --q-index"
+    return other if _has_rates(args) else ""
+
+
+def _has_rates(args: argparse.Namespace) -> bool:
+    """Whether the checkpoint of a codec that is named has several."""
+    families = [args.codec.upper()] if is_named(args) else []
+    families += [args.predicted.family] if args.predicted else []
+    return any(family not in _ONE_RATE for family in families)
 
 
 def check_target(args: argparse.Namespace) -> None:
@@ -124,10 +143,11 @@ def load(args: argparse.Namespace) -> "nn.Module":
 
 
 def image_adapter(args: argparse.Namespace) -> "Callable[[nn.Module, bool], Adapter] | None":
-    """What makes its adapter; None: a codec of the zoo, which needs no other than its own."""
+    """What makes its adapter; None: one of a single rate, which needs no other than its own."""
     from latentopt.adapters import intra
 
-    return intra(q_index=args.q_index) if is_named(args) else None
+    has_rates = is_named(args) and args.codec.upper() not in _ONE_RATE
+    return intra(q_index=args.q_index) if has_rates else None
 
 
 def of_clip(
@@ -140,19 +160,19 @@ def of_clip(
     """
     if not args.predicted:
         return named, None
-    from latentopt.adapters import dcvc_hem, dcvc_net, load_dcvc
+    from latentopt.adapters import load_dcvc
 
     predicted: Predicted = args.predicted
-    family = _OF_PREDICTED[predicted.family]
+    family, adapters = _OF_PREDICTED[predicted.family]
     model = load_dcvc(args.dcvc_repo, family, predicted.weights).to(args.device)
     key = image_adapter(args) or _own_adapter(named)
-    if predicted.family == _ONE_RATE:
-        return model, dcvc_net.video(named, key)
-    return model, dcvc_hem.video(named, key, args.q_index or 0)
+    rate = {} if predicted.family in _ONE_RATE else {"q_index": args.q_index or 0}
+    video = import_module(f"latentopt.adapters.{adapters}").video
+    return model, video(named, key, **rate)
 
 
 def _own_adapter(key: "nn.Module") -> "type[Adapter]":
-    """Of a codec of the zoo; those of clips were refused by name."""
+    """Of a codec of one rate; those of clips were refused by name."""
     from latentopt.adapters import Adapter, adapter_class
 
     found = adapter_class(key)

@@ -71,8 +71,13 @@ class Encoder:
         grid = self._assembly.grid((x.shape[-2], x.shape[-1]))
         each = [self._below(grid, *of_image) for of_image in zip(aims, *targets[1:])]
         below, walks = [coded for coded, _ in each], [walk for _, walk in each]
+        aims = [self._given(aim, walk) for aim, walk in zip(aims, walks)]
         main = self._main(aims, walks, x)
         return dict(zip(self._assembly.names, [main, *map(list, zip(*below))]))
+
+    def _given(self, aim: Aim, walk: Walk) -> Aim:
+        """What the main latent is to describe, once those below it are known."""
+        return replace(aim, y=self._adapter.target(aim.y, walk).astype(np.float32, copy=False))
 
     def filtered(self, main: Sequence[Coded], x: Tensor) -> list[Coded]:
         """Main latents of images with the filter of each image, where the codec sends such."""
@@ -136,7 +141,10 @@ class Encoder:
         code, plain = search.side(problem), problem.walk(0.0)
         if code != NO_SHIFT:
             moved = problem.walk(decode_step(code))
-            before, after = (self._sending.plain(aim, walk).bits().sum() for walk in (plain, moved))
+            before, after = (
+                self._sending.plain(self._given(aim, walk), walk).bits().sum()
+                for walk in (plain, moved)
+            )
             if after < before:
                 return Coded(side, [code]), moved
         return Coded(side, [NO_SHIFT]), plain

@@ -125,7 +125,8 @@ class Frames:
             frame[name] = coded(name, assembly)
             synthesis = Synthesis(assembly)
             decoded[name] = synthesis.moved(frame[name][:1])
-        return frame, synthesis.reference(decoded, name)
+        made = synthesis.reference(decoded, name)
+        return frame, made if reference is None else replace(made, age=reference.age + 1)
 
     def names(self, is_key: bool) -> list[str]:
         """The parts of a key frame, or of a predicted one, in the order of coding."""

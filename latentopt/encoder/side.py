@@ -70,16 +70,17 @@ class SideProblem:
         return along
 
     def _sampled(self, walk: Conditioned) -> list[NDArray[np.floating]]:
-        """Scales and means of a sample of the elements, and steps where the codec has them."""
-        found = walk.parameters(self._y)
-        arrays = (found.scales, found.means, found.steps)
+        """Values, scales and means of a sample of elements, and steps where the codec has them."""
+        y = self._adapter.target(self._y.reshape(walk.shape), walk).ravel()
+        found = walk.parameters(y)
+        arrays = (y, found.scales, found.means, found.steps)
         return [_sample(array) for array in arrays if array is not None]
 
     def _cost(self, parameters: Sequence[NDArray[np.floating]]) -> float:
         """Bits of the sample, given what :meth:`_sampled` returns."""
         density = cast(ScaleDensity, self._adapter.densities[0])
-        scales, means, *steps = parameters
-        residual = (_sample(self._y) - means) / (steps[0] if steps else 1)
+        y, scales, means, *steps = parameters
+        residual = (y - means) / (steps[0] if steps else 1)
         return density.integer_bits(np.maximum(scales, density.scales[0]), residual)
 
     @cached_property

@@ -25,7 +25,7 @@ from latentopt.densities import Density, Floats
 from latentopt.latents.channel import Crossed, Kinds, Point
 from latentopt.latents.lattice import LatticeChannel
 from latentopt.latents.prior import Prior
-from latentopt.latents.walk import Walk, take_across
+from latentopt.latents.walk import OfChannels, Walk, take_across
 from latentopt.lattices import RULES
 from latentopt.pmf import PRECISION, TOTAL, Counts, ProductTable
 from latentopt.pmf.tables import AxisTable, Ints, Mask
@@ -59,6 +59,10 @@ class Alphabets:
         for row, table in zip(prior, tables):
             row[: table.escape + 1] = table.counts.counts
         return Alphabets(np.array(first)[:, None], np.array(escape)[:, None], prior)
+
+    def of_levels(self, levels: slice) -> "Alphabets":
+        """Those of some channels."""
+        return Alphabets(self.first[levels], self.escape[levels], self.prior[levels])
 
     def symbols(self, m: Ints) -> tuple[NDArray[np.int64], Mask]:
         """Of integers (M, k), and which of them have none of their own."""
@@ -179,7 +183,7 @@ class AdaptiveChannel:
     """Integers around the medians of a factorized prior that learns.
 
     Args:
-        density: a factorized prior's, whose levels are the latent's channels.
+        density: a factorized prior's, of whose levels each channel of the latent has one.
         dumped: see :class:`Tables`.
     """
 
@@ -194,6 +198,12 @@ class AdaptiveChannel:
         axes = [table.axes[0, 0] for table in tables if isinstance(table, ProductTable)]
         return Alphabets.of(axes)  # of all: integers have no joint tables
 
+    def _alphabets_of(self, walk: Walk) -> Alphabets:
+        """Of the walk's channels."""
+        if isinstance(walk, OfChannels):
+            return self._alphabets.of_levels(walk.levels)
+        return self._alphabets
+
     def send(self, walk: Walk, target: Point, /) -> AdaptiveLatent:
         """The nearest integers, with the trust that makes them cheapest.
 
@@ -202,7 +212,8 @@ class AdaptiveChannel:
         """
         nearest = self._integers.send(walk, target)
         m = nearest.residual.astype(np.int32).reshape(walk.shape[0], -1)
-        found = (self._latent(nearest.prior, m, trust) for trust in TRUSTS)
+        alphabets = self._alphabets_of(walk)
+        found = (self._latent(nearest.prior, alphabets, m, trust) for trust in TRUSTS)
         return min(found, key=lambda latent: latent.bits().sum())
 
     def receive(self, walk: Walk, string: bytes, /) -> AdaptiveLatent:
@@ -213,13 +224,16 @@ class AdaptiveChannel:
         """
         decoder = SymbolDecoder(string)
         trust = TRUSTS[decoder.run(_TRUST, 1)[0]]
-        m = _read(decoder, self._alphabets, trust, int(np.prod(walk.shape[1:])))
+        alphabets = self._alphabets_of(walk)
+        m = _read(decoder, alphabets, trust, int(np.prod(walk.shape[1:])))
         decoder.finish()
         prior = take_across(walk, lambda index, _: m.ravel()[index])
-        return self._latent(prior, m, trust)
+        return self._latent(prior, alphabets, m, trust)
 
-    def _latent(self, prior: Prior, m: Ints, trust: int | None) -> AdaptiveLatent:
-        return AdaptiveLatent(self.density, prior, self._alphabets, m, trust)
+    def _latent(
+        self, prior: Prior, alphabets: Alphabets, m: Ints, trust: int | None
+    ) -> AdaptiveLatent:
+        return AdaptiveLatent(self.density, prior, alphabets, m, trust)
 
     def dump(self) -> Ints:
         """The prior's tables, see :meth:`Tables.dump`."""

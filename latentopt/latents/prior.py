@@ -19,11 +19,15 @@ class Prior:
     """(n,) latent units per unit of the residual, positive; None: 1 for all."""
 
     @staticmethod
-    def of_channels(density: FactorizedDensity, shape: tuple[int, ...]) -> "Prior":
-        """Of a latent (M, h, w) that a factorized prior describes: the level is the channel."""
+    def of_channels(density: FactorizedDensity, shape: tuple[int, ...], first: int = 0) -> "Prior":
+        """Of a latent (M, h, w) that a factorized prior describes: the level is the channel.
+
+        Args:
+            first: level of channel 0.
+        """
         plane = int(np.prod(shape[1:]))
-        levels = np.repeat(np.arange(shape[0], dtype=np.int16), plane)
-        return Prior(shape, levels, np.repeat(density.medians, plane))
+        own = np.arange(first, first + shape[0], dtype=np.int16)
+        return Prior(shape, np.repeat(own, plane), np.repeat(density.medians[own], plane))
 
     def residual(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
         """What crosses, (n,), for a latent ``values`` (n,)."""

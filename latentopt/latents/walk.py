@@ -102,15 +102,26 @@ class OfChannels(AtOnce):
 
     What is known of its elements is spread out when it is asked for, and not before: the shape is
     what a header says.
+
+    Args:
+        levels: of its channels, where these are not all that the prior has.
     """
 
-    def __init__(self, density: FactorizedDensity, grid: tuple[int, int]):
+    def __init__(
+        self, density: FactorizedDensity, grid: tuple[int, int], levels: range | None = None
+    ):
         self._density, self._grid = density, grid
+        self._levels = range(density.levels) if levels is None else levels
 
     @property
     def shape(self) -> tuple[int, ...]:
         """See :class:`Walk`."""
-        return (self._density.levels, *self._grid)
+        return (len(self._levels), *self._grid)
+
+    @property
+    def levels(self) -> slice:
+        """Those of its channels."""
+        return slice(self._levels.start, self._levels.stop)
 
     @property
     def plane(self) -> int:
@@ -124,4 +135,4 @@ class OfChannels(AtOnce):
 
     @cached_property
     def _spread_out(self) -> Prior:
-        return Prior.of_channels(self._density, self.shape)
+        return Prior.of_channels(self._density, self.shape, self._levels.start)

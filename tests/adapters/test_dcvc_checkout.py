@@ -21,21 +21,35 @@ import latentopt
 from latentopt import InputError, WeightsError
 from latentopt.adapters import (
     DualPriorAdapter,
+    EVCAdapter,
     FourPartAdapter,
     Reference,
     adapter_class,
+    dcvc_dc,
+    dcvc_fm,
     dcvc_hem,
+    dcvc_net,
+    dcvc_rt,
+    dcvc_tcm,
     intra,
     load_dcvc,
 )
-from latentopt.adapters.checkout import FAMILIES
+from latentopt.adapters.dcvc import TwoScaleAdapter
 from latentopt.adapters.dcvc_net import is_dcvc_net, video
+from latentopt.adapters.dcvc_tcm import TCMIntraAdapter, is_tcm
 from latentopt.cli.main import main
 from latentopt.codec.synthesis import padded
 from latentopt.media.clips import Format, open_clip, write_clip
 from latentopt.media.images import to_uint8
 
-ADAPTERS = {"DCVC-HEM": DualPriorAdapter, "DCVC-DC": FourPartAdapter}
+ADAPTERS = {
+    "DCVC-HEM": DualPriorAdapter,
+    "DCVC-DC": FourPartAdapter,
+    "DCVC-FM": TwoScaleAdapter,
+    "DCVC-RT": TwoScaleAdapter,
+    "EVC-SS": EVCAdapter,
+    "SCALE-EVC-SS": EVCAdapter,
+}
 X = photo(60, 64)
 
 
@@ -50,7 +64,7 @@ def repo() -> str:
 @pytest.fixture(scope="module")
 def models(repo: str) -> dict[str, Any]:
     """One of each family; all in one process, though their packages have one name."""
-    return {family: dcvc_check.load(repo, family) for family in FAMILIES}
+    return {family: dcvc_check.load(repo, family) for family in dcvc_check.MEASURED}
 
 
 # -- real classes ----------------------------------------------------------------------------------
@@ -59,7 +73,8 @@ def models(repo: str) -> dict[str, Any]:
 def test_real_classes_are_recognized(models: dict[str, Any]) -> None:
     for family, adapter in ADAPTERS.items():
         assert adapter_class(models[family]) is adapter
-    assert is_dcvc_net(models["DCVC"])
+    assert is_dcvc_net(models["DCVC"]) and is_tcm(models["DCVC-TCM-P"])
+    assert adapter_class(models["DCVC-TCM"]) is TCMIntraAdapter
     assert not [name for name in sys.modules if name.split(".")[0] == "src"]
 
 
@@ -75,17 +90,26 @@ def test_the_walk_is_the_models_own(models: dict[str, Any], family: str) -> None
     exact = adapter._shared
     z_hat = torch.round(model.hyper_enc(y.float())).double()
     common = exact.y_prior_fusion(exact.hyper_dec(z_hat))
-    if family == "DCVC-HEM":
+    if adapter.passes == 2:
         q_step, scales, means = common.chunk(3, 1)
         prior = (means, scales, q_step, exact.y_spatial_prior)
         _, symbols, y_hat, _ = model.forward_dual_prior(y, *prior)
     else:
         adaptors = [getattr(exact, f"y_spatial_prior_adaptor_{k}") for k in (1, 2, 3)]
-        _, symbols, y_hat, _ = model.forward_four_part_prior(
-            y, common, *adaptors, exact.y_spatial_prior
-        )
+        networks = (*adaptors, exact.y_spatial_prior)
+        if family == "DCVC-RT":
+            *_, y_hat = model.compress_prior_4x(
+                y, common, exact.y_spatial_prior_reduction, *networks
+            )
+            symbols = None  # of four channels, added up
+        else:
+            reduction = getattr(exact, "y_spatial_prior_reduction", None)
+            reduced = {"y_spatial_prior_reduction": reduction} if reduction else {}
+            found = model.forward_four_part_prior(y, common, *networks, **reduced)
+            _, symbols, y_hat, _ = found
     np.testing.assert_allclose(latent.hat, y_hat.flatten().numpy(), atol=1e-9)
-    np.testing.assert_array_equal(latent.residual, symbols.flatten().numpy())
+    if symbols is not None:
+        np.testing.assert_array_equal(latent.residual, symbols.flatten().numpy())
     assert (latent.residual != 0).mean() > 0.05
 
 
@@ -103,7 +127,9 @@ def test_intra_codecs_round_trip(
 
 
 def _another_rate(family: str) -> Any:
-    return intra(q_scale=1.3 if family == "DCVC-HEM" else (1.0, 1.3))
+    if family in ("DCVC-FM", "DCVC-RT"):
+        return intra(q_index=2)
+    return intra(q_scale=(1.0, 1.3) if family == "DCVC-DC" else 1.3)
 
 
 class Symbols:
@@ -148,11 +174,39 @@ def test_predicted_frames_round_trip(models: dict[str, Any], options: dict[str, 
         assert torch.equal(image, expected)
 
 
-@pytest.mark.parametrize("family", ["dcvc", "dcvc-hem"])
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["DCVC-DC-P", "DCVC-FM-P", "DCVC-RT-P"])
+def test_predicted_frames_with_memory_are_the_models_own(
+    models: dict[str, Any], family: str
+) -> None:
+    """Latents, features and image of a group of four and one more."""
+    model, key = models[family], models["DCVC-DC"]
+    make = dcvc_check._MODULES[family].video(key, adapter_class(key))
+    codec = latentopt.wrap(model, "int", shift=False, adapter=make, portable=False)
+    seen = codec.parts["residual"].assembly.adapter.seen
+    x = photo(64, 64)
+    before = Reference(x)
+    memory: Any = dict.fromkeys(("ref_feature", "ref_mv_feature", "ref_y", "ref_mv_y"))
+    memory["ref_frame"] = seen(x)
+    for number in range(1, 6):
+        frame = x.roll(number, -1)
+        _, before = codec.frames.encode_frame(frame, before)
+        memory = dcvc_check._OWN[family](model, seen(frame), memory, number)["dpb"]
+        found = {"feature": before.features, "frame": seen(before.image).clamp(0, 1)}
+        names = {"residual": "y", "motion": "mv_y"}
+        found |= {names[part]: latent for part, latent in before.latents.items()}
+        for name, own in found.items():
+            right = memory[f"ref_{name}"]
+            assert float((own - right).abs().mean()) < 1e-3 * float(right.std()), name
+
+
+@pytest.mark.parametrize(
+    "family", ["dcvc", "dcvc-tcm", "dcvc-hem", "dcvc-dc", "dcvc-fm", "dcvc-rt"]
+)
 def test_the_command_line_codes_clips(
     models: dict[str, Any], repo: str, family: str, tmp_path: Path
 ) -> None:
-    predicted = {"dcvc": "DCVC", "dcvc-hem": "DCVC-HEM-P"}[family]
+    predicted = {"dcvc": "DCVC"}.get(family, f"{family.upper()}-P")
     for name, loaded in (("key", "DCVC-HEM"), ("predicted", predicted)):
         torch.save(models[loaded].state_dict(), tmp_path / name)
     x, lov, out = (str(tmp_path / name) for name in ("x.y4m", "x.lov", "out"))
@@ -161,9 +215,17 @@ def test_the_command_line_codes_clips(
     named += ["--predicted", f"{family}:{tmp_path / 'predicted'}"]
     assert main(["encode", x, "-o", lov, "--quant", "oct", *named]) == 0
     assert main(["decode", lov, "-o", out, *named]) == 0
-    make = video if family == "dcvc" else dcvc_hem.video
+    modules = {
+        "dcvc": dcvc_net,
+        "dcvc-tcm": dcvc_tcm,
+        "dcvc-hem": dcvc_hem,
+        "dcvc-dc": dcvc_dc,
+        "dcvc-fm": dcvc_fm,
+        "dcvc-rt": dcvc_rt,
+    }
     key = models["DCVC-HEM"]
-    codec = latentopt.wrap(models[predicted], "oct", adapter=make(key, adapter_class(key)), gop=8)
+    adapter: Any = modules[family].video(key, adapter_class(key))
+    codec = latentopt.wrap(models[predicted], "oct", adapter=adapter, gop=8)
     with open_clip(out) as decoded:
         for image, own in zip(decoded, codec.load(lov), strict=True):
             assert torch.equal(to_uint8(image), to_uint8(own))
@@ -171,9 +233,12 @@ def test_the_command_line_codes_clips(
 
 def test_bytes_are_near_the_codecs_own_estimates(models: dict[str, Any]) -> None:
     x = dcvc_check.photo(192)
-    rows = [row for name in ADAPTERS for row in dcvc_check.intra_rows(name, models[name], x)]
+    names = ("DCVC-TCM", *ADAPTERS)
+    rows = [row for name in names for row in dcvc_check.intra_rows(name, models[name], x)]
     frames = [x[..., :128, :128], x[..., :128, 2:130]]
     rows += dcvc_check.predicted_rows("DCVC", models["DCVC"], models["DCVC-HEM"], frames)
+    pair = [models[name] for name in ("DCVC-TCM-P", "DCVC-TCM")]
+    rows += dcvc_check.memory_rows("DCVC-TCM-P", *pair, [x, x.roll(2, -1)])
     for row in rows:
         assert row.exact in (None, True)
         ratio = row.written / row.estimated
@@ -194,6 +259,18 @@ def test_the_examples_of_the_documentation(
         exec(block, space)
     assert torch.equal(space["x_hat"], space["codec"](X)["x_hat"])
     assert len(space["decoded"]) == 2
+
+
+def test_a_checkpoint_of_another_size_is_refused(
+    models: dict[str, Any], repo: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Though EVC's own loading takes what fits and prints the rest."""
+    torch.save(models["EVC-SS"].state_dict(), tmp_path / "x.pth")
+    same = load_dcvc(repo, "EVC-SS", tmp_path / "x.pth").state_dict()
+    assert all(map(torch.equal, same.values(), models["EVC-SS"].state_dict().values()))
+    with pytest.raises(WeightsError, match=r"not of EVC_LL: it lacks enc\."):
+        load_dcvc(repo, "EVC-LL", tmp_path / "x.pth")
+    assert "NOT load" not in capsys.readouterr().out
 
 
 # -- loading ---------------------------------------------------------------------------------------
@@ -236,8 +313,10 @@ def test_what_is_missing_is_named(checkout: Path) -> None:
         load_dcvc(checkout, "DCVC")
     with pytest.raises(InputError, match="no DCVC-DC in"):  # and not the class that is there
         load_dcvc(checkout / "DCVC-family" / "DCVC-HEM", "DCVC-DC")
-    with pytest.raises(InputError, match="choose DCVC, DCVC-HEM, DCVC-HEM-P, DCVC-DC"):
-        load_dcvc(checkout, "DCVC-RT")
+    with pytest.raises(
+        InputError, match="choose DCVC, DCVC-HEM, DCVC-HEM-P, DCVC-DC, DCVC-DC-P, DCVC-FM, "
+    ):
+        load_dcvc(checkout, "DCVC-UF")
     with pytest.raises(InputError, match="unexpected keyword argument 'M'"):
         load_dcvc(checkout, "DCVC-HEM", M=3)
     file = checkout / "DCVC-family" / "DCVC-HEM" / "src" / "models" / "image_model.py"

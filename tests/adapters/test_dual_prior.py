@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from support.dcvc_models import MAIN, SIDE, BitEstimator, DualPrior, FourPart, lively
+from support.dcvc_models import (
+    MAIN,
+    SIDE,
+    BitEstimator,
+    DualPrior,
+    FourPart,
+    SeveralEncoders,
+    Unrefined,
+    lively,
+)
 from support.fresh import elsewhere
 from support.models import photo
 from torch import Tensor, nn
@@ -17,6 +26,7 @@ from latentopt import BitstreamError, InputError, UnsupportedModelError
 from latentopt.adapters import (
     Conditioned,
     DualPriorAdapter,
+    EVCAdapter,
     FourPartAdapter,
     adapter_class,
     intra,
@@ -29,7 +39,12 @@ from latentopt.latents import Point
 from latentopt.latents.lattice import LatticeChannel
 from latentopt.lattices import RULES
 
-FAMILIES: dict[str, type[nn.Module]] = {"dual": DualPrior, "four": FourPart}
+FAMILIES: dict[str, type[nn.Module]] = {
+    "dual": DualPrior,
+    "four": FourPart,
+    "evc": Unrefined,
+    "scalable": SeveralEncoders,
+}
 X = photo(90, 150)
 SHORT = Effort(Schedule(3, (2.0, 0.3), (0.3, 0.1)))
 
@@ -44,7 +59,7 @@ def byte_count(out: dict[str, Any]) -> int:
 def mask(kind: str, phase: int, height: int, width: int) -> Tensor:
     """1 at the positions of a phase: of a checkerboard, or of blocks of two by two."""
     row, column = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    phases = (row + column) % 2 if kind == "dual" else 2 * (row % 2) + column % 2
+    phases = 2 * (row % 2) + column % 2 if kind == "four" else (row + column) % 2
     return (phases == phase).double()
 
 
@@ -61,11 +76,12 @@ def reference(kind: str, model: Any, y: Tensor) -> tuple[Tensor, Tensor, Tensor]
     common = model.y_prior_fusion(model.hyper_dec(z_hat))
     q_step, scales, means = common.chunk(3, 1)
     q_step = torch.clamp_min(q_step, 0.5)
-    parts = len(PHASES[kind])
+    order = PHASES.get(kind, PHASES["dual"])
+    parts = len(order)
     normalized = y / q_step
     so_far, symbols, used = (torch.zeros_like(y) for _ in range(3))
-    for k, phases in enumerate(PHASES[kind]):
-        if k and kind == "dual":
+    for k, phases in enumerate(order):
+        if k and kind != "four":
             seen = torch.cat((so_far, means, scales, q_step), dim=1)
             s_0, m_0, s_1, m_1 = model.y_spatial_prior(seen).chunk(4, 1)
             scales, means = torch.cat((s_0, s_1), 1), torch.cat((m_0, m_1), 1)
@@ -225,6 +241,18 @@ def test_files_decode_in_a_fresh_process(tmp_path: Path) -> None:
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
+@torch.no_grad()
+def test_the_latent_of_several_encoders_is_their_mean() -> None:
+    model = lively(SeveralEncoders)
+    adapter = adapter_class(model)(model)
+    x = photo(64, 128)
+    for last, count in ((None, 3), (0, 1), (1, 2)):
+        model.forward_enc_id = last
+        expected = sum(encoder(x) for encoder in model.encs[:count]) / count
+        scale = model.q_basic.clamp(min=0.5) * model.q_scale[0]
+        torch.testing.assert_close(adapter.analysis(x), expected / scale)
+
+
 # -- rates -----------------------------------------------------------------------------------------
 
 
@@ -288,6 +316,8 @@ def test_rates_that_do_not_exist_are_refused() -> None:
 def test_classes_are_known_by_their_structure() -> None:
     assert adapter_class(lively(DualPrior)) is DualPriorAdapter
     assert adapter_class(lively(FourPart)) is FourPartAdapter
+    for family in (Unrefined, SeveralEncoders):
+        assert adapter_class(lively(family)) is EVCAdapter
     for missing in ("q_scale", "y_spatial_prior", "bit_estimator_z"):
         model = lively(DualPrior)
         delattr(model, missing)

@@ -6,14 +6,35 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from support.dcvc_models import DualPrior, Predicted, WithMemory, lively
+from support.dcvc_models import (
+    Diverse,
+    DualPrior,
+    Modulated,
+    Predicted,
+    SeveralEncoders,
+    Unrefined,
+    WithMemory,
+    lively,
+)
+from support.dcvc_rt_models import Refined, TwoScale, Unmoved
+from support.dcvc_tcm_models import MeanScale, Mined
 from support.models import photo
 
 from latentopt import VideoCodec, zoo
-from latentopt.adapters import adapter_class, dcvc_hem, dcvc_net, intra
+from latentopt.adapters import (
+    adapter_class,
+    dcvc_dc,
+    dcvc_fm,
+    dcvc_hem,
+    dcvc_net,
+    dcvc_rt,
+    dcvc_tcm,
+    intra,
+)
 from latentopt.cli.main import main
 from latentopt.codec.wrap import wrap
 from latentopt.media.clips import Format, open_clip, write_clip
@@ -22,9 +43,13 @@ from latentopt.media.images import read_image, to_uint8, write_png
 CLASSES = {
     "DCVC-HEM/src/models/image_model.py": (DualPrior, "IntraNoAR"),
     "DCVC-HEM/src/models/video_model.py": (WithMemory, "DMC"),
+    "DCVC-DC/src/models/video_model.py": (Diverse, "DMC"),
+    "DCVC-FM/src/models/video_model.py": (Modulated, "DMC"),
     "DCVC/src/models/DCVC_net.py": (Predicted, "DCVC_net"),
 }
 """Of the stand-in: where DCVC has a class, and what it is called there."""
+WEIGHTS = {Diverse: "DMC of DC", Modulated: "DMC of FM"}
+"""Of classes of the same name: what their weights are called."""
 ZOO = {"codec": "tiny-mbt2018-mean", "quality": "1"}
 
 
@@ -35,7 +60,7 @@ def repo(tmp_path: Path) -> Path:
         file = tmp_path / "DCVC-family" / place
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"from support.dcvc_models import {model.__name__} as {name}\n")
-        torch.save(lively(model).state_dict(), tmp_path / name)
+        torch.save(lively(model).state_dict(), tmp_path / WEIGHTS.get(model, name))
     return tmp_path
 
 
@@ -87,7 +112,12 @@ def test_refused(model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
     write_png(x, photo(60, 90))
     argv = ["encode", str(x), "-o", str(tmp_path / "x.lo")]
     for message, *options in (
-        ("DCVC-HEM or DCVC-DC, not mbt2018", "--codec", "mbt2018", *model[2:]),
+        (
+            "no codec mbt2018: choose DCVC-TCM, DCVC-HEM, DCVC-DC, DCVC-FM, DCVC-RT, EVC-LL",
+            "--codec",
+            "mbt2018",
+            *model[2:],
+        ),
         ("name the checkpoint", *model[:2], *model[4:], "--quality", "3"),
         ("no DCVC-DC", "--codec", "dcvc-dc", *model[2:]),
         ("--q-index is for --dcvc-repo", "--codec", "mbt2018", *model[2:4], "--q-index", "0"),
@@ -137,6 +167,47 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, name: str) -> list[object]:
     return calls
 
 
+OTHERS = {
+    "dcvc-tcm": ("DCVC-TCM/src/models/priors.py", "IntraNoAR", MeanScale),
+    "dcvc-fm": ("DCVC-FM/src/models/image_model.py", "DMCI", Refined),
+    "dcvc-rt": ("DCVC-RT/src/models/image_model.py", "DMCI", TwoScale),
+    "dcvc-rt-p": ("DCVC-RT/src/models/video_model.py", "DMC", Unmoved),
+    "dcvc-tcm-p": ("DCVC-TCM/src/models/video_net_dmc.py", "DMC", Mined),
+    "evc-ss": ("EVC/src/models/image_model.py", "EVC_SS", Unrefined),
+    "scale-evc-sl": ("EVC/src/models/scalable_encoder_model.py", "Scale_EVC_SL", SeveralEncoders),
+}
+"""More of the stand-in: what each codec is called where."""
+
+
+def stand_in(folder: Path, codec: str) -> Path:
+    """Put a codec in a checkout; returns its weights."""
+    place, name, model = OTHERS[codec]
+    file, weights = folder / "DCVC-family" / place, folder / f"{codec}.pth"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    own = f"from {model.__module__} import {model.__name__} as Own"
+    file.write_text(f"{own}\ndef {name}(N=None):\n    return Own()\n")
+    torch.save(lively(model).state_dict(), weights)
+    return weights
+
+
+@pytest.mark.parametrize("codec", ["dcvc-tcm", "dcvc-fm", "dcvc-rt", "evc-ss", "scale-evc-sl"])
+def test_images_of_other_families_go_through(
+    codec: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = stand_in(tmp_path, codec)
+    x, lo, png = (str(tmp_path / name) for name in ("x.png", "x.lo", "decoded.png"))
+    write_png(Path(x), photo(60, 90))
+    named = ["--codec", codec, "--weights", str(weights), "--dcvc-repo", str(tmp_path)]
+    assert main(["encode", x, "-o", lo, "--quant", "oct", *named]) == 0
+    assert main(["decode", lo, "-o", png, *named]) == 0
+    own = wrap(lively(OTHERS[codec][2]), "oct", True)
+    expected = to_uint8(own(read_image(Path(x)))["x_hat"][0])
+    assert torch.equal(to_uint8(read_image(Path(png))[0]), expected)
+    found = main(["encode", x, "-o", lo, "--quant", "oct", *named, "--q-index", "1"])
+    assert found == (2 if codec == "dcvc-tcm" else 0)
+    assert (codec == "dcvc-tcm") == ("have one rate" in capsys.readouterr().err)
+
+
 # -- clips -----------------------------------------------------------------------------------------
 
 
@@ -149,6 +220,9 @@ def clip(tmp_path: Path) -> Path:
     return path
 
 
+OF_FAMILY = {"dcvc": "DCVC_net", "dcvc-hem": "DMC", "dcvc-dc": "DMC of DC", "dcvc-fm": "DMC of FM"}
+
+
 def codec_of(family: str, key: str) -> VideoCodec:
     """What the options of the test below name."""
     own = lively(DualPrior) if key == "dcvc-hem" else zoo.load(ZOO["codec"], int(ZOO["quality"]))
@@ -156,15 +230,20 @@ def codec_of(family: str, key: str) -> VideoCodec:
     if family == "dcvc":
         made = dcvc_net.video(own, adapter)
         return wrap(lively(Predicted), "oct", True, adapter=made, gop=2)
-    return wrap(lively(WithMemory), "oct", True, adapter=dcvc_hem.video(own, adapter, 1), gop=2)
+    model, module = {
+        "dcvc-hem": (WithMemory, dcvc_hem),
+        "dcvc-dc": (Diverse, dcvc_dc),
+        "dcvc-fm": (Modulated, dcvc_fm),
+    }[family]
+    return wrap(lively(model), "oct", True, adapter=module.video(own, adapter, 1), gop=2)
 
 
 @pytest.mark.parametrize(
-    ("family", "key"), [("dcvc", "dcvc-hem"), ("dcvc", "zoo"), ("dcvc-hem", "dcvc-hem")]
+    ("family", "key"), [*((family, "dcvc-hem") for family in OF_FAMILY), ("dcvc", "zoo")]
 )
 def test_a_clip_goes_through(repo: Path, clip: Path, family: str, key: str) -> None:
     lov, out, expected = (str(repo / name) for name in ("x.lov", "out.y4m", "expected.y4m"))
-    weights = repo / ("DCVC_net" if family == "dcvc" else "DMC")
+    weights = repo / OF_FAMILY[family]
     keys = {**hem(repo), "q-index": 1} if key == "dcvc-hem" else {**ZOO, "dcvc-repo": repo}
     named = options({**keys, "predicted": f"{family}:{weights}"})
     assert main(["encode", str(clip), "--quant", "oct", "--gop", "2", *named]) == 0
@@ -172,6 +251,31 @@ def test_a_clip_goes_through(repo: Path, clip: Path, family: str, key: str) -> N
     codec = codec_of(family, key)
     with open_clip(clip) as frames:
         assert codec.save_bytes(frames, 30) == Path(lov).read_bytes()
+    write_clip(expected, codec.load(lov), Format(62, 60, Fraction(30)))
+    assert Path(out).read_bytes() == Path(expected).read_bytes()
+
+
+@pytest.mark.parametrize("family", ["dcvc-tcm", "dcvc-rt"])
+def test_a_clip_of_other_families_goes_through(
+    repo: Path, clip: Path, family: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key, predicted = (stand_in(repo, codec) for codec in (family, f"{family}-p"))
+    lov, out, expected = (str(repo / name) for name in ("x.lov", "out.y4m", "expected.y4m"))
+    named = options({"codec": family, "weights": key, "dcvc-repo": repo})
+    named += ["--predicted", f"{family}:{predicted}"]
+    if family == "dcvc-tcm":
+        assert main(["encode", str(clip), "--quant", "oct", *named, "--q-index", "1"]) == 2
+        assert "neither codec is of a checkpoint of several" in capsys.readouterr().err
+    else:
+        named += ["--q-index", "1"]
+    assert main(["encode", str(clip), "--quant", "oct", "--gop", "2", *named]) == 0
+    assert main(["decode", lov, "-o", out, *named]) == 0
+    own, model = (lively(OTHERS[codec][2]) for codec in (family, f"{family}-p"))
+    if family == "dcvc-tcm":
+        made: Any = dcvc_tcm.video(own, adapter_class(own))
+    else:
+        made = dcvc_rt.video(own, intra(q_index=1), 1)
+    codec = wrap(model, "oct", True, adapter=made, gop=2)
     write_clip(expected, codec.load(lov), Format(62, 60, Fraction(30)))
     assert Path(out).read_bytes() == Path(expected).read_bytes()
 
@@ -230,8 +334,20 @@ def test_clips_that_are_refused(repo: Path, clip: Path, capsys: pytest.CaptureFi
     capsys.readouterr()
     for message, *argv in (
         ("--predicted is for --dcvc-repo", *encode, *options(ZOO), *net),
-        ("is not dcvc:FILE or dcvc-hem:FILE", *encode, *key, "--predicted", "dcvc-dc:x"),
-        ("is not dcvc:FILE or dcvc-hem:FILE", *encode, *key, "--predicted", "dcvc-hem"),
+        (
+            "is not dcvc:FILE or dcvc-tcm:FILE or dcvc-hem:FILE or",
+            *encode,
+            *key,
+            "--predicted",
+            "dcvc-xy:x",
+        ),
+        (
+            "is not dcvc:FILE or dcvc-tcm:FILE or dcvc-hem:FILE or",
+            *encode,
+            *key,
+            "--predicted",
+            "dcvc-hem",
+        ),
         ("nowhere: no such file", *encode, *key, "--predicted", "dcvc-hem:nowhere"),
         ("name the codec of key frames", *encode, *net, "--dcvc-repo", str(repo)),
         ("tiny-ssf2020 codes clips", *encode, *zoo_key, *net, "--codec", "tiny-ssf2020"),

@@ -12,7 +12,17 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from support.dcvc_models import DualPrior, FourPart, Predicted, WithMemory, lively
+from support.dcvc_models import (
+    Diverse,
+    DualPrior,
+    FourPart,
+    Modulated,
+    Predicted,
+    WithMemory,
+    lively,
+)
+from support.dcvc_rt_models import Unmoved
+from support.dcvc_tcm_models import Mined
 from support.models import moving, photo
 
 from latentopt import Codec
@@ -27,7 +37,7 @@ _BLOCK = re.compile(
     r"(?P<skip><!-- not run: [^>]+ -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$",
     flags=re.S | re.M,
 )
-_STAND_IN = "from support.dcvc_models import {ours} as {theirs}\n"
+_STAND_IN = "from {module} import {ours} as {theirs}\n"
 
 
 class Block(NamedTuple):
@@ -110,11 +120,16 @@ def given(page: Path, home: Path) -> dict[str, Any]:
         ("DCVC-HEM", "image_model", DualPrior, "IntraNoAR"),
         ("DCVC-HEM", "video_model", WithMemory, "DMC"),
         ("DCVC-DC", "image_model", FourPart, "IntraNoAR"),
+        ("DCVC-DC", "video_model", Diverse, "DMC"),
+        ("DCVC-FM", "video_model", Modulated, "DMC"),
+        ("DCVC-TCM", "video_net_dmc", Mined, "DMC"),
+        ("DCVC-RT", "video_model", Unmoved, "DMC"),
         ("DCVC", "DCVC_net", Predicted, "DCVC_net"),
     ):
         folder = home / "DCVC-family" / family / "src" / "models"
         folder.mkdir(parents=True, exist_ok=True)
-        source = _STAND_IN.format(ours=stand_in.__name__, theirs=name)
+        ours = {"module": stand_in.__module__, "ours": stand_in.__name__}
+        source = _STAND_IN.format(**ours, theirs=name)
         (folder / f"{module}.py").write_text(source)
     for model, kind in ((DualPrior, "image"), (WithMemory, "video")):
         state = {"state_dict": lively(model).state_dict()}

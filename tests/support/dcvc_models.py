@@ -54,7 +54,7 @@ def up(channels_in: int, channels_out: int, times: int) -> nn.Sequential:
 
 
 class Intra(nn.Module):
-    """What both intra codecs have."""
+    """What the intra codecs have."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,6 +73,25 @@ class DualPrior(Intra):
         self.y_spatial_prior = nn.Conv2d(4 * MAIN, 2 * MAIN, 3, padding=1)
         self.q_basic = nn.Parameter(torch.linspace(0.4, 1.5, MAIN).reshape(1, MAIN, 1, 1))
         self.q_scale = nn.Parameter(torch.tensor([1.5, 1.0, 0.7]).reshape(3, 1, 1, 1))
+
+
+class Unrefined(DualPrior):
+    """As EVC's codecs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.refine
+        self.dec = up(MAIN, 3, 4)
+
+
+class SeveralEncoders(Unrefined):
+    """As EVC's scalable ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enc: nn.Module | None = None
+        self.encs = nn.ModuleList([down(3, MAIN, 4) for _ in range(3)])
+        self.forward_enc_id: int | None = None
 
 
 class Scaled(nn.Module):
@@ -192,8 +211,10 @@ class ContextualEncoder(nn.Module):
         super().__init__()
         self.first, self.second, self.last = down(7, 4, 1), down(8, 4, 1), down(8, MAIN, 2)
 
-    def forward(self, x: Tensor, fine: Tensor, half: Tensor, quarter: Tensor) -> Tensor:
-        x = self.first(torch.cat([x, fine], dim=1))
+    def forward(
+        self, x: Tensor, fine: Tensor, half: Tensor, quarter: Tensor, step: Tensor | float = 1
+    ) -> Tensor:
+        x = self.first(torch.cat([x, fine], dim=1)) * step
         x = self.second(torch.cat([x, half], dim=1))
         return self.last(torch.cat([x, quarter], dim=1))
 
@@ -203,8 +224,10 @@ class ContextualDecoder(nn.Module):
         super().__init__()
         self.first, self.second, self.last = up(MAIN, 4, 2), up(8, 4, 1), up(8, 4, 1)
 
-    def forward(self, y_hat: Tensor, half: Tensor, quarter: Tensor) -> Tensor:
-        x = self.second(torch.cat([self.first(y_hat), quarter], dim=1))
+    def forward(
+        self, y_hat: Tensor, half: Tensor, quarter: Tensor, step: Tensor | float = 1
+    ) -> Tensor:
+        x = self.second(torch.cat([self.first(y_hat), quarter], dim=1)) * step
         return self.last(torch.cat([x, half], dim=1))
 
 
@@ -250,6 +273,81 @@ class WithMemory(nn.Module):
             setattr(self, f"{name}_scale", nn.Parameter(scales))
 
 
+class MotionEncoder(nn.Module):
+    """Sees features of the motion before, if there is one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = down(2, 4, 1), down(4, 4, 1), down(4, MAIN, 2)
+        self.adaptor_0, self.adaptor_1 = Joined(4, 4), Joined(8, 4)
+
+    def forward(self, flow: Tensor, before: Tensor | None, step: Tensor) -> Tensor:
+        x = self.second(self.first(flow) * step)
+        return self.last(self.adaptor_0(x) if before is None else self.adaptor_1(x, before))
+
+
+class MotionDecoder(nn.Module):
+    """A flow, and features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = up(MAIN, 4, 2), up(4, 4, 1), up(4, 2, 1)
+
+    def forward(self, y_hat: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.first(y_hat)
+        return self.last(self.second(features) * step), features
+
+
+class Offsets(nn.Module):
+    """What says how flows differ: two for each of two groups of the features."""
+
+    offset_num, max_residue_magnitude = 2, 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_offset = nn.Conv2d(4 + 3 + 2, 3 * 4, 3, 2, 1)
+        self.fusion = nn.Conv2d(2 * 4, 4, 1, groups=2)
+
+
+class Diverse(WithMemory):
+    """As ``DMC`` of DCVC-DC."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for gone in ("feature_adaptor_P", "mv_y_q_basic", "mv_y_q_scale", "y_q_basic", "y_q_scale"):
+            delattr(self, gone)
+        self.align = Offsets()
+        self.feature_adaptor = nn.ModuleList([nn.Conv2d(4, 4, 1) for _ in range(3)])
+        self.mv_encoder, self.mv_decoder = MotionEncoder(), MotionDecoder()
+        for part, given in (("mv_y", 2), ("y", 4)):
+            for k in (0, 1):
+                adaptor = nn.Conv2d((given + k) * MAIN, 3 * MAIN, 1)
+                setattr(self, f"{part}_prior_fusion_adaptor_{k}", adaptor)
+            setattr(self, f"{part}_prior_fusion", nn.Conv2d(3 * MAIN, 3 * MAIN, 3, padding=1))
+            for k in (1, 2, 3):
+                adaptor = nn.Conv2d(4 * MAIN, 3 * MAIN, 1)
+                setattr(self, f"{part}_spatial_prior_adaptor_{k}", adaptor)
+            setattr(self, f"{part}_spatial_prior", nn.Conv2d(3 * MAIN, 2 * MAIN, 3, padding=1))
+            for side in ("enc", "dec"):
+                basic = torch.linspace(0.5, 1.5, 4).reshape(1, 4, 1, 1)
+                setattr(self, f"{part}_q_basic_{side}", nn.Parameter(basic))
+                scales = torch.tensor([1.3, 0.8]).reshape(2, 1, 1, 1)
+                setattr(self, f"{part}_q_scale_{side}", nn.Parameter(scales))
+
+
+class Modulated(Diverse):
+    """As ``DMC`` of DCVC-FM."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for part in ("mv_y", "y"):
+            for side in ("enc", "dec"):
+                for kind in ("basic", "scale"):
+                    delattr(self, f"{part}_q_{kind}_{side}")
+                steps = torch.tensor([0.6, 1.4]).reshape(2, 1, 1, 1)
+                setattr(self, f"{part}_q_{side}", nn.Parameter(steps))
+
+
 def _enliven_passes(fusion: Any, spatial: Any, part: int) -> None:
     """Steps of about 1.2, scales of many levels; the first half's come in the first ``part``."""
     scales = torch.linspace(0.1, 4, MAIN)
@@ -287,18 +385,24 @@ def lively(family: type[nn.Module], seed: int = 0) -> Any:
             parameter.data = torch.from_numpy(rng.normal(0, 1 / np.sqrt(fan_in), shape)).float()
         elif name.endswith((".a", ".b")):
             parameter.data = torch.from_numpy(rng.uniform(-0.3, 0.3, shape)).float()
-    if isinstance(model, Intra):
-        transform = model.enc.second if isinstance(model, FourPart) else model.enc
-        transform[-1].weight.data *= 12
+    if hasattr(model, "enliven"):
+        model.enliven()
+    elif isinstance(model, Intra):
+        one = model.enc.second if isinstance(model, FourPart) else model.enc
+        for transform in model.encs if isinstance(model, SeveralEncoders) else [one]:
+            transform[-1].weight.data *= 12
         part = MAIN if isinstance(model, FourPart) else MAIN // 2
         _enliven_passes(model.y_prior_fusion, model.y_spatial_prior, part)
     elif isinstance(model, WithMemory):
-        for encoder, name in ((model.contextual_encoder.last, "y"), (model.mv_encoder, "mv_y")):
+        motion, part = model.mv_encoder, MAIN // 2
+        if isinstance(model, Diverse):
+            motion, part = motion.last, MAIN
+        for encoder, name in ((model.contextual_encoder.last, "y"), (motion, "mv_y")):
             encoder[-1].weight.data *= 12
             priors = [
                 getattr(model, f"{name}_{kind}") for kind in ("prior_fusion", "spatial_prior")
             ]
-            _enliven_passes(*priors, MAIN // 2)
+            _enliven_passes(*priors, part)
     else:
         scales = torch.linspace(0.1, 4, MAIN)
         for encoder, suffix in (("contextualEncoder", ""), ("mvEncoder", "_mv")):

@@ -139,7 +139,7 @@ class LatticeChannel:
         decoder = SymbolDecoder(string)
         context = self.context if self.context and decode_switch(decoder) else None
         if isinstance(walk, OfChannels) and not self.corrected and not context:
-            least = self.tables.least_bits[: walk.shape[0]].sum()
+            least = self.tables.least_bits[walk.levels].sum()
             decoder.check(walk.plane * float(least))  # of what each group will expect
         corrections = decode_corrections(decoder, walk.shape[0]) if self.corrected else None
         receiver = _Receiver(self, walk.shape, corrections, context, decoder)

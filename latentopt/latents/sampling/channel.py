@@ -163,7 +163,7 @@ class SampleChannel:
         """
         decoder, drawn = SymbolDecoder(string), Drawn(self.sampling.seed, walk.shape)
         if isinstance(walk, OfChannels) and walk.plane >= _MANY:
-            some = np.arange(walk.shape[0]).repeat(_SOME)
+            some = np.arange(walk.levels.start, walk.levels.stop).repeat(_SOME)
             decoder.check(walk.plane / _SOME / 2 * self._sampler.least_bits(some))
 
         def read(levels: Levels, index: Ints64, prior: Prior) -> Sampled:
