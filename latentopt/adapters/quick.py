@@ -9,7 +9,7 @@ before it made, a few pixels at a time.
 
 import copy
 from collections.abc import Iterator, Sequence
-from itertools import product
+from itertools import pairwise, product
 from typing import Any, Protocol, cast
 
 import torch
@@ -111,11 +111,15 @@ class _Chained(torch.autograd.Function):
 
 
 def _chained(module: nn.Sequential) -> list[Layer]:
-    """The layers of a chain; none where one is not known, or the first and last do not convolve."""
-    layers = [None if _is_hooked(layer) else _layer(layer) for layer in module]
+    """The layers of a chain; none where one is not known, or a normalization is not between two
+    convolutions, as it would write over what is not the chain's, or is kept for gradients."""
+    layers = [None if any(map(_is_hooked, own.modules())) else _layer(own) for own in module]
     known = [layer for layer in layers if layer is not None]
-    ends = known and not any(isinstance(known[i], Normalization) for i in (0, -1))
-    return known if ends and len(known) == len(layers) else []
+    if len(known) < len(layers):
+        return []
+    normal = [isinstance(layer, Normalization) for layer in known]
+    alone = not any(before and after for before, after in pairwise([True, *normal, True]))
+    return known if alone else []
 
 
 def _is_hooked(module: nn.Module) -> bool:
@@ -173,13 +177,11 @@ class Transposed:
 class Doubling(Transposed):
     """CompressAI's ``deconv`` of few outputs, as a convolution of 3 x 3 with an output a phase."""
 
-    def __init__(self, layer: nn.ConvTranspose2d):
-        super().__init__(layer)
-        self._phases = phases_of(self._weight)
-        self._biases = None if self._bias is None else self._bias.repeat_interleave(4)
-
     def run(self, x: Tensor, keep: bool) -> tuple[Tensor, Kept]:
-        return _shuffled(F.conv2d(x, self._phases, self._biases, padding=1)), None
+        # Made anew each time, as nobody need know when the weights are edited.
+        phases = phases_of(self._weight)
+        biases = None if self._bias is None else self._bias.repeat_interleave(4)
+        return _shuffled(F.conv2d(x, phases, biases, padding=1)), None
 
 
 def _shuffled(x: Tensor) -> Tensor:
@@ -220,32 +222,37 @@ class Normalization:
     """CompressAI's ``GDN``: x·s, where s is n^(-1/2), in the inverse n^(1/2), of n = β + γ·x²."""
 
     def __init__(self, layer: GDN):
-        self._inverse = layer.inverse
-        self._beta = layer.beta_reparam(layer.beta).detach()
-        self._gamma = layer.gamma_reparam(layer.gamma).detach()
+        self._layer = layer
+
+    def _beta(self, like: Tensor) -> Tensor:
+        """As the layer has it now."""
+        return self._layer.beta_reparam(self._layer.beta).detach().to(like)
+
+    def _gamma(self, like: Tensor) -> Tensor:
+        return self._layer.gamma_reparam(self._layer.gamma).detach().to(like)
 
     def run(self, x: Tensor, keep: bool) -> tuple[Tensor, Kept]:
-        rows = _rows_of(x)
+        rows, beta, gamma = _rows_of(x), self._beta(x), self._gamma(x)
         scales = torch.empty_like(rows) if keep else rows[:0]
         squares, own = _room(rows, 2)
         for some in _slices(rows):
             part = rows[some]
             n = scales[some] if keep else own[: len(part)]
             torch.mul(part, part, out=(square := squares[: len(part)]))
-            torch.addmm(self._beta, square, self._gamma.T, out=n)
-            part *= n.sqrt_() if self._inverse else n.rsqrt_()
+            torch.addmm(beta, square, gamma.T, out=n)
+            part *= n.sqrt_() if self._layer.inverse else n.rsqrt_()
         return _image_of(rows, x), (rows, scales)
 
     def pull(self, gradient: Tensor, kept: Kept) -> Tensor:
         rows, (made, scales) = _rows_of(gradient), cast(tuple[Tensor, Tensor], kept)
-        room = _room(rows, 3)
+        room, gamma = _room(rows, 3), self._gamma(gradient)
         for some in _slices(rows):
             part, s = rows[some], scales[some]
             x, by_n, through = room[:, : len(part)]
             torch.div(made[some], s, out=x)
             torch.mul(part, x, out=by_n)
-            by_n = by_n.div_(s) if self._inverse else by_n.mul_(s**3).neg_()
-            torch.mm(by_n, self._gamma, out=through)
+            by_n = by_n.div_(s) if self._layer.inverse else by_n.mul_(s**3).neg_()
+            torch.mm(by_n, gamma, out=through)
             part.mul_(s).addcmul_(x, through)
         return _image_of(rows, gradient)
 

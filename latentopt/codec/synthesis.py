@@ -69,7 +69,9 @@ class Synthesis:
 
     def _run(self, y_hat: Tensor, fast: bool) -> Tensor:
         y_hat = self._placed(y_hat, fast)
-        adapter = drafting(self._adapter, y_hat) if fast else self._adapter
+        # Gradients may be asked for by the weights, too, which a quick view has none by.
+        quickly = fast and not torch.is_grad_enabled()
+        adapter = drafting(self._adapter, y_hat) if quickly else self._adapter
         return Tiled(adapter).synthesis(y_hat).float()
 
     def _placed(self, y_hat: Tensor, fast: bool) -> Tensor:

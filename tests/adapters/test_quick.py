@@ -117,6 +117,29 @@ def test_what_others_look_at_is_left_alone() -> None:
     assert quick(same) is same
     mirrored = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"))
     assert quick(mirrored) is mirrored
+    inner = nn.Sequential(nn.Conv2d(3, 3, 1), GDN(3), nn.Conv2d(3, 3, 1))
+    assert isinstance(quick(inner), Chain)
+    inner[1].gamma_reparam.register_forward_hook(lambda *_: None)
+    assert quick(inner) is inner
+
+
+def test_normalizations_side_by_side_are_left_alone() -> None:
+    """The second would write over what the first keeps for its gradient."""
+    two = nn.Sequential(nn.Conv2d(3, 3, 1), GDN(3, inverse=True), GDN(3), nn.Conv2d(3, 3, 1))
+    x, direction = noise(1, 3, 8, 8), noise(1, 3, 8, 8)
+    expected = gradient_of(lively(two), x, direction)
+    torch.testing.assert_close(gradient_of(quick(two), x, direction), expected)
+
+
+def test_edits_that_nobody_told_of_are_seen() -> None:
+    model = copy.deepcopy(tiny(FactorizedPrior))
+    view, y = quick(model), noise(1, 12, 4, 4)
+    with torch.no_grad():
+        for parameter in model.g_s.parameters():
+            parameter.data *= 1.1
+        torch.testing.assert_close(view.g_s(y), model.g_s(y), rtol=1e-4, atol=1e-4)
+        model.g_s[1].inverse = False
+        torch.testing.assert_close(view.g_s(y), model.g_s(y), rtol=1e-4, atol=1e-4)
 
 
 def test_other_weights_are_other_transforms() -> None:

@@ -51,6 +51,16 @@ def test_the_models_own_decoder_refuses_what_is_not_for_it(tiny_model: nn.Module
         tiny_model.decompress(**pair(out))
 
 
+def test_reconstruct_has_gradients_by_weights_and_latents(tiny_model: nn.Module) -> None:
+    codec = latentopt.wrap(tiny_model, quant="int")
+    y = codec.model.g_a(photo(64, 64)).detach().requires_grad_()
+    parts = [y, *codec.model.g_s.parameters()]
+    for parameter in parts:
+        parameter.requires_grad_()
+    gradients = torch.autograd.grad(codec.reconstruct(y).square().sum(), parts)
+    assert all(float(gradient.abs().sum()) > 0 for gradient in gradients)
+
+
 @pytest.mark.parametrize("quant", QUANTS)
 def test_decode_gives_what_forward_promises(tiny_model: nn.Module, quant: str) -> None:
     codec = latentopt.wrap(tiny_model, quant=quant, shift=True)

@@ -141,6 +141,18 @@ def test_rows_are_of_the_weights_that_were_measured(
     assert rows.rows_of(shown, measure) == found
 
 
+def test_a_file_that_was_cut_is_measured_anew_and_others_rows_stay(tmp_path: Path) -> None:
+    request = Request("x", Dataset("x", ()), (), tmp_path / "rows", tmp_path / "committed")
+    two, one = (rows.Place("a", "kodak", count, request) for count in (2, 1))
+    cuts = [cutting.Cut(1, 0.1 + 0.2, 20.0), cutting.Cut(2, 0.5, 22.5)]
+    assert rows.shipped_cuts(two, one_hot, lambda: cuts) == cuts
+    assert rows.shipped_cuts(one, one_hot, lambda: cuts[:1]) == cuts[:1]
+    assert rows.shipped_cuts(two, one_hot, lambda: []) == cuts  # still there
+    [file] = (tmp_path / "rows").rglob("*.csv")
+    file.write_bytes(file.read_bytes()[:-9])
+    assert rows.shipped_cuts(two, one_hot, lambda: cuts) == cuts
+
+
 def test_cuts_are_of_bytes_and_pixels() -> None:
     codec, images = latentopt.wrap(one_hot()), [photo(32, 48), photo(40, 40, seed=1)]
     cuts = cutting.curve(codec, images)

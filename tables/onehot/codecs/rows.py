@@ -8,6 +8,7 @@ import pandas as pd
 from torch import nn
 
 from latentopt import Codec
+from latentopt.atomic import write_whole
 from latentopt.errors import InputError
 from latentopt.training.runs import read_state
 from tables.common.experiment import Request
@@ -48,26 +49,28 @@ class Place:
         return self.request.rows == self.request.committed
 
     def rows(self) -> pd.DataFrame:
-        """All that there are, those measured here first."""
+        """All that there are of so many images, those measured here first; of any, if shown."""
         folders = (self.request.rows, self.request.committed)
-        return pd.concat(_read(rows_file(f, _KIND, self.data, self.name)) for f in folders)
+        found = pd.concat(_read(rows_file(f, _KIND, self.data, self.name)) for f in folders)
+        return found if self.shown else found[found["images"] == self.images]
 
     def of_weights(
         self, weights: str, measure: Callable[[], list[Cut]], step: int = 0, seconds: float = 0
     ) -> pd.DataFrame:
         """Those of some weights, which trained for so long; InputError: to be measured first."""
         rows = self.rows()
-        found = rows[(rows["weights"] == weights) & (rows["images"] == self.images)]
+        found = rows[rows["weights"] == weights]
         if not found.empty:
             return found
         if not self.request.run:
             raise InputError(f"{self.name} was trained, and not measured")
         path = rows_file(self.request.rows, _KIND, self.data, self.name)
-        made = [step, round(seconds), weights, commit()]
+        others, made = _read(path), [step, round(seconds), weights, commit()]
         lines = [[self.name, c.maps, self.images, c.bpp, c.psnr_db, *made] for c in measure()]
+        text = "".join(map(csv_line, [_COLUMNS, *others.itertuples(index=False), *lines]))
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(map(csv_line, [_COLUMNS, *lines])), encoding="utf-8")
-        return _read(path)
+        write_whole(path, text.encode())  # all of a curve, or nothing
+        return self.of_weights(weights, measure)
 
 
 def rows_of(place: Place, measure: Measure) -> Rows:
@@ -106,8 +109,8 @@ def _cuts(rows: pd.DataFrame) -> list[Cut]:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """Those of a file; none where there is no file."""
+    """Those of a file; none where there is no file, or one that was cut."""
+    if not path.is_file() or not path.read_bytes().endswith(b"\n"):
+        return pd.DataFrame(columns=list(_COLUMNS))
     words = {"weights": str, "latentopt": str}
-    return (
-        pd.read_csv(path, dtype=words) if path.is_file() else pd.DataFrame(columns=list(_COLUMNS))
-    )
+    return pd.read_csv(path, dtype=words, float_precision="round_trip")
