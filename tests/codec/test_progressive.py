@@ -56,7 +56,7 @@ def test_the_decoder_gets_what_the_encoder_said(codec: Codec) -> None:
     out = codec.compress(X)
     assert torch.equal(codec.decompress(**out)["x_hat"], codec(X)["x_hat"])
     decoded = codec.decode([string for [string] in out["strings"]], (70, 60))
-    assert [[one.string] for one in decoded] == out["strings"]
+    assert [[one.string] for one in decoded] == list(out["strings"])
     main = decoded[0].latent
     assert isinstance(main, ProgressiveLatent) and list(main.maps) == list(main_of(codec).maps)
 
