@@ -21,7 +21,7 @@ REPORTS = (
     *((name, "kodak") for name in ("linear_training", "artefacts")),
     *((name, "kodak") for name in SAMPLED),
     *((name, "kodak") for name in ("hyperprior", "gap_training", "gap_gains", "finetuned")),
-    *((name, "kodak") for name in ("onehot_photographs", "progressive")),
+    *((name, "kodak") for name in ("onehot_photographs", "progressive", "ablation")),
     *((name, data.CLIC) for name in ("table1", "figure4")),
     ("table2", data.VIDEO),
     ("figure2", ""),
@@ -30,7 +30,11 @@ REPORTS = (
 """Table or figure, and data set."""
 
 _CODECS = ("tiny", "lab", "zoo")
-_SAMPLED = ("tiny-pln", "tiny-gamma-pln", "tiny-mbt2018-mean")
+_NAMED = {
+    **dict.fromkeys(SAMPLED, ("tiny-pln", "tiny-gamma-pln", "tiny-mbt2018-mean")),
+    "ablation": ("tiny-bmshj2018-factorized", "tiny-mbt2018-mean"),
+}
+"""The codecs of tables that are not of all of them."""
 _SOURCE = "From the rows in [tables/measured](../../tables/measured), which say their commit."
 
 
@@ -60,13 +64,12 @@ class Report:
 @cache
 def report(name: str, of: str) -> Report:
     """As it is on every machine, whatever weights and data are there."""
-    experiment, few = experiment_of(name), name in SAMPLED
-    named = _SAMPLED if few else _CODECS
+    experiment, named = experiment_of(name), _NAMED.get(name, _CODECS)
     dataset = data.recorded(of, MEASURED)
     codecs = _recorded(named, experiment.medium == "video")
     request = Request(of, dataset, codecs, MEASURED, MEASURED, run=False)
     option = f" --data {of}" if of == data.CLIC else ""
-    option += f" --codecs {','.join(named)}" if few else ""
+    option += f" --codecs {','.join(named)}" if name in _NAMED else ""
     return Report(experiment, request, f"python -m tables {name}{option}")
 
 
