@@ -27,6 +27,7 @@ class Synthesis:
     def __init__(self, assembly: Assembly):
         self._assembly, self._adapter = assembly, assembly.adapter
 
+    @torch.no_grad()
     def pictures(self, coded: Sequence[Coded], size: Sequence[int]) -> Tensor:
         """Images (B, 3, H, W) in [0, 1] of main latents."""
         image = self.image(self.moved(coded)).clamp(0, 1).contiguous()
@@ -42,6 +43,7 @@ class Synthesis:
             return self._adapter.exact_synthesis(y_hat)
         return self._run(y_hat, fast=self._fast)
 
+    @torch.no_grad()
     def reference(self, latents: Mapping[str, Tensor], last: str) -> Reference:
         """What later frames know of one, of whose parts these are the main latents (1, M, h, w).
 
