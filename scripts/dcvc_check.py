@@ -458,6 +458,10 @@ _MEMORY = ("ref_feature", "ref_mv_feature", "ref_y", "ref_mv_y")
 """What ``DMC`` calls what a frame leaves to the next, besides the frame itself."""
 
 
+_QUALITIES = (0, 1, 0, 2, 0, 2, 0, 2)
+"""Of frames of DCVC-FM and -RT, by their number; then again."""
+
+
 def _of_hem(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number: int) -> Any:
     return theirs(frame, memory, *(float(q[0]) for q in (theirs.mv_y_q_scale, theirs.y_q_scale)))
 
@@ -472,7 +476,7 @@ def _of_tcm(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number
 
 
 def _of_rt(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number: int) -> Any:
-    rate = theirs.shift_qp(0, [0, 1, 0, 2, 0, 2, 0, 2][number % 8])
+    rate = theirs.shift_qp(0, _QUALITIES[number % 8])
     gains = [q[rate : rate + 1] for q in (theirs.q_feature, theirs.q_encoder)]
     theirs.clear_dpb()
     theirs.add_ref_frame(memory["ref_feature"], memory["ref_frame"])
@@ -489,7 +493,7 @@ def _of_rt(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number:
 
 
 def _of_fm(theirs: Any, frame: Tensor, memory: dict[str, Tensor | None], number: int) -> Any:
-    return theirs.forward_one_frame(frame, memory, 0, [0, 1, 0, 2, 0, 2, 0, 2][number % 8])
+    return theirs.forward_one_frame(frame, memory, 0, _QUALITIES[number % 8])
 
 
 _OWN = {

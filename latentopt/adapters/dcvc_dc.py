@@ -14,6 +14,7 @@ The class is known by its structure; none of its code is here.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from latentopt.adapters.base import Adapter, Networks
 from latentopt.adapters.dcvc import two_gains
-from latentopt.adapters.dcvc_net import MakeAdapter, warp
+from latentopt.adapters.dcvc_net import warp
 from latentopt.adapters.dmc import (
     MOTION,
     AnyDMCAdapter,
@@ -31,9 +32,9 @@ from latentopt.adapters.dmc import (
     ResidualPart,
     residual_names,
 )
+from latentopt.adapters.predicted import MakeAdapter, with_key
 from latentopt.adapters.reference import Reference
 from latentopt.adapters.spatial_prior import InFourPasses, adaptor_names
-from latentopt.adapters.still import still_copy
 from latentopt.errors import InputError
 
 _PARTS = ("mv_y", "y")
@@ -172,8 +173,4 @@ def video(
         adapter: its adapter, for example ``latentopt.adapters.adapter_class(key)``.
         q_index, q_scale: see :class:`DCAdapter`.
     """
-
-    def make(model: nn.Module, portable: bool) -> DCAdapter:
-        return DCAdapter(model, portable, adapter(still_copy(key), portable), q_index, q_scale)
-
-    return make
+    return with_key(partial(DCAdapter, q_index=q_index, q_scale=q_scale), key, adapter)

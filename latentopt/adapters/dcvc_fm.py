@@ -11,6 +11,7 @@ The class is known by its structure; none of its code is here.
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,10 +21,9 @@ from latentopt.adapters import dcvc_dc
 from latentopt.adapters.base import Adapter
 from latentopt.adapters.colours import rgb, ycbcr
 from latentopt.adapters.dcvc_dc import NETWORKS
-from latentopt.adapters.dcvc_net import MakeAdapter
 from latentopt.adapters.dmc import AnyDMCAdapter, Gains
+from latentopt.adapters.predicted import MakeAdapter, with_key
 from latentopt.adapters.reference import Reference
-from latentopt.adapters.still import still_copy
 from latentopt.errors import InputError
 
 RATES = 64
@@ -93,11 +93,7 @@ def video(
         adapter: its adapter, for example ``latentopt.adapters.adapter_class(key)``.
         q_index: see :class:`FMAdapter`.
     """
-
-    def make(model: nn.Module, portable: bool) -> FMAdapter:
-        return FMAdapter(model, portable, adapter(still_copy(key), portable), q_index)
-
-    return make
+    return with_key(partial(FMAdapter, q_index=q_index), key, adapter)
 
 
 def _between(ends: Tensor, q_index: int) -> Tensor:

@@ -6,6 +6,7 @@ of its code is here.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,6 @@ from torch import Tensor, nn
 
 from latentopt.adapters.base import Adapter, Networks
 from latentopt.adapters.dcvc import chosen_scale, least_gain
-from latentopt.adapters.dcvc_net import MakeAdapter
 from latentopt.adapters.dmc import (
     MOTION,
     AnyDMCAdapter,
@@ -23,8 +23,8 @@ from latentopt.adapters.dmc import (
     ResidualPart,
     residual_names,
 )
+from latentopt.adapters.predicted import MakeAdapter, with_key
 from latentopt.adapters.spatial_prior import InTwoPasses
-from latentopt.adapters.still import still_copy
 from latentopt.errors import InputError
 
 _RESIDUAL = residual_names("feature_adaptor_P")
@@ -121,11 +121,7 @@ def video(
         adapter: its adapter, for example ``latentopt.adapters.adapter_class(key)``.
         q_index, q_scale: see :class:`DMCAdapter`.
     """
-
-    def make(model: nn.Module, portable: bool) -> DMCAdapter:
-        return DMCAdapter(model, portable, adapter(still_copy(key), portable), q_index, q_scale)
-
-    return make
+    return with_key(partial(DMCAdapter, q_index=q_index, q_scale=q_scale), key, adapter)
 
 
 def _parameter(model: nn.Module, part: str, kind: str) -> Tensor:

@@ -28,10 +28,9 @@ from torch import Tensor, nn
 from latentopt.adapters.base import Adapter, Networks, as_numpy
 from latentopt.adapters.context import WalkedAdapter, Wavefront, swapped
 from latentopt.adapters.dcvc import bit_estimator_density
-from latentopt.adapters.predicted import KeyedAdapter, Knowing, texture
+from latentopt.adapters.predicted import KeyedAdapter, Knowing, MakeAdapter, texture, with_key
 from latentopt.adapters.reference import Reference
 from latentopt.adapters.side import Parameters
-from latentopt.adapters.still import still_copy
 from latentopt.densities import FactorizedDensity, LaplaceDensity, ScaleDensity
 
 SCALES = np.geomspace(0.01, 16, 64)
@@ -218,7 +217,6 @@ class DCVCAdapter(KeyedAdapter):
         super().__init__(key, predicted, portable)
 
 
-MakeAdapter = Callable[[nn.Module, bool], Adapter]
 """From a model, and whether it is to be portable."""
 
 
@@ -229,11 +227,7 @@ def video(key: nn.Module, adapter: MakeAdapter) -> Callable[[nn.Module, bool], D
         key: the codec of key frames, with a hyperprior.
         adapter: its adapter, for example ``latentopt.adapters.adapter_class(key)``.
     """
-
-    def make(model: nn.Module, portable: bool) -> DCVCAdapter:
-        return DCVCAdapter(model, portable, adapter(still_copy(key), portable))
-
-    return make
+    return with_key(DCVCAdapter, key, adapter)
 
 
 def warp(image: Tensor, flow: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ without its CUDA kernels, in float32; it is known by its structure, and none of 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,12 +30,10 @@ from torch import Tensor, nn
 from latentopt.adapters.base import Adapter, Networks, Scale
 from latentopt.adapters.colours import rgb, ycbcr
 from latentopt.adapters.dcvc import bit_estimator_density, rate_index
-from latentopt.adapters.dcvc_net import MakeAdapter
-from latentopt.adapters.predicted import KeyedAdapter, Knowing, texture
+from latentopt.adapters.predicted import KeyedAdapter, Knowing, MakeAdapter, texture, with_key
 from latentopt.adapters.reference import Reference
 from latentopt.adapters.scales import STANDARD_SCALES
 from latentopt.adapters.spatial_prior import InTwoPasses
-from latentopt.adapters.still import still_copy
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 from latentopt.latents import OfChannels, Walk
 
@@ -81,11 +80,6 @@ class FrameAdapter(Knowing[Seen], InTwoPasses):
     ):
         self._gains, self._rates = gains, rates
         super().__init__(model, portable)
-
-    @property
-    def _shared(self) -> Any:
-        """See :attr:`InPasses._shared`."""
-        return self.exact_model if self.portable else self.model
 
     def make_densities(self) -> tuple[ScaleDensity, FactorizedDensity]:
         """The side latent's has the channels of all qualities."""
@@ -216,8 +210,4 @@ def video(
         adapter: its adapter, for example ``latentopt.adapters.adapter_class(key)``.
         q_index: see :class:`RTAdapter`.
     """
-
-    def make(model: nn.Module, portable: bool) -> RTAdapter:
-        return RTAdapter(model, portable, adapter(still_copy(key), portable), q_index)
-
-    return make
+    return with_key(partial(RTAdapter, q_index=q_index), key, adapter)

@@ -15,12 +15,11 @@ from torch import Tensor, nn
 
 from latentopt.adapters.base import Adapter, Networks, flat_layers
 from latentopt.adapters.dcvc import BottleneckParameters
-from latentopt.adapters.dcvc_net import MakeAdapter
 from latentopt.adapters.dmc import AnyDMCAdapter, Gains, MotionPart, PartAdapter, ResidualPart
 from latentopt.adapters.hyperprior import MeanScaleAdapter
+from latentopt.adapters.predicted import MakeAdapter, with_key
 from latentopt.adapters.scales import STANDARD_SCALES
 from latentopt.adapters.spatial_prior import InOnePass
-from latentopt.adapters.still import still_copy
 from latentopt.densities import FactorizedDensity, GaussianDensity, ScaleDensity
 
 _OF_IMAGES = ("g_a", "g_s", "h_a", "h_s", "entropy_bottleneck", "gaussian_conditional")
@@ -132,8 +131,4 @@ def video(key: nn.Module, adapter: MakeAdapter) -> Callable[[nn.Module, bool], T
         key: the codec of key frames, with a hyperprior.
         adapter: its adapter, for example ``latentopt.adapters.adapter_class(key)``.
     """
-
-    def make(model: nn.Module, portable: bool) -> TCMAdapter:
-        return TCMAdapter(model, portable, adapter(still_copy(key), portable))
-
-    return make
+    return with_key(TCMAdapter, key, adapter)

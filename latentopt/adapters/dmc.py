@@ -88,11 +88,6 @@ class PartAdapter(InPasses):
         self.gains = gains
         super().__init__(model, portable)
 
-    @property
-    def _shared(self) -> Any:
-        """See :attr:`InPasses._shared`."""
-        return self.exact_model if self.portable else self.model
-
     def make_densities(self) -> tuple[ScaleDensity, FactorizedDensity]:
         return LaplaceDensity(SCALES), bit_estimator_density(getattr(self.model, self.estimator))
 

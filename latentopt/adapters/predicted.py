@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, Self, TypeVar
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from latentopt.adapters.base import Adapter, Places
 from latentopt.adapters.reference import Reference
+from latentopt.adapters.still import still_copy
 from latentopt.adapters.variational import VariationalAdapter
 from latentopt.errors import UnsupportedModelError
 
@@ -102,6 +103,28 @@ class KeyedAdapter(VideoAdapter):
         self.predicted = {
             name: adapter.exactly() if portable else adapter for name, adapter in predicted.items()
         }
+
+
+MakeAdapter = Callable[[nn.Module, bool], Adapter]
+"""Called with a model, and whether it is to be portable."""
+
+Keyed = TypeVar("Keyed", bound=KeyedAdapter)
+
+
+def with_key(
+    family: Callable[[nn.Module, bool, Adapter], Keyed], key: nn.Module, adapter: MakeAdapter
+) -> Callable[[nn.Module, bool], Keyed]:
+    """What makes adapters of a family of predicted frames, with a codec for key frames.
+
+    Args:
+        key: the codec of key frames, of which each adapter has a copy of its own.
+        adapter: its adapter.
+    """
+
+    def make(model: nn.Module, portable: bool) -> Keyed:
+        return family(model, portable, adapter(still_copy(key), portable))
+
+    return make
 
 
 def texture(size: Sequence[int], like: Tensor) -> Tensor:

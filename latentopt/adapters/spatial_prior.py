@@ -50,9 +50,9 @@ class InPasses(SideAdapter):
         """Its own coder is another than CompressAI's."""
 
     @property
-    @abstractmethod
     def _shared(self) -> Any:
-        """The networks that encoder and decoder must agree on."""
+        """The networks that encoder and decoder must agree on: all, unless it is known which."""
+        return self.exact_model if self.portable else self.model
 
     @abstractmethod
     def _phase(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:

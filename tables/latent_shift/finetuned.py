@@ -3,6 +3,7 @@
 Weights are made by the command that `LACKING` has, one for each quality, and measured from there.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -83,8 +84,13 @@ def tuned(codec: str, trained: str, quality: int) -> nn.Module:
 
 
 def _was_tuned(codec: str, trained: str, quality: int) -> bool:
+    """Whether a run came to its end; one that found nothing better left no weights."""
     file = _file(codec, trained, quality)
-    return file.is_file() or Path(f"{file}.run").is_dir()
+    run = Path(f"{file}.run")
+    if file.is_file() or not (run / "state.csv").is_file():
+        return file.is_file()
+    steps = json.loads((run / "begun.json").read_text(encoding="utf-8"))["steps"]
+    return bool(pd.read_csv(run / "state.csv")["step"].iloc[-1] == steps)
 
 
 def _file(codec: str, trained: str, quality: int) -> Path:

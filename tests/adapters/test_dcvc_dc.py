@@ -1,6 +1,7 @@
 """DCVC-DC's codec of predicted frames, on a small model of the same structure."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.dcvc_models import Diverse, FourPart, WithMemory, lively, spoil_float32
+from support.clips import assert_float32_does_not_matter, assert_round_trips
+from support.dcvc_models import Diverse, FourPart, WithMemory, lively
 from support.fresh import assert_decodes_elsewhere
 from support.models import photo
 from torch import Tensor, nn
@@ -161,10 +163,7 @@ def test_the_encoder_of_motion_sees_features_of_the_motion_before() -> None:
 )
 def test_round_trips(quant: str, portable: bool) -> None:
     codec = wrapped(quant, parts=["image", "motion", "residual"], portable=portable)
-    strings, shapes = codec.compress(FRAMES)
-    promised = codec(FRAMES)
-    for image, expected in zip(codec.decompress(strings, shapes), promised["x_hat"], strict=True):
-        assert torch.equal(image, expected) and image.shape == FRAMES[0].shape
+    assert_round_trips(codec, FRAMES)
 
 
 @pytest.mark.parametrize(
@@ -174,9 +173,7 @@ def test_round_trips(quant: str, portable: bool) -> None:
 )
 def test_presets(options: dict[str, Any]) -> None:
     codec = wrapped(**options, parts=["motion", "residual"])
-    strings, shapes = codec.compress(FRAMES[:4])
-    expected = codec(FRAMES[:4])["x_hat"]
-    assert all(map(torch.equal, codec.decompress(strings, shapes), expected))
+    assert_round_trips(codec, FRAMES[:4])
 
 
 def test_a_key_frame_forgets() -> None:
@@ -191,13 +188,8 @@ def test_a_key_frame_forgets() -> None:
 
 def test_a_decoder_whose_float32_is_wrong_decodes_the_same() -> None:
     """What it computes in the model's own precision must not matter, memory included."""
-    codec, other = (wrapped("oct", parts=["image", "residual"]) for _ in range(2))
-    strings, shapes = codec.compress(FRAMES)
-    expected = codec.decompress(strings, shapes)
-
-    spoil_float32(other)
-    for image, right in zip(other.decompress(strings, shapes), expected, strict=True):
-        torch.testing.assert_close(image, right, atol=1e-7, rtol=0)
+    make = partial(wrapped, "oct", parts=["image", "residual"])
+    assert_float32_does_not_matter(make, FRAMES)
 
 
 def decode(folder: Path) -> None:

@@ -4,12 +4,14 @@ What it has in common with DCVC-DC's is tested there: here, where the two differ
 """
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from support.dcvc_models import Diverse, FourPart, Modulated, lively, spoil_float32
+from support.clips import assert_float32_does_not_matter, assert_round_trips
+from support.dcvc_models import Diverse, FourPart, Modulated, lively
 from support.fresh import assert_decodes_elsewhere
 from support.models import photo
 
@@ -97,27 +99,17 @@ def test_features_are_dropped_after_32_frames() -> None:
 @pytest.mark.parametrize(("quant", "portable"), [("e8", True), ("int", False)])
 def test_round_trips(quant: str, portable: bool) -> None:
     codec = wrapped(quant, parts=["image", "motion", "residual"], portable=portable)
-    strings, shapes = codec.compress(FRAMES)
-    promised = codec(FRAMES)
-    for image, expected in zip(codec.decompress(strings, shapes), promised["x_hat"], strict=True):
-        assert torch.equal(image, expected) and image.shape == FRAMES[0].shape
+    assert_round_trips(codec, FRAMES)
 
 
 def test_presets() -> None:
     codec = wrapped(preset="fast", parts=["motion", "residual"])
-    strings, shapes = codec.compress(FRAMES[:3])
-    expected = codec(FRAMES[:3])["x_hat"]
-    assert all(map(torch.equal, codec.decompress(strings, shapes), expected))
+    assert_round_trips(codec, FRAMES[:3])
 
 
 def test_a_decoder_whose_float32_is_wrong_decodes_the_same() -> None:
-    codec, other = (wrapped("oct", parts=["image", "residual"]) for _ in range(2))
-    strings, shapes = codec.compress(FRAMES)
-    expected = codec.decompress(strings, shapes)
-
-    spoil_float32(other)
-    for image, right in zip(other.decompress(strings, shapes), expected, strict=True):
-        torch.testing.assert_close(image, right, atol=1e-7, rtol=0)
+    make = partial(wrapped, "oct", parts=["image", "residual"])
+    assert_float32_does_not_matter(make, FRAMES)
 
 
 def decode(folder: Path) -> None:

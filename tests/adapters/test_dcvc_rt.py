@@ -1,6 +1,7 @@
 """DCVC-RT's codecs, of images and of predicted frames, on small models of the same structure."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from support.dcvc_models import MAIN, SIDE, FourPart, lively, spoil_float32
+from support.clips import assert_float32_does_not_matter, assert_round_trips
+from support.dcvc_models import MAIN, SIDE, FourPart, lively
 from support.dcvc_rt_models import FOLD, Refined, TwoScale, Unmoved
 from support.fresh import assert_decodes_elsewhere, elsewhere
 from support.models import photo
@@ -221,10 +223,7 @@ def test_int_without_shift_is_the_codecs_own_quantization() -> None:
 )
 def test_round_trips(quant: str, portable: bool) -> None:
     codec = wrapped(quant, parts=["image", "residual"], portable=portable)
-    strings, shapes = codec.compress(FRAMES)
-    promised = codec(FRAMES)
-    for image, expected in zip(codec.decompress(strings, shapes), promised["x_hat"]):
-        assert torch.equal(image, expected) and image.shape == FRAMES[0].shape
+    assert_round_trips(codec, FRAMES)
 
 
 @pytest.mark.parametrize(
@@ -234,9 +233,7 @@ def test_round_trips(quant: str, portable: bool) -> None:
 )
 def test_presets(options: dict[str, Any]) -> None:
     codec = wrapped(**options, parts=["residual"])
-    strings, shapes = codec.compress(FRAMES)
-    expected = codec(FRAMES)["x_hat"]
-    assert all(map(torch.equal, codec.decompress(strings, shapes), expected))
+    assert_round_trips(codec, FRAMES)
 
 
 def test_a_key_frame_forgets() -> None:
@@ -249,13 +246,8 @@ def test_a_key_frame_forgets() -> None:
 
 def test_a_decoder_whose_float32_is_wrong_decodes_the_same() -> None:
     """What it computes in the model's own precision must not matter, memory included."""
-    codec, other = (wrapped("oct", parts=["image", "residual"]) for _ in range(2))
-    strings, shapes = codec.compress(FRAMES)
-    expected = codec.decompress(strings, shapes)
-
-    spoil_float32(other)
-    for image, right in zip(other.decompress(strings, shapes), expected):
-        torch.testing.assert_close(image, right, atol=1e-7, rtol=0)
+    make = partial(wrapped, "oct", parts=["image", "residual"])
+    assert_float32_does_not_matter(make, FRAMES)
 
 
 def decode(folder: Path) -> None:

@@ -35,6 +35,8 @@ from latentopt.adapters import (
     dcvc_tcm,
     intra,
 )
+from latentopt.adapters.checkout import FAMILIES
+from latentopt.cli import dcvc
 from latentopt.cli.main import main
 from latentopt.codec.wrap import wrap
 from latentopt.media.clips import Format, open_clip, write_clip
@@ -105,6 +107,12 @@ def test_plain_rounding_is_that_of_the_same_rate(
     assert main([*argv, *model, "--q-index", "2"]) == 0
     [said] = map(json.loads, capsys.readouterr().out.splitlines())
     assert said["bytes"] == said["plain"]["bytes"]
+
+
+def test_all_families_of_checkouts_are_known_here() -> None:
+    """By name, before PyTorch is imported."""
+    predicted = {family for family, _ in dcvc._OF_PREDICTED.values()}
+    assert predicted | {*dcvc._OF_IMAGES} == set(FAMILIES)
 
 
 def test_refused(model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ import torch
 from compressai.models import MeanScaleHyperprior
 from support.models import photo, tiny
 
+from latentopt import zoo
 from latentopt.media.images import write_png
 from latentopt.quantizers import Noise, SoftRound, SoftStraightThrough, StraightThrough
 from latentopt.training import fit_quantiles
@@ -103,3 +104,20 @@ def test_before_is_what_was_measured(codec: finetuned.Tuned) -> None:
     assert (finetuned.gains(before, before.iloc[1:3]) == 0).all()
     rows = {cell.row for cell in finetuned.EXPERIMENT.cells(request)}
     assert f"{codec.label}, default, before, BD-rate" in rows
+
+
+def test_a_run_that_found_nothing_better_is_as_before_and_one_that_was_stopped_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finetuned, "RUNS", tmp_path)
+    name = "tiny-bmshj2018-factorized"
+    own = finetuned.Tuned(name, name)
+    for quality, last in ((1, 600), (2, 400)):
+        run = tmp_path / f"{name}-int-{quality}.safetensors.run"
+        run.mkdir()
+        (run / "begun.json").write_text('{"steps": 600}')
+        (run / "state.csv").write_text(f"step,loss\n200,1\n{last},1\n")
+    [point] = own.trained("int").points
+    assert point.name == "q1"
+    state = zoo.load(name, 1).state_dict()
+    assert all(torch.equal(state[k], v) for k, v in point.load().state_dict().items())

@@ -1,6 +1,6 @@
 """Rows of cut streams: measured where no row has a codec's weights, else those that are there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,18 +59,20 @@ class Place:
     ) -> pd.DataFrame:
         """Those of some weights, which trained for so long; InputError: to be measured first."""
         rows = self.rows()
-        found = rows[rows["weights"] == weights]
-        if not found.empty:
-            return found
-        if not self.request.run:
-            raise InputError(f"{self.name} was trained, and not measured")
+        if weights not in set(rows["weights"]):
+            if not self.request.run:
+                raise InputError(f"{self.name} was trained, and not measured")
+            self._write([step, round(seconds), weights, commit()], measure())
+            rows = self.rows()
+        return rows[rows["weights"] == weights]
+
+    def _write(self, made: Sequence[object], cuts: Sequence[Cut]) -> None:
+        """Add what was measured to the rows that are there: all of a curve, or nothing."""
         path = rows_file(self.request.rows, _KIND, self.data, self.name)
-        others, made = _read(path), [step, round(seconds), weights, commit()]
-        lines = [[self.name, c.maps, self.images, c.bpp, c.psnr_db, *made] for c in measure()]
-        text = "".join(map(csv_line, [_COLUMNS, *others.itertuples(index=False), *lines]))
+        others = _read(path).itertuples(index=False)
+        lines = [[self.name, c.maps, self.images, c.bpp, c.psnr_db, *made] for c in cuts]
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text.encode())  # all of a curve, or nothing
-        return self.of_weights(weights, measure)
+        write_whole(path, "".join(map(csv_line, [_COLUMNS, *others, *lines])).encode())
 
 
 def rows_of(place: Place, measure: Measure) -> Rows:

@@ -96,11 +96,6 @@ class PlacedTables:
             self._axes[key] = found
         return found
 
-    def masses(self, lattice: Lattice, levels: NDArray[np.integer], r: NDArray[np.int64]) -> Floats:
-        """Q (n, v, k), integers, of places ``r`` (n, v, k); ``levels`` (n, v) or (n, 1)."""
-        of_level, rows = self._masses(lattice, levels)
-        return of_level[rows[..., None], np.array(lattice.axis_class)[:, None], r]
-
     def _masses(
         self, lattice: Lattice, levels: NDArray[np.integer]
     ) -> tuple[Floats, NDArray[np.int64]]:
