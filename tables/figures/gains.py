@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 import pandas as pd
 
 from tables.common.harness import BASELINE, against_published, summarise
-from tables.common.places import LATER, MEASURED, rows_file
-from tables.common.rows import read_run, recorded
 from tables.figures.rows import (
     LAB,
     MEAN,
@@ -16,17 +14,20 @@ from tables.figures.rows import (
     TINY,
     both,
     gains,
-    on_common_images,
+    later,
     ratio,
     run,
     signed,
     table,
+    today,
+    today_rows,
 )
+from tables.figures.video import CLIPS, CODEC
 
 _LATTICES = ("int", "hex", "oct", "shift", "hex+shift", "oct+shift", "e8", "e8+shift")
 _BD_RATE = "bd_rate_pchip_percent"
 _SLOW = (BASELINE, "slow")
-_ALL = 24  # images of Kodak
+_TODAY = [(codec, "kodak") for codec in (STEPS, LAB, *TINY)] + [(CODEC, CLIPS)]
 _SHORT = {STEPS: "bmshj2018-factorized¹", LAB: "mbt2018-mean²"}
 
 PARTS = {
@@ -48,20 +49,36 @@ PARTS = {
 
 
 def readme() -> str:
-    """The presets as they are, on every codec that was measured."""
-    lines = [line for codec in (STEPS, LAB, *TINY) for line in _today(codec)]
-    return table(["codec", "preset", "BD-rate (MS-SSIM)", "encode", "decode"], lines)
+    """The presets as they are, a line for each codec: gain, and time to encode."""
+    presets = PRESETS[1:]
+    lines = []
+    for codec in (STEPS, LAB, *TINY):
+        found = today(codec)
+        cells = [_gain_and_time(found.loc[p]) if p in found.index else "" for p in presets]
+        lines.append([_SHORT.get(codec, codec), *cells, _range(found["decode_ratio"])])
+    return table(["codec", *(f"`{p}`" for p in presets), "decode"], lines)
 
 
-def _today(codec: str) -> Iterator[list[str]]:
-    rows = _later_rows("today", codec)
-    for preset in PRESETS[1:]:
-        if preset in set(rows["config"]):
-            found = on_common_images(rows, [preset]).loc[preset]
-            count = int(found["images"])
-            of = "" if count == _ALL else f", the first {count} images"
-            rate, encode, decode = _preset(preset, found)[1:]
-            yield [_SHORT.get(codec, codec), f"`{preset}`{of}", rate, f"{encode}×", f"{decode}×"]
+def _gain_and_time(line: pd.Series) -> str:
+    return f"{signed(line[_BD_RATE], 1)} % ({ratio(line['encode_ratio'])}×)"
+
+
+def _range(ratios: pd.Series) -> str:
+    """
+    >>> _range(pd.Series([0.584, 1.22])), _range(pd.Series([0.6, 0.6]))
+    ('0.58–1.2×', '0.60×')
+    """
+    shown = dict.fromkeys(ratio(value) for value in (ratios.min(), ratios.max()))
+    return "–".join(shown) + "×"
+
+
+def presets_today() -> str:
+    """The same at length: MS-SSIM, and times to decode; of clips, too."""
+    lines: list[list[str]] = []
+    for codec, data in _TODAY:
+        lines.append([f"**{NAMES.get(codec, codec)}**", "", "", ""])
+        lines += [_preset(str(p), line) for p, line in today(codec, data).iterrows()]
+    return table(["", "BD-rate (MS-SSIM)", "encode", "decode"], lines)
 
 
 def learning() -> str:
@@ -82,7 +99,7 @@ def slowly() -> str:
     """`slow` likewise, on the first images, and as it was on the same."""
     lines = []
     for codec in (TINY[0], MEAN):
-        rows, before = _later_rows("postfilter-slow", codec), run("presets", codec)
+        rows, before = later("postfilter-slow", codec), run("presets", codec)
         if len(rows):
             before = before[before["image"].isin(rows["image"]) & before["config"].isin(_SLOW)]
             now, was = (summarise(own).set_index("config").loc["slow"] for own in (rows, before))
@@ -94,27 +111,21 @@ def slowly() -> str:
 
 def _later(name: str, codec: str) -> pd.DataFrame:
     """Summary of a run of presets that had gained something, a line for each."""
-    return summarise(_later_rows(name, codec)).set_index("config")
-
-
-def _later_rows(name: str, codec: str) -> pd.DataFrame:
-    """Its rows; none where the codec has none of that run."""
-    path = rows_file(MEASURED, f"{LATER}/{name}", "kodak", codec)
-    return read_run(path) if path.exists() else pd.DataFrame(columns=["config"])
+    return summarise(later(name, codec)).set_index("config")
 
 
 def lattices() -> str:
     """Lattices and shift alone, on weights that were trained at length and on a laboratory's."""
     steps, lab = gains("lattices", STEPS), gains("lattices", LAB)
-    read = _at_equal_psnr("lattices")
+    read = _at_equal_psnr(run("lattices", STEPS))
     head = ["", NAMES[STEPS], "the same, step 1, rate at equal PSNR", NAMES[LAB]]
     lines = [[f"`{c}`", both(steps.loc[c]), signed(read[c]), both(lab.loc[c])] for c in _LATTICES]
     return f"{table(head, lines)}\n\nThe codec itself reads {signed(read[BASELINE])} %."
 
 
-def _at_equal_psnr(name: str) -> Mapping[str, float]:
+def _at_equal_psnr(rows: pd.DataFrame) -> Mapping[str, float]:
     """Of the factorized codec at step 1: rate against CompressAI's published curve, in percent."""
-    readings = against_published(run(name, STEPS)).set_index("config")
+    readings = against_published(rows).set_index("config")
     return {str(c): float(v) for c, v in readings["rate_vs_published_percent"].items()}
 
 
@@ -143,22 +154,14 @@ def _preset(name: str, line: pd.Series) -> list[str]:
 
 
 def presets_at_step_1() -> str:
-    """The presets on the factorized codec as it was trained."""
-    read = _at_equal_psnr("presets")
-    line = [f"{signed(read[c])} %" for c in (BASELINE, *PRESETS)]
-    return table(["the codec itself", *(f"`{p}`" for p in PRESETS)], [line])
+    """The presets as they first were, and are, on the factorized codec as it was trained."""
+    first = _at_equal_psnr(run("presets", STEPS))
+    lines = [_reading("first", first), _reading("now", _at_equal_psnr(today_rows(STEPS)))]
+    return table(["", "the codec itself", *(f"`{p}`" for p in PRESETS)], lines)
 
 
-def presets_with_context() -> str:
-    """`best` on context models, whose search is slow, on the images that have it."""
-    codecs = TINY[2:]
-    found = [on_common_images(recorded(MEASURED, "kodak", c), _BEST) for c in codecs]
-    lines = [[f"`{p}`", *(both(s.loc[p], " %") for s in found)] for p in _BEST]
-    images = [f"{codec}, {s['images'].iloc[0]} images" for codec, s in zip(codecs, found)]
-    return table(["", *images], lines)
-
-
-_BEST = ("best", "default", "fast")
+def _reading(what: str, read: Mapping[str, float]) -> list[str]:
+    return [what, *(f"{signed(read[c])} %" if c in read else "" for c in (BASELINE, *PRESETS))]
 
 
 def parts() -> str:
@@ -187,8 +190,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "lattices": lattices,
     "lattices-embedded": embedded,
     "presets": presets,
+    "presets-today": presets_today,
     "presets-step-1": presets_at_step_1,
-    "presets-context": presets_with_context,
     "presets-clic": clic,
     "parts": parts,
 }

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from tables.common.harness import BASELINE, plot_gains, plot_rd
+from tables.common.harness import plot_gains, plot_rd
 from tables.common.places import ROOT
-from tables.figures.rows import LAB, PRESETS, STEPS, TINY, run
+from tables.figures.rows import LAB, STEPS, TINY, run, today_rows
 from tables.figures.video import CLIPS, CODEC
 
 FOLDER = ROOT / "docs" / "img"
@@ -17,9 +17,7 @@ def draw() -> None:
         ("factorized", STEPS, "bmshj2018-factorized q2, steps 0.7 … 2, 24 Kodak images"),
     ):
         plot_rd(run("lattices", codec), FOLDER / f"kodak-{name}.png", title)
-        presets = run("presets", codec)
-        shown = presets[presets["config"].isin([BASELINE, *PRESETS])]
-        plot_rd(shown, FOLDER / f"kodak-{name}-presets.png", title)
+        plot_rd(today_rows(codec), FOLDER / f"kodak-{name}-presets.png", title)
     embedded = pd.concat(run("lattices", codec) for codec in TINY)
     plot_gains(embedded, FOLDER / "kodak-tiny.png", "Embedded codecs on the 24 Kodak images")
     clips = run("lattices", CODEC, CLIPS)

@@ -6,7 +6,7 @@ from functools import cache
 import pandas as pd
 
 from tables.common.harness import BASELINE, complete_rows, summarise
-from tables.common.places import CODED, MEASURED, rows_file
+from tables.common.places import CODED, LATER, MEASURED, rows_file
 from tables.common.rows import read_run
 
 LAB = "lab-mean-1…4"
@@ -14,6 +14,9 @@ STEPS = "factorized q2, steps"
 MEAN = "tiny-mbt2018-mean"
 TINY = ("tiny-bmshj2018-factorized", MEAN, "tiny-mbt2018", "tiny-cheng2020-attn")
 PRESETS = ("paper", "fast", "default", "slow", "best")
+
+TODAY = ("today", "today-best")
+"""Runs of the presets as they are; in the second one, `best` on codecs that it takes long on."""
 
 NAMES = {LAB: "mbt2018-mean, four qualities", STEPS: "bmshj2018-factorized q2, steps 0.7/1/1.4/2"}
 """What readers know the laboratory's codecs by."""
@@ -29,6 +32,27 @@ def run(name: str, codec: str, data: str = "kodak") -> pd.DataFrame:
 def gains(name: str, codec: str, data: str = "kodak") -> pd.DataFrame:
     """The summary of a run, a line per configuration."""
     return summarise(run(name, codec, data)).set_index("config")
+
+
+@cache
+def later(name: str, codec: str, data: str = "kodak") -> pd.DataFrame:
+    """All rows of a run of presets that had gained something since; none where there is no such."""
+    path = rows_file(MEASURED, f"{LATER}/{name}", data, codec)
+    return read_run(path) if path.exists() else pd.DataFrame(columns=["config"])
+
+
+def today_rows(codec: str, data: str = "kodak") -> pd.DataFrame:
+    """All rows of the presets as they are, each once: not for times, which are a run's own."""
+    rows = pd.concat([later(name, codec, data) for name in TODAY], ignore_index=True)
+    return rows.drop_duplicates(["config", "point", "step", "image"])
+
+
+def today(codec: str, data: str = "kodak") -> pd.DataFrame:
+    """The presets as they are: a line for each, its times against the baseline of its run."""
+    runs = (later(name, codec, data) for name in TODAY)
+    found = pd.concat(summarise(rows).set_index("config") for rows in runs if len(rows))
+    presets = [preset for preset in PRESETS if preset in found.index]
+    return found.loc[presets]
 
 
 def on_common_images(rows: pd.DataFrame, configs: Sequence[str]) -> pd.DataFrame:

@@ -7,9 +7,7 @@ import pandas as pd
 
 from latentopt import zoo
 from tables.common.harness import BASELINE
-from tables.common.places import MEASURED
-from tables.common.rows import recorded
-from tables.figures.rows import LAB, NAMES, PRESETS, STEPS, TINY, signed, table
+from tables.figures.rows import LAB, NAMES, PRESETS, STEPS, TINY, signed, table, today_rows
 
 LAMBDAS = {
     "bmshj2018-factorized-q2": 0.0035,
@@ -43,7 +41,7 @@ def worst() -> str:
 
 
 def _of(codec: str) -> Iterator[list[str]]:
-    rows = recorded(MEASURED, "kodak", codec)
+    rows = today_rows(codec)
     found = changes(rows, LAMBDAS | known_lambdas(rows))
     for preset in (p for p in PRESETS if p in found):
         change = found[preset]
