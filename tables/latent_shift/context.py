@@ -45,11 +45,12 @@ POINTS = {
 QUANTITIES = (
     *("plain", "universal", "own"),
     *("found plain", "found universal"),
-    *("cost", "plain cost", "passes"),
+    *("cost", "plain cost", "plain rate", "passes"),
     *("latents_s", "plain latents_s", "decode_s", "plain decode_s"),
 )
 """Of each preset: bits of the main latent at the points that were searched with the context, then
-at those that were searched without; rate and distortion of both files; passes; CPU seconds."""
+at those that were searched without; rate and distortion of both files, rate of that without;
+passes; CPU seconds."""
 
 _STILL = Network.load(np.zeros(SIZE, np.int32))
 """Moves nothing."""
@@ -117,10 +118,15 @@ class File:
         strings = [[string] for string in self.strings]
         return self.codec.decompress(strings, self.size)["x_hat"]
 
+    @property
+    def rate(self) -> int:
+        """Bits of the strings."""
+        return 8 * sum(map(len, self.strings))
+
     def cost(self, trade: float) -> float:
         """Rate and distortion, in bits."""
         error = float((self.decoded() - self.x).square().sum(dtype=torch.float64))
-        return 8 * sum(map(len, self.strings)) + trade * error
+        return self.rate + trade * error
 
 
 def own_network(model: nn.Module) -> Network:
@@ -140,7 +146,10 @@ def prepare(model: nn.Module) -> Measure:
     """What the context changes of each preset's files."""
     own = own_network(model)
     pairs = {
-        preset: [latentopt.wrap(model, preset=preset, context=on) for on in (True, False)]
+        preset: (
+            latentopt.wrap(model, preset=preset, context=True),
+            latentopt.wrap(model, preset=preset, context=False),
+        )
         for preset in PRESETS
     }
 
@@ -159,6 +168,7 @@ def compared(codec: Codec, without: Codec, own: Network, x: Tensor) -> dict[str,
         *(bits(plain), bits(file.points), bits(file.priced(channel.with_network(own)))),
         *_of_points_without(channel, other),
         *(each.cost(codec.trade) for each in (file, other)),
+        other.rate,
         passes(channel, plain) if file.points.adapted else 0,
         *_seconds(file.latents, other.latents, file.decoded, other.decoded),
     )
@@ -247,9 +257,10 @@ class ContextWorth(CodecExperiment):
         "searched with the context are those that it makes cheap; `searched without` is of the "
         "files of the same preset without it. Their E8 points are none of passes, so there only "
         "whole files can be compared.",
-        "`rate and distortion`: λ-cost of the whole file (bytes, and squared error at the trade "
-        "of the search), against that of the same preset without a context, each searched for "
-        "itself; `higher`: images in which it is more. `passes`: on average, without that of the "
+        "`rate and distortion`: what the λ-cost of the whole file (bytes, and squared error at "
+        "the trade of the search) is above that of the same preset without a context, each "
+        "searched for itself, in percent of the latter's bytes; `higher`: images in which it is "
+        "more. `passes`: on average, without that of the "
         f"quiet channels. Times are CPU seconds of one process, medians of {_TURNS} turns: `a "
         "pass`, what decoding the latents takes longer than those of the file without a context, "
         "divided by the passes; `decode`, the whole decoding, synthesis included, as multiple of "
@@ -287,7 +298,7 @@ def worth(rows: pd.DataFrame) -> dict[str, float]:
         _share_above(rows["universal"], rows["plain"]),
         _change(total["found universal"], total["found plain"]),
         _share_above(rows["found universal"], rows["found plain"]),
-        _change(total["cost"], total["plain cost"]),
+        100 * (total["cost"] - total["plain cost"]) / total["plain rate"],
         _share_above(rows["cost"], rows["plain cost"]),
         rows["passes"].mean(),
         1000 * extra_s / total["passes"] if total["passes"] else math.nan,

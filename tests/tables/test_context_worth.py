@@ -94,11 +94,11 @@ def test_a_row_says_what_its_images_say() -> None:
     rows["universal"] = [90.0, 80.0, 101.0, 89.0]
     rows["own"] = 85.0
     rows["found universal"] = [99.0, 101.0, 101.0, 100.0]
-    rows["cost"] = [98.0, 98.0, 98.0, 102.0]
+    rows["cost"], rows["plain rate"] = [98.0, 98.0, 98.0, 102.0], 50.0
     rows["passes"], rows["latents_s"], rows["plain latents_s"] = [10.0, 10.0, 0.0, 20.0], 0.5, 0.4
     rows["decode_s"] = 130.0
     found = worth(rows)
-    expected = (-10, -15, 1, 25, 0.25, 50, -1, 25, 10, 10, 1.3)
+    expected = (-10, -15, 1, 25, 0.25, 50, -2, 25, 10, 10, 1.3)
     assert found == pytest.approx(dict(zip(COLUMNS, expected, strict=True)))
     searched_without = [name for name in COLUMNS if "searched without" in name]
     vectors = worth(rows.assign(**dict.fromkeys(["found plain", "found universal"], np.nan)))
