@@ -25,8 +25,8 @@ from latentopt.codec.recipe import PRESETS
 from latentopt.encoder import Examples, Ladder, fit_network
 from latentopt.latents.lattice.context import ship_network
 from latentopt.zoo.embedded import EMBEDDED
+from tables.common.data import crop
 
-HEIGHT, WIDTH = 384, 576
 MOST = 400_000
 """Elements of each codec."""
 
@@ -55,15 +55,6 @@ CODECS: dict[str, Callable[[], list[Callable[[], nn.Module]]]] = {
     ],
 }
 """By kind of network, the codecs that it is fitted to."""
-
-
-def crop(x: Tensor, seed: int) -> Tensor:
-    """A part of an image, somewhere."""
-    rng = np.random.default_rng(seed)
-    sides = zip(x.shape[-2:], (HEIGHT, WIDTH) if x.shape[-1] >= x.shape[-2] else (WIDTH, HEIGHT))
-    cuts = [(rng.integers(0, max(1, side - size + 1)), size) for side, size in sides]
-    (top, height), (left, width) = cuts
-    return x[..., top : top + height, left : left + width].contiguous()
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,13 @@ from functools import cache
 from glob import glob
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from latentopt.bench import clipsets, datasets
 from latentopt.bench.clipsets import ClipSet
+from latentopt.media.images import read_image
 from tables.common.harness import Dataset
 from tables.common.places import CODED, LAB, slug
 
@@ -23,6 +26,9 @@ CLIPS = str(LAB / "data/video/[fcb]*")
 NAMES = {CLIC: "clic-held-out", VIDEO: "three-clips"}
 """What rows call these two."""
 
+
+HEIGHT, WIDTH = 384, 576
+"""Of the crops that contexts are fitted to."""
 
 _LAB = {"kodak": "kodak", "clic2020": "clic"}
 """Data sets, and the laboratory's folders of them."""
@@ -63,3 +69,18 @@ def recorded(data: str, rows: Path) -> Dataset:
 def held_out(whole: Dataset) -> Dataset:
     """Every seventh image, from the first, as scripts/train_zoo.py counts them."""
     return Dataset(NAMES[CLIC], whole.paths[::HELD_OUT])
+
+
+def photographs(count: int) -> list[Tensor]:
+    """A crop (1, 3, H, W) of each of the first photographs of CLIC, to fit a context to."""
+    paths = _whole("clic2020").first(count).paths
+    return [crop(read_image(path), seed) for seed, path in enumerate(paths)]
+
+
+def crop(x: Tensor, seed: int) -> Tensor:
+    """A part of an image (1, 3, H, W), somewhere."""
+    rng = np.random.default_rng(seed)
+    sides = zip(x.shape[-2:], (HEIGHT, WIDTH) if x.shape[-1] >= x.shape[-2] else (WIDTH, HEIGHT))
+    cuts = [(rng.integers(0, max(1, side - size + 1)), size) for side, size in sides]
+    (top, height), (left, width) = cuts
+    return x[..., top : top + height, left : left + width].contiguous()

@@ -43,6 +43,11 @@ class Subject:
         """Itself, or where only committed rows are to be shown, without its weights."""
         return self.recorded() if request.rows == request.committed else self
 
+    def at(self, point: str, label: str) -> "Subject":
+        """The same at one of its rate points alone, and under another label."""
+        points = tuple(own for own in self.points if own.name == point)
+        return replace(self, label=label, points=points, steps=(1.0,))
+
     def recorded(self) -> "Subject":
         """The same without its weights: what was measured of it, not what can be."""
         return replace(self, points=())

@@ -21,7 +21,7 @@ REPORTS = (
     *((name, "kodak") for name in ("linear_training", "artefacts")),
     *((name, "kodak") for name in SAMPLED),
     *((name, "kodak") for name in ("hyperprior", "gap_training", "gap_gains", "finetuned")),
-    *((name, "kodak") for name in ("onehot_photographs", "progressive", "ablation")),
+    *((name, "kodak") for name in ("onehot_photographs", "progressive", "ablation", "context")),
     *((name, data.CLIC) for name in ("table1", "figure4")),
     ("table2", data.VIDEO),
     ("figure2", ""),

@@ -33,11 +33,10 @@ WITH_CONTEXT = ("tiny-mbt2018", "tiny-cheng2020-attn")
 def subjects(embedded: Sequence[str] = QUICK) -> list[Subject]:
     """The published factorized checkpoint, and embedded codecs, each at one quality."""
     [factorized] = [s for s in resolve(["lab"]) if s.codec == "bmshj2018-factorized"]
-    found = [replace(factorized, label="factorized q2", steps=(1.0,))]
+    found = [factorized.at("bmshj2018-factorized-q2", "factorized q2")]
     for codec in embedded:
         [own] = resolve([codec])
-        points = tuple(point for point in own.points if point.name == "q2")
-        found.append(replace(own, label=f"{codec} q2", points=points))
+        found.append(own.at("q2", f"{codec} q2"))
     return found
 
 

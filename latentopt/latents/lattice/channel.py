@@ -124,10 +124,11 @@ class LatticeChannel:
         """With which to try what a chooser, or none, takes."""
         if not self.context:
             return [None]
-        return [self.context] if choose and self._has_vectors else [None, self.context]
+        return [self.context] if choose and self.has_vectors else [None, self.context]
 
     @property
-    def _has_vectors(self) -> bool:
+    def has_vectors(self) -> bool:
+        """Whether some elements cross several at once."""
         return any(lattice.dim > 1 for lattice in self.tables.lattices)
 
     def receive(self, walk: Walk, string: bytes, /) -> Latent:
@@ -219,7 +220,7 @@ class LatticeChannel:
         own = self.tables.digest()
         if not self.context:
             return own
-        moved = f"moved 1 {self.density.fingerprint}".encode() if self._has_vectors else b""
+        moved = f"moved 1 {self.density.fingerprint}".encode() if self.has_vectors else b""
         return sha256(own + self.context.digest() + moved).digest()
 
 
