@@ -60,7 +60,7 @@ def quicken(model: Network) -> Network:
 
 
 def _overwrite(activation: nn.Module) -> None:
-    if type(activation) in (nn.ReLU, nn.LeakyReLU):
+    if isinstance(activation, nn.ReLU | nn.LeakyReLU):
         activation.inplace = True
 
 
