@@ -1,11 +1,16 @@
-"""Convolutions of 3 x 3 in float64, for which PyTorch has only a slow path on CPUs.
+"""Convolutions in float64, for which PyTorch has only a slow path on CPUs.
 
-Four rows of the output are made at once from the six that they see, by Winograd's minimal filtering
-F(4, 3) along columns: six products where there were twelve. Along rows nothing is transformed, so
-that each product is of matrices that lie in memory as they are. Equal to the plain sum in exact
+    4 rows of an output see 6 rows ─► 6 combinations of them ─► products with kernels, column by
+    column of these ─► 4 combinations of the products: the rows
+
+Of 3 x 3, by Winograd's minimal filtering F(4, 3) along columns: six products where there were
+twelve. Along rows nothing is transformed, so that each product is of matrices that lie in memory as
+they are; four rows at a time are made in room that stays within a processor's cache. Of 5 x 5 with
+strides of two: as 3 x 3 of the four phases of the input. Equal to the plain sum in exact
 arithmetic, and within some 1e-14 of it in float64.
 """
 
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
@@ -16,6 +21,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 _ROWS = 4  # that are made at once
 _SIZE = 3  # of kernels
+_SEES = _ROWS + _SIZE - 1  # rows
 
 
 def _exact(rows: list[list[float]]) -> Tensor:
@@ -38,54 +44,122 @@ _MADE = _exact([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0
 
 
 def quicken(model: Network) -> Network:
-    """A model of which, in place, all plain 3 x 3 convolutions are made so where they can be."""
+    """A model of which, in place, all convolutions are made so that can be.
+
+    An activation right after one writes over what that made, which nobody else sees: new memory
+    for each layer costs as much as what is computed there.
+    """
     for module in model.modules():
-        if type(module) is nn.Conv2d and _is_plain(module):
+        if type(module) is nn.Conv2d and _is_known(module):
             module.__class__ = _Quick
+        if type(module) is nn.Sequential:
+            for before, after in pairwise(module):
+                if isinstance(before, _Quick) or type(before) is nn.Conv2d:
+                    _overwrite(after)
     return model
 
 
-def _is_plain(layer: nn.Conv2d) -> bool:
-    """Whether it is of 3 x 3, padded by one zero, without strides, dilation or groups."""
-    sizes = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
-    plain = sizes == ((_SIZE, _SIZE), (1, 1), (1, 1), (1, 1))
-    return plain and layer.groups == 1 and layer.padding_mode == "zeros"
+def _overwrite(activation: nn.Module) -> None:
+    if isinstance(activation, nn.ReLU | nn.LeakyReLU):
+        activation.inplace = True
+
+
+def _sizes(layer: nn.Conv2d) -> tuple[object, ...]:
+    return layer.kernel_size, layer.stride, layer.padding
+
+
+_FEW = 1024  # pixels of an output, which kernels are not worth transforming for
+
+_PLAIN = (3, 3), (1, 1), (1, 1)
+_HALVING = (5, 5), (2, 2), (2, 2)
+
+
+def _is_known(layer: nn.Conv2d) -> bool:
+    """Whether it is of 3 x 3, or of 5 x 5 with strides of two, padded by zeros to the same size or
+    half of it, without dilation or groups.
+    """
+    known = _sizes(layer) in (_PLAIN, _HALVING) and layer.dilation == (1, 1)
+    return known and layer.groups == 1 and layer.padding_mode == "zeros"
 
 
 class _Quick(nn.Conv2d):
-    """A plain 3 x 3 convolution; PyTorch's where gradients are asked for."""
+    """A convolution that is known; PyTorch's where gradients are asked for."""
 
     def forward(self, x: Tensor) -> Tensor:
-        is_plain = x.dtype == torch.float64 and x.dim() == 4 and not x.shape[-2] % _ROWS
         is_asked = x.requires_grad or self.weight.requires_grad
-        if not is_plain or (torch.is_grad_enabled() and is_asked):
+        if (torch.is_grad_enabled() and is_asked) or not self._can_be_made(x):
             return super().forward(x)
-        return convolve(x, self.weight, self.bias)
+        if self.stride == (1, 1):
+            return convolve(x, self.weight, self.bias)
+        return convolve(F.pixel_unshuffle(x, 2), phased(self.weight), self.bias)
+
+    def _can_be_made(self, x: Tensor) -> bool:
+        if x.dtype != torch.float64 or x.dim() != 4:
+            return False
+        height, width = x.shape[-2:]
+        stride = self.stride[0]
+        is_whole = height % stride == 0 and width % stride == 0
+        return is_whole and height * width >= _FEW * stride**2
+
+
+def phased(weight: Tensor) -> Tensor:
+    """Kernels (M, 4 C, 3, 3) of an input's phases, for kernels (M, C, 5, 5) with strides of two.
+
+    Output i sees input 2 (i + q) + p, phase p at i + q, by the kernel's element 2 (q + 1) + p.
+    """
+    split = F.pad(weight, (0, 1, 0, 1)).unflatten(3, (3, 2)).unflatten(2, (3, 2))
+    return split.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
 
 
 @torch.no_grad()
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Images (B, C, H, W), padded by one zero, with kernels (M, C, 3, 3): (B, M, H, W).
 
-    All in float64 on the CPU, and H a multiple of 4; the result has its channels last in memory.
+    All in float64 on the CPU.
     """
-    kernels = torch.einsum("ki,mcij->kjcm", _KERNEL, weight).contiguous()
-    seen = F.pad(x, (1, 1, 1, 1)).permute(0, 2, 3, 1).contiguous()
-    made = x.new_empty(len(x), *x.shape[-2:], len(weight))
-    for image, output in zip(seen, made):
-        for top in range(0, len(output), _ROWS):
-            beyond = top + _ROWS
-            output[top:beyond] = _rows(image[top : beyond + _SIZE - 1], kernels)
-    if bias is not None:
-        made += bias
-    return made.permute(0, 3, 1, 2)
+    bias = weight.new_zeros(len(weight)) if bias is None else bias
+    bands = _Bands(torch.einsum("ki,mcij->jkmc", _KERNEL, weight).contiguous(), x.shape[-1])
+    made = x.new_empty(len(x), len(weight), *x.shape[-2:])
+    for image, output in zip(x, made):
+        for top in range(0, x.shape[-2], _ROWS):
+            rows = output[:, top : top + _ROWS]
+            found = bands.rows(image, top).transpose(0, 1)[:, : rows.shape[1]]
+            torch.add(found, bias[:, None, None], out=rows)
+    return made
 
 
-def _rows(seen: Tensor, kernels: Tensor) -> Tensor:
-    """Four rows (4, W, M) from six, padded, (6, W + 2, C), and kernels (6, 3, C, M)."""
-    width = seen.shape[1] - _SIZE + 1
-    turned = (_SEEN @ seen.flatten(1)).view(seen.shape)
-    products = turned[:, :width] @ kernels[:, 0]
-    for j in range(1, _SIZE):
-        products.baddbmm_(turned[:, j : j + width], kernels[:, j])
-    return (_MADE @ products.flatten(1)).view(_ROWS, width, -1)
+class _Bands:
+    """Room to make four rows at a time.
+
+    Args:
+        kernels: transformed along columns, (3, 6, M, C).
+        width: of the images.
+    """
+
+    def __init__(self, kernels: Tensor, width: int):
+        self._kernels = kernels
+        channels_out, channels = kernels.shape[2:]
+        self._seen = kernels.new_zeros(_SEES, channels, width + _SIZE - 1)
+        self._turned = torch.empty_like(self._seen)
+        self._products = kernels.new_empty(_SEES, channels_out, width)
+        self._made = kernels.new_empty(_ROWS, channels_out, width)
+
+    def rows(self, image: Tensor, top: int) -> Tensor:
+        """(4, M, W) from an image (C, H, W), where ``top`` is the first; valid until the next."""
+        self._see(image, top)
+        torch.mm(_SEEN, self._seen.flatten(1), out=self._turned.flatten(1))
+        first, *others = (self._turned[..., j : j + self._products.shape[-1]] for j in range(_SIZE))
+        torch.bmm(self._kernels[0], first, out=self._products)
+        for kernels, turned in zip(self._kernels[1:], others):
+            self._products.baddbmm_(kernels, turned)
+        torch.mm(_MADE, self._products.flatten(1), out=self._made.flatten(1))
+        return self._made
+
+    def _see(self, image: Tensor, top: int) -> None:
+        """The six rows from that before ``top`` on, zero beyond the image."""
+        above, height = top - 1, image.shape[1]
+        start, end = max(above, 0), min(above + _SEES, height)
+        inner = self._seen[..., 1:-1]
+        inner[start - above : end - above] = image[:, start:end].transpose(0, 1)
+        inner[: start - above] = 0
+        inner[end - above :] = 0

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 import latentopt
 from latentopt.adapters import adapter_class
 from latentopt.adapters.dcvc_net import video
-from latentopt.adapters.winograd import convolve, quicken
+from latentopt.adapters.winograd import convolve, phased, quicken
 
 
 def random(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 4, 1), (2, 5, 8, 7), (1, 64, 64, 30)])
+@pytest.mark.parametrize("shape", [(1, 3, 4, 1), (2, 5, 10, 7), (1, 2, 1, 3), (1, 64, 64, 30)])
 @pytest.mark.parametrize("last", [False, True])
 def test_convolutions_are_those_of_pytorch(shape: tuple[int, ...], last: bool) -> None:
     x, weight, bias = random(*shape), random(6, shape[1], 3, 3), random(6)
@@ -28,10 +28,18 @@ def test_convolutions_are_those_of_pytorch(shape: tuple[int, ...], last: bool) -
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-14 * 9 * shape[1])
 
 
+def test_phases_are_seen_as_strides_are() -> None:
+    x, weight = random(2, 5, 12, 8), random(6, 5, 5, 5)
+    expected = F.conv2d(x, weight, stride=2, padding=2)
+    found = convolve(F.pixel_unshuffle(x, 2), phased(weight))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
 @torch.no_grad()
-def test_only_plain_layers_are_quickened() -> None:
+def test_only_known_layers_are_quickened() -> None:
     layers = [
         nn.Conv2d(4, 4, 3, padding=1),
+        nn.Conv2d(4, 4, 5, padding=2, stride=2),
         nn.Conv2d(4, 4, 3, padding=1, stride=2),
         nn.Conv2d(4, 4, 3, padding=1, groups=2),
         nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
@@ -39,18 +47,39 @@ def test_only_plain_layers_are_quickened() -> None:
         nn.Conv2d(4, 4, 5, padding=2),
     ]
     plain = nn.Sequential(*layers).double()
-    x = random(1, 4, 16, 12)
+    x = random(1, 4, 128, 64)
     expected = plain(x)
     quick = quicken(plain)
-    assert [type(layer) is nn.Conv2d for layer in quick] == [False, *[True] * 5]
+    assert [type(layer) is nn.Conv2d for layer in quick] == [False, False, *[True] * 5]
     torch.testing.assert_close(quick(x), expected, rtol=0, atol=1e-13)
-    odd = random(1, 4, 10, 12)  # whose height is no multiple of four
-    torch.testing.assert_close(quick[0](odd), F.conv2d(odd, quick[0].weight, quick[0].bias, 1, 1))
     assert quick[0].float()(x.float()).dtype == torch.float32
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("size", [(8, 8), (62, 64), (63, 65)])
+def test_what_is_small_or_odd_is_made_as_ever(size: tuple[int, int]) -> None:
+    for sizes in (dict(kernel_size=3, padding=1), dict(kernel_size=5, padding=2, stride=2)):
+        layer, x = nn.Conv2d(4, 4, **sizes).double(), random(1, 4, *size)
+        expected = layer(x)
+        torch.testing.assert_close(quicken(layer)(x), expected, rtol=0, atol=1e-13)
+
+
+@torch.no_grad()
+def test_activations_write_over_what_convolutions_made_and_nothing_else() -> None:
+    layers = [nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1), nn.LeakyReLU(), nn.Tanh(), nn.ReLU()]
+    network, x = nn.Sequential(*layers).double(), random(1, 4, 36, 32)
+    expected, before = network(x), x.clone()
+    torch.testing.assert_close(quicken(network)(x), expected, rtol=0, atol=1e-14)
+    assert torch.equal(x, before)
+    assert [getattr(layer, "inplace", False) for layer in network] == [
+        *[False] * 2,
+        True,
+        *[False] * 2,
+    ]
+
+
 def test_weights_that_are_trained_have_gradients() -> None:
-    x, quick = random(1, 4, 16, 12), quicken(nn.Conv2d(4, 4, 3, padding=1).double())
+    x, quick = random(1, 4, 36, 32), quicken(nn.Conv2d(4, 4, 3, padding=1).double())
     quick(x).square().sum().backward()
     weight = quick.weight.detach().clone().requires_grad_()
     F.conv2d(x, weight, quick.bias, padding=1).square().sum().backward()
