@@ -416,7 +416,7 @@ _TEN = Effort(Schedule(10, (2.0, 0.3), (0.25, 0.1)), side=_SIDE_FIVE)
 _THIRTY = Schedule(30, (2.0, 0.2), (0.25, 0.1), momentum=0.7)
 _STEADY = Schedule(30, (2.0, 0.3), (0.25, 0.05))  # for contexts, where momentum is not measured
 _TENS = Effort(_THIRTY, side=_SIDE_TEN, refits=1)
-_SIXTY = Effort(Schedule(60, (2.0, 0.1), (0.2, 0.03)), side=_SIDE_TEN, refits=2, draft=False)
+_SIXTY = Effort(replace(_THIRTY, steps=60), side=_SIDE_TEN, refits=2, draft=False)
 
 
 def _probed(effort: Effort) -> Effort:
