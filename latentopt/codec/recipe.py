@@ -414,7 +414,9 @@ _SIDE_TEN = Schedule(10, (1.0, 0.1), (0.3, 0.3), caution=2, momentum=0.4)
 _THREE = Effort(Schedule(3, (1.5, 0.4), (0.3, 0.3), caution=2, momentum=0.3), side=_SIDE_FIVE)
 _TEN = Effort(Schedule(10, (2.0, 0.3), (0.25, 0.1)), side=_SIDE_FIVE)
 _THIRTY = Schedule(30, (2.0, 0.2), (0.25, 0.1), momentum=0.7)
-_STEADY = Schedule(30, (2.0, 0.3), (0.25, 0.05))  # for contexts, where momentum is not measured
+_STEADY = Schedule(
+    30, (2.0, 0.3), (0.25, 0.05), momentum=0.5
+)  # for contexts, which each move changes
 _TENS = Effort(_THIRTY, side=_SIDE_TEN, refits=1)
 _SIXTY = Effort(replace(_THIRTY, steps=60), side=_SIDE_TEN, refits=2, draft=False)
 
@@ -462,7 +464,13 @@ PRESETS = {
         )
     ),
     "best": _factorized(
-        replace(_SEEING, effort=_SIXTY, contextual=replace(_SEARCHED, effort=_probed(_SIXTY)))
+        replace(
+            _SEEING,
+            effort=_SIXTY,
+            contextual=replace(
+                _SEARCHED, effort=_probed(replace(_SIXTY, schedule=replace(_STEADY, steps=60)))
+            ),
+        )
     ),
 }
 """By name, from the cheapest encoder but `paper` on; docs/measurements.md has times and gains."""
