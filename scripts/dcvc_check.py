@@ -366,7 +366,7 @@ def _formula(family: str, model: nn.Module) -> Formula:
         if family == "DCVC-TCM-P":
             found: Tensor = theirs.get_y_bits_probs(points, scales)[0]
             return found
-        is_laplace = family in _MODULES
+        is_laplace = family in MODULES
         return (theirs.get_y_laplace_bits if is_laplace else theirs.get_y_gaussian_bits)(
             points, scales
         ).sum()
@@ -504,7 +504,7 @@ _OWN = {
     "DCVC-RT-P": _of_rt,
 }
 """What a codec says itself of the frame of a number, given that memory."""
-_MODULES = {
+MODULES = {
     "DCVC-TCM-P": dcvc_tcm,
     "DCVC-HEM-P": dcvc_hem,
     "DCVC-DC-P": dcvc_dc,
@@ -518,7 +518,7 @@ def memory_rows(
     family: str, model: nn.Module, key: nn.Module, frames: Sequence[Tensor]
 ) -> list[Row]:
     """Of ``DMC``, frame by frame but the first; each sees what the one before left."""
-    make = _MODULES[family].video(key, _image_adapter(key))
+    make = MODULES[family].video(key, _image_adapter(key))
     codec = latentopt.wrap(model, "int", shift=False, adapter=make)
     strings, shapes = codec.compress(frames)
     decoded, promised = codec.decompress(strings, shapes), codec(frames)["x_hat"]

@@ -27,11 +27,11 @@ _SIZE = 240, 416
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dcvc-repo", required=True)
-    parser.add_argument("--family", default="DCVC", choices=("DCVC", *dcvc_check._MODULES))
+    parser.add_argument("--family", default="DCVC", choices=("DCVC", *dcvc_check.MODULES))
     args = parser.parse_args(argv)
     of_key = "DCVC-HEM" if args.family == "DCVC" else args.family.removesuffix("-P")
     model, key = (dcvc_check.load(args.dcvc_repo, name) for name in (args.family, of_key))
-    make: Any = video if args.family == "DCVC" else dcvc_check._MODULES[args.family].video
+    make: Any = video if args.family == "DCVC" else dcvc_check.MODULES[args.family].video
     adapter = make(key, cast(Any, adapter_class(key)))
     loop = latentopt.wrap(model, "e8", shift=False, adapter=adapter).frames
     x = dcvc_check.photo(max(_SIZE))[..., : _SIZE[0], :]
