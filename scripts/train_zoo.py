@@ -28,6 +28,7 @@ from latentopt.media import IMAGE_SUFFIXES
 from latentopt.training import (
     Clips,
     Coded,
+    InTurn,
     Loop,
     Options,
     Photographs,
@@ -114,11 +115,21 @@ def weights(codec: str, quality: int, folder: Path) -> dict[str, Tensor]:
     return zoo.load(codec, quality).state_dict()
 
 
-def data(own: Settings, files: Sequence[Path], device: str) -> Source[Batch]:
-    """What to train on."""
+def images(folder: Path) -> list[Path]:
+    """The photographs in it."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; name one of photographs with --data")
+    return [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def data(own: Settings, files: Sequence[Sequence[Path]], device: str) -> Source[Batch]:
+    """What to train on: the files of each folder, batch by batch in turn."""
     if own.is_video:
-        return Clips(files, own.crop, own.batch, own.frames, own.seed)
-    return Photographs(files, own.crop, own.batch, own.seed, device)
+        return Clips(
+            [file for some in files for file in some], own.crop, own.batch, own.frames, own.seed
+        )
+    sources = [Photographs(some, own.crop, own.batch, own.seed, device) for some in files]
+    return InTurn(sources)
 
 
 def held_out(own: Settings, files: Sequence[Path]) -> Sequence[Batch]:
@@ -134,7 +145,7 @@ def donor(codec: str, quality: int, args: argparse.Namespace) -> CompressionMode
     start = (codec, quality) if args.start else settings(codec, quality).start
     if start is None:
         return None
-    state = weights(*start, args.start) if args.start else best(*start, args.runs)["model"]
+    state = weights(*start, args.start or args.runs)
     return CLASSES[settings(*start).architecture].from_state_dict(state)
 
 
@@ -154,11 +165,9 @@ def new_model(
 def loop(codec: str, quality: int, args: argparse.Namespace) -> Loop[Coded, Batch]:
     """The training of a codec, begun or gone on with."""
     own = settings(codec, quality).sized(args.batch, args.crop)
-    if not args.data.is_dir():
-        raise InputError(f"{args.data}: no such folder; name one of photographs with --data")
-    images = [path for path in args.data.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
-    files, kept = split(images)
-    source = data(own, files, args.device)
+    first, *others = map(images, args.data)
+    files, kept = split(first)
+    source = data(own, [files, *map(sorted, others)], args.device)
     task = Task(
         model=new_model(own, source, donor(codec, quality, args)),
         loss=RateDistortion(own.lmbda),
@@ -207,6 +216,8 @@ def train(codec: str, quality: int, args: argparse.Namespace) -> None:
     """Train for so many minutes from now, or until all steps are done."""
     # Crops are of one size: the fastest convolutions are worth a search.
     torch.backends.cudnn.benchmark = True
+    # Half of a small model's step is the optimizer's products, which need no more than bfloat16.
+    torch.set_float32_matmul_precision("medium")
     run = loop(codec, quality, args)
     if args.minutes:
         run.train(math.inf, args.check_every, 60 * args.minutes)
@@ -219,7 +230,14 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("codec")
     add("quality", type=int)
-    add("--data", type=Path, default=DATA / "clic")
+    add(
+        "--data",
+        type=Path,
+        nargs="+",
+        default=[DATA / "clic"],
+        metavar="FOLDER",
+        help="of photographs; every seventh of the first is for validation",
+    )
     add("--runs", type=Path, default=Path("runs"))
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add("--check-every", type=int, default=2000, help="steps")
