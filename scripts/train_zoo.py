@@ -20,7 +20,7 @@ import torch
 from common import run
 from compressai.models import CompressionModel
 from laboratory import DATA
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentopt import zoo
 from latentopt.errors import InputError
@@ -173,7 +173,7 @@ def loop(codec: str, quality: int, args: argparse.Namespace) -> Loop[Coded, Batc
         loss=RateDistortion(own.lmbda),
         data=source,
         held_out=held_out(own, kept),
-        optimizer=soap,
+        optimizer=coarse_soap,
         schedule=schedule(own, args.minutes),
         before_check=fit_quantiles,
     )
@@ -184,6 +184,14 @@ def loop(codec: str, quality: int, args: argparse.Namespace) -> Loop[Coded, Batc
         check_first=args.start is not None,
     )
     return Loop(task, args.runs / f"{codec}-{quality}.pt", options)
+
+
+def coarse_soap(model: nn.Module) -> torch.optim.Optimizer:
+    """SOAP whose products, half of a small model's step, are of bfloat16 where that is quicker."""
+    optimizer = soap(model)
+    optimizer.register_step_pre_hook(lambda *_: torch.set_float32_matmul_precision("medium"))
+    optimizer.register_step_post_hook(lambda *_: torch.set_float32_matmul_precision("highest"))
+    return optimizer
 
 
 def schedule(own: Settings, minutes: float | None) -> WarmCosine | TimedCosine:
@@ -216,8 +224,6 @@ def train(codec: str, quality: int, args: argparse.Namespace) -> None:
     """Train for so many minutes from now, or until all steps are done."""
     # Crops are of one size: the fastest convolutions are worth a search.
     torch.backends.cudnn.benchmark = True
-    # Half of a small model's step is the optimizer's products, which need no more than bfloat16.
-    torch.set_float32_matmul_precision("medium")
     run = loop(codec, quality, args)
     if args.minutes:
         run.train(math.inf, args.check_every, 60 * args.minutes)
