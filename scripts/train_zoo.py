@@ -20,7 +20,7 @@ import torch
 from common import run
 from compressai.models import CompressionModel
 from laboratory import DATA
-from torch import Tensor
+from torch import Tensor, nn
 
 from latentopt import zoo
 from latentopt.errors import InputError
@@ -28,6 +28,7 @@ from latentopt.media import IMAGE_SUFFIXES
 from latentopt.training import (
     Clips,
     Coded,
+    InTurn,
     Loop,
     Options,
     Photographs,
@@ -114,11 +115,21 @@ def weights(codec: str, quality: int, folder: Path) -> dict[str, Tensor]:
     return zoo.load(codec, quality).state_dict()
 
 
-def data(own: Settings, files: Sequence[Path], device: str) -> Source[Batch]:
-    """What to train on."""
+def images(folder: Path) -> list[Path]:
+    """The photographs in it."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; name one of photographs with --data")
+    return [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def data(own: Settings, files: Sequence[Sequence[Path]], device: str) -> Source[Batch]:
+    """What to train on: the files of each folder, batch by batch in turn."""
     if own.is_video:
-        return Clips(files, own.crop, own.batch, own.frames, own.seed)
-    return Photographs(files, own.crop, own.batch, own.seed, device)
+        return Clips(
+            [file for some in files for file in some], own.crop, own.batch, own.frames, own.seed
+        )
+    sources = [Photographs(some, own.crop, own.batch, own.seed, device) for some in files]
+    return InTurn(sources)
 
 
 def held_out(own: Settings, files: Sequence[Path]) -> Sequence[Batch]:
@@ -134,7 +145,7 @@ def donor(codec: str, quality: int, args: argparse.Namespace) -> CompressionMode
     start = (codec, quality) if args.start else settings(codec, quality).start
     if start is None:
         return None
-    state = weights(*start, args.start) if args.start else best(*start, args.runs)["model"]
+    state = weights(*start, args.start or args.runs)
     return CLASSES[settings(*start).architecture].from_state_dict(state)
 
 
@@ -154,17 +165,15 @@ def new_model(
 def loop(codec: str, quality: int, args: argparse.Namespace) -> Loop[Coded, Batch]:
     """The training of a codec, begun or gone on with."""
     own = settings(codec, quality).sized(args.batch, args.crop)
-    if not args.data.is_dir():
-        raise InputError(f"{args.data}: no such folder; name one of photographs with --data")
-    images = [path for path in args.data.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
-    files, kept = split(images)
-    source = data(own, files, args.device)
+    first, *others = map(images, args.data)
+    files, kept = split(first)
+    source = data(own, [files, *map(sorted, others)], args.device)
     task = Task(
         model=new_model(own, source, donor(codec, quality, args)),
         loss=RateDistortion(own.lmbda),
         data=source,
         held_out=held_out(own, kept),
-        optimizer=soap,
+        optimizer=coarse_soap,
         schedule=schedule(own, args.minutes),
         before_check=fit_quantiles,
     )
@@ -175,6 +184,14 @@ def loop(codec: str, quality: int, args: argparse.Namespace) -> Loop[Coded, Batc
         check_first=args.start is not None,
     )
     return Loop(task, args.runs / f"{codec}-{quality}.pt", options)
+
+
+def coarse_soap(model: nn.Module) -> torch.optim.Optimizer:
+    """SOAP whose products, half of a small model's step, are of bfloat16 where that is quicker."""
+    optimizer = soap(model)
+    optimizer.register_step_pre_hook(lambda *_: torch.set_float32_matmul_precision("medium"))
+    optimizer.register_step_post_hook(lambda *_: torch.set_float32_matmul_precision("highest"))
+    return optimizer
 
 
 def schedule(own: Settings, minutes: float | None) -> WarmCosine | TimedCosine:
@@ -219,7 +236,14 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("codec")
     add("quality", type=int)
-    add("--data", type=Path, default=DATA / "clic")
+    add(
+        "--data",
+        type=Path,
+        nargs="+",
+        default=[DATA / "clic"],
+        metavar="FOLDER",
+        help="of photographs; every seventh of the first is for validation",
+    )
     add("--runs", type=Path, default=Path("runs"))
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add("--check-every", type=int, default=2000, help="steps")

@@ -6,7 +6,7 @@ from latentopt.training.inherit import inherit
 from latentopt.training.loop import Loop, Loss, Options, Source, Task, Terms
 from latentopt.training.losses import Coded, RateDistortion
 from latentopt.training.optimizers import soap
-from latentopt.training.photographs import Photographs, split, validation_images
+from latentopt.training.photographs import InTurn, Photographs, split, validation_images
 from latentopt.training.rate_adaptation import Ramp, RateAdaptive, Rates, adaptive_loss
 from latentopt.training.schedules import TimedCosine, WarmCosine
 from latentopt.training.spectral import hold_norms, release_norms
@@ -14,6 +14,7 @@ from latentopt.training.spectral import hold_norms, release_norms
 __all__ = [
     "Clips",
     "Coded",
+    "InTurn",
     "Loop",
     "Loss",
     "Options",

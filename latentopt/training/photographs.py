@@ -29,7 +29,7 @@ class Photographs:
         device: whose memory; crops are made and stay there.
 
     Raises:
-        InputError: there are none, or one is no larger than the crop.
+        InputError: there are none, or one is smaller than the crop.
         DataError: one cannot be read, or is of another kind.
     """
 
@@ -61,6 +61,17 @@ class Photographs:
         return patch.transpose(0, 1) if random.random() < 0.25 else patch
 
 
+class InTurn:
+    """The batches of several sources, one after the other."""
+
+    def __init__(self, sources: Sequence[Photographs]):
+        self._sources = sources
+
+    def batch(self, step: int) -> Tensor:
+        """(batch, 3, crop, crop) in [0, 1]."""
+        return self._sources[step % len(self._sources)].batch(step)
+
+
 def _recoloured(x: Tensor, random: np.random.Generator) -> Tensor:
     """A mild gamma per image and gain per channel, without clipping."""
     gamma = torch.from_numpy(np.exp(random.normal(0, 0.15, (len(x), 1, 1, 1)))).float()
@@ -70,7 +81,7 @@ def _recoloured(x: Tensor, random: np.random.Generator) -> Tensor:
 
 def _pyramid(file: Path, crop: int) -> list[Tensor]:
     image = _opened(file)
-    scales = [scale for scale in SCALES if scale * min(image.size) > crop]
+    scales = [scale for scale in SCALES if round(scale * min(image.size)) >= crop]
     if not scales:
         size = f"{image.size[0]}x{image.size[1]}"
         raise InputError(f"{file} is {size}: no crop of {crop} fits: give --crop, a smaller one")

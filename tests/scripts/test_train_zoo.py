@@ -83,15 +83,40 @@ def test_a_codec_starts_from_another(args: argparse.Namespace) -> None:
     assert all(tuple(row.flatten().tolist()) in rows for row in own["g_a.6.weight"])
 
 
+def test_a_wider_codec_starts_as_the_same_function(args: argparse.Namespace) -> None:
+    donor = train_zoo.loop("tiny-mbt2018-mean", 1, args)
+    donor.train(2, check_every=2)
+    wide = replace(CONFIGS["tiny-mbt2018-mean"], widths=[12, 20], start=("tiny-mbt2018-mean", 1))
+    source = train_zoo.data(wide, [train_zoo.images(args.data[0])], "cpu")
+    model, x = train_zoo.new_model(wide, source, donor.model), photo(64, 64)
+    with torch.no_grad():
+        y = model.g_a(x)
+        channels = donor.model.g_a(x).shape[1]
+        torch.testing.assert_close(y[:, :channels], donor.model.g_a(x))
+        assert y[:, channels:].std() > 0
+        torch.testing.assert_close(model.g_s(y), donor.model.g_s(y[:, :channels]))
+
+
+def test_folders_take_turns(args: argparse.Namespace, tmp_path: Path) -> None:
+    other = tmp_path / "grey"
+    other.mkdir()
+    write_png(other / "x.png", torch.full((1, 3, 140, 140), 0.5))
+    own = CONFIGS["tiny-mbt2018-mean"]
+    source = train_zoo.data(own, [train_zoo.images(f) for f in (*args.data, other)], "cpu")
+    spread = [source.batch(step).std(dim=(2, 3)).max().item() for step in range(4)]
+    assert min(spread[::2]) > 0.01 > 1e-6 > max(spread[1::2])
+
+
 def test_a_video_codec_trains_resumes_and_exports(
     args: argparse.Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train_zoo, "HELD_OUT_CLIPS", 8)
-    args.data = args.runs / "large"
-    args.data.mkdir()
+    large = args.runs / "large"
+    large.mkdir()
     for i in range(2):
-        write_png(args.data / f"{i}.png", photo(200, 210, seed=i))
-    folders = ["--data", str(args.data), "--runs", str(args.runs), "--device", "cpu"]
+        write_png(large / f"{i}.png", photo(200, 210, seed=i))
+    args.data = [large]
+    folders = ["--data", str(large), "--runs", str(args.runs), "--device", "cpu"]
     train_zoo.main(["tiny-ssf2020", "1", *folders, "--check-every", "2"])
     monkeypatch.setitem(CONFIGS, "tiny-ssf2020", replace(CONFIGS["tiny-ssf2020"], steps=4))
     run = train_zoo.loop("tiny-ssf2020", 1, args)

@@ -32,8 +32,8 @@ def test_photographs_repeat_by_seed_and_step(files: list[Path]) -> None:
 
 
 def test_photographs_that_are_too_small_are_refused(files: list[Path]) -> None:
-    with pytest.raises(InputError, match=r"\d\.png is 200x140: no crop of 140 fits: give --crop"):
-        Photographs(files, crop=140, batch=1, seed=0)
+    with pytest.raises(InputError, match=r"\d\.png is 200x140: no crop of 141 fits: give --crop"):
+        Photographs(files, crop=141, batch=1, seed=0)
     with pytest.raises(InputError, match="no photographs"):
         Photographs([], crop=64, batch=1, seed=0)
 
