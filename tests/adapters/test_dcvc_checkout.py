@@ -181,7 +181,7 @@ def test_predicted_frames_with_memory_are_the_models_own(
 ) -> None:
     """Latents, features and image of a group of four and one more."""
     model, key = models[family], models["DCVC-DC"]
-    make = dcvc_check._MODULES[family].video(key, adapter_class(key))
+    make = dcvc_check.MODULES[family].video(key, adapter_class(key))
     codec = latentopt.wrap(model, "int", shift=False, adapter=make, portable=False)
     seen = codec.parts["residual"].assembly.adapter.seen
     x = photo(64, 64)
