@@ -46,7 +46,7 @@ from latentopt.training import (
 )
 from latentopt.training.runs import BEST, State, read_state
 from latentopt.zoo.architectures import CLASSES, VIDEO
-from latentopt.zoo.embedded import EMBEDDED, write_embedded
+from latentopt.zoo.embedded import CODECS, EMBEDDED, write_embedded
 
 FOLDER = Path(__file__).parent / "zoo"
 
@@ -110,8 +110,10 @@ def best(codec: str, quality: int, runs: Path) -> State:
 
 def weights(codec: str, quality: int, folder: Path) -> dict[str, Tensor]:
     """The best of an earlier run, where the folder has them, or those that ship."""
-    if (folder / f"{codec}-{quality}.best.pt").is_file():
+    is_trained = (folder / f"{codec}-{quality}.best.pt").is_file()
+    if is_trained or codec not in CODECS or quality not in EMBEDDED.qualities(codec):
         return best(codec, quality, folder)["model"]
+    print(f"from {codec} {quality} as it ships: {folder} has none")
     return zoo.load(codec, quality).state_dict()
 
 
@@ -119,7 +121,10 @@ def images(folder: Path) -> list[Path]:
     """The photographs in it."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name one of photographs with --data")
-    return [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+    found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not found:
+        raise InputError(f"{folder}: no photographs in it; name a folder that has some with --data")
+    return found
 
 
 def data(own: Settings, files: Sequence[Sequence[Path]], device: str) -> Source[Batch]:
@@ -165,7 +170,7 @@ def new_model(
 def loop(codec: str, quality: int, args: argparse.Namespace) -> Loop[Coded, Batch]:
     """The training of a codec, begun or gone on with."""
     own = settings(codec, quality).sized(args.batch, args.crop)
-    first, *others = map(images, args.data)
+    first, *others = map(images, args.data or [DATA / "clic"])
     files, kept = split(first)
     source = data(own, [files, *map(sorted, others)], args.device)
     task = Task(
@@ -236,14 +241,8 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("codec")
     add("quality", type=int)
-    add(
-        "--data",
-        type=Path,
-        nargs="+",
-        default=[DATA / "clic"],
-        metavar="FOLDER",
-        help="of photographs; every seventh of the first is for validation",
-    )
+    what = "of photographs; may be given again; every seventh of the first is for validation"
+    add("--data", type=Path, action="append", metavar="FOLDER", help=what)
     add("--runs", type=Path, default=Path("runs"))
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add("--check-every", type=int, default=2000, help="steps")

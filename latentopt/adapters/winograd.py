@@ -10,7 +10,6 @@ strides of two: as 3 x 3 of the four phases of the input. Equal to the plain sum
 arithmetic, and within some 1e-14 of it in float64.
 """
 
-from itertools import pairwise
 from typing import TypeVar
 
 import torch
@@ -46,22 +45,36 @@ _MADE = _exact([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0
 def quicken(model: Network) -> Network:
     """A model of which, in place, all convolutions are made so that can be.
 
-    An activation right after one writes over what that made, which nobody else sees: new memory
-    for each layer costs as much as what is computed there.
+    In a Sequential, an activation right after one writes over what that made: new memory for each
+    layer costs as much as what is computed there.
     """
     for module in model.modules():
         if type(module) is nn.Conv2d and _is_known(module):
             module.__class__ = _Quick
-        if type(module) is nn.Sequential:
-            for before, after in pairwise(module):
-                if isinstance(before, _Quick) or type(before) is nn.Conv2d:
-                    _overwrite(after)
+        elif type(module) is nn.Sequential:
+            module.__class__ = _Overwriting
     return model
 
 
-def _overwrite(activation: nn.Module) -> None:
-    if isinstance(activation, nn.ReLU | nn.LeakyReLU):
-        activation.inplace = True
+class _Overwriting(nn.Sequential):
+    """Layers of which some write over what the one before made, where nobody else can see that."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        before: nn.Module | None = None
+        for layer in self:
+            if isinstance(before, nn.Conv2d) and _is_unseen(before, layer, x):
+                slope = layer.negative_slope if isinstance(layer, nn.LeakyReLU) else 0.0
+                x = F.leaky_relu_(x, slope)
+            else:
+                x = layer(x)
+            before = layer
+        return x
+
+
+def _is_unseen(before: nn.Module, layer: nn.Module, x: Tensor) -> bool:
+    """Whether a layer is an activation, and neither gradients nor hooks see what it is given."""
+    hooks = before._forward_hooks or layer._forward_hooks or layer._forward_pre_hooks
+    return type(layer) in (nn.ReLU, nn.LeakyReLU) and not hooks and not x.requires_grad
 
 
 def _sizes(layer: nn.Conv2d) -> tuple[object, ...]:
@@ -86,7 +99,8 @@ class _Quick(nn.Conv2d):
     """A convolution that is known; PyTorch's where gradients are asked for."""
 
     def forward(self, x: Tensor) -> Tensor:
-        is_asked = x.requires_grad or self.weight.requires_grad
+        bias = () if self.bias is None else (self.bias,)
+        is_asked = any(tensor.requires_grad for tensor in (x, self.weight, *bias))
         if (torch.is_grad_enabled() and is_asked) or not self._can_be_made(x):
             return super().forward(x)
         if self.stride == (1, 1):
@@ -94,7 +108,9 @@ class _Quick(nn.Conv2d):
         return convolve(F.pixel_unshuffle(x, 2), phased(self.weight), self.bias)
 
     def _can_be_made(self, x: Tensor) -> bool:
-        if x.dtype != torch.float64 or x.dim() != 4:
+        if x.dtype != torch.float64 or self.weight.dtype != x.dtype:
+            return False
+        if x.dim() != 4 or x.shape[1] != self.in_channels or not len(x):
             return False
         height, width = x.shape[-2:]
         stride = self.stride[0]

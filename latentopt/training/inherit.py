@@ -1,69 +1,77 @@
 """Where training starts: from random weights, or from those of another codec."""
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from latentopt.errors import InputError
+
 _DENSITY = tuple(
     f"entropy_bottleneck.{name}" for name in ("matrices", "biases", "factors", "quantiles")
 )
-_LATENT = ("g_a.6.weight", "g_a.6.bias", "g_s.0.weight")  # one slice per latent channel
-_TRANSFORMS = ("g_a", "g_s")
+_LAST, _FIRST = "g_a.6.weight", "g_s.0.weight"
+_LATENT = (_LAST, "g_a.6.bias", _FIRST)  # one slice per latent channel
 
 
 def inherit(model: nn.Module, donor: nn.Module, batch: Tensor) -> None:
-    """Start from another codec's weights: whatever has the same shape, and latent channels.
+    """Start from another codec's weights: whatever has the same shape, and transforms of its kind.
 
-    A donor with more of them gives those that vary most on ``batch``, images (B, 3, H, W); one with
-    fewer gives all. (Of the GDN transforms, whose last layer is ``g_a.6``.) Transforms that are
-    wider than the donor's start as the same functions of an image, with new channels beside.
+    Of GDN transforms with more latent channels than the model has, those are kept that vary most on
+    ``batch``, images (B, 3, H, W). Transforms that are wider than the donor's, or have more latent
+    channels, start as the same functions of an image, with new channels beside: nothing old hears
+    these, and what they hear is random, so that no two learn the same. (As in Chen, Goodfellow and
+    Shlens, Net2Net, ICLR 2016, but nothing is doubled.)
+
+    Raises:
+        InputError: the donor's transforms are wider than the model's.
     """
-    own, theirs = model.state_dict(), donor.state_dict()
-    same = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
-    if _is_wider(own, theirs):
-        same |= _widened(model, theirs)
-    elif "g_a.6.weight" not in same and "g_a.6.weight" in own:
-        with torch.no_grad():
-            activity = cast(nn.Module, donor.g_a)(batch).std(dim=(0, 2, 3))
-        keep = activity.argsort(descending=True)[: own["g_s.0.weight"].shape[0]]
-        for name, value in theirs.items():
-            # Also the factorized density of this latent, if it has one.
-            density = name.startswith(_DENSITY) and len(value) == len(activity)
-            if density or name in _LATENT:
-                own[name][: len(keep)] = value[keep]
-    model.load_state_dict(own | same)
+    own = model.state_dict()
+    theirs = _loudest(donor, len(own[_FIRST]), batch) if _FIRST in own else donor.state_dict()
+    is_alike = _transforms(own) == _transforms(theirs)
+    for name, old in theirs.items():
+        if name in own and own[name].shape == old.shape:
+            own[name] = old
+        elif is_alike and (name in _transforms(own) or (name in own and _is_density(name, theirs))):
+            layer = model.get_submodule(name.rpartition(".")[0])
+            own[name] = _grown(name, own[name], old, isinstance(layer, nn.ConvTranspose2d))
+    model.load_state_dict(own)
 
 
-def _is_wider(own: dict[str, Tensor], theirs: dict[str, Tensor]) -> bool:
-    """Whether the transforms have more channels inside."""
-    first = "g_a.0.weight"
-    return first in own and first in theirs and len(own[first]) > len(theirs[first])
+def _transforms(state: Mapping[str, Tensor]) -> set[str]:
+    """Names of the weights between image and latent."""
+    return {name for name in state if name.startswith(("g_a.", "g_s."))}
 
 
-def _widened(model: nn.Module, theirs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of the transforms: the donor's channels come first, and hear nothing of new ones.
+def _is_density(name: str, state: Mapping[str, Tensor]) -> bool:
+    """Whether it is the main latent's, with an entry for each of its channels."""
+    return name.startswith(_DENSITY) and not any(key.startswith("h_a.") for key in state)
 
-    What new channels hear is random, so that no two of them learn the same. (As in Chen, Goodfellow
-    and Shlens, Net2Net, ICLR 2016, but nothing is doubled.)
-    """
-    made = {}
-    for path, module in model.named_modules():
-        if not path.startswith(_TRANSFORMS):
-            continue
-        for name, fresh in module.state_dict().items():
-            old = theirs.get(key := f"{path}.{name}")
-            if "." in name or old is None or old.dim() != fresh.dim():
-                continue
-            made[key] = fresh.clone()
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and name == "weight":
-                _silence(made[key], old.shape, isinstance(module, nn.ConvTranspose2d))
-            made[key][tuple(map(slice, old.shape))] = old
+
+def _loudest(donor: nn.Module, count: int, batch: Tensor) -> dict[str, Tensor]:
+    """A donor's weights, with no more than so many latent channels."""
+    state = donor.state_dict()
+    if _LAST not in state or len(state[_LAST]) <= count:
+        return state
+    with torch.no_grad():
+        activity = cast(nn.Module, donor.g_a)(batch).std(dim=(0, 2, 3))
+    keep = activity.argsort(descending=True)[:count]
+    sliced = [name for name in state if name in _LATENT or _is_density(name, state)]
+    return state | {name: state[name][keep] for name in sliced}
+
+
+def _grown(name: str, fresh: Tensor, old: Tensor, is_transposed: bool) -> Tensor:
+    """Old weights among fresh ones, from whose inputs nothing goes to old outputs."""
+    if fresh.dim() != old.dim() or any(a < b for a, b in zip(fresh.shape, old.shape)):
+        raise InputError(
+            f"{name}: {tuple(old.shape)} does not fit into {tuple(fresh.shape)}: "
+            "start from a codec whose transforms are no wider"
+        )
+    made = fresh.clone()
+    if made.dim() == 4:  # a convolution's
+        by_output = made.transpose(0, 1) if is_transposed else made
+        outputs, inputs = old.shape[1::-1] if is_transposed else old.shape[:2]
+        by_output[:outputs, inputs:] = 0
+    made[tuple(map(slice, old.shape))] = old
     return made
-
-
-def _silence(weight: Tensor, old: torch.Size, is_transposed: bool) -> None:
-    """No way from new inputs to old outputs."""
-    by_output = weight.transpose(0, 1) if is_transposed else weight
-    outputs, inputs = (old[1], old[0]) if is_transposed else (old[0], old[1])
-    by_output[:outputs, inputs:] = 0

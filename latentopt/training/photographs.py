@@ -62,9 +62,15 @@ class Photographs:
 
 
 class InTurn:
-    """The batches of several sources, one after the other."""
+    """The batches of several sources, one after the other.
+
+    Raises:
+        InputError: there are no sources.
+    """
 
     def __init__(self, sources: Sequence[Photographs]):
+        if not sources:
+            raise InputError("no sources to draw from: give at least one")
         self._sources = sources
 
     def batch(self, step: int) -> Tensor:

@@ -66,16 +66,29 @@ def test_what_is_small_or_odd_is_made_as_ever(size: tuple[int, int]) -> None:
 
 @torch.no_grad()
 def test_activations_write_over_what_convolutions_made_and_nothing_else() -> None:
-    layers = [nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1), nn.LeakyReLU(), nn.Tanh(), nn.ReLU()]
+    shared = nn.ReLU()
+    layers = [shared, nn.Conv2d(4, 4, 3, padding=1), shared, nn.Tanh(), nn.LeakyReLU()]
     network, x = nn.Sequential(*layers).double(), random(1, 4, 36, 32)
-    expected, before = network(x), x.clone()
-    torch.testing.assert_close(quicken(network)(x), expected, rtol=0, atol=1e-14)
+    expected, before, made = network(x), x.clone(), network[1](x.relu())
+    quick, seen = quicken(network), list[Tensor]()
+    torch.testing.assert_close(quick(x), expected, rtol=0, atol=1e-14)
     assert torch.equal(x, before)
-    assert [getattr(layer, "inplace", False) for layer in network] == [
-        *[False] * 2,
-        True,
-        *[False] * 2,
-    ]
+    torch.testing.assert_close(quick[2](made) + made, made.relu() + made)
+    quick[1].register_forward_hook(lambda *given: seen.append(given[-1]))
+    torch.testing.assert_close(quick(x), expected, rtol=0, atol=1e-14)
+    torch.testing.assert_close(seen[0], made, rtol=0, atol=1e-14)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("sizes", [dict(kernel_size=3), dict(kernel_size=5, stride=2)])
+def test_what_pytorch_refuses_or_leaves_empty_is_as_ever(sizes: dict[str, int]) -> None:
+    layer = nn.Conv2d(4, 5, padding=sizes["kernel_size"] // 2, **sizes).double()
+    nothing = random(0, 4, 64, 64)
+    expected = layer(nothing).shape
+    quick = quicken(layer)
+    assert quick(nothing).shape == expected
+    with pytest.raises(RuntimeError, match="to have 4 channels"):
+        quick(random(1, 1, 64, 64))
 
 
 def test_weights_that_are_trained_have_gradients() -> None:
@@ -84,6 +97,13 @@ def test_weights_that_are_trained_have_gradients() -> None:
     weight = quick.weight.detach().clone().requires_grad_()
     F.conv2d(x, weight, quick.bias, padding=1).square().sum().backward()
     torch.testing.assert_close(quick.weight.grad, weight.grad)
+
+
+def test_a_bias_alone_has_gradients() -> None:
+    quick = quicken(nn.Conv2d(4, 4, 3, padding=1).double())
+    quick.weight.requires_grad_(False)
+    quick(random(1, 4, 36, 32)).sum().backward()
+    assert quick.bias.grad is not None
 
 
 def test_frames_that_others_are_predicted_from_are_made_so() -> None:

@@ -11,7 +11,10 @@ import train_zoo
 from support.models import moving, photo
 
 from latentopt import zoo
+from latentopt.errors import InputError
 from latentopt.media.images import write_png
+from latentopt.training import InTurn, inherit
+from latentopt.zoo.architectures import CLASSES
 from latentopt.zoo.embedded import CODECS, EMBEDDED
 from latentopt.zoo.folder import Folder
 from latentopt.zoo.names import OWN, SAMPLED
@@ -83,18 +86,45 @@ def test_a_codec_starts_from_another(args: argparse.Namespace) -> None:
     assert all(tuple(row.flatten().tolist()) in rows for row in own["g_a.6.weight"])
 
 
-def test_a_wider_codec_starts_as_the_same_function(args: argparse.Namespace) -> None:
-    donor = train_zoo.loop("tiny-mbt2018-mean", 1, args)
-    donor.train(2, check_every=2)
-    wide = replace(CONFIGS["tiny-mbt2018-mean"], widths=[12, 20], start=("tiny-mbt2018-mean", 1))
-    source = train_zoo.data(wide, [train_zoo.images(args.data[0])], "cpu")
-    model, x = train_zoo.new_model(wide, source, donor.model), photo(64, 64)
+WIDER = {"all alike": (12, 20), "fewer latent channels": (12, 8), "only more of them": (8, 20)}
+
+
+@pytest.mark.parametrize("widths", WIDER.values(), ids=WIDER)
+@pytest.mark.parametrize("name", ["mbt2018-mean", "bmshj2018-factorized"])
+def test_a_wider_codec_starts_as_the_same_function(name: str, widths: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    donor, model = CLASSES[name](8, 12), CLASSES[name](*widths)
+    x = photo(64, 64)
     with torch.no_grad():
-        y = model.g_a(x)
-        channels = donor.model.g_a(x).shape[1]
-        torch.testing.assert_close(y[:, :channels], donor.model.g_a(x))
-        assert y[:, channels:].std() > 0
-        torch.testing.assert_close(model.g_s(y), donor.model.g_s(y[:, :channels]))
+        inherit(model, donor, x)
+        y, expected = model.g_a(x), donor.g_a(x)
+        kept = min(widths[1], 12)
+        loudest = expected.std(dim=(0, 2, 3)).argsort(descending=True)[:kept]
+        keep = loudest if kept < 12 else torch.arange(12)
+        torch.testing.assert_close(y[:, :kept], expected[:, keep])
+        only = torch.zeros_like(expected)
+        only[:, keep] = expected[:, keep]
+        torch.testing.assert_close(model.g_s(y), donor.g_s(only))
+    if name == "bmshj2018-factorized":
+        densities = model.entropy_bottleneck.quantiles[:kept]
+        assert torch.equal(densities, donor.entropy_bottleneck.quantiles[keep])
+
+
+def test_a_narrower_codec_is_no_start() -> None:
+    donor, model = CLASSES["mbt2018-mean"](12, 12), CLASSES["mbt2018-mean"](8, 12)
+    with pytest.raises(InputError, match="start from a codec whose transforms are no wider"):
+        inherit(model, donor, photo(64, 64))
+
+
+def test_weights_that_ship_are_a_start_and_others_must_be_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = train_zoo.weights("tiny-mbt2018-mean", 1, tmp_path)
+    assert found.keys() == zoo.load("tiny-mbt2018-mean", 1).state_dict().keys()
+    assert "as it ships" in capsys.readouterr().out
+    for codec in ("tiny-mbt2018-mean", "small-mbt2018-mean"):
+        with pytest.raises(InputError, match=f"train {codec} 0 first"):
+            train_zoo.weights(codec, 0, tmp_path)
 
 
 def test_folders_take_turns(args: argparse.Namespace, tmp_path: Path) -> None:
@@ -103,6 +133,11 @@ def test_folders_take_turns(args: argparse.Namespace, tmp_path: Path) -> None:
     write_png(other / "x.png", torch.full((1, 3, 140, 140), 0.5))
     own = CONFIGS["tiny-mbt2018-mean"]
     source = train_zoo.data(own, [train_zoo.images(f) for f in (*args.data, other)], "cpu")
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match="none: no photographs in it"):
+        train_zoo.images(tmp_path / "none")
+    with pytest.raises(InputError, match="no sources"):
+        InTurn([])
     spread = [source.batch(step).std(dim=(2, 3)).max().item() for step in range(4)]
     assert min(spread[::2]) > 0.01 > 1e-6 > max(spread[1::2])
 
