@@ -93,9 +93,19 @@ class Settings:
 
 
 def settings(codec: str, quality: int) -> Settings:
-    """From the codec's file."""
+    """From the codec's file.
+
+    Raises:
+        InputError: there is no such file, or no such quality in it.
+    """
+    known = sorted(path.stem for path in FOLDER.glob("*.toml"))
+    if codec not in known:
+        raise InputError(f"no settings for {codec!r} in {FOLDER}: there are {', '.join(known)}")
     common = tomllib.loads((FOLDER / f"{codec}.toml").read_text())
-    own = common.pop("quality")[str(quality)]
+    qualities = common.pop("quality")
+    if str(quality) not in qualities:
+        raise InputError(f"{codec} has no quality {quality}: there are {', '.join(qualities)}")
+    own = qualities[str(quality)]
     values = common | own
     return Settings(lmbda=values.pop("lambda"), **values)
 
@@ -239,11 +249,13 @@ def train(codec: str, quality: int, args: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = made.add_argument
-    add("codec")
-    add("quality", type=int)
-    what = "of photographs; may be given again; every seventh of the first is for validation"
+    add("codec", help="one that scripts/zoo has settings for")
+    add("quality", type=int, help="as there; 0 is what the others start from")
+    what = (
+        "of photographs (default: CLIC's); may be given again; every seventh of the first is kept"
+    )
     add("--data", type=Path, action="append", metavar="FOLDER", help=what)
-    add("--runs", type=Path, default=Path("runs"))
+    add("--runs", type=Path, default=Path("runs"), help="where states, logs and weights go")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add("--check-every", type=int, default=2000, help="steps")
     add("--start", type=Path, metavar="FOLDER", help="of best weights to start from")
@@ -257,6 +269,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parser().parse_args(argv)
+    settings(args.codec, args.quality)
     args.runs.mkdir(parents=True, exist_ok=True)
     (export if args.export else train)(args.codec, args.quality, args)
 

@@ -256,7 +256,7 @@ class Recipe:
         effort = self.effort and replace(self.effort, progress=False)
         names = (
             *("quant", "shift", "direction", "scales", "pmf", "channel", "context", "dither"),
-            *("spread", "progressive", "postfilter"),
+            *("spread", "progressive", "postfilter", "adaptive"),
         )
         same = all(getattr(self, name) == getattr(other, name) for name in names)
         return same and effort == other.effort
@@ -312,7 +312,8 @@ class Recipe:
             changes["parts"] = named if isinstance(named, str) else tuple(named)
         if self.factorized and changes.get("quant", "int") != "int":
             # Presets have their contexts on the lattices that they chose.
-            return replace(self, factorized=None, context=False)._with(changes)
+            context = self.context and changes["quant"] == self.quant
+            return replace(self, factorized=None, context=context)._with(changes)
         return self._with(changes)
 
     def _in(self, name: str) -> "Recipe":
@@ -406,7 +407,7 @@ def of_maps(recipe: Recipe) -> Recipe:
     return own
 
 
-# -- presets: what an encoder spends and gets for it; decoding costs the same for all -------------
+# -- presets: what an encoder spends and gets for it; decoding costs about the same -------------
 
 _ONE = Effort(Schedule(1, (0.3, 0.3), (0.4, 0.4), caution=4), verify=False)
 _SIDE_FIVE = Schedule(5, (0.5, 0.1), (0.5, 0.4), caution=2.5, momentum=0.4)
@@ -432,7 +433,7 @@ def _probed(effort: Effort) -> Effort:
 _PLAIN = Recipe("auto", None, scales=True, adaptive=True, postfilter=True)
 _SPLIT = replace(_PLAIN, shift=Secant(), direction="split")
 _SEARCHED = replace(_SPLIT, quant="int")
-# Vectors with a context take time to decode: a tenth of a second for a small photograph.
+# Vectors with a context take a third longer to decode: only where encoding takes long as well.
 _SEEING = replace(_SPLIT, context=True)
 
 

@@ -27,7 +27,10 @@ from tables.figures.video import CLIPS, CODEC
 _LATTICES = ("int", "hex", "oct", "shift", "hex+shift", "oct+shift", "e8", "e8+shift")
 _BD_RATE = "bd_rate_pchip_percent"
 _SLOW = (BASELINE, "slow")
-_TODAY = [(codec, "kodak") for codec in (STEPS, LAB, *TINY)] + [(CODEC, CLIPS)]
+_CLIPS = {CLIPS: "three clips", f"{CLIPS}-frames8": "their first eight frames"}
+_TODAY = [(codec, "kodak", NAMES.get(codec, codec)) for codec in (STEPS, LAB, *TINY)] + [
+    (CODEC, data, f"{CODEC}, {what}") for data, what in _CLIPS.items()
+]
 _SHORT = {STEPS: "bmshj2018-factorized¹", LAB: "mbt2018-mean²"}
 
 PARTS = {
@@ -75,8 +78,8 @@ def _range(ratios: pd.Series) -> str:
 def presets_today() -> str:
     """The same at length: MS-SSIM, and times to decode; of clips, too."""
     lines: list[list[str]] = []
-    for codec, data in _TODAY:
-        lines.append([f"**{NAMES.get(codec, codec)}**", "", "", ""])
+    for codec, data, name in _TODAY:
+        lines.append([f"**{name}**", "", "", ""])
         lines += [_preset(str(p), line) for p, line in today(codec, data).iterrows()]
     return table(["", "BD-rate (MS-SSIM)", "encode", "decode"], lines)
 

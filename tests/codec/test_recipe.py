@@ -249,6 +249,14 @@ def test_another_lattice_is_without_the_context_that_is_for_integers(name: str) 
 # -- what a header keeps ---------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["slow", "best"])
+def test_a_presets_own_lattice_said_once_more_keeps_its_context(name: str) -> None:
+    preset = PRESETS[name]
+    assert preset.but(quant=preset.quant).context and not preset.but(quant="hex").context
+    assert preset.but(quant=preset.quant).summary == preset.summary
+    assert preset.but(adaptive=False).summary != preset.summary
+
+
 def test_settings_and_readings_are_inverse() -> None:
     flags = product((False, True), repeat=3)
     for three, quant, direction, pmf in product(flags, RULES, DIRECTIONS, PMFS):

@@ -127,6 +127,17 @@ def test_weights_that_ship_are_a_start_and_others_must_be_trained(
             train_zoo.weights(codec, 0, tmp_path)
 
 
+def test_settings_that_there_are_none_of_are_named(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for codec, quality, said in (
+        ("nope", "1", "tiny-mbt2018"),
+        ("tiny-mbt2018", "9", "4, 3, 2, 1"),
+    ):
+        with pytest.raises(InputError, match=said):
+            train_zoo.main([codec, quality, "--runs", str(runs)])
+    assert not runs.exists()
+
+
 def test_folders_take_turns(args: argparse.Namespace, tmp_path: Path) -> None:
     other = tmp_path / "grey"
     other.mkdir()
