@@ -138,11 +138,10 @@ def images(folder: Path) -> list[Path]:
 
 
 def data(own: Settings, files: Sequence[Sequence[Path]], device: str) -> Source[Batch]:
-    """What to train on: the files of each folder, batch by batch in turn."""
+    """What to train on: the files of each folder, batch by batch in turn; of clips, all at once."""
     if own.is_video:
-        return Clips(
-            [file for some in files for file in some], own.crop, own.batch, own.frames, own.seed
-        )
+        together = [file for some in files for file in some]
+        return Clips(together, own.crop, own.batch, own.frames, own.seed)
     sources = [Photographs(some, own.crop, own.batch, own.seed, device) for some in files]
     return InTurn(sources)
 
@@ -251,10 +250,8 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("codec", help="one that scripts/zoo has settings for")
     add("quality", type=int, help="as there; 0 is what the others start from")
-    what = (
-        "of photographs (default: CLIC's); may be given again; every seventh of the first is kept"
-    )
-    add("--data", type=Path, action="append", metavar="FOLDER", help=what)
+    what = "of photographs, CLIC's by default; every seventh of the first is for validation"
+    add("--data", type=Path, action="append", metavar="FOLDER", help=f"{what}; may be repeated")
     add("--runs", type=Path, default=Path("runs"), help="where states, logs and weights go")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add("--check-every", type=int, default=2000, help="steps")

@@ -217,9 +217,6 @@ class DCVCAdapter(KeyedAdapter):
         super().__init__(key, predicted, portable)
 
 
-"""From a model, and whether it is to be portable."""
-
-
 def video(key: nn.Module, adapter: MakeAdapter) -> Callable[[nn.Module, bool], DCVCAdapter]:
     """For ``latentopt.wrap(dcvc_net, adapter=video(key, adapter))``.
 

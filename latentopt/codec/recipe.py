@@ -407,7 +407,7 @@ def of_maps(recipe: Recipe) -> Recipe:
     return own
 
 
-# -- presets: what an encoder spends and gets for it; decoding costs about the same -------------
+# -- presets: what an encoder spends and gets for it; decoding costs about the same ---------------
 
 _ONE = Effort(Schedule(1, (0.3, 0.3), (0.4, 0.4), caution=4), verify=False)
 _SIDE_FIVE = Schedule(5, (0.5, 0.1), (0.5, 0.4), caution=2.5, momentum=0.4)
@@ -415,9 +415,7 @@ _SIDE_TEN = Schedule(10, (1.0, 0.1), (0.3, 0.3), caution=2, momentum=0.4)
 _THREE = Effort(Schedule(3, (1.5, 0.4), (0.3, 0.3), caution=2, momentum=0.3), side=_SIDE_FIVE)
 _TEN = Effort(Schedule(10, (2.0, 0.3), (0.25, 0.1)), side=_SIDE_FIVE)
 _THIRTY = Schedule(30, (2.0, 0.2), (0.25, 0.1), momentum=0.7)
-_STEADY = Schedule(
-    30, (2.0, 0.3), (0.25, 0.05), momentum=0.5
-)  # for contexts, which each move changes
+_STEADY = Schedule(30, (2.0, 0.3), (0.25, 0.05), momentum=0.5)  # each move changes a context
 _TENS = Effort(_THIRTY, side=_SIDE_TEN, refits=1)
 _SIXTY = Effort(replace(_THIRTY, steps=60), side=_SIDE_TEN, refits=2, draft=False)
 
@@ -435,6 +433,12 @@ _SPLIT = replace(_PLAIN, shift=Secant(), direction="split")
 _SEARCHED = replace(_SPLIT, quant="int")
 # Vectors with a context take a third longer to decode: only where encoding takes long as well.
 _SEEING = replace(_SPLIT, context=True)
+
+
+def _steady(effort: Effort) -> Recipe:
+    """As many steps on integers, for codecs with a context model of their own."""
+    schedule = replace(_STEADY, steps=effort.schedule.steps)
+    return replace(_SEARCHED, effort=_probed(replace(effort, schedule=schedule)))
 
 
 def _factorized(preset: Recipe) -> Recipe:
@@ -461,16 +465,14 @@ PRESETS = {
         replace(
             _SEEING,
             effort=_TENS,
-            contextual=replace(_SEARCHED, effort=_probed(replace(_TENS, schedule=_STEADY))),
+            contextual=_steady(_TENS),
         )
     ),
     "best": _factorized(
         replace(
             _SEEING,
             effort=_SIXTY,
-            contextual=replace(
-                _SEARCHED, effort=_probed(replace(_SIXTY, schedule=replace(_STEADY, steps=60)))
-            ),
+            contextual=_steady(_SIXTY),
         )
     ),
 }

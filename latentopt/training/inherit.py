@@ -29,11 +29,13 @@ def inherit(model: nn.Module, donor: nn.Module, batch: Tensor) -> None:
     """
     own = model.state_dict()
     theirs = _loudest(donor, len(own[_FIRST]), batch) if _FIRST in own else donor.state_dict()
-    is_alike = _transforms(own) == _transforms(theirs)
-    for name, old in theirs.items():
-        if name in own and own[name].shape == old.shape:
+    transforms = _transforms(own)
+    is_alike = transforms == _transforms(theirs)
+    for name in own.keys() & theirs.keys():
+        old = theirs[name]
+        if own[name].shape == old.shape:
             own[name] = old
-        elif is_alike and (name in _transforms(own) or (name in own and _is_density(name, theirs))):
+        elif is_alike and (name in transforms or _is_density(name, theirs)):
             layer = model.get_submodule(name.rpartition(".")[0])
             own[name] = _grown(name, own[name], old, isinstance(layer, nn.ConvTranspose2d))
     model.load_state_dict(own)

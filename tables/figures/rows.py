@@ -16,7 +16,7 @@ TINY = ("tiny-bmshj2018-factorized", MEAN, "tiny-mbt2018", "tiny-cheng2020-attn"
 PRESETS = ("paper", "fast", "default", "slow", "best")
 
 TODAY = ("today", "today-best")
-"""Runs of the presets as they are; in the second one, `best` on codecs that it takes long on."""
+"""Runs of the presets as they are; in the second, what takes long on wide codecs and on clips."""
 
 NAMES = {LAB: "mbt2018-mean, four qualities", STEPS: "bmshj2018-factorized q2, steps 0.7/1/1.4/2"}
 """What readers know the laboratory's codecs by."""
