@@ -18,6 +18,7 @@
     0x84      1 byte, of which bit i says whether part i takes means for dithered points
     0x85      1 byte, 1: the main latent comes in maps (see maps.py); not in videos
     0x86      1 byte, 1: main latents come with a filter of the decoded image; not in videos
+    0x87      1 byte, of which bit i says whether vectors of part i are formed before decoding
 
 A reader takes what a writer would write, and nothing else.
 """
@@ -34,10 +35,10 @@ from latentopt.errors import BitstreamError, InputError
 LONGEST_FIELDS = 1 << 12
 """Bytes of fields that a reader accepts."""
 
-_TAGS = (1, 2, 3, 4, 5, 6, 7, 0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86)
+_TAGS = (1, 2, 3, 4, 5, 6, 7, 0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87)
 _CHANNELS, _NAMED, _STEP, _SEEDS, _SPREADS, _ALPHAS, _SIGMAS, _NUMBERED, _GREY, *_BITS = _TAGS
 # Of settings, which these last ones say, in the same order:
-_WORDS = "context", "adaptive", "mean", "progressive", "postfilter"
+_WORDS = "context", "adaptive", "mean", "progressive", "postfilter", "prepacked"
 _OF_IMAGES = "progressive", "postfilter"
 _SIZES = {_NUMBERED: 2, _GREY: 0, **dict.fromkeys(_BITS, 1)}  # whose length is not written
 _MORE = 7  # from which numbers of samplers take more than three bits

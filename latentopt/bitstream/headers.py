@@ -54,12 +54,15 @@ class Settings:
     """Whether the main latent comes in maps, of which the first ones make an image."""
     postfilter: bool = False
     """Whether main latents come with a filter of the decoded image."""
+    prepacked: bool = False
+    """Whether vectors are formed before anything is decoded, by codecs with a context model."""
 
     @property
     def version(self) -> int:
         """The oldest version of the formats that can say this."""
         flags = self.adaptive, self.context, self.mean, self.progressive, self.postfilter
-        is_new = self.channel != LATTICE or any(flags) or self.alpha or self.sigma
+        numbers = self.alpha, self.sigma
+        is_new = self.channel != LATTICE or any((*flags, self.prepacked, *numbers))
         return 2 if is_new else 1
 
     def to_byte(self) -> int:

@@ -31,6 +31,7 @@ FIXED: Mapping[str, Mapping[str, object]] = {
         "spread": None,
         "progressive": False,
         "postfilter": False,
+        "prepacked": None,
         "gop": None,
         "ahead": None,
     },

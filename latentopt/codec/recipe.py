@@ -64,6 +64,7 @@ class MoreWords(TypedDict, total=False):
     spread: float | Sampling | None
     progressive: bool | None
     postfilter: bool | None
+    prepacked: bool | None
     format: str | None
 
 
@@ -135,6 +136,9 @@ class Recipe:
     format: str = OWN
     """What is written: ``latentopt``, or ``compressai``: the model's own strings, which its own
     ``decompress`` reads. Of such a recipe only the effort and lambda are free."""
+    prepacked: bool | None = None
+    """Of codecs with a context model of their own, form the vectors of the main latent before any
+    of it is decoded, so that a search finds them as they will be; None: with an effort."""
     contextual: "Recipe | None" = None
     """What to do instead with codecs whose entropy parameters depend on what was decoded before."""
     factorized: "Recipe | None" = None
@@ -155,8 +159,9 @@ class Recipe:
             "spread", self.spread, Sampling, "a Sampling; wrap and but() take a number, too"
         )
         for name in ("scales", "adaptive", "context", "portable", "progressive", "postfilter"):
-            if getattr(self, name) not in (True, False):
-                raise InputError(f"{name} {getattr(self, name)!r}: it is True or False")
+            _check_flag(name, getattr(self, name))
+        if self.prepacked is not None:
+            _check_flag("prepacked", self.prepacked)
         if self.lmbda is not None and not _is_number(self.lmbda, above=0):
             raise InputError(f"lmbda {self.lmbda}: it must be a positive number")
         if self.gop is not None and not (type(self.gop) is int and self.gop > 0):
@@ -172,7 +177,24 @@ class Recipe:
                 *(("pmf", "paper"), ("pmf", "exact")),
             )
         self._check_channel()
+        self._check_prepacked()
         check_progressive(vars(self))
+
+    def _check_prepacked(self) -> None:
+        """Refuse what no encoder makes, and a header may say."""
+        others = self.dither or self.context or self.progressive or self.pmf == "paper"
+        plain = self.channel == LATTICE and self.has_vectors
+        if self.prepacked and (others or not plain):
+            raise WordError(
+                "{} is for vectors of a lattice, without dither, context or maps, and with exact "
+                "tables: leave it out",
+                ("prepacked", True),
+            )
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether several elements of a main latent are one point of a lattice."""
+        return RULES[self.quant].wide.dim > 1
 
     def _check_channel(self) -> None:
         """Refuse what is for lattice points alone, or for those without a dither."""
@@ -219,6 +241,7 @@ class Recipe:
             context=self.context,
             progressive=self.progressive,
             postfilter=self.postfilter,
+            prepacked=bool(self.prepacked),
         )
         if self.dither:
             return self.dither.said_in(said)
@@ -283,6 +306,7 @@ class Recipe:
                 spread=Sampling.of(settings),
                 progressive=settings.progressive,
                 postfilter=settings.postfilter,
+                prepacked=settings.prepacked,
             )
         except InputError as error:
             raise BitstreamError(
@@ -305,6 +329,8 @@ class Recipe:
             said = changes["spread"]
             changes["spread"] = said if isinstance(said, Sampling) else Sampling(said)
             changes = {"channel": SAMPLE, **changes}
+        if "quant" in changes:
+            changes = {"prepacked": None, **changes}
         if changes.get("progressive"):
             changes = {**UNCUT, **changes}
         if "parts" in changes:
@@ -332,8 +358,10 @@ class Recipe:
 
     def fitting(self, contextual: bool, factorized: bool = False) -> "Recipe":
         """What it means for codecs with a context model, with a factorized prior, or neither."""
-        found = (contextual and self.contextual) or (factorized and self.factorized)
-        return found or self
+        found = (contextual and self.contextual) or (factorized and self.factorized) or self
+        if found.prepacked is None and found.effort and contextual and found.has_vectors:
+            return replace(found, prepacked=True)
+        return found
 
 
 def get_preset(name: str, format: str = OWN) -> Recipe:
@@ -371,6 +399,11 @@ def _search(shift: Shift) -> StepSearch | None:
 def _check_kind(what: str, value: object, kind: type, expected: str) -> None:
     if value is not None and not isinstance(value, kind):
         raise InputError(f"{what} {value!r}: expected {expected}")
+
+
+def _check_flag(what: str, value: object) -> None:
+    if value not in (True, False):
+        raise InputError(f"{what} {value!r}: it is True or False")
 
 
 def _is_names(value: object) -> bool:
@@ -414,31 +447,31 @@ _SIDE_FIVE = Schedule(5, (0.5, 0.1), (0.5, 0.4), caution=2.5, momentum=0.4)
 _SIDE_TEN = Schedule(10, (1.0, 0.1), (0.3, 0.3), caution=2, momentum=0.4)
 _THREE = Effort(Schedule(3, (1.5, 0.4), (0.3, 0.3), caution=2, momentum=0.3), side=_SIDE_FIVE)
 _TEN = Effort(Schedule(10, (2.0, 0.3), (0.25, 0.1)), side=_SIDE_FIVE)
+_TEN_OF_VECTORS = replace(_TEN, schedule=Schedule(10, (2.0, 0.15), (0.3, 0.15), momentum=0.5))
 _THIRTY = Schedule(30, (2.0, 0.2), (0.25, 0.1), momentum=0.7)
-_STEADY = Schedule(30, (2.0, 0.3), (0.25, 0.05), momentum=0.5)  # each move changes a context
+_STEADY = Schedule(30, (2.0, 0.15), (0.25, 0.1), momentum=0.5)  # each move changes a context
 _TENS = Effort(_THIRTY, side=_SIDE_TEN, refits=1)
 _SIXTY = Effort(replace(_THIRTY, steps=60), side=_SIDE_TEN, refits=2, draft=False)
 
 
 def _probed(effort: Effort) -> Effort:
     """The same where random latents, drawn without a context, say little of the sensitivity."""
-    return replace(effort, probes=2, schedule=replace(effort.schedule, caution=1.5))
+    caution = min(effort.schedule.caution, 1.5)
+    return replace(effort, probes=2, schedule=replace(effort.schedule, caution=caution))
 
 
-# Where entropy parameters depend on what was decoded, the coding itself repacks the vectors that
-# were annealed, so integers keep more of it. Such codecs' own encoders take so long that ten steps
-# are not much.
+# Codecs whose entropy parameters depend on what was decoded have encoders of their own that take so
+# long that ten steps are not much.
 _PLAIN = Recipe("auto", None, scales=True, adaptive=True, postfilter=True)
 _SPLIT = replace(_PLAIN, shift=Secant(), direction="split")
-_SEARCHED = replace(_SPLIT, quant="int")
 # Vectors with a context take a third longer to decode: only where encoding takes long as well.
 _SEEING = replace(_SPLIT, context=True)
 
 
 def _steady(effort: Effort) -> Recipe:
-    """As many steps on integers, for codecs with a context model of their own."""
+    """As many steps for codecs with a context model of their own."""
     schedule = replace(_STEADY, steps=effort.schedule.steps)
-    return replace(_SEARCHED, effort=_probed(replace(effort, schedule=schedule)))
+    return replace(_SPLIT, effort=_probed(replace(effort, schedule=schedule)))
 
 
 def _factorized(preset: Recipe) -> Recipe:
@@ -458,7 +491,7 @@ PRESETS = {
         replace(
             _PLAIN,
             effort=_THREE,
-            contextual=replace(_PLAIN, quant="int", effort=_probed(_TEN)),
+            contextual=replace(_PLAIN, effort=_probed(_TEN_OF_VECTORS)),
         )
     ),
     "slow": _factorized(

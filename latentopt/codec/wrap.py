@@ -113,6 +113,7 @@ def wrap(
     spread: float | Sampling | None = None,
     progressive: bool | None = None,
     postfilter: bool | None = None,
+    prepacked: bool | None = None,
     format: str | None = None,
 ) -> Codec | VideoCodec:
     """Make a trained codec compress better; the model itself is copied and left untouched.
@@ -139,7 +140,8 @@ def wrap(
             ``portable``, ``progressive``, ``postfilter``, ``parts`` and ``gop``. With any other it
             is ``plain``: the lattice ``oct`` and a shift.
         recipe: the same as a value of your own.
-        direction, scales, adaptive, context, effort, lmbda, pmf, portable: see :class:`Recipe`.
+        direction, scales, adaptive, context, effort, lmbda, pmf, portable, prepacked: see
+            :class:`Recipe`.
         parts, gop, ahead, channel: likewise.
         dither: a seed, 0 to 2^32 - 1, or a :class:`Dither` that also says which latents: move the
             lattice by noise that both sides draw (docs/guide/dither.md).
@@ -192,6 +194,7 @@ def wrap(
         "spread": spread,
         "progressive": progressive,
         "postfilter": postfilter,
+        "prepacked": prepacked,
     }
     module = peeled(cast(nn.Module, model))
     if is_one_hot(module):
@@ -320,6 +323,10 @@ def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
                 "model of its own",
                 (word, True),
             )
+    if fitted.prepacked and not adapter.contextual:
+        raise WordError(
+            "{} is for codecs with a context model of their own: leave it out", ("prepacked", True)
+        )
     return fitted if fitted.lmbda is not None else fitted.but(lmbda=lmbda)
 
 

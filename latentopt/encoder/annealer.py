@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from latentopt.encoder.prices import Prices
 from latentopt.encoder.refine import Field, Objective, refine
 from latentopt.encoder.sensitivity import Sensitivity, probe, sensitivity_of
 from latentopt.latents import Prior, Walk
-from latentopt.latents.lattice import LatticeChannel, Part, pack
+from latentopt.latents.lattice import Ahead, LatticeChannel, Part, joined, pack
 from latentopt.lattices import LATTICES
 
 _PROBED = 128  # elements a side whose sensitivity is probed, at most
@@ -128,13 +129,31 @@ class _Fields:
             self.corrections = own.fitted(prior, mean)
         if self.corrections is not None:
             prior = prior.corrected(channel.density, self.corrections)
-        if own.adapter.contextual:  # a walk packs other vectors than the estimate
-            parts: Sequence[Part] = pack(prior.levels, [LATTICES["int"]] * channel.density.levels)
+        if channel.prepacked:
+            parts: Sequence[Part] = self._formed_ahead(prior)
+        elif own.adapter.contextual:  # a walk packs other vectors than the estimate
+            parts = pack(prior.levels, [LATTICES["int"]] * channel.density.levels)
         else:
             rounded = prior.values(np.rint(prior.residual(mean)))
             prior, parts = channel.packed(prior, rounded)
         spreads = channel.density.spreads
         return Field(spreads, own.prices, parts, prior, self._y, self._weight)
+
+    def _formed_ahead(self, prior: Prior) -> Sequence[Part]:
+        """Vectors that a walk has, whatever is decoded."""
+        channel, ahead = self._annealer.channel, self._ahead
+        levels = ahead.levels(channel.density, self.corrections)
+        return joined(
+            [
+                part.placed(index)
+                for index in ahead.groups
+                for part in channel.parts_ahead(prior.levels[index], levels[index])
+            ]
+        )
+
+    @cached_property
+    def _ahead(self) -> Ahead:
+        return Ahead.of(self._walk)
 
 
 def _middle(y: Tensor, most: int) -> Tensor:

@@ -42,7 +42,8 @@ def _lattice(density: Density, settings: Settings, dumped: Ints | None) -> Chann
         density = density.stretchable
     if settings.context:
         density = density.conditional
-    rule, flags = RULES[settings.quant], (settings.scales, settings.context)
+    flags = settings.scales, settings.context, settings.prepacked
+    rule = RULES[settings.quant]
     made = LatticeChannel(density, rule, settings.pmf, dumped, *flags)
     return ProgressiveChannel(made) if settings.progressive else made
 

@@ -77,6 +77,22 @@ def test_files_of_version_2_still_decode(word: str) -> None:
     assert float((x_hat * 255 - expected).abs().max()) < 1
 
 
+def formed_ahead() -> Codec:
+    return latentopt.wrap(tiny(FAMILIES["mbt2018"]), "e8", scales=True, prepacked=True)
+
+
+def test_files_of_vectors_formed_ahead_still_decode() -> None:
+    x_hat = formed_ahead().load(GOLDEN / "mbt2018-prepacked.lo")
+    expected = torch.from_numpy(np.load(GOLDEN / "mbt2018-prepacked.npy")).float()
+    assert float((x_hat * 255 - expected).abs().max()) < 1
+
+
+def write_formed_ahead() -> None:
+    codec, path = formed_ahead(), GOLDEN / "mbt2018-prepacked.lo"
+    codec.save(path, photo(72, 120))
+    np.save(GOLDEN / "mbt2018-prepacked.npy", (codec.load(path) * 255).round().byte().numpy())
+
+
 IN_MAPS = {
     "mbt2018-mean-progressive": lambda: latentopt.wrap(
         tiny(FAMILIES["mbt2018-mean"]), "hex", progressive=True, adaptive=True
@@ -152,6 +168,7 @@ def write_goldens() -> None:
         write_newer(word)
     write_in_maps()
     write_predicted()
+    write_formed_ahead()
     flow = latentopt.wrap(tiny_flow(), "hex")
     flow.save(GOLDEN / "ssf2020.lov", moving(3, 40, 56))
     frames = torch.cat(list(flow.load(GOLDEN / "ssf2020.lov")))

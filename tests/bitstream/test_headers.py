@@ -66,6 +66,15 @@ def test_contexts_are_a_bit_for_each_part() -> None:
             read_image(image_with(fields))
 
 
+def test_vectors_formed_ahead_are_a_bit_for_each_part() -> None:
+    prepacked = replace(PLAIN, prepacked=True)
+    data = image_bytes(prepacked)
+    assert data[3] == 2 and data[17:20] == b"\x02\x87\x01"
+    assert read_image(data).settings == prepacked
+    parts = (PLAIN, prepacked, replace(OTHER, prepacked=True))
+    assert read_video(video_bytes(*parts)).settings == parts
+
+
 def test_filters_are_of_images() -> None:
     filtered = replace(PLAIN, postfilter=True)
     data = image_bytes(filtered)

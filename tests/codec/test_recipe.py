@@ -15,7 +15,7 @@ from latentopt import BitstreamError, InputError, Recipe
 from latentopt.bitstream import DIRECTIONS, Settings
 from latentopt.bitstream.headers import LATTICE, PMFS
 from latentopt.cli.words import told
-from latentopt.codec.recipe import ALTERNATIVES, PRESETS, get_preset
+from latentopt.codec.recipe import ALTERNATIVES, PRESETS, Words, get_preset
 from latentopt.encoder import SEARCHES, Ahead, Effort, Grid, Schedule, Secant
 from latentopt.lattices import RULES
 
@@ -131,7 +131,9 @@ def test_presets_are_recipes() -> None:
     for name, recipe in PRESETS.items():
         assert isinstance(recipe, Recipe) and get_preset(name) is recipe
         assert recipe.fitting(contextual=False) is recipe
-        assert recipe.fitting(contextual=True) is (recipe.contextual or recipe)
+        of_context = recipe.contextual or recipe
+        ahead = bool(of_context.effort) or None
+        assert recipe.fitting(contextual=True) == replace(of_context, prepacked=ahead)
         assert recipe.fitting(False, factorized=True) is (recipe.factorized or recipe)
     with pytest.raises(InputError, match="'turbo': choose paper, plain, fast, default, slow, best"):
         get_preset("turbo")
@@ -236,6 +238,39 @@ def test_but_reaches_what_is_meant_for_some_kinds_of_codecs(name: str) -> None:
         assert (recipe.quant, recipe.shift, recipe.lmbda) == ("int", Grid(), 0.1)
         assert recipe.effort == was.effort and recipe.scales == was.scales
     assert PRESETS[name] is before and before.contextual != after.contextual
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"quant": "int"},
+        {"quant": "e8", "dither": 3},
+        {"quant": "e8", "context": True},
+        {"quant": "e8", "pmf": "paper"},
+        {"spread": 0.3},
+        {"progressive": True},
+        {"quant": "e8", "channel": "sample"},
+    ],
+)
+def test_what_is_formed_ahead_is_vectors(words: Words) -> None:
+    with pytest.raises(InputError):
+        get_preset("plain").but(**{**words, "prepacked": True})
+
+
+def test_vectors_are_formed_ahead_where_that_is_said_or_points_are_searched() -> None:
+    of_context, other = (tiny(FAMILIES[name]) for name in ("mbt2018", "mbt2018-mean"))
+    wrap = latentopt.wrap
+    assert wrap(of_context, preset="slow").settings.prepacked
+    assert not wrap(of_context, preset="slow", quant="int").settings.prepacked
+    assert not wrap(of_context, preset="slow", prepacked=False).settings.prepacked
+    assert not wrap(of_context, "e8").settings.prepacked
+    assert wrap(of_context, "e8", prepacked=True).settings.prepacked
+    assert not wrap(other, preset="slow").settings.prepacked
+    for words in ({"prepacked": True}, {"prepacked": True, "preset": "slow"}):
+        with pytest.raises(InputError, match="for codecs with a context model of their own"):
+            wrap(other, "e8", **words)
+    with pytest.raises(InputError, match="prepacked 3: it is True or False"):
+        wrap(of_context, "e8", prepacked=3)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("name", ["fast", "default", "slow", "best"])

@@ -62,7 +62,7 @@ def test_a_decoder_needs_the_settings_alone(family: str) -> None:
     made = codec.settings
     words = {
         name: getattr(made, name)
-        for name in ("direction", "scales", "adaptive", "context", "postfilter")
+        for name in ("direction", "scales", "adaptive", "context", "postfilter", "prepacked")
     }
     fresh = latentopt.wrap(tiny(FAMILIES[family]), made.quant, False, **words)
     assert fresh.settings == made and fresh.recipe.effort is None and fresh.recipe.shift is None
@@ -134,6 +134,8 @@ def test_absurd_choices_are_replaced_by_the_nearest_points(family: str, precise:
     """All for the rate, nothing for the image. Of trained codecs, whose nearest points are good."""
     model, x = zoo.load(f"tiny-{family}", 2), photo(64, 96)
     arguments: dict[str, Any] = {"quant": "oct", "shift": False, "scales": True}
+    if family == "mbt2018":  # as an effort does
+        arguments["prepacked"] = True
     effort = replace(SHORT, strengths=(1e9,))
     nearest = latentopt.wrap(model, **arguments).compress(x)["strings"]
     verified = latentopt.wrap(model, **arguments, effort=effort).compress(x)["strings"]

@@ -18,7 +18,8 @@ from latentopt.bitstream.ans import SymbolDecoder, SymbolEncoder, integer_bits
 from latentopt.bitstream.steps import pack_steps, unpack_steps
 from latentopt.densities import GaussianDensity
 from latentopt.latents import Prior
-from latentopt.latents.lattice import LatticeChannel, pack, ship_tables, shipped
+from latentopt.latents.lattice import LatticeChannel, Moved, pack, ship_tables, shipped
+from latentopt.latents.lattice.packing import pack_ahead
 from latentopt.latents.lattice.shipped import shipped_tables
 from latentopt.lattices import LATTICES, RULES
 from latentopt.pmf import Counts
@@ -62,6 +63,27 @@ def test_left_over_data_is_an_error() -> None:
 
 
 # -- packing ---------------------------------------------------------------------------------------
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_vectors_formed_ahead_do_not_depend_on_what_levels_become(data: st.DataObject) -> None:
+    rule = RULES[data.draw(st.sampled_from(["hex", "d4", "e8", "auto"]))]
+    lattices = [LATTICES["int"]] * 2 + [rule.wide] * 3
+    ahead = np.array(data.draw(st.lists(st.integers(0, 4), max_size=60)), np.int64)
+    size = st.lists(st.integers(0, 4), min_size=len(ahead), max_size=len(ahead))
+    parts, others = (
+        pack_ahead(np.array(data.draw(size), np.int16), ahead, lattices) for _ in range(2)
+    )
+    index = np.concatenate([np.zeros(0, int), *(part.index.ravel() for part in parts)])
+    assert sorted(index) == list(range(len(ahead)))
+    [inside, again] = ([p.index for p in some if isinstance(p, Moved)] for some in (parts, others))
+    assert len(inside) == len(again) == bool((ahead > 1).sum() >= rule.wide.dim)
+    for vectors, same in zip(inside, again):
+        np.testing.assert_array_equal(vectors, same)
+        assert (np.diff(ahead[vectors.ravel()]) >= 0).all()
+        left = np.setdiff1d(np.flatnonzero(ahead > 1), vectors)
+        assert len(left) < rule.wide.dim
 
 
 @given(st.data())

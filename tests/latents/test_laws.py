@@ -17,8 +17,10 @@ import latentopt
 from latentopt import BitstreamError, Codec, InputError, VideoCodec
 from latentopt.adapters import adapter_class, at_rate
 from latentopt.adapters.dcvc_net import video
+from latentopt.encoder import Effort, Schedule
 from latentopt.latents import CHANNELS
 from latentopt.latents.dither import Dither
+from latentopt.latents.lattice import Moved
 
 X = photo(70, 60, batch=2)
 
@@ -37,6 +39,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "adaptive": {"quant": "int", "adaptive": True},
     "context": {"quant": "int", "context": True},
     "raw": {"channel": "raw"},
+    "searched": {"quant": "e8", "scales": True, "effort": Effort(Schedule(2, (1, 0.3), (1, 1)))},
     **{f"{quant} dithered": {"quant": quant, "dither": 7} for quant in ("int", "oct", "d4", "e8")},
     "main latent dithered": {"quant": "d4", "dither": Dither(2**32 - 1, "main")},
     "sampled": {"spread": 0.29},
@@ -44,7 +47,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "softly": {"quant": "int", "dither": Dither(3, alpha=4.0, mean=True)},
     "means": {"quant": "e8", "dither": Dither(3, mean=True)},
 }
-OFTEN = ("hex", "corrected", "adaptive", "raw", "e8 dithered", "sampled")
+OFTEN = ("hex", "corrected", "adaptive", "raw", "e8 dithered", "sampled", "searched")
 """The ways that every family takes; the others differ in their tables only."""
 
 REFUSED = (("mbt2018", "context"), ("bmshj2018-factorized", "adaptive"))
@@ -100,6 +103,18 @@ def test_so_do_frames(family: str, way: str) -> None:
     out = codec.compress(frames)
     expected = codec(frames)["x_hat"]
     assert all(torch.equal(a, b) for a, b in zip(codec.decompress(*out), expected, strict=True))
+
+
+@pytest.mark.parametrize("family", IMAGES)
+def test_searched_vectors_are_formed_ahead_where_a_codec_has_a_context(family: str) -> None:
+    codec: Codec = latentopt.wrap(IMAGES[family](), **WAYS["searched"])
+    contextual = codec.assembly.adapter.contextual
+    assert codec.settings.prepacked == codec.assembly.channels[0].prepacked == contextual
+    [main] = codec.encode(X[:1])["y"]
+    parts = [part for group in main.latent.groups for part in group.parts]
+    own = [part for part in parts if isinstance(part, Moved)]
+    assert all(part.lattice.name == "e8" for part in own)
+    assert bool(own) == contextual or family not in FAMILIES  # trees here have narrow levels only
 
 
 @pytest.mark.parametrize("family", FAMILIES)

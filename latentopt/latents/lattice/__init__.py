@@ -1,5 +1,6 @@
 """The lattice channel: a latent as lattice points, coded with the tables of their cells."""
 
+from latentopt.latents.lattice.ahead import Ahead
 from latentopt.latents.lattice.cdfs import CdfChannel, Cdfs, CdfTables
 from latentopt.latents.lattice.channel import MAX_COORDINATE, Chooser, LatticeChannel
 from latentopt.latents.lattice.corrections import (
@@ -8,7 +9,7 @@ from latentopt.latents.lattice.corrections import (
     correction_bits,
 )
 from latentopt.latents.lattice.latent import Group, Latent
-from latentopt.latents.lattice.packing import Moved, Part, pack
+from latentopt.latents.lattice.packing import Moved, Part, joined, pack
 from latentopt.latents.lattice.shipped import ship_tables
 from latentopt.latents.lattice.tables import Tables
 
@@ -16,6 +17,7 @@ __all__ = [
     "CORRECTION_BITS",
     "MAX_COORDINATE",
     "MAX_CORRECTION",
+    "Ahead",
     "CdfChannel",
     "CdfTables",
     "Cdfs",
@@ -27,6 +29,7 @@ __all__ = [
     "Part",
     "Tables",
     "correction_bits",
+    "joined",
     "pack",
     "ship_tables",
 ]

@@ -22,6 +22,7 @@ from latentopt.bitstream.ans import SymbolDecoder
 from latentopt.densities import Density
 from latentopt.errors import InputError
 from latentopt.latents.channel import Point
+from latentopt.latents.lattice.ahead import Ahead
 from latentopt.latents.lattice.context import (
     UNIT,
     Base,
@@ -33,7 +34,7 @@ from latentopt.latents.lattice.context import (
 )
 from latentopt.latents.lattice.corrections import decode_corrections
 from latentopt.latents.lattice.latent import Group, Latent
-from latentopt.latents.lattice.packing import Moved, Part, joined, pack, pack_moved
+from latentopt.latents.lattice.packing import Moved, Part, joined, pack, pack_ahead, pack_moved
 from latentopt.latents.lattice.placed import MovedPoints
 from latentopt.latents.lattice.tables import Tables
 from latentopt.latents.prior import Ledger, Prior
@@ -74,9 +75,11 @@ class LatticeChannel:
         density, rule, pmf, dumped: see :class:`Tables`.
         corrected: whether strings begin with corrections of the channels' scales.
         context: whether entropy parameters may be adapted to what has crossed.
+        prepacked: whether vectors are formed before anything has crossed, of walks with groups.
     """
 
     context: Context | None = None
+    prepacked: bool = False
 
     def __init__(
         self,
@@ -86,8 +89,9 @@ class LatticeChannel:
         dumped: Ints | None = None,
         corrected: bool = False,
         context: bool = False,
+        prepacked: bool = False,
     ):
-        self.density, self.corrected = density, corrected
+        self.density, self.corrected, self.prepacked = density, corrected, prepacked
         network = None
         if context:
             network, dumped = split_dump(density, dumped)
@@ -113,9 +117,10 @@ class LatticeChannel:
         """
         if self.corrected and corrections is None:
             corrections = np.zeros(walk.shape[0], np.int32)
-        sent = []
+        sent, ahead = [], self.levels_ahead(walk, corrections)
         for context in self._contexts(choose):
-            sender = _Sender(self, walk.shape, corrections, context, target, choose or self.nearest)
+            side = self, walk.shape, corrections, context, ahead
+            sender = _Sender(*side, target, choose or self.nearest)
             walk.go(sender)
             sent.append(sender.latent())
         return cheapest(sent) if len(sent) > 1 else sent[0]
@@ -143,10 +148,17 @@ class LatticeChannel:
             least = self.tables.least_bits[walk.levels].sum()
             decoder.check(walk.plane * float(least))  # of what each group will expect
         corrections = decode_corrections(decoder, walk.shape[0]) if self.corrected else None
-        receiver = _Receiver(self, walk.shape, corrections, context, decoder)
+        ahead = self.levels_ahead(walk, corrections)
+        receiver = _Receiver(self, walk.shape, corrections, context, ahead, decoder)
         walk.go(receiver)
         decoder.finish()
         return receiver.latent()
+
+    def levels_ahead(
+        self, walk: Walk, corrections: NDArray[np.int32] | None
+    ) -> NDArray[np.int64] | None:
+        """(n,) by which vectors are formed, where that is before anything has crossed."""
+        return Ahead.of(walk).levels(self.density, corrections) if self.prepacked else None
 
     def nearest(
         self,
@@ -210,6 +222,10 @@ class LatticeChannel:
             return pack(prior.levels, self.tables.lattices)
         return pack_moved(prior.levels, base.levels, base.shift, self.tables.lattices)
 
+    def parts_ahead(self, levels: NDArray[np.int16], ahead: NDArray[np.int64]) -> Sequence[Part]:
+        """The same where vectors are formed by levels ``ahead`` (k,)."""
+        return pack_ahead(levels, ahead, self.tables.lattices)
+
     def dump(self) -> Ints:
         """The network of its context, and its tables: see :meth:`Tables.dump`."""
         tables = self.tables.dump()
@@ -218,6 +234,8 @@ class LatticeChannel:
     def digest(self) -> bytes:
         """Of its tables, see :meth:`Tables.digest`, and of the network of its context."""
         own = self.tables.digest()
+        if self.prepacked:
+            return sha256(own + f"prepacked 1 {self.density.fingerprint}".encode()).digest()
         if not self.context:
             return own
         moved = f"moved 1 {self.density.fingerprint}".encode() if self.has_vectors else b""
@@ -233,8 +251,10 @@ class _Side(ABC):
         shape: tuple[int, ...],
         corrections: NDArray[np.int32] | None,
         context: Context | None,
+        ahead: NDArray[np.int64] | None,
     ):
         self._channel, self._corrections, self._context = channel, corrections, context
+        self._ahead = ahead
         self._shape, self._plane = shape, int(np.prod(shape[1:]))
         self._ledger, self._groups = Ledger(shape), list[Group]()
 
@@ -251,6 +271,9 @@ class _Side(ABC):
             wider = self._corrections[index // self._plane]
             levels = self._channel.density.rescaled(levels, wider).astype(np.int16)
         prior = Prior((len(index),), levels, centres, steps)
+        if self._ahead is not None:
+            parts = self._channel.parts_ahead(levels, self._ahead[index])
+            return prior.values(self._cross_in(parts, index, prior))
         if self._context is None or not np.array_equal(index, np.arange(np.prod(self._shape))):
             return prior.values(self._cross(index, prior))
         return self._context.cross(replace(prior, shape=self._shape), self._cross)
@@ -259,7 +282,12 @@ class _Side(ABC):
         self, index: NDArray[np.int64], prior: Prior, base: Base | None = None
     ) -> NDArray[np.floating]:
         """Take elements (k,) across whose tables are known; returns their residual."""
-        parts = self._channel.parts(prior, base)
+        return self._cross_in(self._channel.parts(prior, base), index, prior)
+
+    def _cross_in(
+        self, parts: Sequence[Part], index: NDArray[np.int64], prior: Prior
+    ) -> NDArray[np.floating]:
+        """The same in these vectors."""
         group = Group(parts, self._points(parts, index, prior))
         self._ledger.note(index, prior)
         self._groups.append(group.placed(index))
@@ -287,10 +315,11 @@ class _Sender(_Side):
         shape: tuple[int, ...],
         corrections: NDArray[np.int32] | None,
         context: Context | None,
+        ahead: NDArray[np.int64] | None,
         target: Point,
         choose: Chooser,
     ):
-        super().__init__(channel, shape, corrections, context)
+        super().__init__(channel, shape, corrections, context, ahead)
         self._target, self._choose = target, choose
 
     def _points(self, parts: Sequence[Part], index: NDArray[np.int64], prior: Prior) -> list[Ints]:
@@ -306,9 +335,10 @@ class _Receiver(_Side):
         shape: tuple[int, ...],
         corrections: NDArray[np.int32] | None,
         context: Context | None,
+        ahead: NDArray[np.int64] | None,
         decoder: SymbolDecoder,
     ):
-        super().__init__(channel, shape, corrections, context)
+        super().__init__(channel, shape, corrections, context, ahead)
         self._decoder = decoder
 
     def _points(self, parts: Sequence[Part], index: NDArray[np.int64], prior: Prior) -> list[Ints]:

@@ -60,8 +60,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Moved(Part):
-    """Vectors of one lattice that a context has moved: each coordinate has a level of its own, and
-    a centre; the runs say from which levels they were moved."""
+    """Vectors of one lattice of which each coordinate has a level of its own, and a centre: a
+    context has moved them, or they were formed before levels were known (then they are one run)."""
 
     own: NDArray[np.int64]  # (n, v) level of each coordinate
     moves: NDArray[np.int64]  # (n, v) how far its centre was moved, in units of the lattice
@@ -136,9 +136,34 @@ def pack_moved(
             own = levels[part.index].astype(np.int64)
             parts.append(Moved(part.lattice, part.index, part.runs, own, moves))
             alone[part.index] = False
+    return [*parts, *_scalars(levels, alone)]
+
+
+def pack_ahead(
+    levels: NDArray[np.int16], ahead: NDArray[np.int64], lattices: Sequence[Lattice]
+) -> list[Part]:
+    """Cut elements of ``levels`` (n,) into vectors that do not depend on these.
+
+    All whose level ``ahead`` (n,), known before anything was decoded, has a lattice of vectors are
+    sorted by it and cut, the widest ones last; what is left over are the narrowest. So vectors stay
+    what they are while an encoder searches, and each coordinate has a level of its own.
+    """
+    wide = next((lattice for lattice in lattices if lattice.dim > 1), LATTICES["int"])
+    order = np.argsort(ahead, kind="stable")
+    inside = order[np.array([lattice.dim > 1 for lattice in lattices])[ahead[order]]]
+    index = inside[len(inside) % wide.dim :].reshape(-1, wide.dim)
+    alone = np.ones(len(levels), bool)
+    alone[index] = False
+    own, runs = levels[index].astype(np.int64), ((0, 0, len(index)),)
+    vectors = [Moved(wide, index, runs, own, np.zeros_like(own))] if len(index) else []
+    return [*vectors, *_scalars(levels, alone)]
+
+
+def _scalars(levels: NDArray[np.int16], alone: NDArray[np.bool_]) -> list[Part]:
+    """Those elements that are in no vector, sorted by level."""
     rest = np.flatnonzero(alone)
-    scalars = pack(levels[rest], [LATTICES["int"]] * len(lattices))
-    return [*parts, *(part.placed(rest) for part in scalars)]
+    scalars = pack(levels[rest], [LATTICES["int"]] * (int(levels.max(initial=0)) + 1))
+    return [part.placed(rest) for part in scalars]
 
 
 def _stretches(
