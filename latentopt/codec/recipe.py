@@ -449,7 +449,8 @@ _THREE = Effort(Schedule(3, (1.5, 0.4), (0.3, 0.3), caution=2, momentum=0.3), si
 _TEN = Effort(Schedule(10, (2.0, 0.3), (0.25, 0.1)), side=_SIDE_FIVE)
 _TEN_OF_VECTORS = replace(_TEN, schedule=Schedule(10, (2.0, 0.15), (0.3, 0.15), momentum=0.5))
 _THIRTY = Schedule(30, (2.0, 0.2), (0.25, 0.1), momentum=0.7)
-_STEADY = Schedule(30, (2.0, 0.15), (0.25, 0.1), momentum=0.5)  # each move changes a context
+# Each move changes a context.
+_STEADY = Schedule(30, (2.0, 0.3), (0.25, 0.05), caution=1.5, momentum=0.5)
 _TENS = Effort(_THIRTY, side=_SIDE_TEN, refits=1)
 _SIXTY = Effort(replace(_THIRTY, steps=60), side=_SIDE_TEN, refits=2, draft=False)
 
@@ -461,7 +462,8 @@ def _probed(effort: Effort) -> Effort:
 
 
 # Codecs whose entropy parameters depend on what was decoded have encoders of their own that take so
-# long that ten steps are not much.
+# long that ten steps are not much. With ten, vectors formed ahead win; with thirty, integers, which
+# need not be formed by levels that are not yet known.
 _PLAIN = Recipe("auto", None, scales=True, adaptive=True, postfilter=True)
 _SPLIT = replace(_PLAIN, shift=Secant(), direction="split")
 # Vectors with a context take a third longer to decode: only where encoding takes long as well.
@@ -469,9 +471,9 @@ _SEEING = replace(_SPLIT, context=True)
 
 
 def _steady(effort: Effort) -> Recipe:
-    """As many steps for codecs with a context model of their own."""
+    """As many steps on integers, for codecs with a context model of their own."""
     schedule = replace(_STEADY, steps=effort.schedule.steps)
-    return replace(_SPLIT, effort=_probed(replace(effort, schedule=schedule)))
+    return replace(_SPLIT, quant="int", effort=_probed(replace(effort, schedule=schedule)))
 
 
 def _factorized(preset: Recipe) -> Recipe:

@@ -132,7 +132,7 @@ def test_presets_are_recipes() -> None:
         assert isinstance(recipe, Recipe) and get_preset(name) is recipe
         assert recipe.fitting(contextual=False) is recipe
         of_context = recipe.contextual or recipe
-        ahead = bool(of_context.effort) or None
+        ahead = bool(of_context.effort and of_context.has_vectors) or None
         assert recipe.fitting(contextual=True) == replace(of_context, prepacked=ahead)
         assert recipe.fitting(False, factorized=True) is (recipe.factorized or recipe)
     with pytest.raises(InputError, match="'turbo': choose paper, plain, fast, default, slow, best"):
@@ -260,9 +260,10 @@ def test_what_is_formed_ahead_is_vectors(words: Words) -> None:
 def test_vectors_are_formed_ahead_where_that_is_said_or_points_are_searched() -> None:
     of_context, other = (tiny(FAMILIES[name]) for name in ("mbt2018", "mbt2018-mean"))
     wrap = latentopt.wrap
-    assert wrap(of_context, preset="slow").settings.prepacked
-    assert not wrap(of_context, preset="slow", quant="int").settings.prepacked
-    assert not wrap(of_context, preset="slow", prepacked=False).settings.prepacked
+    assert wrap(of_context, preset="default").settings.prepacked
+    assert wrap(of_context, preset="slow", quant="e8").settings.prepacked
+    assert not wrap(of_context, preset="default", quant="int").settings.prepacked
+    assert not wrap(of_context, preset="default", prepacked=False).settings.prepacked
     assert not wrap(of_context, "e8").settings.prepacked
     assert wrap(of_context, "e8", prepacked=True).settings.prepacked
     assert not wrap(other, preset="slow").settings.prepacked
