@@ -18,6 +18,8 @@ from latentopt.zoo.flow import PUBLISHED, PixelFlow, SmallScaleSpaceFlow, Widths
 NAME = "tiny-ssf2020"
 SMALL = {"hidden": 8, "latent": 12, "motion": 10, "hyper": 6}
 QUALITIES = EMBEDDED.qualities(NAME)
+LEAST_PSNR_DB = {1: 20, 2: 26.5, 3: 28, 4: 29}
+"""Of any frame of a clip that moves."""
 
 
 def small(seed: int = 0) -> SmallScaleSpaceFlow:
@@ -154,7 +156,7 @@ def test_a_shipped_codec(quality: int) -> None:
     model, frames = zoo.load(NAME, quality), clip()
     assert model.lmbda == zoo.lmbda(NAME, quality)
     decoded = coded(model, frames)
-    assert all(psnr(x, x_hat) > 24 for x, x_hat in zip(frames, decoded))
+    assert min(psnr(x, x_hat) for x, x_hat in zip(frames, decoded)) > LEAST_PSNR_DB[quality]
     assert torch.allclose(decoded[-1], model(frames)["x_hat"][-1], atol=1e-3)
 
 
