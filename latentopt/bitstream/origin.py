@@ -26,6 +26,9 @@ CODECS = (
     "mbt2018-vbr",
     "tiny-ohm",
     "tiny-ohm-digits",
+    "small-bmshj2018-factorized",
+    "small-mbt2018-mean",
+    "small-mbt2018",
 )
 """By their number in the bitstream; new names come at the end, and none is ever taken out."""
 

@@ -65,7 +65,7 @@ def label_of(origin: Origin | None) -> Label | None:
     """
     if origin is None or origin.quality is None or origin.step != 1:
         return None
-    name = origin.codec.removeprefix("tiny-")
+    name = origin.codec.removeprefix("tiny-").removeprefix("small-")
     return Label(name, origin.quality, origin.metric) if name in models else None
 
 

@@ -11,18 +11,13 @@ if TYPE_CHECKING:
     from compressai.models import CompressionModel
     from torch import Tensor
 
-CODECS = {
-    f"tiny-{architecture}": architecture
-    for architecture in (
-        "bmshj2018-factorized",
-        "mbt2018-mean",
-        "mbt2018",
-        "cheng2020-attn",
-        "ssf2020",
-        "pln",
-        "gamma-pln",
-    )
-} | dict.fromkeys(("tiny-ohm", "tiny-ohm-digits"), "tiny-ohm")
+_SMALL = ("bmshj2018-factorized", "mbt2018-mean", "mbt2018")
+_TINY = (*_SMALL, "cheng2020-attn", "ssf2020", "pln", "gamma-pln")
+CODECS = (
+    {f"tiny-{architecture}": architecture for architecture in _TINY}
+    | {f"small-{architecture}": architecture for architecture in _SMALL}
+    | dict.fromkeys(("tiny-ohm", "tiny-ohm-digits"), "tiny-ohm")
+)
 """Architecture of each embedded codec."""
 
 EMBEDDED = Folder(Path(__file__).parent / "weights", "embedded", CODECS)

@@ -85,8 +85,8 @@ def _of_zoo(codec: str) -> Subject:
 
 
 def _tiny() -> Iterator[Subject]:
-    """The codecs that ship with the package, but for those of latentopt's own architectures."""
-    found = map(_of_zoo, EMBEDDED.names())
+    """The codecs of four qualities that ship, but for those of latentopt's own architectures."""
+    found = map(_of_zoo, (name for name in EMBEDDED.names() if name.startswith("tiny-")))
     return (subject for subject in found if subject.architecture not in (*SAMPLED, *OWN))
 
 

@@ -9,7 +9,7 @@ from scipy.interpolate import PchipInterpolator
 from latentopt import zoo
 from latentopt.zoo.embedded import EMBEDDED
 from tables.common.harness import BASELINE, means, published_curve
-from tables.figures.rows import TINY, run, signed, table
+from tables.figures.rows import SMALL, TINY, run, signed, table
 from tables.figures.video import CLIPS, CODEC
 
 _TRAINED = ["codec", "λ", "started from", "steps", "minutes", "MB"]
@@ -18,11 +18,13 @@ _TRAINED = ["codec", "λ", "started from", "steps", "minutes", "MB"]
 def embedded() -> str:
     """The image codecs, on Kodak, with the published curves of their architectures."""
     head = [*_TRAINED, "Kodak bpp", "PSNR, dB", "published at that rate"]
-    return table(head, (line for codec in TINY for line in _of(codec)))
+    runs = dict.fromkeys(TINY, "lattices") | dict.fromkeys(SMALL, "small")
+    return table(head, (line for codec, name in runs.items() for line in _of(codec, name)))
 
 
-def _of(codec: str) -> Iterator[list[str]]:
-    rows = run("lattices", codec)
+def _of(codec: str, name: str) -> Iterator[list[str]]:
+    rows = run(name, codec)
+    rows = rows[rows["step"] == 1]
     for point in means(rows[rows["config"] == BASELINE]).to_dict("records"):
         bpp, psnr = float(point["bpp"]), float(point["psnr_db"])
         known = _published_psnr(codec, bpp)
