@@ -20,7 +20,7 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -36,15 +36,15 @@ from latentopt.bench import datasets
 from latentopt.bench.bdrate import bd_rate
 from latentopt.codec.encode import Encoder
 from latentopt.codec.recipe import get_preset
-from latentopt.densities import Floats
+from latentopt.densities import Density, Floats
 from latentopt.encoder import Draft, Schedule
 from latentopt.encoder.choice import Vectors
-from latentopt.encoder.prices import Prices
+from latentopt.encoder.prices import CoordinateBits, Prices, RowBits
 from latentopt.encoder.refine import Objective
 from latentopt.encoder.sensitivity import sensitivity_of
 from latentopt.latents import Prior
 from latentopt.latents.lattice import Latent, Part, Tables, pack
-from latentopt.lattices import RULES
+from latentopt.lattices import RULES, Lattice
 from latentopt.media.images import read_image
 
 SCHEDULE = Schedule(30, (2.0, 0.2), (0.25, 0.1), momentum=0.7)
@@ -122,12 +122,73 @@ class OnLattices:
 
     def bits(self) -> float:
         """See :class:`Quantizer`."""
+        return sum(self._bits_of(part, m) for part, m in self._chosen)
+
+    def _bits_of(self, part: Part, m: NDArray[np.int32]) -> float:
+        total = 0.0
+        for level, start, stop in part.runs:
+            bits, escaped = self._tables[part.lattice.name, level].bits(m[start:stop])
+            total += float(bits.sum()) + ESCAPE * float(escaped.sum())
+        return total
+
+
+class OnRefitted(OnLattices):
+    """The same, with the product form's axes refitted to what was chosen."""
+
+    def __init__(self, tables: Tables, prices: Prices, density: Density):
+        super().__init__(tables, prices)
+        self._wide = tables.lattices[-1]
+        unit, m = self._wide.units[0], np.arange(-REACH, REACH + 1)
+        moment = self._wide.second_moment
+        mass = [density.smoothed(k, m * unit, moment) for k in range(density.levels)]
+        self._set(density, np.maximum(mass, 1e-9))
+
+    def _set(self, density: Density, mass: Floats) -> None:
+        self._density, self._mass = density, mass / mass.sum(axis=1, keepdims=True)
+        self._rows = -np.log2(self._mass)
+        residue = np.arange(-REACH, REACH + 1) % self._wide.modulus
+        of_residue = self._mass @ np.eye(self._wide.modulus)[residue]  # (levels, residues)
+        each = of_residue[:, np.array(self._wide.cosets)]  # (levels, cosets, 8)
+        self._total = np.log2(each.prod(axis=2).sum(axis=1))  # of all points of the lattice
+        self._prices = _OfRows(density, self._rows, self._wide)
+
+    def refit(self, counts: Floats) -> None:
+        """See :meth:`OnTrellis.refit`; (levels, indices)."""
+        mass = (counts + KEPT * self._mass) / (counts.sum(axis=1, keepdims=True) + KEPT)
+        self._set(self._density, mass)
+
+    def counted(self) -> Floats:
+        """How often each coordinate was chosen last, by level."""
+        counts = np.zeros(self._mass.shape)
+        for part, m in self._chosen:
+            if part.lattice is self._wide:
+                np.add.at(counts, (part.levels[:, None], m.clip(-REACH, REACH) + REACH), 1)
+        return counts
+
+    def bits(self) -> float:
+        """See :class:`Quantizer`."""
         total = 0.0
         for part, m in self._chosen:
-            for level, start, stop in part.runs:
-                bits, escaped = self._tables[part.lattice.name, level].bits(m[start:stop])
-                total += float(bits.sum()) + ESCAPE * float(escaped.sum())
+            levels = part.levels
+            if part.lattice is self._wide:
+                own = self._rows[levels[:, None], m.clip(-REACH, REACH) + REACH].sum(axis=1)
+                total += float((own + self._total[levels]).sum())
+            else:
+                total += self._bits_of(part, m)
         return total
+
+
+class _OfRows(Prices):
+    """Rows for one lattice, the density's own for others."""
+
+    def __init__(self, density: Density, rows: Floats, lattice: Lattice):
+        super().__init__(density)
+        self._rows, self._lattice = rows, lattice
+
+    def _of(self, lattice: Lattice, device: torch.device) -> CoordinateBits:
+        if lattice is self._lattice:
+            return RowBits(list(self._rows), lattice, device)
+        return super()._of(lattice, device)
 
 
 class OnTrellis:
@@ -333,7 +394,10 @@ def _middle(x: Tensor) -> Tensor:
     return x[..., top : top + height, left : left + width]
 
 
-def fitted(quantizer: OnTrellis, photographs: Sequence[Case], rounds: int) -> OnTrellis:
+Refittable = TypeVar("Refittable", OnRefitted, OnTrellis)
+
+
+def fitted(quantizer: Refittable, photographs: Sequence[Case], rounds: int) -> Refittable:
     """With tables of what annealing leaves."""
     for _ in range(rounds):
         counts = []
@@ -376,6 +440,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         for rule in ("int", "auto")
     }
     ways: dict[str, Quantizer] = {"int": of["int"], "auto": of["auto"]}
+    vectors = OnRefitted(Tables(density, RULES["auto"], "exact", None), prices, density)
+    ways["auto, refitted"] = fitted(vectors, taught, args.refits)
     spreads = np.maximum(density.spreads, 1e-3)
     for spacing in args.spacing:
         plain, refitted = (OnTrellis(spreads, spacing, of["int"]) for _ in range(2))
