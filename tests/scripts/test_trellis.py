@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import torch
 import trellis
-from trellis import OnLattices, OnTrellis
+from trellis import OnLattices, OnRefitted, OnTrellis
 
 from latentopt.densities import GaussianDensity
 from latentopt.encoder.prices import Prices
@@ -60,3 +60,24 @@ def test_the_cheapest_path_is_the_cheapest_of_all() -> None:
         costs.append(total)
     assert abs(found - min(costs)) < 1e-3
     assert index.shape == (4, 3, len(u))
+
+
+def test_refitted_vectors_begin_with_the_tables_of_the_product() -> None:
+    torch.manual_seed(3)
+    density = GaussianDensity(np.array([0.7, 2.0]), tails=())
+    tables, prices = Tables(density, RULES["auto"], "exact", None), Prices(density)
+    levels = np.arange(8000) % 2
+    u = torch.tensor([0.7, 2.0])[levels] * torch.randn(8000)
+    quantizers = OnLattices(tables, prices), OnRefitted(tables, prices, density)
+    before, own = (spent(quantizer, u, levels) for quantizer in quantizers)
+    assert abs(own / before - 1) < 0.01
+    counts = quantizers[1].counted()
+    assert counts.sum() == 8000
+    quantizers[1].refit(counts)
+    assert spent(quantizers[1], u, levels) < own
+
+
+def spent(quantizer: OnLattices, u: torch.Tensor, levels: np.ndarray) -> float:
+    quantizer.arrange(levels)
+    quantizer.cheapest(u, torch.full_like(u, 8.0))
+    return quantizer.bits()
