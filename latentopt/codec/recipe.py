@@ -182,14 +182,18 @@ class Recipe:
 
     def _check_prepacked(self) -> None:
         """Refuse what no encoder makes, and a header may say."""
-        others = self.dither or self.context or self.progressive or self.pmf == "paper"
-        plain = self.channel == LATTICE and self.has_vectors
-        if self.prepacked and (others or not plain):
+        if self.prepacked and not self._may_prepack:
             raise WordError(
                 "{} is for vectors of a lattice, without dither, context or maps, and with exact "
                 "tables: leave it out",
                 ("prepacked", True),
             )
+
+    @property
+    def _may_prepack(self) -> bool:
+        """Whether there are vectors that can be formed before any of them is decoded."""
+        others = self.dither or self.context or self.progressive or self.pmf == "paper"
+        return self.channel == LATTICE and self.has_vectors and not others
 
     @property
     def has_vectors(self) -> bool:
@@ -359,7 +363,8 @@ class Recipe:
     def fitting(self, contextual: bool, factorized: bool = False) -> "Recipe":
         """What it means for codecs with a context model, with a factorized prior, or neither."""
         found = (contextual and self.contextual) or (factorized and self.factorized) or self
-        if found.prepacked is None and found.effort and contextual and found.has_vectors:
+        # What excludes it is refused, where it must be, by its own name and not by one never said.
+        if found.prepacked is None and found.effort and contextual and found._may_prepack:
             return replace(found, prepacked=True)
         return found
 

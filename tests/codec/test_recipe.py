@@ -270,6 +270,9 @@ def test_vectors_are_formed_ahead_where_that_is_said_or_points_are_searched() ->
     for words in ({"prepacked": True}, {"prepacked": True, "preset": "slow"}):
         with pytest.raises(InputError, match="for codecs with a context model of their own"):
             wrap(other, "e8", **words)
+    for word in ("context", "progressive"):  # refused by the name that was said
+        with pytest.raises(InputError, match=f"{word}=True.* context model of its own"):
+            wrap(of_context, preset="default", **{word: True})  # type: ignore[call-overload]
     with pytest.raises(InputError, match="prepacked 3: it is True or False"):
         wrap(of_context, "e8", prepacked=3)  # type: ignore[call-overload]
 
