@@ -166,4 +166,5 @@ def _part(name: str, settings: "Settings") -> Described:
         "side_adaptive": settings.adaptive,
         "context": settings.context,
         "postfilter": settings.postfilter,
+        "prepacked": settings.prepacked,
     }

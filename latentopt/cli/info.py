@@ -107,5 +107,7 @@ def _setting_lines(part: Described) -> Iterator[tuple[str, object]]:
     for name, word in (("context", "context"), ("side latent", "side_adaptive")):
         if part[word]:
             yield name, "adapts"
+    if part["prepacked"]:
+        yield "vectors", "formed ahead"
     if part["postfilter"]:
         yield "image filter", "yes"

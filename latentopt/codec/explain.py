@@ -229,6 +229,7 @@ def _settings(settings: Settings) -> str:
     context = ", context" if settings.context else ""
     context += ", progressive" if settings.progressive else ""
     context += ", filtered" if settings.postfilter else ""
+    context += ", vectors formed ahead" if settings.prepacked else ""
     if settings.seed is not None:
         drawn_for = f"lattice {settings.quant}"
         if settings.spread is not None:

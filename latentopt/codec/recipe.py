@@ -272,6 +272,7 @@ class Recipe:
             "dither": self.dither,
             "progressive": self.progressive,
             "postfilter": self.postfilter,
+            "prepacked": self.prepacked,
         }
         lattice = self.quant if self.channel == LATTICE else self.channel
         if self.spread:
@@ -286,7 +287,8 @@ class Recipe:
             *("spread", "progressive", "postfilter", "adaptive"),
         )
         same = all(getattr(self, name) == getattr(other, name) for name in names)
-        return same and effort == other.effort
+        ahead = (self.prepacked is not False) == (other.prepacked is not False)
+        return same and ahead and effort == other.effort
 
     @staticmethod
     def reading(settings: Settings) -> "Recipe":

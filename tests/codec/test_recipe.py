@@ -266,6 +266,8 @@ def test_vectors_are_formed_ahead_where_that_is_said_or_points_are_searched() ->
     assert not wrap(of_context, preset="default", prepacked=False).settings.prepacked
     assert not wrap(of_context, "e8").settings.prepacked
     assert wrap(of_context, "e8", prepacked=True).settings.prepacked
+    assert wrap(of_context, preset="default").recipe.summary == "preset default"
+    assert "preset" not in wrap(of_context, preset="default", prepacked=False).recipe.summary
     assert not wrap(other, preset="slow").settings.prepacked
     for words in ({"prepacked": True}, {"prepacked": True, "preset": "slow"}):
         with pytest.raises(InputError, match="for codecs with a context model of their own"):
