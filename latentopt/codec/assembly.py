@@ -74,7 +74,7 @@ class Assembly:
         is_sampled = isinstance(adapter, VariationalAdapter)
         below = settings if is_sampled else above(settings)
         side = replace(below, quant="int", pmf="exact", scales=False, context=False)
-        side = replace(side, progressive=False)
+        side = replace(side, progressive=False, prepacked=False)
         each = [replace(settings, adaptive=False), *[side] * (len(adapter.densities) - 1)]
         each = [of_level(at_depth(own, depth), depth) for depth, own in enumerate(each)]
         tables: Sequence[Ints | None] = dumped or [None] * len(each)

@@ -182,7 +182,7 @@ class Recipe:
 
     def _check_prepacked(self) -> None:
         """Refuse what no encoder makes, and a header may say."""
-        if self.prepacked and not self._may_prepack:
+        if self.prepacked and not self.can_prepack:
             raise WordError(
                 "{} is for vectors of a lattice, without dither, context or maps, and with exact "
                 "tables: leave it out",
@@ -190,15 +190,16 @@ class Recipe:
             )
 
     @property
-    def _may_prepack(self) -> bool:
-        """Whether there are vectors that can be formed before any of them is decoded."""
+    def can_prepack(self) -> bool:
+        """Whether several elements of a main latent are one point, of those formed ahead."""
         others = self.dither or self.context or self.progressive or self.pmf == "paper"
-        return self.channel == LATTICE and self.has_vectors and not others
+        return self.channel == LATTICE and RULES[self.quant].wide.dim > 1 and not others
 
     @property
-    def has_vectors(self) -> bool:
-        """Whether several elements of a main latent are one point of a lattice."""
-        return RULES[self.quant].wide.dim > 1
+    def prepacks(self) -> bool:
+        """What ``prepacked`` means for codecs with a context model of their own."""
+        said = self.effort is not None if self.prepacked is None else self.prepacked
+        return self.can_prepack and said
 
     def _check_channel(self) -> None:
         """Refuse what is for lattice points alone, or for those without a dither."""
@@ -284,11 +285,10 @@ class Recipe:
         effort = self.effort and replace(self.effort, progress=False)
         names = (
             *("quant", "shift", "direction", "scales", "pmf", "channel", "context", "dither"),
-            *("spread", "progressive", "postfilter", "adaptive"),
+            *("spread", "progressive", "postfilter", "adaptive", "prepacks"),
         )
         same = all(getattr(self, name) == getattr(other, name) for name in names)
-        ahead = (self.prepacked is not False) == (other.prepacked is not False)
-        return same and ahead and effort == other.effort
+        return same and effort == other.effort
 
     @staticmethod
     def reading(settings: Settings) -> "Recipe":
@@ -335,8 +335,6 @@ class Recipe:
             said = changes["spread"]
             changes["spread"] = said if isinstance(said, Sampling) else Sampling(said)
             changes = {"channel": SAMPLE, **changes}
-        if "quant" in changes:
-            changes = {"prepacked": None, **changes}
         if changes.get("progressive"):
             changes = {**UNCUT, **changes}
         if "parts" in changes:
@@ -358,15 +356,29 @@ class Recipe:
         return self._with({"format": name, **FIXED[name]})
 
     def _with(self, changes: dict[str, Any]) -> "Recipe":
-        """The same, changed, and its alternatives alike."""
-        others = {name: replace(other, **changes) for name, other in self.alternatives.items()}
-        return replace(self, **(changes | others))
+        """The same, changed, and its alternatives alike.
+
+        Whether vectors are formed ahead is said of what codecs with a context model get.
+        """
+        rest = {name: v for name, v in changes.items() if name != "prepacked"}
+        others = {
+            name: other._changed(changes if name == "contextual" else rest)
+            for name, other in self.alternatives.items()
+        }
+        return self._changed((rest if self.contextual else changes) | others)
+
+    def _changed(self, changes: dict[str, Any]) -> "Recipe":
+        """The same, changed; vectors stay formed ahead as long as there are any of that kind."""
+        if "prepacked" in changes:
+            return replace(self, **changes)
+        changed = replace(self, **changes, prepacked=None)
+        keeps = changed.can_prepack or not self.prepacked
+        return replace(changed, prepacked=self.prepacked) if keeps else changed
 
     def fitting(self, contextual: bool, factorized: bool = False) -> "Recipe":
         """What it means for codecs with a context model, with a factorized prior, or neither."""
         found = (contextual and self.contextual) or (factorized and self.factorized) or self
-        # What excludes it is refused, where it must be, by its own name and not by one never said.
-        if found.prepacked is None and found.effort and contextual and found._may_prepack:
+        if contextual and found.prepacks:
             return replace(found, prepacked=True)
         return found
 

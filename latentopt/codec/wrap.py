@@ -282,7 +282,13 @@ def _wrap(
     if reads is not None:
         _check_weights(adapter, reads)
     kind = NativeCodec if recipe.format == NATIVE else Codec
-    codec = kind(adapter, _fitted(adapter, recipe, _lmbda_of(model)), origin).eval()
+    try:
+        fitted = _fitted(adapter, recipe, _lmbda_of(model))
+    except InputError as error:
+        if reads is None:
+            raise
+        raise BitstreamError(f"no codec of this model writes such settings: {error}") from None
+    codec = kind(adapter, fitted, origin).eval()
     _ = adapter.stride  # which the base class compares with the transforms
     if type(adapter).stride is not Adapter.stride:
         check_stride(adapter)
@@ -323,10 +329,8 @@ def _fitted(adapter: Adapter, recipe: Recipe, lmbda: float | None) -> Recipe:
                 "model of its own",
                 (word, True),
             )
-    if fitted.prepacked and not adapter.contextual:
-        raise WordError(
-            "{} is for codecs with a context model of their own: leave it out", ("prepacked", True)
-        )
+    if not adapter.contextual:
+        fitted = replace(fitted, prepacked=None)
     return fitted if fitted.lmbda is not None else fitted.but(lmbda=lmbda)
 
 
@@ -402,6 +406,13 @@ def _refuse_in_vain(codec: Codec | VideoCodec, words: Words) -> None:
     if words.get("adaptive") and not is_video and codec.string_count == 1:
         raise WordError(
             "{} is for codecs with a side latent, and this one has none", ("adaptive", True)
+        )
+    parts = cast(
+        "Sequence[Codec]", codec.parts.values() if isinstance(codec, VideoCodec) else [codec]
+    )
+    if words.get("prepacked") and not any(part.recipe.prepacked for part in parts):
+        raise WordError(
+            "{} is for codecs with a context model of their own: leave it out", ("prepacked", True)
         )
 
 

@@ -16,6 +16,7 @@ from latentopt.bitstream import DIRECTIONS, Settings
 from latentopt.bitstream.headers import LATTICE, PMFS
 from latentopt.cli.words import told
 from latentopt.codec.recipe import ALTERNATIVES, PRESETS, Words, get_preset
+from latentopt.codec.wrap import wrap_image
 from latentopt.encoder import SEARCHES, Ahead, Effort, Grid, Schedule, Secant
 from latentopt.lattices import RULES
 
@@ -132,7 +133,7 @@ def test_presets_are_recipes() -> None:
         assert isinstance(recipe, Recipe) and get_preset(name) is recipe
         assert recipe.fitting(contextual=False) is recipe
         of_context = recipe.contextual or recipe
-        ahead = bool(of_context.effort and of_context.has_vectors) or None
+        ahead = bool(of_context.effort and of_context.can_prepack) or None
         assert recipe.fitting(contextual=True) == replace(of_context, prepacked=ahead)
         assert recipe.fitting(False, factorized=True) is (recipe.factorized or recipe)
     with pytest.raises(InputError, match="'turbo': choose paper, plain, fast, default, slow, best"):
@@ -277,6 +278,51 @@ def test_vectors_are_formed_ahead_where_that_is_said_or_points_are_searched() ->
             wrap(of_context, preset="default", **{word: True})  # type: ignore[call-overload]
     with pytest.raises(InputError, match="prepacked 3: it is True or False"):
         wrap(of_context, "e8", prepacked=3)  # type: ignore[call-overload]
+
+
+def test_what_was_said_of_vectors_formed_ahead_stays_while_there_are_any() -> None:
+    default, said = PRESETS["default"], Recipe("e8", prepacked=True)
+    off = default.but(prepacked=False, quant="e8").but(quant="hex")
+    assert not off.fitting(contextual=True).prepacks and off.summary != default.summary
+    assert said.but(quant="d4").prepacked and said.but(pmf="exact", lmbda=1.0).prepacked
+    for words in CHANGES_OF_POINTS:
+        assert said.but(**words).prepacked is None
+    assert default.but(prepacked=True).fitting(contextual=True) == default.fitting(contextual=True)
+    slow = PRESETS["slow"].but(quant="auto", prepacked=True).fitting(contextual=True)
+    assert slow.prepacked and slow.summary.endswith("+prepacked")
+
+
+CHANGES_OF_POINTS: list[Words] = [
+    {"quant": "int"},
+    {"dither": 3},
+    {"context": True},
+    {"pmf": "paper"},
+    {"spread": 0.3},
+    {"progressive": True},
+]
+
+
+def test_what_a_codec_with_a_context_refuses_is_what_was_said() -> None:
+    model = tiny(FAMILIES["mbt2018"])
+    for word in ("context", "progressive"):
+        with pytest.raises(InputError, match=f"{word}=True is for codecs that know all"):
+            latentopt.wrap(model, **{"preset": "default", word: True})
+
+
+def test_the_recipe_of_a_codec_with_a_context_is_one_for_others() -> None:
+    recipe = latentopt.wrap(tiny(FAMILIES["mbt2018"]), preset="default").recipe
+    for family in ("mbt2018-mean", "bmshj2018-factorized"):
+        codec = latentopt.wrap(tiny(FAMILIES[family]), recipe=recipe)
+        assert codec.recipe.prepacked is None and not codec.settings.prepacked
+        with pytest.raises(InputError, match="for codecs with a context model of their own"):
+            latentopt.wrap(tiny(FAMILIES[family]), recipe=recipe, prepacked=True)
+
+
+def test_a_header_says_nothing_that_its_model_has_not() -> None:
+    codec = latentopt.wrap(tiny(FAMILIES["mbt2018"]), "int")
+    forged = replace(codec.identity, settings=replace(codec.settings, context=True))
+    with pytest.raises(BitstreamError, match="no codec of this model writes such settings"):
+        wrap_image(codec.model, Recipe.reading(forged.settings), reads=forged)
 
 
 @pytest.mark.parametrize("name", ["fast", "default", "slow", "best"])
