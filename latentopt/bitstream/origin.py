@@ -26,7 +26,6 @@ CODECS = (
     "mbt2018-vbr",
     "tiny-ohm",
     "tiny-ohm-digits",
-    "small-bmshj2018-factorized",
     "small-mbt2018-mean",
     "small-mbt2018",
 )
