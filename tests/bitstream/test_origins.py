@@ -91,7 +91,8 @@ def test_numbers_are_those_of_the_zoo() -> None:
     assert set(CODECS[13:16]) == {
         f"{m}-vbr" for m in ("bmshj2018-hyperprior", "mbt2018-mean", "mbt2018")
     }
-    assert CODECS[16:] == ("tiny-ohm", "tiny-ohm-digits")
+    assert CODECS[16:18] == ("tiny-ohm", "tiny-ohm-digits")
+    assert CODECS[18:] == ("small-mbt2018-mean", "small-mbt2018")
     assert len(set(CODECS)) == len(CODECS) < 256
 
 

@@ -1,6 +1,5 @@
 """The lattice channel: a latent as lattice points, coded with the tables of their cells."""
 
-from latentopt.latents.lattice.ahead import Ahead
 from latentopt.latents.lattice.cdfs import CdfChannel, Cdfs, CdfTables
 from latentopt.latents.lattice.channel import MAX_COORDINATE, Chooser, LatticeChannel
 from latentopt.latents.lattice.corrections import (
@@ -10,6 +9,7 @@ from latentopt.latents.lattice.corrections import (
 )
 from latentopt.latents.lattice.latent import Group, Latent
 from latentopt.latents.lattice.packing import Moved, Part, joined, pack
+from latentopt.latents.lattice.prepacked import Ahead
 from latentopt.latents.lattice.shipped import ship_tables
 from latentopt.latents.lattice.tables import Tables
 

@@ -22,7 +22,6 @@ from latentopt.bitstream.ans import SymbolDecoder
 from latentopt.densities import Density
 from latentopt.errors import InputError
 from latentopt.latents.channel import Point
-from latentopt.latents.lattice.ahead import Ahead
 from latentopt.latents.lattice.context import (
     UNIT,
     Base,
@@ -36,6 +35,7 @@ from latentopt.latents.lattice.corrections import decode_corrections
 from latentopt.latents.lattice.latent import Group, Latent
 from latentopt.latents.lattice.packing import Moved, Part, joined, pack, pack_ahead, pack_moved
 from latentopt.latents.lattice.placed import MovedPoints
+from latentopt.latents.lattice.prepacked import Ahead
 from latentopt.latents.lattice.tables import Tables
 from latentopt.latents.prior import Ledger, Prior
 from latentopt.latents.walk import OfChannels, Walk
