@@ -466,18 +466,19 @@ _SIDE_FIVE = Schedule(5, (0.5, 0.1), (0.5, 0.4), caution=2.5, momentum=0.4)
 _SIDE_TEN = Schedule(10, (1.0, 0.1), (0.3, 0.3), caution=2, momentum=0.4)
 _THREE = Effort(Schedule(3, (1.5, 0.4), (0.3, 0.3), caution=2, momentum=0.3), side=_SIDE_FIVE)
 _TEN = Effort(Schedule(10, (2.0, 0.3), (0.25, 0.1)), side=_SIDE_FIVE)
-_TEN_OF_VECTORS = replace(_TEN, schedule=Schedule(10, (2.0, 0.15), (0.3, 0.15), momentum=0.5))
+_TEN_OF_VECTORS = Effort(
+    Schedule(10, (2.0, 0.15), (0.3, 0.15), momentum=0.5), side=_SIDE_FIVE, probes=2
+)
 _THIRTY = Schedule(30, (2.0, 0.2), (0.25, 0.1), momentum=0.7)
 # Each move changes a context.
-_STEADY = Schedule(30, (2.0, 0.3), (0.25, 0.05), caution=1.5, momentum=0.5)
+_STEADY = Schedule(30, (2.0, 0.3), (0.25, 0.05), momentum=0.5)
 _TENS = Effort(_THIRTY, side=_SIDE_TEN, refits=1)
 _SIXTY = Effort(replace(_THIRTY, steps=60), side=_SIDE_TEN, refits=2, draft=False)
 
 
 def _probed(effort: Effort) -> Effort:
     """The same where random latents, drawn without a context, say little of the sensitivity."""
-    caution = min(effort.schedule.caution, 1.5)
-    return replace(effort, probes=2, schedule=replace(effort.schedule, caution=caution))
+    return replace(effort, probes=2, schedule=replace(effort.schedule, caution=1.5))
 
 
 # Codecs whose entropy parameters depend on what was decoded have encoders of their own that take so
@@ -512,7 +513,7 @@ PRESETS = {
         replace(
             _PLAIN,
             effort=_THREE,
-            contextual=replace(_PLAIN, effort=_probed(_TEN_OF_VECTORS)),
+            contextual=replace(_PLAIN, effort=_TEN_OF_VECTORS),
         )
     ),
     "slow": _factorized(

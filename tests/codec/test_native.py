@@ -311,6 +311,7 @@ def test_recipes_of_a_format_have_all_that_it_fixes() -> None:
         for recipe in (made := get_preset(name, NATIVE), made.contextual):
             assert recipe and recipe.effort
             assert all(getattr(recipe, word) == v for word, v in FIXED[NATIVE].items())
+        assert made.contextual.effort.schedule.caution == 1.5
     with pytest.raises(InputError, match="'paper': choose fast, default, slow, best"):
         get_preset("paper", NATIVE)
     with pytest.raises(InputError, match="nothing of this recipe is left"):
