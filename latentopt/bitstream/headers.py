@@ -61,8 +61,8 @@ class Settings:
     def version(self) -> int:
         """The oldest version of the formats that can say this."""
         flags = self.adaptive, self.context, self.mean, self.progressive, self.postfilter
-        numbers = self.alpha, self.sigma
-        is_new = self.channel != LATTICE or any((*flags, self.prepacked, *numbers))
+        newer = *flags, self.prepacked, self.alpha, self.sigma
+        is_new = self.channel != LATTICE or any(newer)
         return 2 if is_new else 1
 
     def to_byte(self) -> int:

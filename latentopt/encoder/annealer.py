@@ -20,7 +20,7 @@ from latentopt.encoder.prices import Prices
 from latentopt.encoder.refine import Field, Objective, refine
 from latentopt.encoder.sensitivity import Sensitivity, probe, sensitivity_of
 from latentopt.latents import Prior, Walk
-from latentopt.latents.lattice import Ahead, LatticeChannel, Part, joined, pack
+from latentopt.latents.lattice import Ahead, LatticeChannel, Part, pack
 from latentopt.lattices import LATTICES
 
 _PROBED = 128  # elements a side whose sensitivity is probed, at most
@@ -130,7 +130,7 @@ class _Fields:
         if self.corrections is not None:
             prior = prior.corrected(channel.density, self.corrections)
         if channel.prepacked:
-            parts: Sequence[Part] = self._formed_ahead(prior)
+            parts: Sequence[Part] = channel.packed_ahead(prior, self._ahead, self.corrections)
         elif own.adapter.contextual:  # a walk packs other vectors than the estimate
             parts = pack(prior.levels, [LATTICES["int"]] * channel.density.levels)
         else:
@@ -138,18 +138,6 @@ class _Fields:
             prior, parts = channel.packed(prior, rounded)
         spreads = channel.density.spreads
         return Field(spreads, own.prices, parts, prior, self._y, self._weight)
-
-    def _formed_ahead(self, prior: Prior) -> Sequence[Part]:
-        """Vectors that a walk has, whatever is decoded."""
-        channel, ahead = self._annealer.channel, self._ahead
-        levels = ahead.levels(channel.density, self.corrections)
-        return joined(
-            [
-                part.placed(index)
-                for index in ahead.groups
-                for part in channel.parts_ahead(prior.levels[index], levels[index])
-            ]
-        )
 
     @cached_property
     def _ahead(self) -> Ahead:

@@ -48,12 +48,24 @@ class Walk(Protocol):
         """
 
 
+ValuesOf = Callable[[NDArray[np.int64], Prior], NDArray[np.floating]]
+"""The elements (k,) of a group as they are decoded, given their places (k,) and their prior."""
+
 ResidualOf = Callable[[NDArray[np.int64], Prior], NDArray[np.floating] | NDArray[np.integer]]
 """One side of a channel: the residual (k,) of a group, given its places (k,) and its prior."""
 
 
 def take_across(walk: Walk, residual_of: ResidualOf) -> Prior:
     """Go along a walk, group by group; returns the entropy parameters that it showed."""
+
+    def values_of(index: NDArray[np.int64], prior: Prior) -> NDArray[np.floating]:
+        return prior.values(residual_of(index, prior).astype(prior.centres.dtype, copy=False))
+
+    return shown_along(walk, values_of)
+
+
+def shown_along(walk: Walk, values_of: ValuesOf) -> Prior:
+    """The same where it is said what is decoded."""
     ledger = Ledger(walk.shape)
 
     def carry(
@@ -65,7 +77,7 @@ def take_across(walk: Walk, residual_of: ResidualOf) -> Prior:
     ) -> NDArray[np.floating]:
         prior = Prior((len(index),), levels, centres, steps)
         ledger.note(index, prior)
-        return prior.values(residual_of(index, prior).astype(centres.dtype, copy=False))
+        return values_of(index, prior)
 
     walk.go(carry)
     return ledger.prior

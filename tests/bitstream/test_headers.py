@@ -54,25 +54,18 @@ def video_with(fields: bytes, parts: int = 1) -> bytes:
     return sealed(head[:3] + b"\x02" + head[4:] + fields)
 
 
-def test_contexts_are_a_bit_for_each_part() -> None:
-    context = replace(PLAIN, context=True)
-    data = image_bytes(context)
-    assert data[3] == 2 and data[17:20] == b"\x02\x82\x01"
-    assert read_image(data).settings == context
-    parts = (PLAIN, context, replace(OTHER, context=True))
+@pytest.mark.parametrize(("word", "tag"), [("context", 0x82), ("prepacked", 0x87)])
+def test_some_words_are_a_bit_for_each_part(word: str, tag: int) -> None:
+    said, field = replace(PLAIN, **{word: True}), bytes([tag])
+    data = image_bytes(said)
+    assert data[3] == 2 and data[17:20] == b"\x02" + field + b"\x01"
+    assert read_image(data).settings == said
+    parts = (PLAIN, said, replace(OTHER, **{word: True}))
     assert read_video(video_bytes(*parts)).settings == parts
-    for fields in (b"\x02\x82\x00", b"\x02\x82\x02", b"\x04\x82\x01\x82\x01", b"\x01\x82"):
+    for bits in (b"\0", b"\x02", b"\x01" + field + b"\x01", b""):
+        fields = field + bits
         with pytest.raises(BitstreamError):
-            read_image(image_with(fields))
-
-
-def test_vectors_formed_ahead_are_a_bit_for_each_part() -> None:
-    prepacked = replace(PLAIN, prepacked=True)
-    data = image_bytes(prepacked)
-    assert data[3] == 2 and data[17:20] == b"\x02\x87\x01"
-    assert read_image(data).settings == prepacked
-    parts = (PLAIN, prepacked, replace(OTHER, prepacked=True))
-    assert read_video(video_bytes(*parts)).settings == parts
+            read_image(image_with(bytes([len(fields)]) + fields))
 
 
 def test_filters_are_of_images() -> None:

@@ -8,7 +8,7 @@ from latentopt.latents.lattice.corrections import (
     correction_bits,
 )
 from latentopt.latents.lattice.latent import Group, Latent
-from latentopt.latents.lattice.packing import Moved, Part, joined, pack
+from latentopt.latents.lattice.packing import Moved, Part, pack
 from latentopt.latents.lattice.prepacked import Ahead
 from latentopt.latents.lattice.shipped import ship_tables
 from latentopt.latents.lattice.tables import Tables
@@ -29,7 +29,6 @@ __all__ = [
     "Part",
     "Tables",
     "correction_bits",
-    "joined",
     "pack",
     "ship_tables",
 ]

@@ -222,8 +222,21 @@ class LatticeChannel:
             return pack(prior.levels, self.tables.lattices)
         return pack_moved(prior.levels, base.levels, base.shift, self.tables.lattices)
 
+    def packed_ahead(
+        self, prior: Prior, ahead: Ahead, corrections: NDArray[np.int32] | None
+    ) -> Sequence[Part]:
+        """The vectors of a whole latent, formed before any of it is decoded."""
+        levels = ahead.levels(self.density, corrections)
+        return joined(
+            [
+                part.placed(index)
+                for index in ahead.groups
+                for part in self.parts_ahead(prior.levels[index], levels[index])
+            ]
+        )
+
     def parts_ahead(self, levels: NDArray[np.int16], ahead: NDArray[np.int64]) -> Sequence[Part]:
-        """The same where vectors are formed by levels ``ahead`` (k,)."""
+        """The vectors of elements that cross at once, formed by levels ``ahead`` (k,)."""
         return pack_ahead(levels, ahead, self.tables.lattices)
 
     def dump(self) -> Ints:

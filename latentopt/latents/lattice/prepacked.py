@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentopt.densities import Density
-from latentopt.latents.prior import Ledger, Prior
-from latentopt.latents.walk import Walk
+from latentopt.latents.prior import Prior
+from latentopt.latents.walk import Walk, shown_along
 
 
 @dataclass(frozen=True)
@@ -24,21 +24,14 @@ class Ahead:
     @staticmethod
     def of(walk: Walk) -> "Ahead":
         """Go along a walk once."""
-        groups, ledger = list[NDArray[np.int64]](), Ledger(walk.shape)
+        groups = list[NDArray[np.int64]]()
 
-        def carry(
-            index: NDArray[np.int64],
-            levels: NDArray[np.int16],
-            centres: NDArray[np.floating],
-            steps: NDArray[np.floating] | None = None,
-            /,
-        ) -> NDArray[np.floating]:
+        def nothing(index: NDArray[np.int64], prior: Prior) -> NDArray[np.floating]:
             groups.append(index)
-            ledger.note(index, Prior((len(index),), levels, centres, steps))
-            return np.zeros_like(centres)
+            return np.zeros_like(prior.centres)
 
-        walk.go(carry)
-        return Ahead(groups, ledger.prior)
+        prior = shown_along(walk, nothing)
+        return Ahead(groups, prior)
 
     def levels(self, density: Density, corrections: NDArray[np.int32] | None) -> NDArray[np.int64]:
         """(n,) those of the elements, with the scales of channels corrected."""
