@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from common import run
@@ -37,6 +38,7 @@ from latentopt.training import (
     Task,
     TimedCosine,
     WarmCosine,
+    fit_densities,
     fit_quantiles,
     in_float32,
     inherit,
@@ -76,6 +78,10 @@ class Settings:
     """Of a video codec's clips."""
     start: tuple[str, int] | None = None
     """Codec and quality whose best weights are where training starts."""
+    transforms: tuple[str, int] | None = None
+    """Codec and quality whose best transforms take the place of those that training starts with."""
+    fits_densities: bool = False
+    """Whether factorized densities are learned before all else is."""
     half: Sequence[str] = ("g_a", "g_s")
     """Networks that are exported in half precision."""
     memory_format: str = "channels_last"
@@ -159,7 +165,11 @@ def donor(codec: str, quality: int, args: argparse.Namespace) -> CompressionMode
     start = (codec, quality) if args.start else settings(codec, quality).start
     if start is None:
         return None
-    state = weights(*start, args.start or args.runs)
+    folder = args.start or args.runs
+    state = weights(*start, folder)
+    if other := settings(codec, quality).transforms:
+        better = weights(*other, folder).items()
+        state |= {name: value for name, value in better if name.startswith(("g_a.", "g_s."))}
     return CLASSES[settings(*start).architecture].from_state_dict(state)
 
 
@@ -173,6 +183,8 @@ def new_model(
         batch = source.batch(0)
         inherit(model, donor, (batch if isinstance(batch, Tensor) else batch[0]).cpu())
     in_float32(model)
+    if own.fits_densities:
+        fit_densities(model, cast(Tensor, source.batch(0)).cpu())
     return model
 
 

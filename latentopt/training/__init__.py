@@ -1,7 +1,7 @@
 """Training: data, losses, schedules, and a loop that goes on where it stopped, for any model."""
 
 from latentopt.training.clips import Clips
-from latentopt.training.entropy import fit_quantiles, in_float32, parameter_groups
+from latentopt.training.entropy import fit_densities, fit_quantiles, in_float32, parameter_groups
 from latentopt.training.inherit import inherit
 from latentopt.training.loop import Loop, Loss, Options, Source, Task, Terms
 from latentopt.training.losses import Coded, RateDistortion
@@ -29,6 +29,7 @@ __all__ = [
     "TimedCosine",
     "WarmCosine",
     "adaptive_loss",
+    "fit_densities",
     "fit_quantiles",
     "hold_norms",
     "in_float32",

@@ -13,7 +13,7 @@ from support.models import moving, photo
 from latentopt import zoo
 from latentopt.errors import InputError
 from latentopt.media.images import write_png
-from latentopt.training import InTurn, inherit
+from latentopt.training import InTurn, Photographs, inherit
 from latentopt.zoo.architectures import CLASSES
 from latentopt.zoo.embedded import CODECS, EMBEDDED
 from latentopt.zoo.folder import Folder
@@ -206,6 +206,37 @@ def test_where_there_is_no_checkpoint_training_starts_from_the_weights_that_ship
     shipped = zoo.load("tiny-mbt2018-mean", 1)
     x = photo(64, 64)
     assert given and torch.equal(given.eval()(x)["x_hat"], shipped(x)["x_hat"])
+
+
+def test_a_codec_goes_on_with_the_transforms_of_another(
+    args: argparse.Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = replace(CONFIGS["tiny-mbt2018"], transforms=START)
+    monkeypatch.setitem(CONFIGS, "tiny-mbt2018", own)
+    states = {}
+    for codec in ("tiny-mbt2018", "tiny-mbt2018-mean"):
+        states[codec] = CLASSES[CODECS[codec]](8, 12).state_dict()
+        state = {"model": states[codec], "step": 1, "seconds": 1.0}
+        torch.save(state, args.runs / f"{codec}-1.best.pt")
+    args.start = args.runs
+    model = train_zoo.donor("tiny-mbt2018", 1, args)
+    assert model
+    for name, value in model.state_dict().items():
+        other = name.startswith(("g_a.", "g_s."))
+        given = states["tiny-mbt2018-mean" if other else "tiny-mbt2018"][name]
+        assert torch.equal(value, given), name
+
+
+def test_densities_are_learned_first_where_settings_say_so(args: argparse.Namespace) -> None:
+    source = Photographs(train_zoo.images(args.data[0]), crop=64, batch=2, seed=1)
+    x = source.batch(1)
+
+    def rate(own: train_zoo.Settings) -> float:
+        model = train_zoo.new_model(own, source, None).eval()
+        return -float(model(x)["likelihoods"]["y"].detach().log2().mean())
+
+    own = replace(COMMON, architecture="bmshj2018-factorized")
+    assert rate(replace(own, fits_densities=True)) < 0.5 * rate(own)
 
 
 def test_larger_batches_have_larger_learning_rates() -> None:

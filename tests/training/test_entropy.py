@@ -5,7 +5,7 @@ import copy
 import torch
 from support.models import FAMILIES, photo, tiny
 
-from latentopt.training import fit_quantiles, in_float32, parameter_groups
+from latentopt.training import fit_densities, fit_quantiles, in_float32, parameter_groups
 
 
 def test_likelihoods_stay_wide_under_autocast() -> None:
@@ -33,6 +33,22 @@ def test_groups_hold_all_parameters_but_quantiles_once() -> None:
     found = [[names[id(p)] for p in group["params"]] for group in (networks, densities)]
     assert all(name.startswith("entropy_bottleneck.") for name in found[1])
     assert sorted([*found[0], *found[1], "entropy_bottleneck.quantiles"]) == sorted(names.values())
+
+
+def test_densities_are_learned_and_nothing_else() -> None:
+    model, x = tiny(FAMILIES["bmshj2018-factorized"]).train(), photo(64, 64)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+
+    def rate() -> float:
+        with torch.no_grad():
+            return -float(model.eval()(x)["likelihoods"]["y"].log2().mean())
+
+    untrained = rate()
+    fit_densities(model.train(), x, steps=200)
+    assert rate() < 0.6 * untrained
+    changed = {n for n, value in model.state_dict().items() if not torch.equal(value, before[n])}
+    assert changed and all(name.startswith("entropy_bottleneck.") for name in changed)
+    assert "entropy_bottleneck.quantiles" not in changed
 
 
 def test_quantiles_find_the_density() -> None:
