@@ -28,6 +28,8 @@ CODECS = (
     "tiny-ohm-digits",
     "small-mbt2018-mean",
     "small-mbt2018",
+    "small-bmshj2018-factorized",
+    "small-cheng2020-attn",
 )
 """By their number in the bitstream; new names come at the end, and none is ever taken out."""
 

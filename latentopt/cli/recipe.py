@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from latentopt.cli import arguments, dcvc, native
 from latentopt.errors import InputError
 from latentopt.zoo import catalog
-from latentopt.zoo.names import FACTORIZED, OWN, SAMPLED
+from latentopt.zoo.names import CONTEXTUAL, FACTORIZED, OWN, SAMPLED
 
 if TYPE_CHECKING:
     from latentopt.codec.recipe import Recipe, Words
@@ -28,8 +28,17 @@ PRESETS = ("paper", "plain", "fast", "default", "slow", "best")
 NATIVE_PRESETS = PRESETS[2:]
 
 OF_POINTS = (
-    *("preset", "quant", "shift", "direction", "scales", "adaptive", "context", "pmf", "dither"),
-    *("versus_plain", "lmbda", "max_bytes", "target_bpp", "target_kbps", "target_psnr", "match"),
+    *("preset", "quant", "shift", "direction", "scales", "adaptive", "context", "prepacked", "pmf"),
+    *(
+        "dither",
+        "versus_plain",
+        "lmbda",
+        "max_bytes",
+        "target_bpp",
+        "target_kbps",
+        "target_psnr",
+        "match",
+    ),
 )
 """Options that mean nothing where there are no points of a lattice to choose."""
 
@@ -64,6 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--adaptive", action=argparse.BooleanOptionalAction, help=adaptive)
     context = "learn from the part of the image that is decoded already: fewer bytes"
     add("--context", action=argparse.BooleanOptionalAction, help=context)
+    prepacked = "of mbt2018 and cheng2020: form vectors before any is decoded, as default does"
+    add("--prepacked", action=argparse.BooleanOptionalAction, help=prepacked)
     postfilter = "filter the decoded image as is best for it: 25 to 40 bytes that save more"
     add("--postfilter", action=argparse.BooleanOptionalAction, help=postfilter)
     dither = "move that grid by noise drawn from this seed, which the decoder draws, too"
@@ -122,6 +133,9 @@ def check(args: argparse.Namespace) -> None:
     if args.adaptive and not args.dcvc_repo and catalog.family(args.codec) in FACTORIZED:
         unlike = f"{args.codec} has none"
         arguments.refuse(args, ["adaptive"], "for codecs with a side latent", unlike)
+    if args.prepacked and not args.dcvc_repo and catalog.family(args.codec) not in CONTEXTUAL:
+        unlike = f"{args.codec} has none"
+        arguments.refuse(args, ["prepacked"], "for codecs with a context model", unlike)
     said = {**_words(args), "ahead": args.ahead, "gop": args.gop}
     given = asked(said)
     check_fixed(args.format, given)
@@ -173,6 +187,7 @@ def _words(args: argparse.Namespace) -> "Words":
         "scales": args.scales,
         "adaptive": args.adaptive,
         "context": args.context,
+        "prepacked": args.prepacked,
         "pmf": args.pmf,
         "dither": args.dither,
         "spread": args.spread,

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from compressai.models import CompressionModel
     from torch import Tensor
 
-_SMALL = ("mbt2018-mean", "mbt2018")
-_TINY = ("bmshj2018-factorized", *_SMALL, "cheng2020-attn", "ssf2020", "pln", "gamma-pln")
+_SMALL = ("bmshj2018-factorized", "mbt2018-mean", "mbt2018", "cheng2020-attn")
+_TINY = (*_SMALL, "ssf2020", "pln", "gamma-pln")
 CODECS = (
     {f"tiny-{architecture}": architecture for architecture in _TINY}
     | {f"small-{architecture}": architecture for architecture in _SMALL}

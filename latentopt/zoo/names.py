@@ -15,6 +15,9 @@ VARIABLE = ("bmshj2018-hyperprior-vbr", "mbt2018-mean-vbr", "mbt2018-vbr")
 FACTORIZED = ("bmshj2018-factorized", "bmshj2018-factorized-relu")
 """Architectures without a side latent."""
 
+CONTEXTUAL = ("mbt2018", "cheng2020-anchor", "cheng2020-attn", "mbt2018-vbr")
+"""Architectures with a context model of their own."""
+
 OWN = ("tiny-ohm",)
 """Architectures that only latentopt has: that of an embedded codec, by its name."""
 

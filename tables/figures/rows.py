@@ -13,7 +13,7 @@ LAB = "lab-mean-1…4"
 STEPS = "factorized q2, steps"
 MEAN = "tiny-mbt2018-mean"
 TINY = ("tiny-bmshj2018-factorized", MEAN, "tiny-mbt2018", "tiny-cheng2020-attn")
-SMALL = ("small-mbt2018-mean", "small-mbt2018")
+SMALL = tuple(name.replace("tiny-", "small-") for name in TINY)
 PRESETS = ("paper", "fast", "default", "slow", "best")
 
 TODAY = ("today", "today-best")

@@ -92,7 +92,8 @@ def test_numbers_are_those_of_the_zoo() -> None:
         f"{m}-vbr" for m in ("bmshj2018-hyperprior", "mbt2018-mean", "mbt2018")
     }
     assert CODECS[16:18] == ("tiny-ohm", "tiny-ohm-digits")
-    assert CODECS[18:] == ("small-mbt2018-mean", "small-mbt2018")
+    assert CODECS[18:20] == ("small-mbt2018-mean", "small-mbt2018")
+    assert CODECS[20:] == ("small-bmshj2018-factorized", "small-cheng2020-attn")
     assert len(set(CODECS)) == len(CODECS) < 256
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from compressai.models import FactorizedPrior
+from compressai.models import FactorizedPrior, JointAutoregressiveHierarchicalPriors
 from compressai.zoo import models
 from support.models import photo
 
@@ -20,7 +20,7 @@ from latentopt.media.clips import WRITABLE
 from latentopt.media.images import write_png
 from latentopt.zoo import catalog, variable
 from latentopt.zoo.architectures import ARCHITECTURES
-from latentopt.zoo.names import FACTORIZED, VARIABLE
+from latentopt.zoo.names import CONTEXTUAL, FACTORIZED, VARIABLE
 
 _SCRIPT = """
 import contextlib, io, json, sys
@@ -72,6 +72,8 @@ REFUSED = {
     "encode x.png --codec tiny-ohm --format compressai": "--format compressai: tiny-ohm sends its",
     "encode x.png --codec tiny-bmshj2018-factorized --adaptive": "--adaptive is for codecs with a "
     "side latent, and tiny-bmshj2018-factorized has none",
+    "encode x.png --prepacked": "--prepacked is for codecs with a context model, and "
+    "tiny-mbt2018-mean has none",
     "encode x.png --target-kbps 300": "--target-kbps is for clips: give --max-bytes",
     "encode x.png -o k3.lo --gop 4": "--gop is for video codecs, and tiny-mbt2018-mean is not one",
     "encode x.png --size 50x40": "--size is for video codecs, and tiny-mbt2018-mean is not one",
@@ -171,6 +173,9 @@ def test_what_stands_for_the_library_is_what_it_has() -> None:
     assert tuple(variable.VARIABLE) == VARIABLE
     alone = [name for name, kind in ARCHITECTURES.items() if issubclass(kind, FactorizedPrior)]
     assert tuple(alone) == FACTORIZED
+    joint = JointAutoregressiveHierarchicalPriors
+    contextual = [name for name, kind in ARCHITECTURES.items() if issubclass(kind, joint)]
+    assert set(contextual) == set(CONTEXTUAL)
     assert all(catalog.is_variable(name) for name in VARIABLE)
 
 
