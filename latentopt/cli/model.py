@@ -33,7 +33,13 @@ _IN_THE_FILE = "what the file says"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options that name a model to encode with."""
-    _add(parser, f"{CODEC}, for clips {CLIP_CODEC}", "the middle one", "1", METRICS[0])
+    _add(
+        parser,
+        f"{CODEC}, for clips {CLIP_CODEC}",
+        "the middle one, of two the higher",
+        "1",
+        METRICS[0],
+    )
     parser.set_defaults(step=1.0, metric=METRICS[0])
 
 
