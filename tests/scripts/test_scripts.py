@@ -126,7 +126,8 @@ def test_exactness(image: str, output: Output, monkeypatch: pytest.MonkeyPatch) 
 def test_fit_tails(image: str, output: Output) -> None:
     fit_tails.main(["--weights", str(zoo.find(CODEC, QUALITY)), "--data", image])
     means = [float(line.split("%")[0]) for line in output().splitlines()]
-    assert len(means) == 10 and means == sorted(means) and means[0] < 5
+    *best, shipped = means
+    assert len(best) == 10 and best == sorted(best) and best[0] <= shipped < 5
 
 
 def test_lambdas(output: Output) -> None:
