@@ -7,9 +7,10 @@ import pandas as pd
 from scipy.interpolate import PchipInterpolator
 
 from latentopt import zoo
+from latentopt.bench.bdrate import bd_rate
 from latentopt.zoo.embedded import EMBEDDED
 from tables.common.harness import BASELINE, means, published_curve
-from tables.figures.rows import SMALL, TINY, run, signed, table
+from tables.figures.rows import MEAN, SMALL, TINY, run, signed, table
 from tables.figures.video import CLIPS, CODEC
 
 _TRAINED = ["codec", "λ", "started from", "steps", "minutes", "MB"]
@@ -47,6 +48,28 @@ def _published_psnr(codec: str, bpp: float) -> float:
     return float(at(np.log(bpp)))
 
 
+def wider_ladder() -> str:
+    """A ladder of steps on the two qualities of the wider mean-scale codec."""
+    codec, configs = f"small-{MEAN.removeprefix('tiny-')}", (BASELINE, "default")
+    points = means(run("small", codec)).set_index(["point", "step"])
+    of = {config: points[points["config"] == config] for config in configs}
+    head = ["quality, step", "CompressAI: bpp", "dB", "`default`: bpp", "dB"]
+
+    def reached(point: pd.Series) -> list[str]:
+        bpp, psnr = float(point["bpp"]), float(point["psnr_db"])
+        return [f"{bpp:.4f}", f"{psnr:.2f} ({signed(psnr - _published_psnr(codec, bpp))})"]
+
+    lines = (
+        [
+            f"{quality}, {step:g}",
+            *(cell for c in configs for cell in reached(of[c].loc[quality, step])),
+        ]
+        for quality, step in of[BASELINE].index
+    )
+    gain = bd_rate(*(of[config][name] for config in configs for name in ("bpp", "psnr_db")))
+    return f"{table(head, lines)}\n\nOver these four points `default` gains {-gain:.1f} %."
+
+
 def embedded_video() -> str:
     """The video codec, on three clips."""
     clips = ("foreman_cif", "coastguard_cif", "basketballpass_416x240")
@@ -66,5 +89,6 @@ def _rd(row: pd.Series) -> str:
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "embedded-codecs": embedded,
+    "wider-ladder": wider_ladder,
     "embedded-video-codec": embedded_video,
 }
