@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--adaptive", action=argparse.BooleanOptionalAction, help=adaptive)
     context = "learn from the part of the image that is decoded already: fewer bytes"
     add("--context", action=argparse.BooleanOptionalAction, help=context)
-    prepacked = "of mbt2018 and cheng2020: form vectors before any is decoded, as default does"
+    prepacked = "of mbt2018 and cheng2020: form vectors before any is decoded; default does already"
     add("--prepacked", action=argparse.BooleanOptionalAction, help=prepacked)
     postfilter = "filter the decoded image as is best for it: 25 to 40 bytes that save more"
     add("--postfilter", action=argparse.BooleanOptionalAction, help=postfilter)

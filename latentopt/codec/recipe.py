@@ -182,12 +182,19 @@ class Recipe:
 
     def _check_prepacked(self) -> None:
         """Refuse what no encoder makes, and a header may say."""
-        if self.prepacked and not self.can_prepack:
+        if not self.prepacked or self.can_prepack:
+            return
+        if self.channel == LATTICE and RULES[self.quant].wide.dim == 1:
             raise WordError(
-                "{} is for vectors of a lattice, without dither, context or maps, and with exact "
-                "tables: leave it out",
+                "{} is for vectors, and {} has none: leave it out, or take another lattice",
                 ("prepacked", True),
+                ("quant", self.quant),
             )
+        raise WordError(
+            "{} is for vectors of a lattice, without dither, context or maps, and with exact "
+            "tables: leave it out",
+            ("prepacked", True),
+        )
 
     @property
     def can_prepack(self) -> bool:

@@ -278,6 +278,8 @@ def test_vectors_are_formed_ahead_where_that_is_said_or_points_are_searched() ->
             wrap(of_context, preset="default", **{word: True})  # type: ignore[call-overload]
     with pytest.raises(InputError, match="prepacked 3: it is True or False"):
         wrap(of_context, "e8", prepacked=3)  # type: ignore[call-overload]
+    with pytest.raises(InputError, match="prepacked=True is for vectors, and quant='int' has none"):
+        wrap(of_context, preset="slow", prepacked=True)
 
 
 def test_what_was_said_of_vectors_formed_ahead_stays_while_there_are_any() -> None:
