@@ -162,15 +162,27 @@ def held_out(own: Settings, files: Sequence[Path]) -> Sequence[Batch]:
 
 def donor(codec: str, quality: int, args: argparse.Namespace) -> CompressionModel | None:
     """What training starts from, if not from random weights: the stem, or with ``start`` itself."""
-    start = (codec, quality) if args.start else settings(codec, quality).start
+    own = settings(codec, quality)
+    start = (codec, quality) if args.start else own.start
     if start is None:
+        if own.transforms:
+            raise InputError(f"{codec} {quality}: transforms take the place of a start's: name one")
         return None
     folder = args.start or args.runs
     state = weights(*start, folder)
-    if other := settings(codec, quality).transforms:
-        better = weights(*other, folder).items()
-        state |= {name: value for name, value in better if name.startswith(("g_a.", "g_s."))}
+    if own.transforms:
+        better = transforms(weights(*own.transforms, folder))
+        shapes, others = ({n: v.shape for n, v in s.items()} for s in (transforms(state), better))
+        if shapes != others:
+            codecs = (f"{name} {q}" for name, q in (own.transforms, start))
+            raise InputError("the transforms of {} are not of the shape of {}'s".format(*codecs))
+        state |= better
     return CLASSES[settings(*start).architecture].from_state_dict(state)
+
+
+def transforms(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights between image and latent."""
+    return {name: v for name, v in state.items() if name.startswith(("g_a.", "g_s."))}
 
 
 def new_model(
@@ -184,6 +196,8 @@ def new_model(
         inherit(model, donor, (batch if isinstance(batch, Tensor) else batch[0]).cpu())
     in_float32(model)
     if own.fits_densities:
+        if own.is_video:
+            raise InputError(f"{own.architecture}: fits_densities is for codecs of images")
         fit_densities(model, cast(Tensor, source.batch(0)).cpu())
     return model
 

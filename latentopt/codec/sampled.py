@@ -31,15 +31,17 @@ def as_sampled(recipe: Recipe) -> Recipe:
     """
     if recipe.spread is not None:
         return recipe
-    said = recipe.but(portable=True)
-    filtered = said == PRESETS["plain"].but(postfilter=True)
-    if not filtered and said not in (PRESETS["default"], PRESETS["plain"]):
+    # Samples are no vectors: that none are formed ahead may be said or not.
+    default, plain = (PRESETS[name].but(prepacked=False) for name in ("default", "plain"))
+    said = recipe.but(portable=True, prepacked=False)
+    filtered = said == plain.but(postfilter=True)
+    if not filtered and said not in (default, plain):
         raise InputError(
             f"this codec sends samples, and {recipe.summary} is for points of a lattice: say "
             "nothing, or which sampler, seed and spread"
         )
-    plain = Recipe("int", None, portable=recipe.portable, postfilter=filtered)
-    return plain.but(spread=Sampling(1.0, SAMPLER))
+    made = Recipe("int", None, portable=recipe.portable, postfilter=filtered)
+    return made.but(spread=Sampling(1.0, SAMPLER))
 
 
 class SampledEncoder(Encoder):

@@ -48,6 +48,7 @@ def parameter_groups(model: nn.Module) -> list[dict[str, object]]:
     ]
 
 
+@torch.inference_mode(False)  # in which nothing could be learned
 def fit_densities(model: nn.Module, images: Tensor, steps: int = 600) -> None:
     """Learn the factorized densities of the latents that a model has for (B, 3, H, W) images.
 
@@ -64,6 +65,7 @@ def fit_densities(model: nn.Module, images: Tensor, steps: int = 600) -> None:
             (-likelihoods.log2().mean()).backward()
             adam.step()
             falling.step()
+        adam.zero_grad()
 
 
 @torch.no_grad()
@@ -84,6 +86,7 @@ def _inputs(model: nn.Module, images: Tensor) -> list[tuple[EntropyBottleneck, T
     return found
 
 
+@torch.inference_mode(False)
 def fit_quantiles(model: nn.Module, steps: int = 400) -> None:
     """Medians and tails of the factorized densities, which tables are centred and cut by."""
     densities = list(_all(model, EntropyBottleneck))

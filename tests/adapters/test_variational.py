@@ -179,6 +179,12 @@ def test_a_batch_is_its_images() -> None:
 # -- recipes, files, the command -------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("preset", ["plain", "default"])
+def test_that_no_vectors_are_formed_ahead_may_be_said_of_samples(preset: str) -> None:
+    said = latentopt.wrap(model(), preset=preset, prepacked=False)
+    assert said.settings == latentopt.wrap(model()).settings
+
+
 def test_recipes() -> None:
     default = latentopt.wrap(model()).recipe.spread
     assert (

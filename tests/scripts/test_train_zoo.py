@@ -227,6 +227,27 @@ def test_a_codec_goes_on_with_the_transforms_of_another(
         assert torch.equal(value, given), name
 
 
+def test_transforms_that_do_not_fit_are_refused(
+    args: argparse.Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = CONFIGS["tiny-mbt2018"]
+    monkeypatch.setitem(
+        CONFIGS, "tiny-mbt2018", replace(own, transforms=("tiny-cheng2020-attn", 1))
+    )
+    with pytest.raises(InputError, match="tiny-cheng2020-attn 1 are not of the shape of tiny-mbt"):
+        train_zoo.donor("tiny-mbt2018", 1, args)
+    monkeypatch.setitem(CONFIGS, "tiny-mbt2018", replace(own, start=None, transforms=START))
+    with pytest.raises(InputError, match="tiny-mbt2018 1: transforms take the place of a start's"):
+        train_zoo.donor("tiny-mbt2018", 1, args)
+
+
+def test_densities_of_clips_are_not_learned_first(args: argparse.Namespace) -> None:
+    own = replace(CONFIGS["tiny-ssf2020"], crop=64, fits_densities=True)
+    source = train_zoo.data(own, [train_zoo.images(args.data[0])], "cpu")
+    with pytest.raises(InputError, match="ssf2020: fits_densities is for codecs of images"):
+        train_zoo.new_model(own, source, None)
+
+
 def test_densities_are_learned_first_where_settings_say_so(args: argparse.Namespace) -> None:
     source = Photographs(train_zoo.images(args.data[0]), crop=64, batch=2, seed=1)
     x = source.batch(1)

@@ -51,6 +51,23 @@ def test_densities_are_learned_and_nothing_else() -> None:
     assert "entropy_bottleneck.quantiles" not in changed
 
 
+def test_densities_and_quantiles_are_learned_where_gradients_are_off() -> None:
+    model, x = tiny(FAMILIES["bmshj2018-factorized"]), photo(64, 64)
+    density = model.entropy_bottleneck
+    for off in (torch.inference_mode, torch.no_grad):
+        before = [p.detach().clone() for p in density.parameters()]
+        with off():
+            fit_densities(model, x, steps=2)
+            fit_quantiles(model, steps=2)
+        assert not any(map(torch.equal, before, density.parameters()))
+
+
+def test_learning_densities_leaves_no_gradients() -> None:
+    model = tiny(FAMILIES["bmshj2018-factorized"])
+    fit_densities(model, photo(64, 64), steps=2)
+    assert all(p.grad is None for p in model.parameters())
+
+
 def test_quantiles_find_the_density() -> None:
     model = tiny(FAMILIES["bmshj2018-factorized"])
     density = model.entropy_bottleneck
