@@ -8,6 +8,8 @@ import torch
 from compressai.entropy_models import EntropyBottleneck, EntropyModel
 from torch import Tensor, nn
 
+from latentopt.errors import InputError
+
 _Kind = TypeVar("_Kind", bound=nn.Module)
 
 DENSITY_FACTOR = 10.0
@@ -54,8 +56,13 @@ def fit_densities(model: nn.Module, images: Tensor, steps: int = 600) -> None:
 
     Without the transforms a step takes milliseconds; and transforms that are trained along with
     densities that are still far off would adapt to these. The rest of the model stays as it is.
+
+    Raises:
+        InputError: there is no latent, or it is not finite.
     """
     for density, latent in _inputs(model, images):
+        if not (latent.numel() and latent.isfinite().all()):
+            raise InputError("densities cannot learn from a latent that is empty or not finite")
         parameters = [p for p in density.parameters() if p is not density.quantiles]
         adam = torch.optim.Adam(parameters, lr=0.1)
         falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)

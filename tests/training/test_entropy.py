@@ -2,9 +2,11 @@
 
 import copy
 
+import pytest
 import torch
 from support.models import FAMILIES, photo, tiny
 
+from latentopt.errors import InputError
 from latentopt.training import fit_densities, fit_quantiles, in_float32, parameter_groups
 
 
@@ -66,6 +68,15 @@ def test_learning_densities_leaves_no_gradients() -> None:
     model = tiny(FAMILIES["bmshj2018-factorized"])
     fit_densities(model, photo(64, 64), steps=2)
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_densities_learn_from_no_latent_that_is_not_finite() -> None:
+    model, x = tiny(FAMILIES["bmshj2018-factorized"]).train(), photo(64, 64)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    for images in (x * float("nan"), x[:0]):
+        with pytest.raises(InputError, match="empty or not finite"):
+            fit_densities(model, images)
+    assert all(torch.equal(value, before[n]) for n, value in model.state_dict().items())
 
 
 def test_quantiles_find_the_density() -> None:
