@@ -35,7 +35,7 @@ TABLES = ("_quantized_cdf", "_offset", "_cdf_length")
 
 def small(codec: str, seed: int = 0) -> CompressionModel:
     torch.manual_seed(seed)
-    return zoo.architecture(codec)(*WIDTHS.get(CODECS[codec], (8, 12))).eval()
+    return zoo.architecture(codec)(*WIDTHS.get(zoo.family(codec), (8, 12))).eval()
 
 
 def written(model: CompressionModel, path: Path, codec: str = "tiny-mbt2018-mean") -> Path:
