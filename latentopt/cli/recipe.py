@@ -29,16 +29,8 @@ NATIVE_PRESETS = PRESETS[2:]
 
 OF_POINTS = (
     *("preset", "quant", "shift", "direction", "scales", "adaptive", "context", "prepacked", "pmf"),
-    *(
-        "dither",
-        "versus_plain",
-        "lmbda",
-        "max_bytes",
-        "target_bpp",
-        "target_kbps",
-        "target_psnr",
-        "match",
-    ),
+    *("dither", "versus_plain", "lmbda", "max_bytes", "target_bpp", "target_kbps", "target_psnr"),
+    "match",
 )
 """Options that mean nothing where there are no points of a lattice to choose."""
 
