@@ -44,6 +44,7 @@ from latentopt.training import (
     inherit,
     soap,
     split,
+    transforms,
     validation_images,
 )
 from latentopt.training.runs import BEST, State, read_state
@@ -178,11 +179,6 @@ def donor(codec: str, quality: int, args: argparse.Namespace) -> CompressionMode
             raise InputError("the transforms of {} are not of the shape of {}'s".format(*codecs))
         state |= better
     return CLASSES[settings(*start).architecture].from_state_dict(state)
-
-
-def transforms(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights between image and latent."""
-    return {name: v for name, v in state.items() if name.startswith(("g_a.", "g_s."))}
 
 
 def new_model(

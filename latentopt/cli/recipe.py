@@ -122,18 +122,25 @@ def check(args: argparse.Namespace) -> None:
         raise InputError(f"--preset {args.preset} is not for --format {args.format}: use {known}")
     if args.spread is None and (args.sampler or args.seed is not None):
         raise InputError("--sampler and --seed say how samples are sent: give their --spread")
-    if args.adaptive and not args.dcvc_repo and catalog.family(args.codec) in FACTORIZED:
-        unlike = f"{args.codec} has none"
-        arguments.refuse(args, ["adaptive"], "for codecs with a side latent", unlike)
-    if args.prepacked and not args.dcvc_repo and catalog.family(args.codec) not in CONTEXTUAL:
-        unlike = f"{args.codec} has none"
-        arguments.refuse(args, ["prepacked"], "for codecs with a context model", unlike)
+    if not args.dcvc_repo and (args.adaptive or args.prepacked):
+        _check_codec(args)
     said = {**_words(args), "ahead": args.ahead, "gop": args.gop}
     given = asked(said)
     check_fixed(args.format, given)
     check_progressive(given)
     _check_dither(args)
     _check_samples(args)
+
+
+def _check_codec(args: argparse.Namespace) -> None:
+    family = catalog.family(args.codec)
+    lacking: dict[str, str] = {}
+    if family in FACTORIZED:
+        lacking["adaptive"] = "a side latent"
+    if family not in CONTEXTUAL:
+        lacking["prepacked"] = "a context model"
+    for word, what in lacking.items():
+        arguments.refuse(args, [word], f"for codecs with {what}", f"{args.codec} has none")
 
 
 def _check_dither(args: argparse.Namespace) -> None:

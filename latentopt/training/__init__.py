@@ -2,7 +2,7 @@
 
 from latentopt.training.clips import Clips
 from latentopt.training.entropy import fit_densities, fit_quantiles, in_float32, parameter_groups
-from latentopt.training.inherit import inherit
+from latentopt.training.inherit import inherit, transforms
 from latentopt.training.loop import Loop, Loss, Options, Source, Task, Terms
 from latentopt.training.losses import Coded, RateDistortion
 from latentopt.training.optimizers import soap
@@ -38,5 +38,6 @@ __all__ = [
     "release_norms",
     "soap",
     "split",
+    "transforms",
     "validation_images",
 ]

@@ -29,21 +29,21 @@ def inherit(model: nn.Module, donor: nn.Module, batch: Tensor) -> None:
     """
     own = model.state_dict()
     theirs = _loudest(donor, len(own[_FIRST]), batch) if _FIRST in own else donor.state_dict()
-    transforms = _transforms(own)
-    is_alike = transforms == _transforms(theirs)
+    between = transforms(own).keys()
+    is_alike = between == transforms(theirs).keys()
     for name in own.keys() & theirs.keys():
         old = theirs[name]
         if own[name].shape == old.shape:
             own[name] = old
-        elif is_alike and (name in transforms or _is_density(name, theirs)):
+        elif is_alike and (name in between or _is_density(name, theirs)):
             layer = model.get_submodule(name.rpartition(".")[0])
             own[name] = _grown(name, own[name], old, isinstance(layer, nn.ConvTranspose2d))
     model.load_state_dict(own)
 
 
-def _transforms(state: Mapping[str, Tensor]) -> set[str]:
-    """Names of the weights between image and latent."""
-    return {name for name in state if name.startswith(("g_a.", "g_s."))}
+def transforms(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights between image and latent, of all weights of a codec by name."""
+    return {name: value for name, value in state.items() if name.startswith(("g_a.", "g_s."))}
 
 
 def _is_density(name: str, state: Mapping[str, Tensor]) -> bool:

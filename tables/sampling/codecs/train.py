@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from latentopt import zoo
 from latentopt.adapters.variational_net import Normal, Output, Pln, Vae
 from latentopt.errors import InputError
-from latentopt.training import Loop, Options, Photographs, Task, WarmCosine, split
+from latentopt.training import Loop, Options, Photographs, Task, WarmCosine, split, transforms
 from latentopt.training.elbo import BetaElbo
 from latentopt.zoo.architectures import SAMPLED
 from latentopt.zoo.embedded import EMBEDDED, write_embedded
@@ -118,8 +118,8 @@ def inherit_transforms(model: Vae, donor: nn.Module, batch: Tensor) -> None:
     half = len(model.unit.spread)
     keep = latent.std(dim=(0, 2, 3)).argsort(descending=True)[:half]
     own, theirs = model.state_dict(), donor.state_dict()
-    for name, value in theirs.items():
-        if name.startswith(("g_a.", "g_s.")) and own[name].shape == value.shape:
+    for name, value in transforms(theirs).items():
+        if own[name].shape == value.shape:
             own[name].copy_(value)
     own["g_a.6.weight"].mul_(0.01)[:half] = theirs["g_a.6.weight"][keep]
     own["g_a.6.bias"][:half] = theirs["g_a.6.bias"][keep]
